@@ -1,0 +1,4 @@
+//! GStreamer blocks and what is ours because it is the product: the durable sink, the finaliser, the frame ring.
+
+pub mod durable_sink;
+pub mod finalise;

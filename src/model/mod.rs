@@ -1,0 +1,16 @@
+//! The nouns of the product and their rules: pure values, no I/O, no clock, no GStreamer.
+//!
+//! Contract: this module depends on `std`, `serde` and value crates (`uuid`, `jiff`) only. Every type that is
+//! written to disk or to a socket is defined here or in [`crate::protocol`], nowhere else.
+
+pub mod encoding;
+pub mod id;
+pub mod incident;
+pub mod input;
+pub mod policy;
+pub mod session;
+pub mod snapshot;
+pub mod time;
+
+pub use id::{InputId, SessionId, SessionName};
+pub use time::MonoNs;

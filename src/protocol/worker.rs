@@ -1,0 +1,188 @@
+//! Engine and window ⇄ worker: JSON lines over the worker's Unix socket (`<runtime>/workers/<input>.sock`).
+//!
+//! The worker listens. A connection begins with [`Command::Hello`] naming its role and is answered by
+//! [`Report::Hello`]. One engine connection (a newer one displaces an older one) and up to four viewers.
+
+use crate::model::encoding::Encoding;
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::session::Fact;
+use crate::model::snapshot::{InputState, Meter, PreviewView, RecordingView, RetryView, Signal};
+use crate::model::{InputId, MonoNs, SessionId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Version of this protocol; an older worker is left to finish, never commanded in a way it may not know.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May command; gets reports and facts.
+    Engine,
+    /// May ask for a preview; gets the frame ring.
+    Viewer,
+}
+
+/// Engine or viewer → worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+pub enum Command {
+    /// First line of a connection.
+    Hello {
+        /// [`PROTOCOL_VERSION`] of the sender.
+        protocol: u32,
+        /// Build id of the sender.
+        build: String,
+        /// Who it is.
+        role: Role,
+    },
+    /// Engine: what to capture and how; opens the source. Repeating the same is a no-op.
+    Configure {
+        /// Command id, echoed in the ack.
+        id: u64,
+        /// The input.
+        input: InputSpec,
+        /// The rules to act by alone.
+        policy: WorkerPolicy,
+    },
+    /// Engine: record. Idempotent by session id.
+    Start {
+        /// Command id.
+        id: u64,
+        /// What and where.
+        ticket: Ticket,
+    },
+    /// Engine: close all parts. Idempotent.
+    Stop {
+        /// Command id.
+        id: u64,
+        /// Which session.
+        session: SessionId,
+    },
+    /// Engine: open a lost source at once.
+    Retry {
+        /// Command id.
+        id: u64,
+    },
+    /// Engine: leave (refused while recording).
+    Leave {
+        /// Command id.
+        id: u64,
+    },
+    /// Viewer: send pictures of at most this size (the size of the tile, in device pixels); 0×0 = none.
+    Watch {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+}
+
+/// What a worker needs to record its part of a session alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The session.
+    pub session: SessionId,
+    /// Its folder; exists.
+    pub dir: PathBuf,
+    /// Shared time origin.
+    pub start_at_ns: MonoNs,
+    /// Boot the origin belongs to.
+    pub boot_id: String,
+    /// Number of the first part this worker may write (part numbers are never reused).
+    pub first_part: u32,
+    /// Number of the first fact this worker may write.
+    pub first_fact: u64,
+    /// How to encode.
+    pub encoding: Encoding,
+}
+
+/// Worker → engine or viewer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum Report {
+    /// Answer to [`Command::Hello`].
+    Hello {
+        /// [`PROTOCOL_VERSION`] of the worker.
+        protocol: u32,
+        /// Build id of the worker.
+        build: String,
+        /// The input it serves.
+        input: InputId,
+        /// Its process id in its own namespace.
+        pid: u32,
+        /// When it started.
+        started_ns: MonoNs,
+        /// The session it records, if any.
+        session: Option<SessionId>,
+    },
+    /// Answer to a command with an id.
+    Ack {
+        /// Id of the command.
+        id: u64,
+        /// Why it was refused, `None` = carried out (or begun).
+        refused: Option<Refusal>,
+    },
+    /// Every 500 ms, and at once on a change of state.
+    Status(Box<WorkerStatus>),
+    /// Written to the facts file (fsynced) before it is sent.
+    Fact {
+        /// The session it belongs to.
+        session: SessionId,
+        /// Time since the session's origin.
+        t_ns: i64,
+        /// The fact.
+        fact: Fact,
+    },
+    /// To a viewer: a frame ring; its memfd travels with this line (SCM_RIGHTS).
+    Ring {
+        /// Counts up with every new memfd.
+        generation: u64,
+    },
+    /// To a viewer: it cannot watch (e.g. four readers already).
+    WatchRefused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a worker refused a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Code.
+    pub code: String,
+    /// English.
+    pub message: String,
+}
+
+/// What a worker knows of itself, from evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// What the source is doing.
+    pub state: InputState,
+    /// Incident code when not live.
+    pub detail_code: Option<String>,
+    /// Its parameters.
+    #[serde(default)]
+    pub detail_params: BTreeMap<String, String>,
+    /// Attempts to open the source.
+    pub retry: RetryView,
+    /// The format that arrives.
+    pub signal: Option<Signal>,
+    /// The preview.
+    pub preview: PreviewView,
+    /// Meters.
+    pub audio: Vec<Meter>,
+    /// The session it records (or recorded last).
+    pub session: Option<SessionId>,
+    /// Its recording; frames and times cover the parts written by this process only.
+    pub recording: Option<RecordingView>,
+    /// The nice value read back.
+    pub nice: Option<i32>,
+    /// Incidents whose cause goes on (codes).
+    #[serde(default)]
+    pub active: Vec<String>,
+}

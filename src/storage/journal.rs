@@ -1,0 +1,84 @@
+//! Append-only JSON lines, fsynced one by one: the engine's journal and a worker's facts.
+//!
+//! Contract: a line that was returned `Ok` survives a power cut. Reading stops at the first line that is not
+//! whole; appending after a torn line starts a new line first, so one torn line costs only itself.
+
+use rustix::fs::{Mode, OFlags, open};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// A log open for appending.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    /// The last write may have left a torn line.
+    torn: bool,
+}
+
+impl Log {
+    /// Opens `path`, creating it (and fsyncing its folder) when it does not exist. Blocks on the disk.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+        let mut file = File::from(open(path, flags, Mode::from_raw_mode(0o644))?);
+        let length = file.seek(SeekFrom::End(0))?;
+        let torn = length > 0 && {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            last != *b"\n"
+        };
+        if let Some(dir) = path.parent() {
+            super::atomic::sync_dir(dir)?;
+        }
+        Ok(Self { file, torn })
+    }
+
+    /// Appends one value and waits until it is on the disk. Blocks on the disk.
+    pub fn append<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        let mut line = Vec::new();
+        if self.torn {
+            line.push(b'\n');
+        }
+        serde_json::to_writer(&mut line, value)?;
+        line.push(b'\n');
+        self.torn = true;
+        self.file.write_all(&line)?;
+        self.torn = false;
+        self.file.sync_data()
+    }
+}
+
+/// Every whole line of `path` that is a `T`, in order, and how many lines were not.
+pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, usize)> {
+    let mut values = Vec::new();
+    let mut damaged = 0;
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        let line = line?;
+        if line.is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(value) => values.push(value),
+            Err(_) => damaged += 1,
+        }
+    }
+    Ok((values, damaged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_costs_only_itself() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("log");
+        Log::open(&path).expect("open").append(&1).expect("append");
+        std::fs::OpenOptions::new().append(true).open(&path).expect("open").write_all(b"[2, ").expect("tear");
+        Log::open(&path).expect("open").append(&3).expect("append");
+        assert_eq!(read::<u32>(&path).expect("read"), (vec![1, 3], 1));
+    }
+}

@@ -1,0 +1,69 @@
+//! The one module that knows the name of every file in a library (DESIGN §3).
+
+use crate::model::encoding::Container;
+use crate::model::{InputId, SessionId, SessionName};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The engine's journal of a session.
+pub const JOURNAL: &str = "journal.jsonl";
+/// The manifest of a closed session.
+pub const MANIFEST: &str = "session.json";
+/// Lock of the engine that owns a library.
+pub const LIBRARY_LOCK: &str = ".holdfast.lock";
+
+/// `2026-11-21_20-30-15_keynote_7f3a`: UTC time, slug, last four hex digits of the id.
+pub fn session_dir(started_at: Timestamp, name: &SessionName, id: SessionId) -> String {
+    let utc = started_at.to_zoned(TimeZone::UTC);
+    format!("{}_{}_{}", utc.strftime("%Y-%m-%d_%H-%M-%S"), name.slug(), id.short())
+}
+
+/// `cam1.mp4`, `cam1.part2.mp4`, …
+pub fn part_file(input: &InputId, part: u32, container: Container) -> String {
+    let extension = container.extension();
+    if part <= 1 { format!("{input}.{extension}") } else { format!("{input}.part{part}.{extension}") }
+}
+
+/// `cam1.facts.jsonl`.
+pub fn facts_file(input: &InputId) -> String {
+    format!("{input}.facts.jsonl")
+}
+
+/// The input and part number of a media file of ours, `None` for any other name.
+pub fn parse_part_file(name: &str) -> Option<(InputId, u32)> {
+    let stem = name.strip_suffix(".mp4")?;
+    let (input, part) = match stem.split_once(".part") {
+        Some((input, number)) => (input, number.parse().ok().filter(|&n: &u32| n >= 2)?),
+        None => (stem, 1),
+    };
+    let input = input.parse::<InputId>().ok()?;
+    (part_file(&input, part, Container::Mp4) == name).then_some((input, part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_session_folder_sorts_by_utc_time() {
+        let at: Timestamp = "2026-11-21T20:30:15.123Z".parse().expect("a timestamp");
+        let id = SessionId(uuid::uuid!("01934f5e-0000-7000-8000-000000007f3a"));
+        let name = "keynote".parse().expect("a name");
+        assert_eq!(session_dir(at, &name, id), "2026-11-21_20-30-15_keynote_7f3a");
+    }
+
+    proptest! {
+        #[test]
+        fn part_names_read_back(input in "[a-z0-9_-]{1,32}", part in 1u32..5000) {
+            let input: InputId = input.parse().expect("an id");
+            let name = part_file(&input, part, Container::Mp4);
+            prop_assert_eq!(parse_part_file(&name), Some((input, part)));
+        }
+
+        #[test]
+        fn foreign_names_never_panic(name in "\\PC{0,60}") {
+            let _ = parse_part_file(&name);
+        }
+    }
+}

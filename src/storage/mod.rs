@@ -1,0 +1,8 @@
+//! What must survive power loss: names, append-only logs, atomic replacement.
+//!
+//! Contract: every rename and every whole-file write of the product happens here; media bytes are written by
+//! [`crate::media::durable_sink`] only.
+
+pub mod atomic;
+pub mod journal;
+pub mod layout;

@@ -1,0 +1,55 @@
+//! Advisory locks (`flock`) that decide ownership. A lock lives as long as its file descriptor, also across
+//! `exec` never (CLOEXEC), and is released by the kernel whatever kills the holder.
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// A lock that is held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _fd: OwnedFd,
+}
+
+/// Takes the lock `path` (created with mode 0600 when missing). `Ok(None)` = somebody else holds it.
+pub fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = open(path, flags, Mode::from_raw_mode(0o600))?;
+    Ok(try_lock_fd(&fd)?.then_some(Lock { _fd: fd }))
+}
+
+/// Takes a lock on an open file; it lives as long as the open file description. `Ok(false)` = held elsewhere.
+pub fn try_lock_fd(fd: impl AsFd) -> io::Result<bool> {
+    match flock(fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether somebody holds the lock `path`; a missing file is free.
+pub fn is_held(path: &Path) -> io::Result<bool> {
+    match open(path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(fd) => Ok(!try_lock_fd(&fd)?),
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_freed_by_drop() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("lock");
+        assert!(!is_held(&path).expect("asked"));
+        let lock = try_lock(&path).expect("locked").expect("free");
+        assert!(is_held(&path).expect("asked"));
+        assert!(try_lock(&path).expect("asked").is_none());
+        drop(lock);
+        assert!(!is_held(&path).expect("asked"));
+    }
+}

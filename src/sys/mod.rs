@@ -1,0 +1,7 @@
+//! The operating system, without policy: clock, locks, sockets, processes, priorities.
+//!
+//! Contract: the only place that spawns processes, reads clocks and talks to `/proc`; nothing here decides.
+
+pub mod clock;
+pub mod lock;
+pub mod paths;
