@@ -1,0 +1,3 @@
+//! Hands and eyes of the tests: processes of ours, files read by others, displays, network sources.
+
+pub mod rust_source;
