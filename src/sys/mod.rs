@@ -5,3 +5,4 @@
 pub mod clock;
 pub mod lock;
 pub mod paths;
+pub mod unix_listener;
