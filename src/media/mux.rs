@@ -42,8 +42,9 @@ impl Part {
         let fragment = gst::ClockTime::from_mseconds(u64::from(encoding.fragment_ms)).nseconds();
         mux.set_property("fragment-duration", fragment);
         mux.set_property("chunk-duration", fragment);
-        // The encoder keeps its own keyframe distance; a forced keyframe per fragment would cost bitrate.
-        mux.set_property("send-force-keyunit", false);
+        // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes in
+        // every second fragment only, and the sound behind the last keyframe is lost at the end.
+        mux.set_property("send-force-keyunit", true);
         mux.set_property("offset-to-zero", true);
         mux.set_property_from_str("write-edts-mode", "never");
         bin.add(&mux)?;

@@ -123,11 +123,6 @@ impl Take {
         Ok(Self { plan, end, clip, encode, part, progress, counters, base: None, ending: Ending::No })
     }
 
-    /// Where the first frame lies.
-    pub fn origin(&self) -> Option<MonoNs> {
-        self.clip.origin()
-    }
-
     /// Lets nothing at or after `at` in, and ends the streams once both have come so far.
     pub fn close(&mut self, now: MonoNs, at: MonoNs, end: PartEnd) {
         self.end = end;
