@@ -8,4 +8,5 @@
 )]
 
 mod architecture;
+mod replay;
 mod support;
