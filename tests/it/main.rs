@@ -8,4 +8,5 @@
 )]
 
 mod architecture;
+#[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
