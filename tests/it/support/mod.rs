@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod demux;
+pub mod display;
 pub mod flash_tick;
 pub mod frames;
 pub mod media_file;
 pub mod proc;
 pub mod process;
+pub mod rtsp;
 pub mod rust_source;
