@@ -3,11 +3,11 @@
 
 Usage: atspi.py [--within SECONDS] [--app NAME] tree
        atspi.py ... press NAME         (a button, by its accessible name)
-       atspi.py ... wait NAME          (until something showing has that name)
-       atspi.py ... gone NAME          (until nothing showing has it)
-       atspi.py ... text NAME          (prints the text of the first thing whose name begins so)
+       atspi.py ... wait NAME          (until something visible has that name)
+       atspi.py ... gone NAME          (until nothing visible has it)
+       atspi.py ... text NAME          (prints the text of the first visible thing whose name begins so)
 
-`tree` prints one line per thing showing: depth, role, name, states, separated by tabs. NAME is matched whole.
+`tree` prints one line per visible thing: depth, role, name, states, separated by tabs. NAME is matched whole.
 Exit code 0 done, 1 not within the time (default 10 s); what was there instead goes to standard error.
 """
 
@@ -25,7 +25,7 @@ DEPTH = 60
 
 
 def walk(node, depth=0):
-    """Everything showing below `node`, parents first. A thing that vanishes while it is read is skipped."""
+    """Everything visible below `node`, parents first. A thing that vanishes while it is read is skipped."""
     if depth > DEPTH:
         return
     try:
@@ -38,8 +38,8 @@ def walk(node, depth=0):
             if child is None:
                 continue
             states = child.get_state_set()
-            # The application itself has no state.
-            if depth > 0 and not states.contains(Atspi.StateType.SHOWING):
+            # GTK 4.8 gives SHOWING to top-levels only. What lies in something invisible is skipped with it.
+            if not states.contains(Atspi.StateType.VISIBLE):
                 continue
             yield depth, child, child.get_role_name(), child.get_name() or "", states
         except GLib.Error:
@@ -128,7 +128,7 @@ def main():
     GLib.timeout_add(int(options.within * 1000), loop.quit)
     loop.run()
     if not done:
-        print(f"atspi: {options.verb} {options.name!r}: not within {options.within} s. Showing:", file=sys.stderr)
+        print(f"atspi: {options.verb} {options.name!r}: not within {options.within} s. Visible:", file=sys.stderr)
         for depth, _, role, name, states in desktop(options.app):
             print(f"{'  ' * depth}{role} {name!r} {words(states)}", file=sys.stderr)
         sys.exit(1)
