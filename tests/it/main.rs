@@ -10,3 +10,4 @@
 mod architecture;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod words;
