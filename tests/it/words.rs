@@ -89,9 +89,12 @@ fn the_configuration_in_the_readme_is_accepted() {
 fn every_file_the_papers_name_exists() {
     for paper in ["README.md", "ARCHITECTURE.md"] {
         let text = std::fs::read_to_string(Path::new(ROOT).join(paper)).expect("there is one");
-        let ours = |word: &&str| ["src/", "tests/", "scripts/", "po/", "data/", "benches/"].iter().any(|top| word.starts_with(top));
+        let ours = |word: &&str| {
+            ["src/", "tests/", "scripts/", "po/", "data/", "benches/"].iter().any(|top| word.starts_with(top))
+        };
         let named = text.split('`').skip(1).step_by(2).filter(ours);
-        let missing: Vec<PathBuf> = named.map(|name| Path::new(ROOT).join(name)).filter(|path| !path.exists()).collect();
+        let missing: Vec<PathBuf> =
+            named.map(|name| Path::new(ROOT).join(name)).filter(|path| !path.exists()).collect();
         assert!(missing.is_empty(), "{paper} names what is not there: {missing:?}");
     }
 }
