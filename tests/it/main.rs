@@ -8,5 +8,10 @@
 )]
 
 mod architecture;
+<<<<<<< HEAD
 mod replay;
+=======
+#[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
+>>>>>>> infra
 mod support;
+mod words;
