@@ -8,10 +8,7 @@
 )]
 
 mod architecture;
-<<<<<<< HEAD
 mod replay;
-=======
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
->>>>>>> infra
 mod support;
 mod words;
