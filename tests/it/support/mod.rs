@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod demux;
+pub mod dice;
 pub mod display;
 pub mod flash_tick;
 pub mod frames;
