@@ -44,18 +44,16 @@ impl Marks {
 pub fn marks(path: &Path) -> Result<Marks, String> {
     let mut light = Vec::new();
     each_picture(path, |picture| light.push(picture.mean()))?;
-    let mut times = picture_times(path)?;
+    let mut times = picture_times(path);
     times.truncate(light.len());
     Ok(Marks { flashes: begins(&times, &light), ticks: ticks(path)? })
 }
 
 /// Presentation times of the pictures in the order of showing.
-fn picture_times(path: &Path) -> Result<Vec<f64>, String> {
-    let video = super::demux::ffprobe(path)?.video.ok_or("no picture")?;
-    let mut pts = video.pts;
-    pts.sort_unstable();
-    #[allow(clippy::cast_precision_loss, reason = "media times are far below 2^52 ns")]
-    Ok(pts.into_iter().map(|pts| pts as f64 / 1e9).collect())
+fn picture_times(path: &Path) -> Vec<f64> {
+    let mut pts = super::demux::ffprobe(path).video.pts;
+    pts.sort_by(f64::total_cmp);
+    pts
 }
 
 fn ticks(path: &Path) -> Result<Vec<f64>, String> {

@@ -117,7 +117,11 @@ impl Holdfast {
     /// `program` with the environment of this recorder and no other: no display, no bus, nothing on its input.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        for name in ["DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "LANGUAGE"] {
+        let foreign = |name: &str| {
+            ["HOLDFAST_", "XDG_", "LC_", "LANG"].iter().any(|prefix| name.starts_with(prefix))
+                || ["DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS"].contains(&name)
+        };
+        for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| foreign(name)) {
             command.env_remove(name);
         }
         // GStreamer's plugin registry is shared with this process: a scan per process costs seconds.

@@ -95,9 +95,8 @@ mod tests {
         ]);
         let output = process::run("ffmpeg", command.arg(&film), holdfast.root(), UP_WITHIN);
         assert_eq!(output.code, Some(0), "{output:?}");
-        let streams = demux::ffprobe(&film).expect("readable");
-        assert_eq!(streams.audio.expect("a sound").codec, "aac");
-        assert!(streams.video.expect("a picture").packets() > 100);
+        let found = demux::ffprobe(&film);
+        assert!(found.video.samples() > 100 && found.audio.samples() > 150, "{found:?}");
         let marks = flash_tick::marks(&film).expect("both are there");
         let offset = marks.offset_ms().unwrap_or_else(|| panic!("no pairs: {marks:?}"));
         assert!(offset.abs() < 40.0, "the server itself is {offset} ms off: {marks:?}");
