@@ -8,6 +8,8 @@
 )]
 
 mod architecture;
+mod kill;
+mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
