@@ -6,9 +6,8 @@
 use super::proc::Holdfast;
 use super::process::{self, Output, Running};
 use super::rtsp::PYTHON;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 const ATSPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/atspi.py");
@@ -59,12 +58,12 @@ impl Display {
         let mut xvfb = holdfast.command("Xvfb");
         // Its standard output is where it says which number it took.
         xvfb.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")]);
-        let (xvfb, number) = first_line("Xvfb", xvfb.stderr(log("xvfb.log")));
+        let (xvfb, number) = Running::start_and_hear("Xvfb", xvfb.stderr(log("xvfb.log")), UP_WITHIN);
         let mut bus = holdfast.command("dbus-daemon");
         bus.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
         // What the bus starts (the accessibility bus) must find the display too.
         bus.env("DISPLAY", format!(":{number}"));
-        let (bus, address) = first_line("dbus-daemon", bus.stderr(log("bus.log")));
+        let (bus, address) = Running::start_and_hear("dbus-daemon", bus.stderr(log("bus.log")), UP_WITHIN);
         Self { number, bus: address, shots: 0, _servers: [bus, xvfb] }
     }
 
@@ -155,21 +154,6 @@ fn ppm_header(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     let ends = [ends.next()?, ends.next()?, ends.next()?, ends.next()?];
     let number = |from: usize, to: usize| std::str::from_utf8(&bytes[from + 1..to]).ok()?.parse().ok();
     bytes.starts_with(b"P6").then_some((number(ends[0], ends[1])?, number(ends[1], ends[2])?, ends[3] + 1))
-}
-
-/// Starts `command` and returns the first line it prints.
-fn first_line(what: &str, command: &mut Command) -> (Running, String) {
-    let (mut said, stdout) = std::io::pipe().expect("a pipe");
-    let running = Running::start(what, command.stdout(Stdio::from(stdout)));
-    let mut line = String::new();
-    let mut buffer = [0; 256];
-    while !line.contains('\n') {
-        assert!(process::readable(&said, UP_WITHIN), "{what} says nothing");
-        let count = said.read(&mut buffer).unwrap_or(0);
-        assert!(count > 0 || running.runs(), "{what} ended at once");
-        line.push_str(&String::from_utf8_lossy(&buffer[..count]));
-    }
-    (running, line.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

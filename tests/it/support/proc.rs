@@ -277,11 +277,16 @@ impl Holdfast {
 
     /// Waits until something appears in the runtime folder, at most `time`.
     fn wait_for_a_socket(&self, time: Duration) {
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("an inotify");
-        let appears = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-        inotify::add_watch(&watch, self.runtime(), appears).expect("the runtime folder exists");
-        process::readable(&watch, time);
+        wait_for_change(&self.runtime(), time);
     }
+}
+
+/// Waits until something in `folder` is made, renamed or written to, at most `time`.
+pub fn wait_for_change(folder: &Path, time: Duration) {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("an inotify");
+    let changes = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY;
+    inotify::add_watch(&watch, folder, changes).expect("the folder exists");
+    process::readable(&watch, time);
 }
 
 impl Drop for Holdfast {

@@ -6,6 +6,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -58,6 +59,22 @@ impl Running {
         let child = command.spawn().unwrap_or_else(|error| panic!("{what} does not start: {error}"));
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("a child has a pidfd until reaped");
         Self { child, pidfd, what: what.to_owned() }
+    }
+
+    /// Starts `command` and waits for the first line it prints, at most `time`.
+    pub fn start_and_hear(what: &str, command: &mut Command, time: Duration) -> (Self, String) {
+        let (mut said, stdout) = std::io::pipe().expect("a pipe");
+        let running = Self::start(what, command.stdout(stdout));
+        // The command keeps the writing end until it gets another output.
+        command.stdout(Stdio::null());
+        let (mut line, mut buffer) = (String::new(), [0; 256]);
+        while !line.contains('\n') {
+            assert!(readable(&said, time), "{what} says nothing within {time:?}");
+            let count = said.read(&mut buffer).unwrap_or(0);
+            assert!(count > 0, "{what} ended at once; it said {line:?}");
+            line.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        (running, line.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Its process id.

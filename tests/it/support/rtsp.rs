@@ -3,8 +3,6 @@
 use super::proc::Holdfast;
 use super::process::{self, Running};
 use rustix::process::Signal;
-use std::io::Read;
-use std::process::Stdio;
 use std::time::Duration;
 
 /// Debian's own Python: only it has `gi`.
@@ -29,16 +27,9 @@ impl RtspServer {
     /// Starts one with options of the script (`--port N`, `--no-audio`, `--size WxH`).
     pub fn start_with(holdfast: &Holdfast, options: &[&str]) -> Self {
         let log = holdfast.root().join("rtsp.log");
-        let (mut said, stdout) = std::io::pipe().expect("a pipe");
         let mut command = holdfast.command(PYTHON);
-        command.arg(SCRIPT).args(options).stdout(Stdio::from(stdout)).stderr(process::log_file(&log));
-        let running = Running::start("the RTSP server", &mut command);
-        drop(command);
-        let mut line = [0; 128];
-        let up = process::readable(&said, UP_WITHIN);
-        let count = if up { said.read(&mut line).unwrap_or(0) } else { 0 };
-        let url = String::from_utf8_lossy(&line[..count]).trim().to_owned();
-        assert!(url.starts_with("rtsp://"), "the RTSP server is not up: {:?}\n{}", url, process::tail(&log, 20));
+        command.arg(SCRIPT).args(options).stderr(process::log_file(&log));
+        let (running, url) = Running::start_and_hear("the RTSP server", &mut command, UP_WITHIN);
         Self { running, url }
     }
 
