@@ -5,10 +5,7 @@ use gst::prelude::*;
 
 /// Builds `factory` as `name`.
 pub fn make(factory: &str, name: &str) -> Result<gst::Element, BuildError> {
-    gst::ElementFactory::make(factory)
-        .name(name)
-        .build()
-        .map_err(|_| BuildError::Missing(factory.to_owned()))
+    gst::ElementFactory::make(factory).name(name).build().map_err(|_| BuildError::Missing(factory.to_owned()))
 }
 
 /// Adds `elements` to `bin` and links them in order.

@@ -13,7 +13,9 @@ pub enum BuildError {
     #[error("the GStreamer element {0} is missing: install the plugin package that contains it")]
     Missing(String),
     /// No element of a ranked list works.
-    #[error("no {what} works on this machine (tried {tried}): install gstreamer1.0-plugins-ugly and gstreamer1.0-libav")]
+    #[error(
+        "no {what} works on this machine (tried {tried}): install gstreamer1.0-plugins-ugly and gstreamer1.0-libav"
+    )]
     NoneWorks {
         /// What was looked for.
         what: &'static str,
@@ -63,7 +65,8 @@ impl Failure {
     pub fn from_message(message: &gst::message::Error) -> Self {
         let element = message.src().map(|source| source.name().to_string()).unwrap_or_default();
         let text = message.error().message().trim_end_matches('.').to_owned();
-        let detail = message.debug().and_then(|debug| last_line(&debug)).filter(|detail| !text.contains(detail.as_str()));
+        let detail =
+            message.debug().and_then(|debug| last_line(&debug)).filter(|detail| !text.contains(detail.as_str()));
         let reason = detail.map_or_else(|| text.clone(), |detail| format!("{text} ({detail})"));
         Self { element, reason: redact(&reason) }
     }

@@ -167,10 +167,8 @@ impl Inlet {
     /// Takes what `outlet` hands out from now on, in place of what it took before.
     pub fn connect(&mut self, outlet: &Outlet) -> Result<(), BuildError> {
         self.disconnect();
-        let link = outlet
-            .producer
-            .add_consumer(&self.appsrc)
-            .map_err(|error| BuildError::Refused(error.to_string()))?;
+        let link =
+            outlet.producer.add_consumer(&self.appsrc).map_err(|error| BuildError::Refused(error.to_string()))?;
         // add_consumer has just set limits of its own (500 ms) and made the source live.
         self.appsrc.set_max_buffers(self.limits.buffers);
         self.appsrc.set_max_bytes(self.limits.bytes);

@@ -48,10 +48,7 @@ fn monotonic_clock() -> &'static gst::Clock {
     static CLOCK: OnceLock<gst::Clock> = OnceLock::new();
     CLOCK.get_or_init(|| {
         // Not the shared system clock: somebody may have switched that one to another time base.
-        glib::Object::builder::<gst::SystemClock>()
-            .property("clock-type", gst::ClockType::Monotonic)
-            .build()
-            .upcast()
+        glib::Object::builder::<gst::SystemClock>().property("clock-type", gst::ClockType::Monotonic).build().upcast()
     })
 }
 

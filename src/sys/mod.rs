@@ -4,5 +4,7 @@
 
 pub mod clock;
 pub mod lock;
+pub mod log;
 pub mod paths;
+pub mod process;
 pub mod unix_listener;

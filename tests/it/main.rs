@@ -8,4 +8,10 @@
 )]
 
 mod architecture;
+mod disk;
+mod kill;
+mod record;
+mod replay;
+#[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod words;

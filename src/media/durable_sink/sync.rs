@@ -1,12 +1,20 @@
 //! The sync thread of one part: at most one `fdatasync` in flight, always for the newest request.
 
 use crate::media::finalise::PartStore;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// How long a committed fragment waits for the next request before it gets a sync of its own. Two fragments: while
+/// media flows, the next fragment's sync covers the commit and costs nothing extra.
+const COMMIT_GRACE: Duration = Duration::from_secs(1);
+
 /// Runs `fdatasync` off the streaming thread. Requests while one is in flight fold into one.
+///
+/// A fragment becomes safe in three steps: its bytes are synced while its `moof` still reads `free`; its four letters
+/// are put right (the commit); the next sync covers them. Whatever the power takes in between, a demuxer sees a box it
+/// skips, never half a `moof`.
 #[derive(Debug)]
 pub(super) struct Syncer {
     shared: Arc<Shared>,
@@ -21,9 +29,25 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Media time to make safe, newest request only.
-    wanted: Option<Duration>,
+    wanted: Option<Request>,
     quit: bool,
+}
+
+/// Fragments that were written and are to be made safe.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    /// Media time behind the last of them.
+    pub(super) media: Duration,
+    /// Offsets of the four letters of their `moof`s.
+    pub(super) commits: Vec<u64>,
+}
+
+/// What the thread waits for.
+enum Next {
+    Sync(Request),
+    /// Nothing new came within [`COMMIT_GRACE`].
+    Quiet,
+    Quit,
 }
 
 impl Syncer {
@@ -36,21 +60,20 @@ impl Syncer {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("part-sync".to_owned()).spawn(move || {
-            while let Some(media) = theirs.next() {
-                let result = store.sync().map(|()| media);
-                let failed = result.is_err();
-                on_synced(result);
-                if failed {
-                    return;
-                }
+            if let Err(error) = serve(&theirs, &*store, &on_synced) {
+                on_synced(Err(error));
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Asks for everything written so far, up to `media`, to be made safe.
-    pub(super) fn request(&self, media: Duration) {
-        self.shared.lock().wanted = Some(media);
+    /// Asks for everything written so far, up to `request.media`, to be made safe.
+    pub(super) fn request(&self, request: Request) {
+        let mut state = self.shared.lock();
+        let wanted = state.wanted.get_or_insert_default();
+        wanted.media = request.media;
+        wanted.commits.extend(request.commits);
+        drop(state);
         self.shared.changed.notify_one();
     }
 
@@ -75,16 +98,47 @@ impl Drop for Syncer {
     }
 }
 
+fn serve(shared: &Shared, store: &dyn PartStore, on_synced: &dyn Fn(io::Result<Duration>)) -> io::Result<()> {
+    let mut safe = Duration::ZERO;
+    let mut committed = Duration::ZERO;
+    loop {
+        let request = match shared.next(committed > safe) {
+            Next::Sync(request) => Some(request),
+            Next::Quiet => None,
+            Next::Quit => return Ok(()),
+        };
+        store.sync()?;
+        if committed > safe {
+            safe = committed;
+            on_synced(Ok(safe));
+        }
+        if let Some(request) = request {
+            for at in request.commits {
+                store.write_at(at, &[IoSlice::new(b"moof")])?;
+            }
+            committed = request.media;
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next request; `None` = quit, and nothing is left to do.
-    fn next(&self) -> Option<Duration> {
+    fn next(&self, uncovered: bool) -> Next {
         let idle = |state: &mut State| state.wanted.is_none() && !state.quit;
-        // Without a deadline on purpose: the owner ends this wait by `quit` in every drop path.
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        state.wanted.take()
+        let mut state = if uncovered {
+            let waited = self.changed.wait_timeout_while(self.lock(), COMMIT_GRACE, idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            // Without a deadline on purpose: the owner ends this wait by `quit` in every drop path.
+            self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner)
+        };
+        match state.wanted.take() {
+            Some(request) => Next::Sync(request),
+            None if state.quit => Next::Quit,
+            None => Next::Quiet,
+        }
     }
 }

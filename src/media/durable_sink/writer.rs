@@ -1,6 +1,6 @@
 //! Puts the muxer's bytes into a part: placeholder, append, index, reserve, sync. No GStreamer here.
 
-use super::sync::Syncer;
+use super::sync::{Request, Syncer};
 use super::{Events, Finished, Progress, SinkEvent};
 use crate::media::finalise::{
     self, BoxScanner, Index, PLACEHOLDER, PLACEHOLDER_BYTES, PartStore, Scanned, StreamError,
@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const RESERVE_MARGIN_BYTES: u64 = 1_000_000;
 /// Assumed size of a fragment before the first is known: 500 ms at 16 Mbit/s.
 const FIRST_FRAGMENT_GUESS_BYTES: u64 = 1_000_000;
+/// Bytes of one fragment that may wait for its end: 500 ms at 1 Gbit/s.
+const FRAGMENT_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that may come before the first `moov` is complete; it is below 2 KiB in practice.
 const HEADER_MAX_BYTES: usize = 1024 * 1024;
 
@@ -57,7 +59,25 @@ enum Phase {
     /// Until the first `moov` is complete.
     Header(Vec<u8>),
     /// `moof mdat` pairs.
-    Fragments { scanner: BoxScanner, index: Box<Index>, moof: Option<(u64, Vec<u8>)> },
+    Fragments(Fragments),
+}
+
+struct Fragments {
+    scanner: BoxScanner,
+    index: Box<Index>,
+    /// The last `moof`, until its `mdat` is complete.
+    moof: Option<(u64, Vec<u8>)>,
+    /// Bytes of a fragment that is not complete yet; they begin at `PartWriter::end`.
+    pending: Vec<u8>,
+}
+
+/// What a push completed.
+#[derive(Default)]
+struct Completed {
+    /// `moof`s: offset and whole box, with the end of their data.
+    fragments: Vec<(u64, Vec<u8>, std::ops::Range<u64>)>,
+    /// Offset behind the last complete fragment.
+    end: u64,
 }
 
 /// What the streaming and the sync thread both report.
@@ -118,16 +138,15 @@ impl PartWriter {
         if self.closed {
             return;
         }
-        if let Phase::Header(head) = &mut self.phase {
-            for slice in slices {
-                head.extend_from_slice(slice);
+        match &mut self.phase {
+            Phase::Header(head) => {
+                for slice in slices {
+                    head.extend_from_slice(slice);
+                }
+                let head = std::mem::take(head);
+                self.push_header(head);
             }
-            let head = std::mem::take(head);
-            self.push_header(head);
-        } else if self.write(slices) {
-            for slice in slices {
-                self.index(slice);
-            }
+            Phase::Fragments(_) => self.push_fragments(slices),
         }
     }
 
@@ -147,11 +166,53 @@ impl PartWriter {
             Err(error) => return self.close(Trouble::Stream(error.to_string())),
         };
         let scanner = BoxScanner::new(moov as u64 + PLACEHOLDER_BYTES);
-        self.phase = Phase::Fragments { scanner, index, moof: None };
+        self.phase = Phase::Fragments(Fragments { scanner, index, moof: None, pending: Vec::new() });
         self.reserve();
-        if self.write(&[&head[..ftyp], &PLACEHOLDER, &head[ftyp..]]) {
-            self.syncer.request(std::time::Duration::ZERO);
-            self.index(&head[moov..]);
+        if self.write(&[&head[..ftyp], &PLACEHOLDER, &head[ftyp..moov]]) {
+            self.syncer.request(Request::default());
+            self.push_fragments(&[&head[moov..]]);
+        }
+    }
+
+    /// Writes every fragment that is complete, in one call, with its `moof` still reading `free`.
+    fn push_fragments(&mut self, slices: &[&[u8]]) {
+        let Phase::Fragments(fragments) = &mut self.phase else { return };
+        let completed = match fragments.follow(slices) {
+            Ok(completed) => completed,
+            Err(error) => return self.close(Trouble::Stream(error.to_string())),
+        };
+        let pushed: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        let whole = fragments.pending.is_empty() && completed.end == self.end + pushed;
+        if let ([first, rest @ ..], [(at, moof, _)]) = (slices, completed.fragments.as_slice())
+            && whole
+            && at + moof.len() as u64 <= self.end + first.len() as u64
+        {
+            // What the muxer really sends: one fragment, one list, the moof in its first buffer. Nothing is copied.
+            let letters = usize::try_from(at - self.end).unwrap_or(0) + 4;
+            let mut disguised = vec![&first[..letters], b"free".as_slice(), &first[letters + 4..]];
+            disguised.extend(rest);
+            if self.write(&disguised) {
+                self.on_written(completed);
+            }
+            return;
+        }
+        for slice in slices {
+            fragments.pending.extend_from_slice(slice);
+        }
+        if fragments.pending.len() > FRAGMENT_MAX_BYTES {
+            return self.close(Trouble::Stream("a fragment does not end".to_owned()));
+        }
+        if completed.fragments.is_empty() {
+            return;
+        }
+        let start = self.end;
+        let local = |at: u64| usize::try_from(at - start).unwrap_or(0);
+        let mut ready: Vec<u8> = fragments.pending.drain(..local(completed.end)).collect();
+        for (at, ..) in &completed.fragments {
+            ready[local(*at) + 4..local(*at) + 8].copy_from_slice(b"free");
+        }
+        if self.write(&[&ready]) {
+            self.on_written(completed);
         }
     }
 
@@ -184,50 +245,30 @@ impl PartWriter {
         self.shared.trouble(trouble);
     }
 
-    /// Lets the index follow bytes that were written.
-    fn index(&mut self, bytes: &[u8]) {
-        let Phase::Fragments { scanner, index, moof } = &mut self.phase else { return };
-        let mut largest = self.largest_fragment;
-        let mut refused = None;
-        let mut grew = false;
-        let mut on_box = |done: Scanned| match (&done.header.kind, done.bytes) {
-            (b"moof", Some(bytes)) => *moof = Some((done.header.start, bytes)),
-            (b"mdat", _) => {
-                if let Some((at, bytes)) = moof.take() {
-                    largest = largest.max(done.header.end() - at);
-                    match index.push(&bytes, at, done.header.start..done.header.end()) {
-                        Ok(()) => grew = true,
-                        Err(error) => refused = Some(error.to_string()),
-                    }
-                }
+    /// Lets the index follow fragments that were written, and asks for them to be made safe.
+    fn on_written(&mut self, completed: Completed) {
+        let Phase::Fragments(fragments) = &mut self.phase else { return };
+        let mut commits = Vec::new();
+        for (at, moof, data) in completed.fragments {
+            self.largest_fragment = self.largest_fragment.max(data.end - at);
+            if let Err(error) = fragments.index.push(&moof, at, data) {
+                self.close(Trouble::Stream(error.to_string()));
+                return;
             }
-            // `styp` and whatever else a muxer puts between fragments.
-            _ => {}
-        };
-        let result = scanner.feed(bytes, &mut on_box);
-        self.largest_fragment = largest;
-        if let Some(reason) = refused.or_else(|| result.err().map(|error| error.to_string())) {
-            self.close(Trouble::Stream(reason));
+            commits.push(at + 4);
         }
-        if grew {
-            self.on_fragment();
-        }
-    }
-
-    fn on_fragment(&mut self) {
-        let Phase::Fragments { index, .. } = &self.phase else { return };
-        let written = index.media_time();
-        let video_frames = index.video_samples();
+        let written = fragments.index.media_time();
+        let video_frames = fragments.index.video_samples();
         let bytes = self.end;
         self.shared.progress(|progress| *progress = Progress { written, safe: progress.safe, bytes, video_frames });
-        self.syncer.request(written);
+        self.syncer.request(Request { media: written, commits });
         self.reserve();
     }
 
     fn moov_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Header(_) => 0,
-            Phase::Fragments { index, .. } => index.moov_estimate(),
+            Phase::Fragments(fragments) => fragments.index.moov_estimate(),
         }
     }
 
@@ -264,8 +305,8 @@ impl PartWriter {
         self.syncer.stop();
         let bytes = self.end;
         let index = match &self.phase {
-            Phase::Fragments { index, .. } if !index.is_empty() => Some(index),
-            Phase::Fragments { .. } | Phase::Header(_) => None,
+            Phase::Fragments(fragments) if !fragments.index.is_empty() => Some(&fragments.index),
+            Phase::Fragments(_) | Phase::Header(_) => None,
         };
         let completed = index.map(|index| (finalise::complete(&*self.store, index), index));
         // Room that stays reserved is a matter of tidiness, not of the recording.
@@ -280,6 +321,29 @@ impl PartWriter {
                 Finished { summary: Some(index.summary(bytes)), bytes, trouble, unfinalised: Some(error) }
             }
         }
+    }
+}
+
+impl Fragments {
+    /// Follows bytes as they come and says which fragments they complete.
+    fn follow(&mut self, slices: &[&[u8]]) -> Result<Completed, StreamError> {
+        let mut completed = Completed::default();
+        let moof = &mut self.moof;
+        let mut on_box = |done: Scanned| match (&done.header.kind, done.bytes) {
+            (b"moof", Some(bytes)) => *moof = Some((done.header.start, bytes)),
+            (b"mdat", _) => {
+                if let Some((at, bytes)) = moof.take() {
+                    completed.end = done.header.end();
+                    completed.fragments.push((at, bytes, done.header.start..done.header.end()));
+                }
+            }
+            // `styp` and whatever else a muxer puts between fragments.
+            _ => {}
+        };
+        for slice in slices {
+            self.scanner.feed(slice, &mut on_box)?;
+        }
+        Ok(completed)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Turns a fragmented MP4 of ours into an ordinary one, by appending and one 16-byte flip.
 //!
 //! While recording, a part is `ftyp free moov (styp? moof mdat)*`; the 16-byte `free` box right behind `ftyp` is a
-//! placeholder. Finalising
+//! placeholder. The newest `moof` may still read `free`: it is committed, by its four letters, once its bytes are on
+//! the disk (half a `moof` at the end would make libavformat refuse the whole file). Finalising
 //!
 //! 1. appends a complete `moov` built from the [`Index`] and syncs,
 //! 2. overwrites the placeholder with a 64-bit `mdat` header that covers everything up to that `moov`, and syncs.

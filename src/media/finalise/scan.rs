@@ -15,10 +15,6 @@ use std::ops::Range;
 const UNPROVEN_FRAGMENTS: usize = 16;
 /// The unit in which a disk loses data.
 const SECTOR_BYTES: u64 = 512;
-/// Shortest run of zeros at the edge of a fragment that counts as a lost sector. H.264 never has three zero bytes in
-/// a row, AAC only in short fill elements.
-const EDGE_ZEROS: usize = 64;
-
 /// What a file holds.
 #[derive(Debug)]
 pub enum Contents {
@@ -102,6 +98,7 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
     while let Some(header) = header_at(store, at, bytes)? {
         match (&header.kind, moof.take()) {
             (b"moof", _) => moof = Some(header),
+            (b"free", None) if is_uncommitted(store, &header)? => moof = Some(header),
             (b"mdat", Some(moof)) => found.push(Fragment { moof, data: header }),
             // `moov`: an earlier attempt to finalise that did not come to the flip.
             (b"styp" | b"free" | b"moov", None) => {}
@@ -115,7 +112,7 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
         let data = fragment.data.start..fragment.data.end();
         let whole = n < proven || !has_hole(store, fragment.moof.start..data.end)?;
         let moof = if whole { read_box(store, &fragment.moof)? } else { None };
-        match moof.map(|moof| index.push(&moof, fragment.moof.start, data)) {
+        match moof.map(as_committed).map(|moof| index.push(&moof, fragment.moof.start, data)) {
             Some(Ok(())) => {}
             Some(Err(_)) | None => break,
         }
@@ -123,21 +120,36 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
     Ok(if index.is_empty() { nothing } else { Contents::Fragments(Box::new(index)) })
 }
 
-/// Whether a sector within `range` reads as zeros, which compressed media never does.
+/// Whether a `free` box is a `moof` that was written but not committed before the end came: its first child tells.
+fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
+    let mut child = [0; 8];
+    if header.size < header.header + child.len() as u64 {
+        return Ok(false);
+    }
+    store.read_at(header.start + header.header, &mut child)?;
+    Ok(child[4..] == *b"mfhd")
+}
+
+/// A `moof` as it was meant.
+fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
+    moof[4..8].copy_from_slice(b"moof");
+    moof
+}
+
+/// Whether a sector of `range` reads as zeros. Compressed media never does, and neither an H.264 NAL unit (stop bit,
+/// ITU-T H.264 7.3.2.11) nor an AAC frame (ID_END, ISO 14496-3 4.5.2.1) ends in a zero byte, so the last piece counts
+/// however short it is. The piece before the first whole sector shares its sector with what lies in front.
 fn has_hole(store: &dyn PartStore, range: Range<u64>) -> io::Result<bool> {
-    let mut at = range.start;
-    let mut buffer = vec![0; 256 * 1024];
+    let mut at = range.start.next_multiple_of(SECTOR_BYTES);
+    let mut buffer = vec![0; 512 * SECTOR_BYTES as usize];
     while at < range.end {
-        let next = range.end.min((at / SECTOR_BYTES) * SECTOR_BYTES + buffer.len() as u64);
-        let part = &mut buffer[..usize::try_from(next - at).unwrap_or(0)];
+        let length = (range.end - at).min(buffer.len() as u64);
+        let part = &mut buffer[..length as usize];
         store.read_at(at, part)?;
-        let first = usize::try_from((SECTOR_BYTES - at % SECTOR_BYTES) % SECTOR_BYTES).unwrap_or(0).min(part.len());
-        let (edge, sectors) = part.split_at(first);
-        let lost = |piece: &[u8]| piece.len() >= EDGE_ZEROS && piece.iter().all(|b| *b == 0);
-        if lost(edge) || sectors.chunks(SECTOR_BYTES as usize).any(lost) {
+        if part.chunks(SECTOR_BYTES as usize).any(|sector| sector.iter().all(|byte| *byte == 0)) {
             return Ok(true);
         }
-        at = next;
+        at += length;
     }
     Ok(false)
 }

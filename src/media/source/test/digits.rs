@@ -45,7 +45,13 @@ pub fn draw(plane: &mut Plane<'_>, x: usize, y: usize, height: usize, text: &[u8
     let stroke = (height / 8).max(1);
     let margin = stroke * 2;
     let box_x = x.saturating_sub(margin);
-    plane.fill(box_x, y.saturating_sub(margin), text_width(text.len(), height) + 2 * margin, height + 2 * margin, BEHIND);
+    plane.fill(
+        box_x,
+        y.saturating_sub(margin),
+        text_width(text.len(), height) + 2 * margin,
+        height + 2 * margin,
+        BEHIND,
+    );
     for (index, &character) in text.iter().enumerate() {
         let left = x + index * advance(height);
         match character {

@@ -42,7 +42,8 @@ impl<'a> Picture<'a> {
 
     /// Fills a rectangle whose corners are rounded down to even pixels.
     fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, (luma, u, v): Colour) {
-        let (x, y, right, bottom) = (x & !1, y & !1, (x + width).min(self.width) & !1, (y + height).min(self.height) & !1);
+        let (x, y, right, bottom) =
+            (x & !1, y & !1, (x + width).min(self.width) & !1, (y + height).min(self.height) & !1);
         for row in y..bottom {
             self.luma[row * self.width..][x.min(right)..right].fill(luma);
         }
@@ -138,7 +139,8 @@ fn block(picture: &mut Picture<'_>, number: u32) {
 fn ball(picture: &mut Picture<'_>, number: u32) {
     let radius = picture.height / 8;
     let x = bounce(number, (picture.width / 120).max(1), picture.width.saturating_sub(2 * radius));
-    let y = picture.height / 8 + bounce(number, (picture.height / 90).max(1), picture.height.saturating_sub(radius * 5));
+    let y =
+        picture.height / 8 + bounce(number, (picture.height / 90).max(1), picture.height.saturating_sub(radius * 5));
     for row in (0..2 * radius).step_by(2) {
         let dy = row as f64 + 1.0 - radius as f64;
         let half = ((radius * radius) as f64 - dy * dy).max(0.0).sqrt() as usize;
