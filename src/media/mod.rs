@@ -2,3 +2,4 @@
 
 pub mod durable_sink;
 pub mod finalise;
+pub mod frame_ring;
