@@ -17,7 +17,9 @@ pub enum RuntimeError {
     #[error("the runtime folder {0} is too long for a socket: choose one of at most {max} bytes with HOLDFAST_RUNTIME_DIR", max = SOCKET_PATH_MAX_BYTES - LONGEST_SOCKET_SUFFIX)]
     TooLong(PathBuf),
     /// It belongs to somebody else or others may write to it.
-    #[error("the runtime folder {0} belongs to another user or is open to others: remove it or set HOLDFAST_RUNTIME_DIR")]
+    #[error(
+        "the runtime folder {0} belongs to another user or is open to others: remove it or set HOLDFAST_RUNTIME_DIR"
+    )]
     NotOurs(PathBuf),
     /// It cannot be made.
     #[error("the runtime folder {path} cannot be made: {error}")]
