@@ -1,4 +1,4 @@
-//! One file descriptor beside bytes over a Unix stream socket (SCM_RIGHTS).
+//! Unix stream sockets of workers: connecting without blocking, and one file descriptor beside the bytes (SCM_RIGHTS).
 //!
 //! Contract: works on blocking and non-blocking sockets alike (`WouldBlock` is returned, never waited out); received
 //! descriptors are CLOEXEC; a peer that sends more than one loses the others, which are closed.
@@ -10,6 +10,17 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Connects to the socket `path`. The stream is non-blocking and CLOEXEC. A listener that does not accept (its queue is
+/// full) is an error like one that is not there; nothing is waited for.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
+}
 
 /// Sends `bytes` with `fd` attached to the first of them. Returns how many bytes went; the descriptor went with them.
 pub fn send(socket: impl AsFd, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<usize> {
@@ -36,7 +47,6 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
 
     #[test]
     fn a_descriptor_travels_with_its_bytes() {
