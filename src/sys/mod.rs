@@ -6,3 +6,4 @@ pub mod clock;
 pub mod fd_passing;
 pub mod lock;
 pub mod paths;
+pub mod process;

@@ -23,7 +23,6 @@ use crate::sys::paths::Runtime;
 use anyhow::Context;
 use app::{App, AppInit};
 use gtk::gio;
-use gtk::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,7 +69,7 @@ fn show(options: Options) -> anyhow::Result<()> {
     gstgtk4::plugin_register_static().context("no window can be shown: the preview sink does not start")?;
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
-    let init = AppInit { runtime, starter, folder: own_state::folder(options.demo), demo: options.demo };
+    let init = AppInit { runtime, starter, folder: own_state::folder(options.demo) };
     theme::prepare(&application);
     relm4::RelmApp::from_app(application).with_args(Vec::new()).run::<App>(init);
     Ok(())

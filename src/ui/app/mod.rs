@@ -34,8 +34,6 @@ pub struct AppInit {
     pub starter: EngineStarter,
     /// Where the window remembers, if anywhere.
     pub folder: Option<PathBuf>,
-    /// Synthetic inputs.
-    pub demo: bool,
 }
 
 /// To the window.

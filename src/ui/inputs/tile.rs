@@ -100,7 +100,7 @@ impl FactoryComponent for Tile {
             gtk::Picture {
                 add_css_class: "picture",
                 // Letterboxed, never cropped (R-UI-1).
-                set_keep_aspect_ratio: true,
+                set_content_fit: gtk::ContentFit::Contain,
                 set_can_shrink: true,
                 #[watch]
                 set_opacity: self.picture_opacity(),

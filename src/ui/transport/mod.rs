@@ -14,7 +14,7 @@ use face::Button;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
-use relm4::{ComponentParts, ComponentSender, RelmWidgetExt, SimpleComponent};
+use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -75,7 +75,7 @@ impl Drop for Screen {
 /// BGRx costs least in the renderers of GTK (PLATFORM.md).
 fn caps((width, height): (u32, u32)) -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
-        .format(gst_video::VideoFormat::Bgrx)
+        .format(gst_video::VideoFormat::Bgra)
         .width(i32::try_from(width).unwrap_or(i32::MAX))
         .height(i32::try_from(height).unwrap_or(i32::MAX))
         .framerate(gst::Fraction::new(0, 1))
