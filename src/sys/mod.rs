@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod fd_passing;
 pub mod lock;
+pub mod log;
 pub mod paths;
 pub mod process;

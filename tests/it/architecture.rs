@@ -98,7 +98,7 @@ fn violations(path: &str, text: &str) -> Vec<String> {
             report(line, format!("unsafe: allowed only in {}", UNSAFE_ONLY_IN.join(", ")));
         }
     }
-    if module.last() == Some(&"tests") || module.last() == Some(&"test") {
+    if module.last().is_some_and(|last| *last == "tests" || last.ends_with("_tests")) {
         return found;
     }
     for (line, named) in source.crate_paths(&module) {

@@ -11,7 +11,7 @@ use relm4::ComponentParts;
 /// Size of a window nobody has sized yet.
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
 /// From this width on there is room for everything.
-const WIDE_FROM: i32 = 1200;
+const WIDE_FROM: i32 = 1500;
 /// Below this width the panel is too narrow for pictures.
 const NARROW_BELOW: i32 = 720;
 

@@ -74,7 +74,7 @@ impl TransportFace {
             word,
             word_class,
             button: button(desk),
-            time: session.map_or_else(|| format::media_time_or_unknown(None), |s| current(s.media_ms)),
+            time: session.map_or_else(|| current(Some(0)), |s| current(s.media_ms)),
             safe: session.map(|s| current(s.safe_ms)),
             headroom: seconds_left.map_or_else(|| format::UNKNOWN.to_owned(), format::time_left),
             headroom_low: seconds_left.is_some_and(|s| s < LITTLE_TIME_LEFT_S),

@@ -138,8 +138,8 @@ impl SimpleComponent for Transport {
                             set_label: &model.face.word,
                         },
                         gtk::Label {
-                            add_css_class: "state-time",
-                            add_css_class: "numeric",
+                            #[watch]
+                            set_css_classes: if model.face.session.is_some() { &["state-time", "numeric"] } else { &["state-time", "numeric", "word-quiet"] },
                             set_tooltip_text: Some(&gettext("Media time written")),
                             #[watch]
                             set_label: &model.face.time,
@@ -149,8 +149,6 @@ impl SimpleComponent for Transport {
                             set_hhomogeneous: true,
                             set_vhomogeneous: true,
                             set_valign: gtk::Align::Center,
-                            #[watch]
-                            set_visible_child_name: model.face.button.page(),
 
                             add_named[Some("record")] = &gtk::Button {
                                 add_css_class: "big-button",
@@ -258,7 +256,11 @@ impl SimpleComponent for Transport {
                                 },
                             },
                         },
-                        gtk::WindowControls { set_side: gtk::PackType::End },
+                        gtk::WindowControls {
+                            set_side: gtk::PackType::End,
+                            #[watch]
+                            set_decoration_layout: if model.room == Room::Wide { None } else { Some(":close") },
+                        },
                     },
                 },
 
@@ -315,7 +317,8 @@ impl SimpleComponent for Transport {
     }
 
     fn post_view(&self, widgets: &mut Self::Widgets) {
-        place(&self, widgets);
+        widgets.stack.set_visible_child_name(self.face.button.page());
+        place(self, widgets);
         widgets.ring.queue_draw();
     }
 }

@@ -1,12 +1,14 @@
 //! The promise of the durable sink, proved from its own write log: wherever the power goes, both demuxers read
 //! everything up to the last synced fragment; finalising gives an ordinary MP4 that holds the same (R-FM-9, R-JOB-4).
 
+mod fragments;
 mod log;
 mod record;
+mod trouble;
 
 use crate::support::demux::{self, Found};
 use crate::support::dice::Dice;
-use holdfast::media::durable_sink::{Finished, PartWriter, SinkEvent, Trouble};
+use holdfast::media::durable_sink::{Finished, PartWriter, SinkEvent};
 use holdfast::media::finalise::{self, Outcome, PLACEHOLDER, PartStore};
 use log::{LoggedStore, Op, WriteLog};
 use record::{CONTENTS, Content, FRAMES, Push};
