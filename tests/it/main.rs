@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod packages;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
