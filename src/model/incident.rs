@@ -241,7 +241,7 @@ impl IncidentCode {
             ),
             IncidentCode::SessionRecovered => (
                 "The session {session} had been interrupted.",
-                "It was closed; its files are playable.",
+                "It was closed; its files are playable. Lost at its end: {loss}.",
                 "Look at it in the library.",
             ),
             IncidentCode::FileDamaged => (

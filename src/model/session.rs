@@ -19,6 +19,9 @@ pub struct Plan {
     pub name: SessionName,
     /// Idempotency key of the start.
     pub key: String,
+    /// Digest of the request that came with the key; the same key with another request is refused.
+    #[serde(default)]
+    pub request: String,
     /// Shared time origin of every input (CLOCK_MONOTONIC of this boot).
     pub start_at_ns: MonoNs,
     /// `/proc/sys/kernel/random/boot_id`; monotonic times mean nothing in another boot.
@@ -67,6 +70,13 @@ pub enum JournalKind {
         input: InputId,
         /// How it ended, as far as known.
         reason: String,
+    },
+    /// Something the operator must learn that no worker could report itself.
+    Incident {
+        /// The input, `None` for the whole session.
+        input: Option<InputId>,
+        /// What it was.
+        incident: super::incident::Incident,
     },
     /// Somebody asked to stop.
     StopRequested,

@@ -1,6 +1,7 @@
-//! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors, and the event stream.
+//! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors. The event stream is
+//! [`super::event`].
 
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Alert, AlertCounts, HealthVerdict};
 use crate::model::{InputId, SessionId, SessionName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,24 +72,39 @@ pub struct ApiError {
     pub trace_id: String,
 }
 
-/// One message of `GET /api/v1/events`.
+/// Reply to `POST /api/v1/inputs/{id}/retry`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryReply {
+    /// The input that is tried again.
+    pub input: InputId,
+}
+
+/// Reply to `GET /api/v1/alerts`: every alert kept, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Event {
-    /// The whole state; first message, and after a resync.
-    Sync {
-        /// Sequence number of the state.
-        seq: u64,
-        /// Wall clock.
-        at: Timestamp,
-        /// The state.
-        data: Box<Snapshot>,
-    },
-    /// Every second, without a number (R-TRU-8).
-    Heartbeat {
-        /// Wall clock.
-        at: Timestamp,
-    },
+pub struct AlertsReply {
+    /// The alerts.
+    pub alerts: Vec<Alert>,
+    /// How many of them are active.
+    pub counts: AlertCounts,
+}
+
+/// Reply to `GET /api/v1/health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthReply {
+    /// The worst of the parts.
+    pub overall: HealthVerdict,
+    /// Version of the program.
+    pub version: String,
+    /// Process id of the engine.
+    pub pid: u32,
+    /// Time since the engine started.
+    pub uptime_ms: u64,
+    /// Workers that answer.
+    pub workers: u32,
+    /// Configured inputs.
+    pub inputs: u32,
+    /// Connected event clients.
+    pub clients: u32,
 }
 
 /// One line of `GET /api/v1/sessions`, newest first.

@@ -1,5 +1,7 @@
 //! What travels between processes. Contract: every wire byte is encoded here, nowhere else.
 
 pub mod api;
+pub mod client;
 pub mod codec;
+pub mod event;
 pub mod worker;

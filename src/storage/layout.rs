@@ -12,10 +12,20 @@ pub const MANIFEST: &str = "session.json";
 /// Lock of the engine that owns a library.
 pub const LIBRARY_LOCK: &str = ".holdfast.lock";
 
+/// Sequence numbers and alerts of the engine that owns a library; they survive its restart.
+pub const ENGINE_STATE: &str = ".holdfast.state.json";
+
 /// `2026-11-21_20-30-15_keynote_7f3a`: UTC time, slug, last four hex digits of the id.
 pub fn session_dir(started_at: Timestamp, name: &SessionName, id: SessionId) -> String {
     let utc = started_at.to_zoned(TimeZone::UTC);
     format!("{}_{}_{}", utc.strftime("%Y-%m-%d_%H-%M-%S"), name.slug(), id.short())
+}
+
+/// Whether a folder of a library has the name of a session.
+pub fn is_session_dir(name: &str) -> bool {
+    let shape = "dddd-dd-dd_dd-dd-dd_".bytes();
+    name.len() > shape.len()
+        && name.bytes().zip(shape).all(|(b, shape)| if shape == b'd' { b.is_ascii_digit() } else { b == shape })
 }
 
 /// `cam1.mp4`, `cam1.part2.mp4`, …
@@ -51,6 +61,8 @@ mod tests {
         let id = SessionId(uuid::uuid!("01934f5e-0000-7000-8000-000000007f3a"));
         let name = "keynote".parse().expect("a name");
         assert_eq!(session_dir(at, &name, id), "2026-11-21_20-30-15_keynote_7f3a");
+        assert!(is_session_dir("2026-11-21_20-30-15_keynote_7f3a"));
+        assert!(!is_session_dir("2026-11-21_keynote") && !is_session_dir(".holdfast.lock"));
     }
 
     proptest! {

@@ -6,3 +6,6 @@
 pub mod atomic;
 pub mod journal;
 pub mod layout;
+mod manifest;
+pub mod recovery;
+pub mod space;

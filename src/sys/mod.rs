@@ -4,4 +4,6 @@
 
 pub mod clock;
 pub mod lock;
+pub mod log;
 pub mod paths;
+pub mod process;

@@ -4,6 +4,7 @@
 mod fragments;
 mod log;
 mod record;
+mod trouble;
 
 use crate::support::demux::{self, Found};
 use crate::support::dice::Dice;

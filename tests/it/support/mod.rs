@@ -4,6 +4,7 @@ pub mod api;
 pub mod demux;
 pub mod dice;
 pub mod display;
+pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
 pub mod media_file;

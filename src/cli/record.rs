@@ -1,0 +1,146 @@
+//! `holdfast record start|stop`: commands, and waiting for what they promised.
+
+use super::{Outcome, RecordCommand, clock_time, failed, print_json};
+use crate::model::snapshot::{InputState, InputView, RecordingState, Snapshot};
+use crate::model::{InputId, SessionId};
+use crate::protocol::api::{StartReply, StartRequest, StopReply, StopRequest};
+use crate::protocol::client::{Client, ClientError};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long `record start` waits for evidence (DESIGN §4).
+const START_WAIT: Duration = Duration::from_secs(8);
+/// How long `record stop` waits for closed files: 15 s flush, 2 s SIGTERM, and the finalising of what is left.
+const STOP_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcome, ClientError> {
+    match command {
+        RecordCommand::Start { json, name, inputs, key, no_wait } => {
+            let request = StartRequest { name, inputs: (!inputs.is_empty()).then_some(inputs) };
+            let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+            let reply = client.start(&key, &request).await?;
+            let outcome = if no_wait { Outcome::Done } else { wait_for_evidence(&client, &reply).await? };
+            if json.json {
+                print_json(&reply);
+            } else {
+                let (id, count) = (reply.session_id, reply.inputs.len());
+                println!("session \"{}\" ({id}), {count} inputs: {}", reply.name, reply.status);
+            }
+            Ok(outcome)
+        }
+        RecordCommand::Stop { json, no_wait } => {
+            let reply = client.stop(&StopRequest::default()).await?;
+            if no_wait {
+                return Ok(print_stop(&reply, None, json.json));
+            }
+            let last = wait_for(&client, STOP_WAIT, |snapshot| is_closed(snapshot, reply.session_id)).await?;
+            Ok(match last {
+                Reached::Yes(snapshot) => {
+                    let reply = StopReply { status: "finished".to_owned(), ..reply };
+                    print_stop(&reply, Some(&snapshot), json.json)
+                }
+                Reached::Not(_) => failed("the files are still being closed; `holdfast status` shows when they are"),
+            })
+        }
+    }
+}
+
+fn print_stop(reply: &StopReply, snapshot: Option<&Snapshot>, json: bool) -> Outcome {
+    if json {
+        return print_json(reply);
+    }
+    println!("session {}: {}", reply.session_id, reply.status);
+    if let Some(last) = snapshot.and_then(|snapshot| snapshot.last_session.as_ref()) {
+        println!("{} files in {}", last.parts, Path::new(&last.dir).display());
+    }
+    Outcome::Done
+}
+
+fn is_closed(snapshot: &Snapshot, id: SessionId) -> bool {
+    snapshot.session.as_ref().is_none_or(|session| session.id != id)
+}
+
+/// What one input of a started session came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Pending,
+    Records,
+    /// It does not, for this reason.
+    Failed(String),
+}
+
+fn fate(snapshot: &Snapshot, id: &InputId) -> Fate {
+    let Some(input) = snapshot.inputs.iter().find(|input| input.id == *id) else {
+        return Fate::Failed("it is not configured any more".to_owned());
+    };
+    match input.recording.as_ref().map(|recording| recording.state) {
+        Some(RecordingState::Recording) => Fate::Records,
+        Some(RecordingState::Failed) => Fate::Failed(reason(input)),
+        _ => match input.state {
+            InputState::Live | InputState::Starting => Fate::Pending,
+            _ => Fate::Failed(reason(input)),
+        },
+    }
+}
+
+fn reason(input: &InputView) -> String {
+    input.detail.clone().unwrap_or_else(|| format!("it is {}", super::word(&input.state)))
+}
+
+async fn wait_for_evidence(client: &Client, reply: &StartReply) -> Result<Outcome, ClientError> {
+    let settled = |snapshot: &Snapshot| {
+        let pending = reply.inputs.iter().any(|id| fate(snapshot, id) == Fate::Pending);
+        !pending || is_closed(snapshot, reply.session_id)
+    };
+    let (Reached::Yes(snapshot) | Reached::Not(snapshot)) = wait_for(client, START_WAIT, settled).await?;
+    let mut recording = 0;
+    for id in &reply.inputs {
+        match fate(&snapshot, id) {
+            Fate::Records => recording += 1,
+            Fate::Failed(reason) => eprintln!("holdfast: input {id} does not record: {reason}"),
+            Fate::Pending => eprintln!("holdfast: input {id} does not record yet after {} s", START_WAIT.as_secs()),
+        }
+    }
+    if recording > 0 {
+        return Ok(Outcome::Done);
+    }
+    let ended = is_closed(&snapshot, reply.session_id);
+    let length = clock_time(snapshot.session.as_ref().and_then(|session| session.media_ms));
+    Ok(if ended {
+        failed("the session has ended already")
+    } else {
+        failed(format!("nothing records (media time {length})"))
+    })
+}
+
+/// Whether a state was seen in time, and the last one seen.
+enum Reached {
+    Yes(Box<Snapshot>),
+    Not(Box<Snapshot>),
+}
+
+async fn wait_for(
+    client: &Client,
+    limit: Duration,
+    reached: impl Fn(&Snapshot) -> bool,
+) -> Result<Reached, ClientError> {
+    let mut events = client.events().await?;
+    let mut snapshot = Box::new(client.status().await?);
+    let watching = async {
+        while !reached(&snapshot) {
+            match events.next().await {
+                Ok(Some(event)) => event.apply(&mut snapshot),
+                Ok(None) => return Err(ClientError::Transport("the event stream was closed".to_owned())),
+                // The engine may be busy; the limit below ends the wait.
+                Err(ClientError::Silent) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(limit, watching).await {
+        Ok(Ok(())) => Ok(Reached::Yes(snapshot)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(Reached::Not(snapshot)),
+    }
+}

@@ -1,0 +1,113 @@
+//! The shape of `config.toml` version 1 (DESIGN §4): every key the format knows, also those this version refuses.
+//!
+//! Contract: unknown keys and wrong types are refused by serde with the line; what the values mean is decided in
+//! [`super::apply`] and [`super::input`].
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A value that is read only to refuse it by name.
+pub(super) type Refused = Option<Spanned<toml::Value>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub version: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub library: Library,
+    #[serde(default)]
+    pub recording: Recording,
+    #[serde(default)]
+    pub storage: Storage,
+    #[serde(default)]
+    pub supervision: Supervision,
+    #[serde(default)]
+    pub watchdog: Watchdog,
+    #[serde(default)]
+    pub retry: Retry,
+    pub breaker: Refused,
+    pub degradation: Refused,
+    pub budgets: Refused,
+    pub mediamtx: Refused,
+    pub api: Refused,
+    pub ui: Refused,
+    #[serde(default)]
+    pub input: Vec<Spanned<Input>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Library {
+    pub path: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recording {
+    pub container: Option<Spanned<String>>,
+    pub codec: Option<Spanned<String>>,
+    pub bitrate_kbps: Option<Spanned<i64>>,
+    pub keyframe_interval_ms: Option<Spanned<i64>>,
+    pub fragment_ms: Option<Spanned<i64>>,
+    pub audio_codec: Option<Spanned<String>>,
+    pub split_minutes: Refused,
+    pub split_bytes: Refused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Storage {
+    pub min_free_start: Option<Spanned<String>>,
+    pub stop_new_free: Option<Spanned<String>>,
+    pub critical_free: Option<Spanned<String>>,
+    pub warn_free: Refused,
+    pub warn_used_percent: Refused,
+    pub critical_used_percent: Refused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Supervision {
+    pub flush_deadline_ms: Option<Spanned<i64>>,
+    pub orphan_exit_ms: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Watchdog {
+    pub signal_timeout_ms: Option<Spanned<i64>>,
+    pub stall_shown_ms: Option<Spanned<i64>>,
+    pub stall_restart_ms: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    pub first_ms: Option<Spanned<i64>>,
+    pub cap_ms: Option<Spanned<i64>>,
+}
+
+/// One `[[input]]` with the keys of every kind; which belong together is decided in [`super::input`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    pub id: Option<Spanned<String>>,
+    pub name: Option<Spanned<String>>,
+    pub kind: Option<Spanned<String>>,
+    pub audio: Option<Spanned<toml::Value>>,
+    pub codec: Option<Spanned<String>>,
+    pub on_signal_loss: Option<Spanned<String>>,
+    pub importance: Option<Spanned<i64>>,
+    pub pattern: Option<Spanned<String>>,
+    pub width: Option<Spanned<i64>>,
+    pub height: Option<Spanned<i64>>,
+    pub fps: Option<Spanned<i64>>,
+    pub tone_hz: Option<Spanned<i64>>,
+    pub path: Option<Spanned<String>>,
+    pub repeat: Option<Spanned<bool>>,
+    pub url: Option<Spanned<String>>,
+    pub transport: Option<Spanned<String>>,
+    pub latency_ms: Option<Spanned<i64>>,
+    pub device: Option<Spanned<String>>,
+    pub subdevice: Option<Spanned<String>>,
+}

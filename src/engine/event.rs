@@ -1,0 +1,238 @@
+//! What the engine's state machine is told, and what it wants done.
+
+use super::worker_state::{Act, WorkerEvent};
+use crate::model::incident::Incident;
+use crate::model::session::{Closed, Fact, JournalKind, Plan};
+use crate::model::snapshot::LastSession;
+use crate::model::{InputId, MonoNs, SessionId};
+use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
+use crate::protocol::worker::{Command, WorkerStatus};
+use crate::storage::recovery::{ClosedSession, Interrupted};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// Both clocks, read once per event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For every decision.
+    pub mono: MonoNs,
+    /// For display and records only.
+    pub at: Timestamp,
+}
+
+/// Names one request that waits for a reply.
+pub type Token = u64;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// To the worker of an input.
+    Worker {
+        /// The input.
+        input: InputId,
+        /// What.
+        event: WorkerEvent,
+    },
+    /// A worker reported what it knows of itself.
+    Status {
+        /// The input.
+        input: InputId,
+        /// Number of the connection.
+        link: u64,
+        /// The report.
+        status: Box<WorkerStatus>,
+    },
+    /// A worker reported a fact.
+    Fact {
+        /// The input.
+        input: InputId,
+        /// The session it belongs to.
+        session: SessionId,
+        /// Time since its origin.
+        t_ns: i64,
+        /// The fact.
+        fact: Fact,
+    },
+    /// Somebody wants to record.
+    Start(StartCommand),
+    /// Somebody wants to stop.
+    Stop {
+        /// The request.
+        token: Token,
+        /// Which session; the running one without it.
+        session: Option<SessionId>,
+    },
+    /// Somebody wants an input tried again.
+    Retry {
+        /// The request.
+        token: Token,
+        /// Which, as it was written.
+        input: String,
+    },
+    /// A plan was written, or not.
+    Persisted {
+        /// Its session.
+        session: SessionId,
+        /// `Err` = why not, in English.
+        result: Result<(), String>,
+    },
+    /// A session's files and manifest are closed, or not.
+    Closed {
+        /// Its session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// `Err` = why not.
+        result: Result<Box<ClosedSession>, CloseFault>,
+    },
+    /// The library was searched at start-up.
+    Searched {
+        /// Interrupted sessions, newest first.
+        interrupted: Vec<Interrupted>,
+        /// The newest session that is closed.
+        last: Option<LastSession>,
+    },
+    /// The file system was asked.
+    Space(Option<Space>),
+    /// Workers were looked at.
+    Usage(Vec<(InputId, WorkerUsage)>),
+    /// The engine is told to leave.
+    Leave,
+    /// Time passes.
+    Tick,
+}
+
+/// A start with everything that is not pure about it.
+#[derive(Debug, Clone)]
+pub struct StartCommand {
+    /// The request.
+    pub token: Token,
+    /// Idempotency key.
+    pub key: String,
+    /// The body.
+    pub request: StartRequest,
+    /// Digest of the body.
+    pub digest: String,
+    /// The id a new session gets.
+    pub id: SessionId,
+    /// The name a nameless session gets.
+    pub default_name: String,
+}
+
+/// A file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes we may still write.
+    pub free: u64,
+    /// Its size.
+    pub total: u64,
+}
+
+/// What a worker process uses and has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WorkerUsage {
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// CPU in percent of the whole machine.
+    pub cpu_percent: Option<f64>,
+    /// Worst nice value of its threads.
+    pub nice: Option<i32>,
+    /// I/O class.
+    pub io: Option<String>,
+}
+
+/// Why a session could not be closed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseFault {
+    /// Somebody still writes one of its files.
+    Locked,
+    /// Anything else, in English.
+    Failed(String),
+}
+
+/// How a request ended, for the server to put into HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// 201 (`new`) or 200.
+    Started {
+        /// The session.
+        body: StartReply,
+        /// It was made by this request.
+        new: bool,
+    },
+    /// 202 (`stopping`) or 200 (`finished`).
+    Stopped(StopReply),
+    /// 202.
+    Retried(RetryReply),
+    /// An error.
+    Refused(Refused),
+}
+
+/// A refusal: status, code, English.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code.
+    pub code: &'static str,
+    /// What happened and what to do about it.
+    pub message: String,
+    /// The same request may succeed later.
+    pub retryable: bool,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Answer a request.
+    Reply(Token, Reply),
+    /// Make the folder and the journal of a session with its plan, durably.
+    Persist {
+        /// The folder.
+        dir: PathBuf,
+        /// Line 1.
+        plan: Box<Plan>,
+    },
+    /// Append a line to a session's journal.
+    Journal {
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
+        /// The line.
+        kind: Box<JournalKind>,
+    },
+    /// Deal with a worker process.
+    Worker(InputId, Act),
+    /// Send a worker a command.
+    Send(InputId, Box<Command>),
+    /// Hand a worker its ticket; `fresh` = no earlier worker can have written anything.
+    StartWorker {
+        /// The input.
+        input: InputId,
+        /// The session's folder.
+        dir: PathBuf,
+        /// The session.
+        plan: Box<Plan>,
+        /// Whether part and fact numbers need not be looked up.
+        fresh: bool,
+    },
+    /// Finalise, write the manifest, close the journal.
+    Close {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// How it ended.
+        state: Closed,
+    },
+    /// Write one log line.
+    Log {
+        /// Input or `engine`.
+        source: String,
+        /// What.
+        incident: Incident,
+    },
+    /// Nothing is left to wait for.
+    Exit,
+}

@@ -1,0 +1,251 @@
+//! Start, Stop and Retry: what is refused, with which words, and what is promised.
+
+use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token};
+use super::super::worker_state::WorkerEvent;
+use super::State;
+use super::session::{Phase, Session};
+use crate::config::size;
+use crate::model::input::InputSpec;
+use crate::model::session::Plan;
+use crate::model::{InputId, SessionId, SessionName};
+use crate::protocol::api::{RetryReply, StartReply, StopReply};
+use crate::protocol::worker::Command;
+use crate::storage::layout;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// From the command to the common first instant: a hop to four workers takes 5 ms on an idle machine.
+const START_AHEAD: Duration = Duration::from_millis(100);
+
+impl State {
+    pub(super) fn on_start(&mut self, now: Now, command: StartCommand, out: &mut Vec<Effect>) {
+        let token = command.token;
+        if let Some(known) = self.keys.find(now, &command.key) {
+            let same = known.digest == command.digest;
+            let reply = known.reply.clone();
+            if same {
+                self.repeat_start(token, reply, out);
+            } else {
+                let message = "this key was used for another start; use a new key".to_owned();
+                out.push(refuse(token, 422, "key_reused", message, false));
+            }
+            return;
+        }
+        match self.check_start(now, &command) {
+            Ok((name, inputs)) => self.begin(now, command, name, inputs, out),
+            Err(refused) => out.push(Effect::Reply(token, Reply::Refused(refused))),
+        }
+    }
+
+    /// Same key, same body: the same session, whatever became of it.
+    fn repeat_start(&mut self, token: Token, reply: StartReply, out: &mut Vec<Effect>) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.plan.id == reply.session_id)
+            && let Phase::Persisting { waiting, .. } = &mut session.phase
+        {
+            waiting.push(token);
+            return;
+        }
+        let status = self.status_word(reply.session_id);
+        out.push(Effect::Reply(token, Reply::Started { body: StartReply { status, ..reply }, new: false }));
+    }
+
+    fn status_word(&self, id: SessionId) -> String {
+        let running = self.session.as_ref().filter(|session| session.plan.id == id);
+        let state = running.map(|session| serde_json::to_value(self.session_state(session)));
+        match state {
+            Some(Ok(serde_json::Value::String(word))) => word,
+            _ => "finished".to_owned(),
+        }
+    }
+
+    fn check_start(&self, now: Now, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
+        if self.leaving.is_some() {
+            return Err(refused(503, "leaving", "the recorder is leaving; start it again".to_owned(), true));
+        }
+        if let Some(session) = self.session.as_ref().filter(|session| session.phase != Phase::Over) {
+            let message = format!("session \"{}\" is running; stop it first", session.plan.name);
+            return Err(refused(409, "session_running", message, false));
+        }
+        if !self.is_idle() || !self.recovery.searched() {
+            let message = "an earlier session is still being closed; try again in a few seconds".to_owned();
+            return Err(refused(503, "busy", message, true));
+        }
+        let name = command.request.name.clone().unwrap_or_else(|| command.default_name.clone());
+        let name = name.parse::<SessionName>().map_err(|error| refused(422, "bad_name", error.to_string(), false))?;
+        let inputs = self.wanted_inputs(command.request.inputs.as_deref())?;
+        self.check_space(now)?;
+        Ok((name, inputs))
+    }
+
+    fn wanted_inputs(&self, asked: Option<&[String]>) -> Result<Vec<InputSpec>, Refused> {
+        if self.inputs.is_empty() {
+            let file = &self.setup.config_file;
+            let message = format!("no inputs are configured: add an [[input]] to {file}, or try `holdfast --demo`");
+            return Err(refused(503, "nothing_to_record", message, false));
+        }
+        if let Some(asked) = asked {
+            let known = self.inputs.iter().map(|input| input.spec.id.as_str()).collect::<Vec<_>>();
+            if let Some(unknown) = asked.iter().find(|id| !known.contains(&id.as_str())) {
+                let message = format!("there is no input {unknown:?}; there are {}", known.join(", "));
+                return Err(refused(422, "unknown_input", message, false));
+            }
+        }
+        let chosen = |spec: &InputSpec| match asked {
+            Some(asked) => asked.iter().any(|id| id == spec.id.as_str()),
+            None => spec.armed,
+        };
+        let inputs: Vec<InputSpec> =
+            self.inputs.iter().map(|input| &input.spec).filter(|spec| chosen(spec)).cloned().collect();
+        if inputs.is_empty() {
+            return Err(refused(503, "nothing_to_record", "no input is armed; arm at least one".to_owned(), false));
+        }
+        Ok(inputs)
+    }
+
+    /// The larger rule applies, and is named (R-FM-4).
+    fn check_space(&self, now: Now) -> Result<(), Refused> {
+        let library = self.setup.library.display();
+        let Some(space) = self.space(now.mono) else {
+            let message = format!("the file system of {library} does not answer; check the disk and try again");
+            return Err(refused(503, "storage_frozen", message, true));
+        };
+        let rules = self.setup.storage;
+        let (rule, needed) = if rules.stop_new_free >= rules.min_free_start {
+            ("storage.stop_new_free", rules.stop_new_free)
+        } else {
+            ("storage.min_free_start", rules.min_free_start)
+        };
+        if space.free >= needed {
+            return Ok(());
+        }
+        let (free, needed) = (size::format(space.free), size::format(needed));
+        let message =
+            format!("too little space in {library}: {free} are free, {rule} needs {needed}; delete or move recordings");
+        Err(refused(507, "no_space", message, false))
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        command: StartCommand,
+        name: SessionName,
+        inputs: Vec<InputSpec>,
+        out: &mut Vec<Effect>,
+    ) {
+        let container = self.setup.encoding.container;
+        let plan = Plan {
+            id: command.id,
+            name,
+            key: command.key.clone(),
+            request: command.digest.clone(),
+            start_at_ns: now.mono.plus(START_AHEAD),
+            boot_id: self.setup.boot_id.clone(),
+            started_at: now.at,
+            files: inputs.iter().map(|spec| layout::part_file(&spec.id, 1, container)).collect(),
+            inputs,
+        };
+        let dir: PathBuf = self.setup.library.join(layout::session_dir(plan.started_at, &plan.name, plan.id));
+        let reply = start_reply(&plan, "starting".to_owned());
+        self.keys.remember(now, command.key, command.digest, reply);
+        for input in &mut self.inputs {
+            input.frozen = None;
+        }
+        out.push(Effect::Persist { dir: dir.clone(), plan: Box::new(plan.clone()) });
+        self.session =
+            Some(Session::new(plan, dir, Phase::Persisting { waiting: vec![command.token], since: now.mono }));
+    }
+
+    /// The plan is on disk: the first request made the session, the others repeated it.
+    pub(super) fn answer_started(&mut self, waiting: &[Token], out: &mut Vec<Effect>) {
+        let Some(session) = &self.session else { return };
+        for (place, token) in waiting.iter().enumerate() {
+            let body = start_reply(&session.plan, self.status_word(session.plan.id));
+            out.push(Effect::Reply(*token, Reply::Started { body, new: place == 0 }));
+        }
+    }
+
+    /// The plan could not be written: there is no session (R-CMD-1).
+    pub(super) fn abandon(&mut self, waiting: &[Token], reason: String, out: &mut Vec<Effect>) {
+        let Some(session) = self.session.take() else { return };
+        self.keys.forget(&session.plan.key);
+        self.abandoned = Some((session.plan.id, session.dir));
+        let message = format!("nothing was started: {reason}");
+        for token in waiting {
+            out.push(refuse(*token, 503, "not_persisted", message.clone(), false));
+        }
+    }
+
+    pub(super) fn on_stop(&mut self, now: Now, token: Token, asked: Option<SessionId>, out: &mut Vec<Effect>) {
+        let running = self.session.as_ref().map(|session| (session.plan.id, session.phase.clone()));
+        let ended = |id: SessionId| self.keys.knows(id) || self.last_session.as_ref().is_some_and(|last| last.id == id);
+        match (running, asked) {
+            (Some((id, phase)), asked) if asked.is_none_or(|asked| asked == id) => {
+                let status = match phase {
+                    Phase::Over => "finished",
+                    _ => "stopping",
+                };
+                let body = StopReply { session_id: id, status: status.to_owned() };
+                match phase {
+                    Phase::Running { .. } => self.stop_session(now, out),
+                    // Acknowledged: the failed session leaves the screen.
+                    Phase::Over => self.session = None,
+                    Phase::Stopping { .. } | Phase::Closing { .. } => {}
+                    Phase::Persisting { .. } => {
+                        let message = "the session is still being started; stop it again in a moment".to_owned();
+                        out.push(refuse(token, 503, "busy", message, true));
+                        return;
+                    }
+                }
+                out.push(Effect::Reply(token, Reply::Stopped(body)));
+            }
+            (_, Some(asked)) if ended(asked) => {
+                let body = StopReply { session_id: asked, status: "finished".to_owned() };
+                out.push(Effect::Reply(token, Reply::Stopped(body)));
+            }
+            (_, Some(asked)) => {
+                out.push(refuse(token, 404, "unknown_session", format!("there is no session {asked}"), false));
+            }
+            (_, None) => {
+                let message = "nothing is being recorded".to_owned();
+                out.push(refuse(token, 400, "not_recording", message, false));
+            }
+        }
+    }
+
+    pub(super) fn on_retry(&mut self, now: Now, token: Token, asked: &str, out: &mut Vec<Effect>) {
+        let Some(id) = self.inputs.iter().map(|input| &input.spec.id).find(|id| id.as_str() == asked).cloned() else {
+            out.push(refuse(token, 404, "unknown_input", format!("there is no input {asked:?}"), false));
+            return;
+        };
+        self.revive(&id);
+        self.on_worker(now, &id, WorkerEvent::Retry, out);
+        if self.input(&id).is_some_and(|input| input.worker.is_linked()) {
+            self.send(&id, out, |command| Command::Retry { id: command });
+        }
+        self.alerts.resolve(now, id.as_str(), crate::model::incident::IncidentCode::WorkerGaveUp.as_str());
+        out.push(Effect::Reply(token, Reply::Retried(RetryReply { input: id })));
+    }
+
+    /// A quarantined input joins the running session again.
+    fn revive(&mut self, id: &InputId) {
+        let quarantined = self.input(id).is_some_and(|input| input.worker.is_quarantined());
+        if let Some(session) = self.session.as_mut().filter(|session| session.runs() && quarantined)
+            && let Some(take) = session.take_mut(id)
+        {
+            take.ending = None;
+        }
+    }
+}
+
+fn start_reply(plan: &Plan, status: String) -> StartReply {
+    let inputs = plan.inputs.iter().map(|spec| spec.id.clone()).collect();
+    StartReply { session_id: plan.id, name: plan.name.clone(), started_at: plan.started_at, inputs, status }
+}
+
+fn refused(status: u16, code: &'static str, message: String, retryable: bool) -> Refused {
+    Refused { status, code, message, retryable }
+}
+
+fn refuse(token: Token, status: u16, code: &'static str, message: String, retryable: bool) -> Effect {
+    Effect::Reply(token, Reply::Refused(refused(status, code, message, retryable)))
+}

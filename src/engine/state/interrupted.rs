@@ -1,0 +1,133 @@
+//! Sessions an earlier engine left open: the one a worker still records is stopped and closed, the others are
+//! recovered in the background, one at a time.
+
+use super::super::event::{CloseFault, Effect, Now};
+use super::State;
+use super::session::{Ending, Phase, Session};
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{Closed, JournalKind};
+use crate::model::snapshot::LastSession;
+use crate::model::{MonoNs, SessionId};
+use crate::storage::recovery::{ClosedSession, Interrupted};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+/// Pause before a session that could not be recovered is tried again (a worker may still write to it).
+const AGAIN: Duration = Duration::from_secs(5);
+/// A session that fails this often is left for the next engine; a disk that is broken stays broken.
+const TRIES: u32 = 10;
+
+/// The work that start-up found.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    searched: bool,
+    waiting: VecDeque<Job>,
+    running: Option<Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    found: Interrupted,
+    not_before: MonoNs,
+    tries: u32,
+}
+
+impl Recovery {
+    /// The library was searched.
+    pub fn searched(&self) -> bool {
+        self.searched
+    }
+}
+
+impl State {
+    pub(super) fn on_searched(&mut self, interrupted: Vec<Interrupted>, last: Option<LastSession>) {
+        self.recovery.searched = true;
+        let job = |found| Job { found, not_before: MonoNs(0), tries: 0 };
+        self.recovery.waiting.extend(interrupted.into_iter().map(job));
+        self.last_session = self.last_session.take().or(last);
+    }
+
+    /// A session that a worker still records becomes the running one, being stopped.
+    pub(super) fn adopt_interrupted(&mut self, now: Now, out: &mut Vec<Effect>) {
+        if self.session.is_some() {
+            return;
+        }
+        let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();
+        let Some(place) = self.recovery.waiting.iter().position(|job| orphans.contains(&job.found.plan.id)) else {
+            return;
+        };
+        let Some(job) = self.recovery.waiting.remove(place) else { return };
+        let id = job.found.plan.id;
+        let phase = Phase::Stopping { since: now.mono, signalled: false };
+        let mut session = Session::new(job.found.plan, job.found.dir, phase);
+        session.adopted = true;
+        for take in &mut session.takes {
+            take.ticketed = true;
+            let open = self.inputs.iter().any(|input| input.spec.id == take.input && input.orphan == Some(id));
+            take.ending = (!open).then_some(Ending::Failed);
+        }
+        let incident = Incident::new(IncidentCode::EngineRestarted);
+        out.push(session.line(now, JournalKind::Incident { input: None, incident: incident.clone() }));
+        out.push(session.line(now, JournalKind::StopRequested));
+        for input in self.inputs.iter_mut().filter(|input| input.orphan == Some(id)) {
+            // Its Stop was sent when it was linked; from here on it is a worker of the running session.
+            input.orphan = None;
+        }
+        self.session = Some(session);
+        self.raise(now, super::ENGINE, incident, out);
+    }
+
+    /// Closes the next interrupted session once it is known which of them workers still record.
+    pub(super) fn recover_next(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let looking = self.inputs.iter().any(|input| input.worker.is_connecting());
+        if looking || self.recovery.running.is_some() {
+            return;
+        }
+        let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();
+        let ready = |job: &Job| now.mono >= job.not_before && !orphans.contains(&job.found.plan.id);
+        let Some(place) = self.recovery.waiting.iter().position(ready) else { return };
+        let Some(job) = self.recovery.waiting.remove(place) else { return };
+        out.push(Effect::Close { session: job.found.plan.id, dir: job.found.dir.clone(), state: Closed::Recovered });
+        self.recovery.running = Some(job);
+    }
+
+    /// An interrupted session was closed.
+    pub(super) fn recovered(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        dir: &Path,
+        closed: &ClosedSession,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.recovery.running.take_if(|job| job.found.plan.id == id).is_none() {
+            return;
+        }
+        let lost: Vec<String> = closed.lost_ms.iter().map(|(input, ms)| format!("{input} at most {ms} ms")).collect();
+        let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
+        let incident =
+            Incident::new(IncidentCode::SessionRecovered).with("session", &closed.manifest.name).with("loss", lost);
+        self.raise(now, super::ENGINE, incident, out);
+        // It is over and done with: the notice stays in the list, but nothing is active about it.
+        self.alerts.resolve(now, super::ENGINE, IncidentCode::SessionRecovered.as_str());
+        let newer = self.last_session.as_ref().is_none_or(|last| last.id < id);
+        if newer {
+            self.last_session = Some(crate::storage::recovery::last_session(&closed.manifest, dir));
+        }
+    }
+
+    /// An interrupted session could not be closed now.
+    pub(super) fn recover_later(&mut self, now: Now, id: SessionId, fault: &CloseFault) {
+        let Some(mut job) = self.recovery.running.take_if(|job| job.found.plan.id == id) else { return };
+        if let CloseFault::Failed(reason) = fault {
+            job.tries += 1;
+            let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
+            self.alerts.keep(now, super::ENGINE, &incident);
+        }
+        if job.tries < TRIES {
+            job.not_before = now.mono.plus(AGAIN);
+            self.recovery.waiting.push_back(job);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The engine's state machine. Pure: `handle(now, event) -> Vec<Effect>`; [`super::effect`] performs.
+//!
+//! Contract: at most one session at any time; nothing is called recording without a worker's own evidence that
+//! is younger than [`EVIDENCE_AGE`](view::EVIDENCE_AGE); a session is answered only after its plan is on disk;
+//! Stop is always carried out; media is never touched here.
+
+mod commands;
+mod interrupted;
+mod keys;
+mod session;
+mod view;
+mod workers;
+
+use super::alerts::Alerts;
+use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::worker_state::{Worker, WorkerEvent};
+use crate::config::StorageRules;
+use crate::model::encoding::Encoding;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::session::Plan;
+use crate::model::snapshot::{Alert, LastSession, RecordingView};
+use crate::model::{InputId, MonoNs, SessionId};
+use crate::protocol::worker::{Command, WorkerStatus};
+use interrupted::Recovery;
+use keys::Keys;
+use session::{Phase, Session};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
+const SPACE_AGE: Duration = Duration::from_secs(6);
+/// Name of what belongs to no input, in alerts.
+const ENGINE: &str = "engine";
+
+/// What the state machine is made from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The inputs, in the order of the configuration.
+    pub inputs: Vec<InputSpec>,
+    /// How they are encoded.
+    pub encoding: Encoding,
+    /// Rules for the workers.
+    pub policy: WorkerPolicy,
+    /// Space rules.
+    pub storage: StorageRules,
+    /// Where sessions go.
+    pub library: PathBuf,
+    /// This boot.
+    pub boot_id: String,
+    /// The file inputs are configured in, for messages.
+    pub config_file: String,
+    /// Our own nice value before anything was asked for.
+    pub own_nice: i32,
+    /// Alerts an earlier engine left.
+    pub alerts: Vec<Alert>,
+    /// Plans of the last 24 h, newest first.
+    pub plans: Vec<Plan>,
+}
+
+/// One input and its worker.
+#[derive(Debug)]
+struct Input {
+    spec: InputSpec,
+    worker: Worker,
+    /// The last report and when it came.
+    status: Option<(MonoNs, WorkerStatus)>,
+    /// A session of an earlier engine it still records.
+    orphan: Option<SessionId>,
+    usage: WorkerUsage,
+    /// What is known of its last recording once the session is over.
+    frozen: Option<RecordingView>,
+    /// Bumped with every command.
+    commands: u64,
+}
+
+impl Input {
+    fn next_command(&mut self) -> u64 {
+        self.commands += 1;
+        self.commands
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct State {
+    setup: Setup,
+    inputs: Vec<Input>,
+    session: Option<Session>,
+    last_session: Option<LastSession>,
+    keys: Keys,
+    recovery: Recovery,
+    /// A start that was refused because its plan was late; the plan may still reach the disk.
+    abandoned: Option<(SessionId, PathBuf)>,
+    space: Option<(MonoNs, Space)>,
+    /// Alerts; the publisher takes changes out.
+    pub alerts: Alerts,
+    leaving: Option<MonoNs>,
+}
+
+impl State {
+    /// The state at start-up, and the first effects: look who holds the workers' locks.
+    pub fn new(now: Now, setup: Setup) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let mut inputs = Vec::new();
+        for spec in &setup.inputs {
+            let (worker, acts) = Worker::new(now.mono);
+            effects.extend(acts.into_iter().map(|act| Effect::Worker(spec.id.clone(), act)));
+            inputs.push(Input {
+                spec: spec.clone(),
+                worker,
+                status: None,
+                orphan: None,
+                usage: WorkerUsage::default(),
+                frozen: None,
+                commands: 0,
+            });
+        }
+        let state = Self {
+            inputs,
+            session: None,
+            last_session: None,
+            keys: Keys::restore(now, &setup.plans),
+            recovery: Recovery::default(),
+            abandoned: None,
+            space: None,
+            alerts: Alerts::restore(setup.alerts.clone()),
+            leaving: None,
+            setup,
+        };
+        (state, effects)
+    }
+
+    /// Decides what an event means and what has to be done.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match event {
+            Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
+            Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
+            Event::Fact { input, session, t_ns, fact } => self.on_fact(now, &input, session, t_ns, fact, &mut out),
+            Event::Start(command) => self.on_start(now, command, &mut out),
+            Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
+            Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
+            Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
+            Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
+            Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
+            Event::Space(space) => self.on_space(now, space),
+            Event::Usage(usage) => self.on_usage(now, usage, &mut out),
+            Event::Leave => self.on_leave(now, &mut out),
+            Event::Tick => self.on_tick(now, &mut out),
+        }
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// Nothing records, closes or is about to.
+    pub fn is_idle(&self) -> bool {
+        let session = self.session.as_ref().is_none_or(|session| session.phase == Phase::Over);
+        session && self.inputs.iter().all(|input| input.orphan.is_none())
+    }
+
+    fn on_space(&mut self, now: Now, space: Option<Space>) {
+        match space {
+            Some(space) => {
+                self.space = Some((now.mono, space));
+                self.alerts.resolve(now, "storage", IncidentCode::DiskError.as_str());
+            }
+            None => {
+                let incident = Incident::new(IncidentCode::DiskError).with("reason", "the file system does not answer");
+                self.alerts.keep(now, "storage", &incident);
+            }
+        }
+    }
+
+    /// Room on the library's file system, when it was asked lately.
+    fn space(&self, now: MonoNs) -> Option<Space> {
+        self.space.filter(|(at, _)| now.since(*at) < SPACE_AGE).map(|(_, space)| space)
+    }
+
+    fn on_usage(&mut self, now: Now, usage: Vec<(InputId, WorkerUsage)>, out: &mut Vec<Effect>) {
+        for (id, usage) in usage {
+            if let Some(input) = self.input_mut(&id) {
+                input.usage = usage;
+            }
+        }
+        let worst = self.worst_nice();
+        if worst.is_some_and(|nice| nice > crate::sys::process::RECORDING_NICE) {
+            let incident = Incident::new(IncidentCode::PriorityRefused);
+            if !self.alerts.is_active(ENGINE, incident.code.as_str()) {
+                self.alerts.raise(now, ENGINE, &incident);
+                out.push(Effect::Log { source: ENGINE.to_owned(), incident });
+            }
+        } else if worst.is_some() {
+            self.alerts.resolve(now, ENGINE, IncidentCode::PriorityRefused.as_str());
+        }
+    }
+
+    fn worst_nice(&self) -> Option<i32> {
+        let linked = self.inputs.iter().filter(|input| input.worker.pid().is_some());
+        linked.filter_map(|input| input.usage.nice).max()
+    }
+
+    fn on_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let ids: Vec<InputId> = self.inputs.iter().map(|input| input.spec.id.clone()).collect();
+        for id in ids {
+            self.on_worker(now, &id, WorkerEvent::Tick, out);
+        }
+        self.watch_session(now, out);
+    }
+
+    fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {
+        if self.leaving.is_some() {
+            return;
+        }
+        self.leaving = Some(now.mono);
+        for place in 0..self.inputs.len() {
+            // A recording worker goes on alone; the next engine finds it by its lock.
+            if self.is_wanted(&self.inputs[place].spec.id) || self.inputs[place].orphan.is_some() {
+                continue;
+            }
+            let id = self.inputs[place].spec.id.clone();
+            self.on_worker(now, &id, WorkerEvent::Leave, out);
+        }
+    }
+
+    /// Steps that follow from the state alone, whatever event came.
+    fn advance(&mut self, now: Now, out: &mut Vec<Effect>) {
+        if let Some(since) = self.leaving {
+            self.advance_leaving(now, since, out);
+            return;
+        }
+        self.adopt_interrupted(now, out);
+        self.advance_session(now, out);
+        self.recover_next(now, out);
+    }
+
+    fn advance_leaving(&mut self, now: Now, since: MonoNs, out: &mut Vec<Effect>) {
+        let stay = |input: &Input| self.is_wanted(&input.spec.id) || input.orphan.is_some();
+        let left: Vec<InputId> = self
+            .inputs
+            .iter()
+            .filter(|input| !stay(input) && !input.worker.is_gone())
+            .map(|input| input.spec.id.clone())
+            .collect();
+        let late = now.mono.since(since);
+        if left.is_empty() || late >= LEAVE_DEADLINE + super::worker_state::KILL_AFTER {
+            out.push(Effect::Exit);
+        } else if late >= LEAVE_DEADLINE {
+            for id in left {
+                self.on_worker(now, &id, WorkerEvent::StopLate, out);
+            }
+        }
+    }
+
+    fn input(&self, id: &InputId) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.spec.id == *id)
+    }
+
+    fn input_mut(&mut self, id: &InputId) -> Option<&mut Input> {
+        self.inputs.iter_mut().find(|input| input.spec.id == *id)
+    }
+
+    fn send(&mut self, id: &InputId, out: &mut Vec<Effect>, make: impl FnOnce(u64) -> Command) {
+        if let Some(input) = self.input_mut(id) {
+            let command = make(input.next_command());
+            out.push(Effect::Send(id.clone(), Box::new(command)));
+        }
+    }
+
+    fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
+        self.alerts.raise(now, source, &incident);
+        out.push(Effect::Log { source: source.to_owned(), incident });
+    }
+}
+
+/// How long dismissed workers may take to leave before they are signalled (R-SUP-13 leaves 5 s in all).
+const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,415 @@
+//! The running session: its phases, what each input's recording came to, and how it ends.
+//!
+//! ```text
+//! Persisting ──plan on disk──▶ Running ──Stop──▶ Stopping ──all ended──▶ Closing ──▶ (none)
+//!     │ not persisted            └──all ended by themselves──────────────▶ Closing ──▶ Over (failed)
+//!     ▼ (none)
+//! ```
+
+use super::super::event::{CloseFault, Effect, Now, Token};
+use super::super::worker_state::WorkerEvent;
+use super::State;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{Closed, Fact, FactKind, JournalKind, Manifest, PartEnd, Plan};
+use crate::model::snapshot::{Frames, RecordingState};
+use crate::model::{InputId, MonoNs, SessionId};
+use crate::protocol::worker::Command;
+use crate::storage::recovery::{self, ClosedSession};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A plan that is not on disk by then is refused: a waiting start is answered within 8 s (R-CMD-2).
+const PERSIST_DEADLINE: Duration = Duration::from_secs(7);
+/// Inputs that show no evidence by then make a partial start; before the 8 s a client waits.
+const EVIDENCE_DEADLINE: Duration = Duration::from_secs(5);
+/// Beyond the workers' own flush deadline, for their answer to arrive.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+/// SIGTERM, SIGKILL and a process table under load; then the session is closed around what is stuck.
+const STOP_GIVE_UP: Duration = Duration::from_secs(8);
+/// Pause before closing is tried again when a file was still locked or the disk refused.
+const CLOSE_AGAIN: Duration = Duration::from_secs(5);
+
+/// What a session is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Its plan is being written; these requests wait.
+    Persisting { waiting: Vec<Token>, since: MonoNs },
+    /// Recording, as far as the inputs can.
+    Running { since: MonoNs },
+    /// Asked to stop.
+    Stopping { since: MonoNs, signalled: bool },
+    /// Its files are being finalised and its manifest written; `retry` = again then.
+    Closing { state: Closed, retry: Option<MonoNs> },
+    /// Closed without being asked to stop; shown until the next start.
+    Over,
+}
+
+/// How one input's recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its worker closed all parts.
+    Done,
+    /// Its worker is gone for good.
+    Failed,
+}
+
+/// One input's recording within the session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    pub input: InputId,
+    /// A worker was handed a ticket, so numbers may have been used.
+    pub ticketed: bool,
+    /// New media was seen in its file at least once.
+    pub evident: bool,
+    pub ending: Option<Ending>,
+    /// What workers that died had safely written.
+    pub before: Totals,
+}
+
+/// Sums over the parts of workers that are gone. A dead worker's unsynced media is not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Totals {
+    pub media_ms: u64,
+    pub frames: Option<Frames>,
+}
+
+/// The session.
+#[derive(Debug)]
+pub struct Session {
+    pub plan: Plan,
+    pub dir: PathBuf,
+    pub phase: Phase,
+    pub takes: Vec<Take>,
+    pub partial_told: bool,
+    /// It was found at start-up and is being stopped.
+    pub adopted: bool,
+}
+
+impl Session {
+    pub fn new(plan: Plan, dir: PathBuf, phase: Phase) -> Self {
+        let take = |input: &InputId| Take {
+            input: input.clone(),
+            ticketed: false,
+            evident: false,
+            ending: None,
+            before: Totals::default(),
+        };
+        let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
+        Self { plan, dir, phase, takes, partial_told: false, adopted: false }
+    }
+
+    pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {
+        self.takes.iter_mut().find(|take| take.input == *input)
+    }
+
+    pub fn take(&self, input: &InputId) -> Option<&Take> {
+        self.takes.iter().find(|take| take.input == *input)
+    }
+
+    pub fn t_ns(&self, now: MonoNs) -> i64 {
+        let nanos = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+        nanos(now.0).saturating_sub(nanos(self.plan.start_at_ns.0))
+    }
+
+    /// A journal line about this session.
+    pub fn line(&self, now: Now, kind: JournalKind) -> Effect {
+        Effect::Journal { dir: self.dir.clone(), t_ns: self.t_ns(now.mono), kind: Box::new(kind) }
+    }
+
+    /// It wants media now.
+    pub fn runs(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+}
+
+impl State {
+    /// A session wants this input's media now, or is waiting for it to close its files.
+    pub(super) fn is_wanted(&self, input: &InputId) -> bool {
+        let Some(session) = &self.session else { return false };
+        let open = session.take(input).is_some_and(|take| take.ending.is_none());
+        open && matches!(session.phase, Phase::Running { .. } | Phase::Stopping { .. } | Phase::Persisting { .. })
+    }
+
+    pub(super) fn on_persisted(&mut self, now: Now, id: SessionId, result: Result<(), String>, out: &mut Vec<Effect>) {
+        let Some(session) = self.session.as_mut().filter(|session| session.plan.id == id) else {
+            self.close_abandoned(id, result.is_ok(), out);
+            return;
+        };
+        let Phase::Persisting { waiting, .. } = &session.phase else { return };
+        let waiting = waiting.clone();
+        match result {
+            Ok(()) => {
+                session.phase = Phase::Running { since: now.mono };
+                self.start_workers(out);
+                self.answer_started(&waiting, out);
+            }
+            Err(reason) => self.abandon(&waiting, reason, out),
+        }
+    }
+
+    /// A plan reached the disk after its start was refused: its folder says that nothing was recorded.
+    fn close_abandoned(&mut self, id: SessionId, written: bool, out: &mut Vec<Effect>) {
+        if let Some((_, dir)) = self.abandoned.take_if(|(abandoned, _)| *abandoned == id)
+            && written
+        {
+            out.push(Effect::Close { session: id, dir, state: Closed::Failed });
+        }
+    }
+
+    /// Hands every linked worker its ticket.
+    fn start_workers(&mut self, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        for take in &mut session.takes {
+            let linked = self.inputs.iter().any(|input| input.spec.id == take.input && input.worker.is_linked());
+            if linked {
+                out.push(Effect::StartWorker {
+                    input: take.input.clone(),
+                    dir: session.dir.clone(),
+                    plan: Box::new(session.plan.clone()),
+                    fresh: !take.ticketed,
+                });
+                take.ticketed = true;
+            }
+        }
+    }
+
+    pub(super) fn watch_session(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &self.session else { return };
+        let id = session.plan.id;
+        match session.phase.clone() {
+            Phase::Persisting { waiting, since } if now.mono.since(since) >= PERSIST_DEADLINE => {
+                self.abandon(&waiting, "the disk did not answer in time; check it and try again".to_owned(), out);
+            }
+            Phase::Running { since } if now.mono.since(since) >= EVIDENCE_DEADLINE => self.tell_partial(now, out),
+            Phase::Stopping { since, signalled } => self.hurry(now, since, signalled, out),
+            Phase::Closing { state, retry: Some(at) } if now.mono >= at => self.close_now(id, state, out),
+            _ => {}
+        }
+    }
+
+    /// A partial start is a visible, named incident (R-TRU-4).
+    fn tell_partial(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        let started = session.takes.iter().filter(|take| take.evident).count();
+        let armed = session.takes.len();
+        let code = IncidentCode::PartialStart;
+        if started == armed {
+            self.alerts.resolve(now, super::ENGINE, code.as_str());
+        } else if !session.partial_told {
+            session.partial_told = true;
+            let incident = Incident::new(code).with("started", started).with("armed", armed);
+            out.push(session.line(now, JournalKind::Incident { input: None, incident: incident.clone() }));
+            self.raise(now, super::ENGINE, incident, out);
+        }
+    }
+
+    /// Workers that do not close in time are signalled; then the session is closed around them (R-SUP-8).
+    fn hurry(&mut self, now: Now, since: MonoNs, signalled: bool, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        let late = now.mono.since(since);
+        let limit = self.setup.policy.flush_deadline + STOP_MARGIN;
+        let open: Vec<InputId> =
+            session.takes.iter().filter(|take| take.ending.is_none()).map(|take| take.input.clone()).collect();
+        if late >= limit + STOP_GIVE_UP {
+            for id in &open {
+                if let Some(take) = session.take_mut(id) {
+                    take.ending = Some(Ending::Failed);
+                }
+            }
+        } else if late >= limit && !signalled {
+            session.phase = Phase::Stopping { since, signalled: true };
+            for id in &open {
+                let incident = Incident::new(IncidentCode::StopCut);
+                if let Some(session) = &self.session {
+                    let kind = JournalKind::Incident { input: Some(id.clone()), incident: incident.clone() };
+                    out.push(session.line(now, kind));
+                }
+                self.raise(now, id.as_str(), incident, out);
+                self.on_worker(now, id, WorkerEvent::StopLate, out);
+            }
+        }
+    }
+
+    /// Asks every worker of the session to close its parts.
+    pub(super) fn stop_session(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        out.push(session.line(now, JournalKind::StopRequested));
+        session.phase = Phase::Stopping { since: now.mono, signalled: false };
+        let id = session.plan.id;
+        for take in &mut session.takes {
+            // A worker that was never handed a ticket has nothing to close.
+            if !take.ticketed && take.ending.is_none() {
+                take.ending = Some(Ending::Failed);
+            }
+        }
+        let inputs: Vec<InputId> = session.takes.iter().map(|take| take.input.clone()).collect();
+        for input in inputs {
+            let linked = self.input(&input).is_some_and(|input| input.worker.is_linked());
+            let open = self
+                .session
+                .as_ref()
+                .and_then(|session| session.take(&input))
+                .is_some_and(|take| take.ending.is_none());
+            if linked && open {
+                self.send(&input, out, |command| Command::Stop { id: command, session: id });
+            }
+        }
+    }
+
+    /// Closes the session on disk once no worker has anything of it open.
+    pub(super) fn advance_session(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        if session.takes.iter().any(|take| take.ending.is_none()) {
+            return;
+        }
+        let state = match session.phase {
+            Phase::Running { .. } => Closed::Failed,
+            Phase::Stopping { .. } if session.adopted => Closed::Completed,
+            Phase::Stopping { .. }
+                if session.takes.iter().any(|take| take.ending == Some(Ending::Done) || take.evident) =>
+            {
+                Closed::Completed
+            }
+            Phase::Stopping { .. } => Closed::Failed,
+            _ => return,
+        };
+        self.alerts.resolve(now, super::ENGINE, IncidentCode::PartialStart.as_str());
+        let id = session.plan.id;
+        self.close_now(id, state, out);
+    }
+
+    fn close_now(&mut self, id: SessionId, state: Closed, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        session.phase = Phase::Closing { state, retry: None };
+        out.push(Effect::Close { session: id, dir: session.dir.clone(), state });
+    }
+
+    /// The running session was closed on disk.
+    pub(super) fn session_closed(&mut self, now: Now, dir: &Path, closed: &ClosedSession) {
+        self.freeze(now, Some(&closed.manifest));
+        self.last_session = Some(recovery::last_session(&closed.manifest, dir));
+        match &mut self.session {
+            // Nobody asked it to stop: it stays on the screen as failed.
+            Some(session)
+                if matches!(session.phase, Phase::Closing { state: Closed::Failed, .. }) && !session.adopted =>
+            {
+                session.phase = Phase::Over;
+            }
+            session => *session = None,
+        }
+    }
+
+    pub(super) fn close_later(&mut self, now: Now) {
+        if let Some(Session { phase: Phase::Closing { retry, .. }, .. }) = &mut self.session {
+            *retry = Some(now.mono.plus(CLOSE_AGAIN));
+        }
+    }
+
+    /// What its worker reports of this session is evidence; an end is taken from it when the fact was missed.
+    pub(super) fn fold_status(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
+        let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
+        let (reported, recording) = (status.session, status.recording.clone());
+        let Some(session) = self.session.as_mut().filter(|session| Some(session.plan.id) == reported) else { return };
+        let Some(recording) = recording else { return };
+        let line = session.line(now, JournalKind::Started { input: id.clone() });
+        let stopping = !session.runs();
+        let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
+        match recording.state {
+            RecordingState::Recording if !take.evident => {
+                take.evident = true;
+                out.push(line);
+            }
+            RecordingState::Done => take.ending = Some(Ending::Done),
+            RecordingState::Failed if stopping => take.ending = Some(Ending::Failed),
+            _ => {}
+        }
+        if recording.state == RecordingState::Recording {
+            self.alerts.resolve(now, id.as_str(), IncidentCode::WorkerDied.as_str());
+        }
+    }
+
+    /// The worker died: what it had safely written counts on, the rest is not claimed.
+    pub(super) fn fold_death(&mut self, id: &InputId) {
+        let status = self.input_mut(id).and_then(|input| input.status.take());
+        let (Some((_, status)), Some(session)) = (status, &mut self.session) else { return };
+        if status.session != Some(session.plan.id) {
+            return;
+        }
+        if let (Some(recording), Some(take)) = (status.recording, session.take_mut(id)) {
+            take.before.media_ms += recording.safe_ms.unwrap_or(0);
+            take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
+        }
+    }
+}
+
+/// Two kinds of events reach a session through others; kept here so that their meaning stands beside the phases.
+impl State {
+    pub(super) fn on_closed(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        dir: &Path,
+        result: Result<Box<ClosedSession>, CloseFault>,
+        out: &mut Vec<Effect>,
+    ) {
+        let running = self.session.as_ref().is_some_and(|session| session.plan.id == id);
+        match result {
+            Ok(closed) if running => {
+                self.tell_damaged(now, &closed.manifest, out);
+                self.session_closed(now, dir, &closed);
+            }
+            Ok(closed) => {
+                self.tell_damaged(now, &closed.manifest, out);
+                self.recovered(now, id, dir, &closed, out);
+            }
+            Err(fault) if running => {
+                self.tell_unclosed(now, &fault, out);
+                self.close_later(now);
+            }
+            Err(fault) => self.recover_later(now, id, &fault),
+        }
+    }
+
+    fn tell_damaged(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
+        for input in &manifest.inputs {
+            for part in input.parts.iter().filter(|part| part.end == PartEnd::Damaged) {
+                let incident = Incident::new(IncidentCode::FileDamaged).with("file", &part.file);
+                self.raise(now, input.id.as_str(), incident, out);
+            }
+        }
+    }
+
+    fn tell_unclosed(&mut self, now: Now, fault: &CloseFault, out: &mut Vec<Effect>) {
+        if let CloseFault::Failed(reason) = fault {
+            let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
+            self.raise(now, super::ENGINE, incident, out);
+        }
+    }
+}
+
+impl State {
+    /// A fact of a worker: journaled at once, and its meaning for the session.
+    pub(super) fn on_fact(
+        &mut self,
+        now: Now,
+        id: &InputId,
+        about: SessionId,
+        t_ns: i64,
+        fact: Fact,
+        out: &mut Vec<Effect>,
+    ) {
+        if let FactKind::Incident(incident) = &fact.kind {
+            self.raise(now, id.as_str(), incident.clone(), out);
+        }
+        let done = matches!(fact.kind, FactKind::Done { .. });
+        if done && let Some(input) = self.input_mut(id).filter(|input| input.orphan == Some(about)) {
+            input.orphan = None;
+        }
+        let Some(session) = self.session.as_mut().filter(|session| session.plan.id == about) else { return };
+        let kind = JournalKind::Fact { input: id.clone(), fact };
+        out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
+        if done && let Some(take) = session.take_mut(id) {
+            take.ending = Some(Ending::Done);
+        }
+    }
+}

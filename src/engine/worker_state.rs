@@ -1,0 +1,455 @@
+//! The supervision of one input's worker process. Pure: `handle(now, event, recording) -> Vec<Act>`.
+//!
+//! ```text
+//!              lock free                linked
+//! Connecting ───────────▶ Starting ───────────────▶ Linked
+//!     ▲ │ linked             │ exited, late            │ link lost
+//!     │ └────────────────────┼───────▶ Linked          │
+//!     └──────────────────────┼─────────────────────────┘
+//!                            ▼ dead: replace now, later or never
+//!                Waiting ───▶ Starting            Quarantined ──(operator)──▶ Starting
+//! ```
+//! A link that breaks is not a death: the lock decides (DESIGN §1). `Ending` is any phase after we signalled it.
+
+use super::restart::{Next, PROVED_AFTER, Restarts};
+use crate::model::{MonoNs, SessionId};
+use std::time::Duration;
+
+/// A new worker that is not linked by then is replaced: program start and GStreamer take 0.3 s, ten times that
+/// on a machine under load.
+pub const START_DEADLINE: Duration = Duration::from_secs(10);
+/// Silence that counts as hung (R-SUP-4); a healthy worker reports every 0.5 s.
+pub const HUNG_AFTER: Duration = Duration::from_secs(3);
+/// Silence after which its file is watched, so that growth is known before [`HUNG_AFTER`].
+const MEASURE_AFTER: Duration = Duration::from_secs(1);
+/// A worker that holds its lock but never answers gets this many connection attempts of 5 s.
+const MUTE_CONNECTS: u32 = 3;
+/// From SIGTERM to SIGKILL (R-SUP-8).
+pub const KILL_AFTER: Duration = Duration::from_secs(2);
+/// A process that survives SIGKILL this long sits in the kernel (D state).
+const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// What happened to a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// A process was started.
+    Spawned {
+        /// Its id.
+        pid: u32,
+    },
+    /// No process could be started.
+    SpawnFailed {
+        /// Why.
+        reason: String,
+    },
+    /// Its lock is free, so nobody serves this input.
+    LockFree {
+        /// Which connection attempt found out.
+        link: u64,
+    },
+    /// It holds its lock but does not answer.
+    Mute {
+        /// Which connection attempt found out.
+        link: u64,
+        /// Its process id, when a connection was accepted.
+        pid: Option<u32>,
+    },
+    /// It said hello.
+    Linked {
+        /// Which connection.
+        link: u64,
+        /// Its process id.
+        pid: u32,
+        /// When it started.
+        started: MonoNs,
+        /// The session it records.
+        session: Option<SessionId>,
+    },
+    /// The connection broke.
+    LinkLost {
+        /// Which connection.
+        link: u64,
+    },
+    /// It reported something.
+    Heard {
+        /// Which connection.
+        link: u64,
+    },
+    /// Media this process has written to its files, with a report.
+    Media {
+        /// Since it started.
+        written: Duration,
+    },
+    /// Size of the file it writes, looked at because it was silent.
+    Measured {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A process we started ended.
+    Exited {
+        /// Its id.
+        pid: u32,
+        /// How.
+        how: String,
+    },
+    /// The operator wants another attempt.
+    Retry,
+    /// It did not close its files in time.
+    StopLate,
+    /// The engine leaves.
+    Leave,
+    /// Time passes.
+    Tick,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Connect; a free lock is reported unless it is a process we just started.
+    Connect {
+        /// Number of the connection.
+        link: u64,
+        /// The process was just started and will take its lock soon.
+        child: bool,
+    },
+    /// Start a process.
+    Spawn,
+    /// Look at the size of its file.
+    Measure,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+    /// Tell it to leave.
+    Dismiss,
+    /// It is linked: configure it, and hand it what it should do.
+    Ready {
+        /// The session it records already.
+        session: Option<SessionId>,
+    },
+    /// It died.
+    Died {
+        /// How.
+        reason: String,
+    },
+    /// It died too often; nothing more is tried.
+    GaveUp,
+    /// It survived SIGKILL.
+    Stuck,
+}
+
+/// What a worker is doing, as far as the engine knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Somebody may hold its lock.
+    Connecting { tries: u32 },
+    /// A process was asked for and is not linked yet.
+    Starting { since: MonoNs },
+    /// It answers.
+    Linked { since: MonoNs },
+    /// We signalled it.
+    Ending { since: MonoNs, killed: bool, why: String },
+    /// It is started again then.
+    Waiting { until: MonoNs },
+    /// Nothing more is tried.
+    Quarantined,
+    /// The engine leaves; deaths are expected.
+    Dismissed,
+    /// It is gone for good.
+    Gone,
+}
+
+/// One input's worker.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    phase: Phase,
+    restarts: Restarts,
+    /// Number of the current connection; words of older ones are ignored.
+    link: u64,
+    pid: Option<u32>,
+    started: Option<MonoNs>,
+    heard: MonoNs,
+    /// When its file last grew, watched while it is silent.
+    grown: MonoNs,
+    bytes: Option<u64>,
+    measured: MonoNs,
+}
+
+impl Worker {
+    /// A worker nothing is known of, and the first act: look who holds its lock.
+    pub fn new(now: MonoNs) -> (Self, Vec<Act>) {
+        let worker = Self {
+            phase: Phase::Connecting { tries: 0 },
+            restarts: Restarts::default(),
+            link: 1,
+            pid: None,
+            started: None,
+            heard: now,
+            grown: now,
+            bytes: None,
+            measured: now,
+        };
+        (worker, vec![Act::Connect { link: 1, child: false }])
+    }
+
+    /// Process id, when there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// When the process started.
+    pub fn started(&self) -> Option<MonoNs> {
+        self.started
+    }
+
+    /// It answers (or did until a moment ago).
+    pub fn is_linked(&self) -> bool {
+        matches!(self.phase, Phase::Linked { .. })
+    }
+
+    /// It is not known yet whether somebody serves this input.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// Nothing more is tried.
+    pub fn is_quarantined(&self) -> bool {
+        self.phase == Phase::Quarantined
+    }
+
+    /// There is no process to wait for when leaving.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone | Phase::Quarantined | Phase::Waiting { .. })
+    }
+
+    /// When the last word came, if it is linked.
+    pub fn heard(&self) -> Option<MonoNs> {
+        self.is_linked().then_some(self.heard)
+    }
+
+    /// Attempts since the last proof.
+    pub fn attempts(&self) -> u32 {
+        self.restarts.attempts()
+    }
+
+    /// When the next attempt is made.
+    pub fn waits_until(&self) -> Option<MonoNs> {
+        if let Phase::Waiting { until } = self.phase { Some(until) } else { None }
+    }
+
+    /// Decides. `recording` = a session wants this input's media now.
+    pub fn handle(&mut self, now: MonoNs, event: WorkerEvent, recording: bool) -> Vec<Act> {
+        match event {
+            WorkerEvent::Spawned { pid } => self.spawned(pid),
+            WorkerEvent::SpawnFailed { reason } => self.died(now, reason),
+            WorkerEvent::LockFree { link } if link == self.link => self.lock_free(now),
+            WorkerEvent::Mute { link, pid } if link == self.link => self.mute(now, pid),
+            WorkerEvent::Linked { link, pid, started, session } if link == self.link => {
+                self.linked(now, pid, started, session)
+            }
+            WorkerEvent::LinkLost { link } if link == self.link => self.reconnect(),
+            WorkerEvent::Heard { link } if link == self.link => {
+                self.heard = now;
+                Vec::new()
+            }
+            WorkerEvent::Media { written } => {
+                if written >= PROVED_AFTER {
+                    self.restarts.proved();
+                }
+                Vec::new()
+            }
+            WorkerEvent::Measured { bytes } => {
+                if self.bytes.is_some_and(|known| bytes > known) {
+                    self.grown = now;
+                }
+                self.bytes = Some(bytes);
+                Vec::new()
+            }
+            WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
+            WorkerEvent::Retry => self.retry(now),
+            WorkerEvent::StopLate => self.end(now, false, "it did not close its files in time"),
+            WorkerEvent::Leave => self.leave(),
+            WorkerEvent::Tick => self.tick(now, recording),
+            // Words of an older connection or process.
+            WorkerEvent::LockFree { .. }
+            | WorkerEvent::Mute { .. }
+            | WorkerEvent::Linked { .. }
+            | WorkerEvent::LinkLost { .. }
+            | WorkerEvent::Heard { .. }
+            | WorkerEvent::Exited { .. } => Vec::new(),
+        }
+    }
+
+    fn spawned(&mut self, pid: u32) -> Vec<Act> {
+        self.pid = Some(pid);
+        if matches!(self.phase, Phase::Starting { .. }) { vec![self.connect(true)] } else { vec![Act::Terminate] }
+    }
+
+    fn connect(&mut self, child: bool) -> Act {
+        self.link += 1;
+        Act::Connect { link: self.link, child }
+    }
+
+    fn reconnect(&mut self) -> Vec<Act> {
+        if matches!(self.phase, Phase::Linked { .. } | Phase::Starting { .. }) {
+            self.phase = Phase::Connecting { tries: 0 };
+        }
+        // Whatever we did to it, only its lock tells whether it is gone.
+        vec![self.connect(false)]
+    }
+
+    fn lock_free(&mut self, now: MonoNs) -> Vec<Act> {
+        match &self.phase {
+            // Nobody served this input: that is no death.
+            Phase::Connecting { .. } if self.pid.is_none() => self.start(now),
+            Phase::Ending { why, .. } => {
+                let why = why.clone();
+                self.died(now, why)
+            }
+            _ => self.died(now, "its connection and its lock are gone".to_owned()),
+        }
+    }
+
+    fn start(&mut self, now: MonoNs) -> Vec<Act> {
+        self.phase = Phase::Starting { since: now };
+        vec![Act::Spawn]
+    }
+
+    fn mute(&mut self, now: MonoNs, pid: Option<u32>) -> Vec<Act> {
+        self.pid = pid.or(self.pid);
+        let Phase::Connecting { tries } = self.phase else { return vec![self.connect(false)] };
+        if tries + 1 < MUTE_CONNECTS {
+            self.phase = Phase::Connecting { tries: tries + 1 };
+            return vec![self.connect(false)];
+        }
+        if self.pid.is_none() {
+            // Nobody to signal: another instance, perhaps in a sandbox of its own, has to end it.
+            self.phase = Phase::Quarantined;
+            return vec![Act::GaveUp];
+        }
+        let mut acts = self.end(now, true, "it held its lock but did not answer");
+        acts.push(self.connect(false));
+        acts
+    }
+
+    fn linked(&mut self, now: MonoNs, pid: u32, started: MonoNs, session: Option<SessionId>) -> Vec<Act> {
+        self.pid = Some(pid);
+        self.started = Some(started);
+        (self.heard, self.grown, self.bytes) = (now, now, None);
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Starting { .. } => {
+                self.phase = Phase::Linked { since: now };
+                vec![Act::Ready { session }]
+            }
+            Phase::Dismissed => vec![Act::Dismiss],
+            _ => Vec::new(),
+        }
+    }
+
+    /// It is dead, by exit or by lock: replace it now, later, or never.
+    fn died(&mut self, now: MonoNs, reason: String) -> Vec<Act> {
+        self.pid = None;
+        self.started = None;
+        // A death is seen by exit and by lock; whatever comes second is of an older connection.
+        self.link += 1;
+        if matches!(self.phase, Phase::Dismissed | Phase::Gone) {
+            self.phase = Phase::Gone;
+            return Vec::new();
+        }
+        let mut acts = vec![Act::Died { reason }];
+        match self.restarts.next(now) {
+            Next::Now => {
+                self.restarts.begin(now);
+                acts.extend(self.start(now));
+            }
+            Next::At(until) => self.phase = Phase::Waiting { until },
+            Next::GiveUp => {
+                self.phase = Phase::Quarantined;
+                acts.push(Act::GaveUp);
+            }
+        }
+        acts
+    }
+
+    fn retry(&mut self, now: MonoNs) -> Vec<Act> {
+        self.restarts.forgive();
+        if matches!(self.phase, Phase::Quarantined | Phase::Waiting { .. }) { self.start(now) } else { Vec::new() }
+    }
+
+    fn end(&mut self, now: MonoNs, killed: bool, why: &str) -> Vec<Act> {
+        if self.pid.is_none() || matches!(self.phase, Phase::Ending { .. }) {
+            return Vec::new();
+        }
+        if matches!(self.phase, Phase::Dismissed | Phase::Gone) {
+            // It was told to leave and is helped on its way; nobody will mourn it.
+            return vec![Act::Terminate];
+        }
+        self.phase = Phase::Ending { since: now, killed, why: why.to_owned() };
+        vec![if killed { Act::Kill } else { Act::Terminate }]
+    }
+
+    fn leave(&mut self) -> Vec<Act> {
+        match self.phase {
+            Phase::Waiting { .. } | Phase::Quarantined | Phase::Gone => {
+                self.phase = Phase::Gone;
+                Vec::new()
+            }
+            Phase::Connecting { .. } if self.pid.is_none() => {
+                self.phase = Phase::Gone;
+                Vec::new()
+            }
+            _ => {
+                self.phase = Phase::Dismissed;
+                vec![Act::Dismiss]
+            }
+        }
+    }
+
+    fn tick(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
+        match &self.phase {
+            Phase::Starting { since } if now.since(*since) >= START_DEADLINE => {
+                self.end(now, true, "it did not start in time")
+            }
+            Phase::Linked { since } => {
+                if !recording && now.since(*since) >= PROVED_AFTER {
+                    self.restarts.proved();
+                }
+                self.watch(now, recording)
+            }
+            Phase::Ending { since, killed: false, why } if now.since(*since) >= KILL_AFTER => {
+                self.phase = Phase::Ending { since: now, killed: true, why: why.clone() };
+                vec![Act::Kill]
+            }
+            Phase::Ending { since, killed: true, .. } if now.since(*since) >= UNKILLABLE_AFTER => {
+                self.phase = Phase::Quarantined;
+                vec![Act::Stuck]
+            }
+            Phase::Waiting { until } if now >= *until => {
+                self.restarts.begin(now);
+                self.start(now)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Hung = silent, and while recording its file does not grow either (R-SUP-4).
+    fn watch(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
+        let silence = now.since(self.heard);
+        if silence < MEASURE_AFTER {
+            (self.grown, self.bytes) = (now, None);
+            return Vec::new();
+        }
+        if silence >= HUNG_AFTER && (!recording || now.since(self.grown) >= HUNG_AFTER) {
+            return self.end(now, true, "it did not answer for 3 s");
+        }
+        if recording && now.since(self.measured) >= Duration::from_millis(500) {
+            self.measured = now;
+            return vec![Act::Measure];
+        }
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+#[path = "worker_state_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! The supervision of a worker: the named cases, and random histories against its invariants.
+
+use super::*;
+use proptest::prelude::*;
+
+fn at(ms: u64) -> MonoNs {
+    MonoNs(ms * 1_000_000)
+}
+
+fn linked_worker() -> Worker {
+    let (mut worker, _) = Worker::new(at(0));
+    assert_eq!(worker.handle(at(1), WorkerEvent::LockFree { link: 1 }, false), [Act::Spawn]);
+    assert_eq!(worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false), [Act::Connect { link: 2, child: true }]);
+    let hello = WorkerEvent::Linked { link: 2, pid: 7, started: at(2), session: None };
+    assert_eq!(worker.handle(at(300), hello, false), [Act::Ready { session: None }]);
+    worker
+}
+
+fn is_death(act: &Act) -> bool {
+    matches!(act, Act::Died { .. })
+}
+
+#[test]
+fn a_dead_worker_is_replaced_at_once() {
+    let mut worker = linked_worker();
+    let acts = worker.handle(at(5000), WorkerEvent::Exited { pid: 7, how: "signal: 9".into() }, true);
+    assert_eq!(acts, [Act::Died { reason: "signal: 9".into() }, Act::Spawn]);
+}
+
+#[test]
+fn a_broken_link_asks_the_lock_before_it_is_called_a_death() {
+    let mut worker = linked_worker();
+    assert_eq!(
+        worker.handle(at(900), WorkerEvent::LinkLost { link: 2 }, true),
+        [Act::Connect { link: 3, child: false }]
+    );
+    let hello = WorkerEvent::Linked { link: 3, pid: 7, started: at(2), session: None };
+    assert_eq!(worker.handle(at(950), hello, true), [Act::Ready { session: None }]);
+}
+
+#[test]
+fn a_silent_recording_worker_lives_while_its_file_grows() {
+    let mut worker = linked_worker();
+    let mut bytes = 0;
+    for ms in (400..8000).step_by(200) {
+        let acts = worker.handle(at(ms), WorkerEvent::Tick, true);
+        assert!(!acts.contains(&Act::Kill), "killed at {ms} although its file grows");
+        if acts.contains(&Act::Measure) {
+            bytes += 1000;
+            worker.handle(at(ms), WorkerEvent::Measured { bytes }, true);
+        }
+    }
+    let killed =
+        (8000..12_000).step_by(200).find(|ms| worker.handle(at(*ms), WorkerEvent::Tick, true).contains(&Act::Kill));
+    assert!(killed.is_some_and(|ms| ms < 11_200), "not killed after its file stopped growing: {killed:?}");
+}
+
+#[test]
+fn a_silent_idle_worker_is_replaced_after_three_seconds() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(3200), WorkerEvent::Tick, false), []);
+    assert_eq!(worker.handle(at(3400), WorkerEvent::Tick, false), [Act::Kill]);
+    assert!(matches!(
+        worker.handle(at(3450), WorkerEvent::LinkLost { link: 2 }, false)[..],
+        [Act::Connect { link: 3, child: false }]
+    ));
+    let acts = worker.handle(at(3500), WorkerEvent::LockFree { link: 3 }, false);
+    assert!(is_death(&acts[0]) && acts[1] == Act::Spawn);
+}
+
+#[test]
+fn the_fourth_death_without_media_ends_in_quarantine_until_the_operator_asks() {
+    let mut worker = linked_worker();
+    let mut now = 1000;
+    let mut pid = 7;
+    for _ in 0..3 {
+        let acts = worker.handle(at(now), WorkerEvent::Exited { pid, how: "1".into() }, true);
+        let mut spawned = acts.contains(&Act::Spawn);
+        while !spawned {
+            now += 100;
+            spawned = worker.handle(at(now), WorkerEvent::Tick, true).contains(&Act::Spawn);
+        }
+        pid += 1;
+        worker.handle(at(now), WorkerEvent::Spawned { pid }, true);
+    }
+    let acts = worker.handle(at(now), WorkerEvent::Exited { pid, how: "1".into() }, true);
+    assert!(acts.contains(&Act::GaveUp) && worker.is_quarantined());
+    assert_eq!(worker.handle(at(now), WorkerEvent::Retry, true), [Act::Spawn]);
+}
+
+#[test]
+fn a_late_stop_is_escalated_to_sigkill() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(1000), WorkerEvent::StopLate, false), [Act::Terminate]);
+    assert_eq!(worker.handle(at(2900), WorkerEvent::Tick, false), []);
+    assert_eq!(worker.handle(at(3000), WorkerEvent::Tick, false), [Act::Kill]);
+}
+
+fn event() -> impl Strategy<Value = WorkerEvent> {
+    let link = 1u64..6;
+    let pid = 1u32..4;
+    prop_oneof![
+        pid.clone().prop_map(|pid| WorkerEvent::Spawned { pid }),
+        Just(WorkerEvent::SpawnFailed { reason: "no".into() }),
+        link.clone().prop_map(|link| WorkerEvent::LockFree { link }),
+        (link.clone(), prop::option::of(pid.clone())).prop_map(|(link, pid)| WorkerEvent::Mute { link, pid }),
+        (link.clone(), pid.clone()).prop_map(|(link, pid)| WorkerEvent::Linked {
+            link,
+            pid,
+            started: at(0),
+            session: None
+        }),
+        link.clone().prop_map(|link| WorkerEvent::LinkLost { link }),
+        link.prop_map(|link| WorkerEvent::Heard { link }),
+        (0u64..100).prop_map(|s| WorkerEvent::Media { written: Duration::from_secs(s) }),
+        (0u64..9).prop_map(|bytes| WorkerEvent::Measured { bytes }),
+        pid.prop_map(|pid| WorkerEvent::Exited { pid, how: "0".into() }),
+        Just(WorkerEvent::Retry),
+        Just(WorkerEvent::StopLate),
+        Just(WorkerEvent::Leave),
+        Just(WorkerEvent::Tick),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_history_signals_nobody_or_replaces_a_dismissed_worker(
+        events in prop::collection::vec((event(), 0u64..4000, any::<bool>()), 0..120)
+    ) {
+        let (mut worker, _) = Worker::new(at(0));
+        let (mut now, mut left) = (0, false);
+        for (event, pause, recording) in events {
+            now += pause;
+            let had_pid = worker.pid().is_some() || matches!(event, WorkerEvent::Spawned { .. } | WorkerEvent::Mute { pid: Some(_), .. });
+            left |= event == WorkerEvent::Leave;
+            let acts = worker.handle(at(now), event, recording);
+            for act in &acts {
+                if matches!(act, Act::Kill | Act::Terminate) {
+                    prop_assert!(had_pid, "signalled without a process");
+                }
+                prop_assert!(!(left && matches!(act, Act::GaveUp | Act::Died { .. })), "a dismissed worker was mourned: {act:?}");
+            }
+            prop_assert!(acts.iter().filter(|act| **act == Act::Spawn).count() <= 1);
+        }
+    }
+}

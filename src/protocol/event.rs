@@ -1,0 +1,185 @@
+//! The event stream of `GET /api/v1/events`, and the one fold that turns it back into the snapshot.
+//!
+//! Contract: the first message is [`Event::Sync`]; every later one replaces whole objects by id, so engine and
+//! clients that used [`Event::apply`] on the same messages hold the same [`Snapshot`]. The fold never fails.
+
+use crate::model::snapshot::{
+    Alert, AlertCounts, InputView, LastSession, LevelView, PriorityView, SessionView, Snapshot, StorageView,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One message of the stream. `seq` counts changes of the state; messages without it change no state word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The whole state; first message, and after a resync.
+    Sync {
+        /// Sequence number of the state.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The state.
+        data: Box<Snapshot>,
+    },
+    /// One input changed.
+    Input {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The input; replaces the one with its id.
+        data: Box<InputView>,
+    },
+    /// The running session changed; `null` = nothing runs any more.
+    Session {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The session.
+        data: Option<SessionView>,
+    },
+    /// A session ended, or more became known about the last one.
+    LastSession {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The last session.
+        data: Option<LastSession>,
+    },
+    /// The library's file system appeared, vanished or moved.
+    Storage {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The storage.
+        data: StorageView,
+    },
+    /// The load level changed.
+    Level {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The level.
+        data: LevelView,
+    },
+    /// The achieved priority changed.
+    Priority {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The priority.
+        data: PriorityView,
+    },
+    /// An alert is new, was repeated, or its cause has gone. Not part of the snapshot; see [`fold_alert`].
+    Alert {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The alert; replaces the one with its id.
+        data: Box<Alert>,
+    },
+    /// The counts of active alerts changed.
+    Alerts {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The counts.
+        data: AlertCounts,
+    },
+    /// Fast counters (media time, bytes, meters, memory), at most twice a second. Losing one loses nothing.
+    Sample {
+        /// Wall clock.
+        at: Timestamp,
+        /// The objects whose counters moved.
+        data: Box<Sample>,
+    },
+    /// Every second (R-TRU-8).
+    Heartbeat {
+        /// Wall clock.
+        at: Timestamp,
+    },
+}
+
+/// Objects of the snapshot of which only counters changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The running session, when its counters moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionView>,
+    /// Inputs whose counters moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputView>,
+    /// The storage, when its numbers moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageView>,
+}
+
+impl Event {
+    /// The sequence number of a change of state.
+    pub fn seq(&self) -> Option<u64> {
+        match self {
+            Event::Sync { seq, .. }
+            | Event::Input { seq, .. }
+            | Event::Session { seq, .. }
+            | Event::LastSession { seq, .. }
+            | Event::Storage { seq, .. }
+            | Event::Level { seq, .. }
+            | Event::Priority { seq, .. }
+            | Event::Alert { seq, .. }
+            | Event::Alerts { seq, .. } => Some(*seq),
+            Event::Sample { .. } | Event::Heartbeat { .. } => None,
+        }
+    }
+
+    /// Folds the message into `snapshot`: whole objects are replaced by id, everything else stays.
+    pub fn apply(&self, snapshot: &mut Snapshot) {
+        match self {
+            Event::Sync { data, .. } => *snapshot = (**data).clone(),
+            Event::Input { data, .. } => replace_input(snapshot, data),
+            Event::Session { data, .. } => snapshot.session.clone_from(data),
+            Event::LastSession { data, .. } => snapshot.last_session.clone_from(data),
+            Event::Storage { data, .. } => snapshot.storage = data.clone(),
+            Event::Level { data, .. } => snapshot.level = data.clone(),
+            Event::Priority { data, .. } => snapshot.priority = data.clone(),
+            Event::Alerts { data, .. } => snapshot.alerts = *data,
+            Event::Sample { data, .. } => {
+                if let Some(session) = &data.session {
+                    snapshot.session = Some(session.clone());
+                }
+                for input in &data.inputs {
+                    replace_input(snapshot, input);
+                }
+                if let Some(storage) = &data.storage {
+                    snapshot.storage = storage.clone();
+                }
+            }
+            Event::Alert { .. } | Event::Heartbeat { .. } => {}
+        }
+        if let Some(seq) = self.seq() {
+            snapshot.seq = seq;
+        }
+    }
+}
+
+fn replace_input(snapshot: &mut Snapshot, input: &InputView) {
+    match snapshot.inputs.iter_mut().find(|known| known.id == input.id) {
+        Some(known) => *known = input.clone(),
+        None => snapshot.inputs.push(input.clone()),
+    }
+}
+
+/// Folds an alert into a list that is newest first: replaced by id, a new one goes to the front.
+pub fn fold_alert(alerts: &mut Vec<Alert>, alert: &Alert) {
+    match alerts.iter_mut().find(|known| known.id == alert.id) {
+        Some(known) => *known = alert.clone(),
+        None => alerts.insert(0, alert.clone()),
+    }
+}

@@ -1,0 +1,279 @@
+//! Closing a session on disk, after Stop and after a crash alike: start-up is recovery.
+//!
+//! Procedure `close`: fold the workers' facts into the journal → finalise the parts nobody finalised → write the
+//! manifest (atomically) → append `closed`. Each step can be repeated, so a crash during it costs nothing, and a
+//! second run changes nothing. Media is never deleted or renamed. Everything here blocks on the disk.
+
+use super::manifest::{InputFacts, assemble};
+use super::{atomic, journal, layout};
+use crate::model::InputId;
+use crate::model::encoding::Container;
+use crate::model::session::{
+    Closed, Fact, FactKind, JournalKind, Line, Manifest, PartEnd, PartFrames, PartRecord, Plan, Verdict,
+};
+use crate::model::snapshot::LastSession;
+use crate::sys::{clock, lock};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A session whose journal has no `closed` line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interrupted {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its plan.
+    pub plan: Plan,
+    /// Somebody asked it to stop.
+    pub stop_requested: bool,
+}
+
+/// A session that was closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedSession {
+    /// What its folder says now.
+    pub manifest: Manifest,
+    /// Per input with a part that had no end: at most this many milliseconds of it were lost.
+    pub lost_ms: Vec<(InputId, u64)>,
+}
+
+/// Why a session cannot be closed now.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// A part is still being written.
+    #[error("{0} is still being written")]
+    Locked(String),
+    /// Its journal has no plan, or the disk refused.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
+pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<PartRecord>>;
+
+/// The folders of sessions in `library`, newest first.
+pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir(library)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| layout::is_session_dir(name))
+        .collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(names)
+}
+
+/// Every interrupted session of `library`, newest first, and the newest closed one.
+pub fn search(library: &Path) -> io::Result<(Vec<Interrupted>, Option<LastSession>)> {
+    let mut interrupted = Vec::new();
+    let mut last = None;
+    for name in session_dirs(library)? {
+        let dir = library.join(&name);
+        // A folder without a journal or a plan never recorded anything.
+        let Ok((lines, _)) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL)) else { continue };
+        let Some(plan) = plan_of(&lines) else { continue };
+        if lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
+            if last.is_none() {
+                last = read_manifest(&dir).ok().map(|manifest| last_session(&manifest, &dir));
+            }
+        } else {
+            let stop_requested = lines.iter().any(|line| line.kind == JournalKind::StopRequested);
+            interrupted.push(Interrupted { plan: plan.clone(), dir, stop_requested });
+        }
+    }
+    Ok((interrupted, last))
+}
+
+/// The plans of sessions that began at or after `since`: the keys of starts that may be repeated (R-CMD-3).
+pub fn plans_since(library: &Path, since: Timestamp) -> io::Result<Vec<Plan>> {
+    let mut plans = Vec::new();
+    for name in session_dirs(library)? {
+        let Ok((lines, _)) = journal::read::<Line<JournalKind>>(&library.join(&name).join(layout::JOURNAL)) else {
+            continue;
+        };
+        let Some(plan) = plan_of(&lines) else { continue };
+        // Folder names sort by start, so everything behind is older still.
+        if plan.started_at < since {
+            break;
+        }
+        plans.push(plan.clone());
+    }
+    Ok(plans)
+}
+
+/// The manifest of a session folder.
+pub fn read_manifest(dir: &Path) -> io::Result<Manifest> {
+    Ok(serde_json::from_slice(&fs::read(dir.join(layout::MANIFEST))?)?)
+}
+
+/// A manifest as the snapshot shows it.
+pub fn last_session(manifest: &Manifest, dir: &Path) -> LastSession {
+    let parts = manifest.inputs.iter().map(|input| input.parts.len()).sum::<usize>();
+    LastSession {
+        id: manifest.id,
+        name: manifest.name.clone(),
+        dir: dir.display().to_string(),
+        state: manifest.state,
+        verdict: manifest.inputs.iter().map(|input| input.verdict).max().unwrap_or(Verdict::Failed),
+        proved: 0,
+        parts: u32::try_from(parts).unwrap_or(u32::MAX),
+    }
+}
+
+/// The first part and fact numbers that no worker has used in `dir` for `input`; looks at files and facts.
+pub fn next_numbers(dir: &Path, input: &InputId) -> (u32, u64) {
+    let facts = read_facts(dir, input);
+    let from_facts = facts.iter().filter_map(|line| match &line.kind.kind {
+        FactKind::PartOpened { part, .. } => Some(*part),
+        FactKind::PartClosed(record) => Some(record.part),
+        FactKind::Gap(_) | FactKind::Incident(_) | FactKind::Done { .. } => None,
+    });
+    let from_files = media_files(dir).into_iter().filter(|(_, owner, _)| owner == input).map(|(_, _, part)| part);
+    let part = from_facts.chain(from_files).max().unwrap_or(0);
+    let fact = facts.iter().map(|line| line.kind.n).max().unwrap_or(0);
+    (part + 1, fact + 1)
+}
+
+/// Size of the newest part of `input` in `dir`.
+pub fn newest_part_bytes(dir: &Path, input: &InputId) -> Option<u64> {
+    let parts = media_files(dir).into_iter().filter(|(_, owner, _)| owner == input);
+    let (name, ..) = parts.max_by_key(|(_, _, part)| *part)?;
+    Some(fs::metadata(dir.join(name)).ok()?.len())
+}
+
+/// Closes the session in `dir` with `state`; see the module's contract.
+pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<ClosedSession, CloseError> {
+    let path = dir.join(layout::JOURNAL);
+    let failed = |error| CloseError::Io { path: path.clone(), error };
+    let (mut lines, _) = journal::read::<Line<JournalKind>>(&path).map_err(failed)?;
+    let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
+    let parts = media_files(dir);
+    for (name, ..) in &parts {
+        if lock::is_held(&dir.join(name)).map_err(failed)? {
+            return Err(CloseError::Locked(name.clone()));
+        }
+    }
+    let mut log = journal::Log::open(&path).map_err(failed)?;
+    let mut append = |lines: &mut Vec<Line<JournalKind>>, line: Line<JournalKind>| {
+        log.append(&line).map_err(failed)?;
+        lines.push(line);
+        Ok::<(), CloseError>(())
+    };
+    for line in unfolded(dir, &plan, &lines) {
+        append(&mut lines, line)?;
+    }
+    let mut lost_ms = Vec::new();
+    let closed: BTreeSet<String> = facts_by_input(&plan, &lines).values().flat_map(InputFacts::closed_files).collect();
+    let open: Vec<_> = parts.into_iter().filter(|(name, ..)| !closed.contains(name)).collect();
+    if !open.is_empty() {
+        // The time of the last write tells how much of the end is missing; finalising changes it.
+        let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
+        let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
+        for (name, input, part) in open {
+            let place = found.iter().position(|record| record.file == name);
+            let record = place.map_or_else(|| damaged(dir, &name, part), |place| found.swap_remove(place));
+            if let Some(lost) = lost(&plan, &record, touched.get(&name)) {
+                lost_ms.push((input.clone(), lost));
+            }
+            let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
+            let n = facts_by_input(&plan, &lines).get(&input).map_or(0, InputFacts::last_number) + 1;
+            let kind = JournalKind::Fact { input, fact: Fact { n, kind: FactKind::PartClosed(record) } };
+            append(&mut lines, Line { t_ns, at: clock::wall_now(), kind })?;
+        }
+    }
+    let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
+    atomic::replace(dir, layout::MANIFEST, &text).map_err(failed)?;
+    if !lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
+        let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
+        append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;
+    }
+    Ok(ClosedSession { manifest, lost_ms })
+}
+
+fn plan_of(lines: &[Line<JournalKind>]) -> Option<&Plan> {
+    lines.iter().find_map(|line| if let JournalKind::Plan(plan) = &line.kind { Some(plan) } else { None })
+}
+
+fn read_facts(dir: &Path, input: &InputId) -> Vec<Line<Fact>> {
+    journal::read(&dir.join(layout::facts_file(input))).map(|(facts, _)| facts).unwrap_or_default()
+}
+
+/// Facts on disk that the journal does not hold yet.
+fn unfolded(dir: &Path, plan: &Plan, lines: &[Line<JournalKind>]) -> Vec<Line<JournalKind>> {
+    let mut known: BTreeSet<(InputId, u64)> = lines
+        .iter()
+        .filter_map(|line| match &line.kind {
+            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
+            _ => None,
+        })
+        .collect();
+    let mut missing = Vec::new();
+    for spec in &plan.inputs {
+        for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id) {
+            if known.insert((spec.id.clone(), fact.n)) {
+                missing.push(Line { t_ns, at, kind: JournalKind::Fact { input: spec.id.clone(), fact } });
+            }
+        }
+    }
+    missing
+}
+
+fn facts_by_input(plan: &Plan, lines: &[Line<JournalKind>]) -> BTreeMap<InputId, InputFacts> {
+    let facts = |id: &InputId| (id.clone(), InputFacts::of(id, lines));
+    plan.inputs.iter().map(|spec| facts(&spec.id)).collect()
+}
+
+/// Media files of ours in `dir`: name, input, part.
+fn media_files(dir: &Path) -> Vec<(String, InputId, u32)> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut files: Vec<_> = names
+        .filter_map(|name| {
+            let (input, part) = layout::parse_part_file(&name)?;
+            Some((name, input, part))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn modified(dir: &Path, name: &str) -> Option<(String, Timestamp)> {
+    let time = fs::metadata(dir.join(name)).ok()?.modified().ok()?;
+    Some((name.to_owned(), Timestamp::try_from(time).ok()?))
+}
+
+/// Upper bound of what is missing at the end of a part, from the time of its last write.
+fn lost(plan: &Plan, record: &PartRecord, touched: Option<&Timestamp>) -> Option<u64> {
+    let offset = record.offset_ns?;
+    let end = plan.started_at.as_nanosecond() + i128::from(offset) + i128::from(record.duration_ns);
+    let lost = touched?.as_nanosecond() - end;
+    u64::try_from(lost.max(0) / 1_000_000).ok()
+}
+
+/// A file that could not be read: kept under its name.
+fn damaged(dir: &Path, name: &str, part: u32) -> PartRecord {
+    PartRecord {
+        part,
+        file: name.to_owned(),
+        offset_ns: None,
+        duration_ns: 0,
+        bytes: fs::metadata(dir.join(name)).map(|meta| meta.len()).unwrap_or(0),
+        container: Container::Mp4,
+        video: None,
+        audio: None,
+        frames: PartFrames::default(),
+        gaps: Vec::new(),
+        blake3: None,
+        end: PartEnd::Damaged,
+    }
+}
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -1,0 +1,253 @@
+//! Starting, watching and ending other roles of this program, and what `/proc` says about them.
+//!
+//! Contract: the only place that spawns. A child is this very program (`/proc/self/exe`, also when the file was
+//! replaced meanwhile), in a session of its own, with the environment and standard error of the parent. Ending
+//! goes through a pidfd, so a process id that was reused is never hit.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How important the processor time and the disk are to a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Nice −10, best-effort I/O 0 (R-SUP-7); refusal is no error, it is seen by [`nice_of`].
+    Recording,
+    /// The parent's.
+    Inherited,
+    /// Nice 19, idle I/O (R-SUP-9).
+    Idle,
+}
+
+/// The nice value asked for recording processes.
+pub const RECORDING_NICE: i32 = -10;
+/// The nice value of secondary work.
+const IDLE_NICE: i32 = 19;
+/// `ioprio_set(2)`: this process.
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+/// `ioprio_set(2)`: class best-effort, level 0.
+const IOPRIO_BEST_EFFORT_0: libc::c_int = 2 << 13;
+/// `ioprio_set(2)`: class idle.
+const IOPRIO_IDLE: libc::c_int = 3 << 13;
+
+/// A child that runs until it is seen to exit.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A handle that can be signalled while somebody else waits for it.
+    pub fn handle(&self) -> io::Result<Handle> {
+        Ok(Handle { pidfd: self.pidfd.try_clone()? })
+    }
+
+    /// How it ended (`exit status: 0`, `signal: 9 (SIGKILL)`), `None` while it runs. Reaps it.
+    pub fn ended(&mut self) -> io::Result<Option<String>> {
+        Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    }
+}
+
+impl AsFd for Process {
+    /// Becomes readable when the process ends.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Something a process can be ended through, whoever its parent is.
+#[derive(Debug)]
+pub struct Handle {
+    pidfd: OwnedFd,
+}
+
+impl Handle {
+    /// A handle of a process that is known to be alive (the peer of a socket).
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self { pidfd: pidfd_open(pid, PidfdFlags::empty())? })
+    }
+
+    /// Asks it to leave (SIGTERM). A process that has gone is no error.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Ends it (SIGKILL). A process that has gone is no error.
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Starts this program with `args`; standard input and output are closed.
+pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Process> {
+    let mut command = this_program(args, priority);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let pidfd = match open_child(&child) {
+        Ok(pidfd) => pidfd,
+        Err(error) => {
+            // Without a pidfd it could not be supervised: better none than a stray one.
+            let mut child = child;
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
+    };
+    Ok(Process { child, pidfd })
+}
+
+/// Runs this program with `args` to its end and returns its standard output. Blocks up to `deadline`, then kills it.
+pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Vec<u8>> {
+    let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let pidfd = open_child(&child)?;
+    // Read beside waiting: a full pipe would hold the child for ever.
+    let output = child.stdout.take().map(|mut pipe| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).map(|_| bytes)
+        })
+    });
+    let timeout = Timespec { tv_sec: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    let ready = loop {
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    if ready == 0 {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let bytes = match output.map(std::thread::JoinHandle::join) {
+        Some(Ok(bytes)) => bytes?,
+        _ => Vec::new(),
+    };
+    if ready == 0 {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
+    }
+    if status.success() { Ok(bytes) } else { Err(io::Error::other(format!("it ended with {status}"))) }
+}
+
+fn open_child(child: &Child) -> io::Result<OwnedFd> {
+    Ok(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?)
+}
+
+#[allow(unsafe_code)]
+fn this_program<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("holdfast").args(args);
+    // SAFETY: between fork and exec only async-signal-safe calls are made: setsid, setpriority and ioprio_set are
+    // plain system calls, nothing is allocated and no lock is taken.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            let (nice, ioprio) = match priority {
+                Priority::Recording => (RECORDING_NICE, IOPRIO_BEST_EFFORT_0),
+                Priority::Idle => (IDLE_NICE, IOPRIO_IDLE),
+                Priority::Inherited => return Ok(()),
+            };
+            // Refused for an ordinary user without a limit for it; what was got is read back by the parent.
+            let _ = rustix::process::setpriority_process(None, nice);
+            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ioprio);
+            Ok(())
+        });
+    }
+    command
+}
+
+/// The highest (= worst) nice value of any thread of `pid`, `None` when it has gone.
+pub fn nice_of(pid: u32) -> Option<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let nices = tasks.filter_map(|task| {
+        let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        stat_field(&stat, STAT_NICE)?.parse::<i32>().ok()
+    });
+    nices.max()
+}
+
+/// The I/O class and level of `pid` (`be0`, `idle`), `None` when the kernel does not say.
+#[allow(unsafe_code)]
+pub fn io_priority_of(pid: u32) -> Option<String> {
+    // SAFETY: ioprio_get takes two integers and touches no memory of ours.
+    let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, pid) };
+    let (class, level) = (value >> 13, value & 7);
+    match class {
+        1 => Some(format!("rt{level}")),
+        2 => Some(format!("be{level}")),
+        3 => Some("idle".to_owned()),
+        _ => None,
+    }
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory in bytes.
+    pub rss_bytes: u64,
+    /// Processor time, user and system.
+    pub cpu: Duration,
+}
+
+/// Usage of `pid`, `None` when it has gone.
+pub fn usage_of(pid: u32) -> Option<Usage> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let number = |field| stat_field(&stat, field)?.parse::<u64>().ok();
+    let ticks = number(STAT_UTIME)? + number(STAT_STIME)?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu: Duration::from_millis(ticks * 1000 / per_second) })
+}
+
+/// Processors that can run something.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+// Fields of /proc/PID/stat counted from 0 behind the parenthesised name (proc_pid_stat(5) numbers minus 3).
+const STAT_UTIME: usize = 11;
+const STAT_STIME: usize = 12;
+const STAT_NICE: usize = 16;
+const STAT_RSS: usize = 21;
+
+/// The name may hold spaces and parentheses, so fields are counted from its last `)`.
+fn stat_field(stat: &str, field: usize) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_numbers_are_read() {
+        let pid = std::process::id();
+        assert!(usage_of(pid).expect("we live").rss_bytes > 100_000);
+        assert!((-20..=19).contains(&nice_of(pid).expect("we live")));
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 -10 17";
+        assert_eq!(stat_field(stat, 0), Some("S"));
+        assert_eq!(stat_field(stat, STAT_NICE), Some("-10"));
+    }
+}
