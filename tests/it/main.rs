@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod disk;
 mod kill;
 mod packages;
 mod record;
