@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -60,10 +60,10 @@ impl Process {
     }
 }
 
-impl AsFd for Process {
+impl AsRawFd for Process {
     /// Becomes readable when the process ends.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 }
 
@@ -215,6 +215,11 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu: Duration::from_millis(ticks * 1000 / per_second) })
+}
+
+/// Our own nice value.
+pub fn own_nice() -> i32 {
+    rustix::process::getpriority_process(None).unwrap_or(0)
 }
 
 /// Processors that can run something.
