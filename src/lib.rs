@@ -3,6 +3,10 @@
 //! One binary, several roles (see ARCHITECTURE.md): the window ([`ui`]), the supervisor ([`engine`]), one
 //! [`worker`] per input, the short-lived [`prove`] job, and the command line ([`cli`]). Everything else is a
 //! library these roles share; `tests/it/architecture.rs` enforces who may depend on whom.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests plant files and start programs; what ships may not")
+)]
 
 pub mod cli;
 pub mod config;

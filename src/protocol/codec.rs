@@ -37,6 +37,7 @@ impl LineDecoder {
     }
 
     /// The next whole line as a value, `None` when more bytes are needed.
+    #[allow(clippy::should_implement_trait, reason = "every line may be another type, so it is no iterator")]
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
         let Some(end) = self.buffer.iter().position(|&b| b == b'\n') else {
             return if self.buffer.len() > MAX_LINE_BYTES { Err(CodecError::TooLong) } else { Ok(None) };

@@ -1,1 +1,134 @@
-//! Placeholder until its first slice lands.
+//! The short-lived job that re-reads files of ours: finalises what a crash left and says what is in a part.
+//!
+//! Contract: prints one JSON line per part ([`PartRecord`]) on standard output, complaints on standard error. Touches
+//! only files it could lock, so never a part that is being recorded; changes nothing unless asked to finalise; killed
+//! anywhere, it can be run again. Started by the engine at idle priority; links no GStreamer pipeline.
+
+use crate::media::finalise::{self, Contents, FinaliseError, Outcome, Summary};
+use crate::model::encoding::Container;
+use crate::model::session::{PartEnd, PartFrames, PartRecord};
+use crate::storage::layout;
+use crate::sys::lock;
+use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags, open};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What to look at.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A session folder or one file.
+    pub path: PathBuf,
+    /// Make ordinary files of what a crash left.
+    pub finalise: bool,
+}
+
+/// What was found for one file.
+enum Look {
+    Part(PartRecord),
+    /// Somebody records to it.
+    Busy,
+}
+
+/// Runs the job; exit code 0 = every part was looked at. Blocks on the disk.
+pub fn run(options: &Options) -> ExitCode {
+    let files = match part_files(&options.path) {
+        Ok(files) => files,
+        Err(error) => {
+            eprintln!("holdfast prove: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut failed = false;
+    for file in files {
+        let printed = match look(&file, options.finalise) {
+            Ok(Look::Part(record)) => print(&record),
+            Ok(Look::Busy) => {
+                eprintln!("holdfast prove: {} is being recorded and was left alone", file.display());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = printed {
+            eprintln!("holdfast prove: {error:#}");
+            failed = true;
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn print(record: &PartRecord) -> Result<()> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    std::io::stdout().write_all(&line).context("the result cannot be printed")
+}
+
+/// The media files below `path`, or `path` itself; in the order of input and part.
+fn part_files(path: &Path) -> Result<Vec<PathBuf>> {
+    let meta = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if !meta.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(|| format!("{} cannot be listed", path.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(key) = name.to_str().and_then(layout::parse_part_file)
+            && entry.file_type()?.is_file()
+        {
+            found.push((key, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+fn look(path: &Path, finalise: bool) -> Result<Look> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let (_, part) = layout::parse_part_file(&name).with_context(|| format!("{name} is not a part of a session"))?;
+    let access = if finalise { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = open(path, flags, Mode::empty()).with_context(|| format!("{} cannot be opened", path.display()))?;
+    let file = File::from(file);
+    if !lock::try_lock_fd(&file)? {
+        return Ok(Look::Busy);
+    }
+    let (end, bytes, summary) = if finalise { finalised(&file)? } else { inspected(&file)? };
+    let summary = summary.as_ref();
+    Ok(Look::Part(PartRecord {
+        part,
+        file: name,
+        offset_ns: None,
+        duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
+        bytes,
+        container: Container::Mp4,
+        video: summary.and_then(|s| s.video.clone()),
+        audio: summary.and_then(|s| s.audio.clone()),
+        frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },
+        gaps: Vec::new(),
+        blake3: None,
+        end,
+    }))
+}
+
+fn finalised(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {
+    match finalise::finalise(file) {
+        Ok(Outcome::Finalised(summary)) => Ok((PartEnd::WorkerDied, summary.bytes, Some(summary))),
+        Ok(Outcome::AlreadyFinal(summary)) => Ok((PartEnd::Completed, summary.bytes, Some(summary))),
+        Ok(Outcome::Empty { bytes }) => Ok((PartEnd::Empty, bytes, None)),
+        Err(FinaliseError::Foreign) => Ok((PartEnd::Damaged, file.metadata()?.len(), None)),
+        Err(error @ (FinaliseError::Io(_) | FinaliseError::Tables(_))) => Err(error.into()),
+    }
+}
+
+fn inspected(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {
+    let bytes = file.metadata()?.len();
+    Ok(match finalise::scan(file)? {
+        Contents::Ordinary(summary) => (PartEnd::Completed, bytes, Some(summary)),
+        Contents::Fragments(index) => (PartEnd::WorkerDied, bytes, Some(index.summary(bytes))),
+        Contents::Nothing { bytes } => (PartEnd::Empty, bytes, None),
+        Contents::Foreign => (PartEnd::Damaged, bytes, None),
+    })
+}

@@ -14,6 +14,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Writes `bytes` to `dir/name`: temporary file, fsync, rename, fsync of the folder.
 ///
 /// Blocks on the disk; not for an event loop. On an error the old file is untouched.
+#[allow(clippy::disallowed_methods, reason = "the one durable rename")]
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!(".{name}.tmp"));
     let result = (|| {

@@ -1,0 +1,78 @@
+# Holdfast: everything a fresh Debian 12 (or later) needs, and the work itself. Rust (rustup.rs) and make are assumed.
+#
+#   make run      build, then open the window on four demo inputs (without a display: a rehearsal under a virtual one)
+#   make test     every check CI runs: format, lints, all tests
+#   make lint     format and lints only
+#   make bench    latency, CPU and memory at reference load, against a bare GStreamer pipeline
+#   make torture  the fault tests with their full counts (minutes to hours)
+#   make soak     endurance (hours)
+#   make install  into $(DESTDIR)$(PREFIX)
+#   make pot      collect the words of the window into po/holdfast.pot
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench torture soak install pot
+
+PREFIX ?= /usr/local
+CARGO  ?= cargo
+
+# The one list of Debian packages. `scripts/packages` asks for no more than the target at hand needs.
+# Headers, and msgfmt and xgettext for the words.
+BUILD_PACKAGES := gcc libc6-dev pkg-config gettext \
+    libgtk-4-dev libadwaita-1-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+# x264, AAC (libav), RTSP, parsers; icons and a font, or buttons are boxes.
+RUN_PACKAGES := gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+    gstreamer1.0-libav adwaita-icon-theme fonts-cantarell librsvg2-common
+# A window where there is no screen: the display, a session bus for it, and something that takes a picture.
+HEADLESS_PACKAGES := xvfb dbus-daemon imagemagick libgl1-mesa-dri
+# A second opinion on every file (ffprobe), a real RTSP server, hands and eyes for the window, validators.
+TEST_PACKAGES := $(HEADLESS_PACKAGES) ffmpeg python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
+    at-spi2-core gir1.2-atspi-2.0 desktop-file-utils appstream
+# gst-launch-1.0, the bare pipeline a worker is measured against.
+BENCH_PACKAGES := gstreamer1.0-tools
+
+# What the tests must not lean on: the display, buses and runtime folder of whoever runs them.
+CLEAN_ENV := env -u DISPLAY -u WAYLAND_DISPLAY -u DBUS_SESSION_BUS_ADDRESS -u XDG_RUNTIME_DIR
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
+
+run:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	@if [[ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]]; then scripts/packages $(HEADLESS_PACKAGES); fi
+	@$(CARGO) build --release --locked
+	@scripts/run-demo "$${CARGO_TARGET_DIR:-target}/release/holdfast"
+
+lint:
+	@scripts/packages $(BUILD_PACKAGES)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+# The tests come last: what cargo prints at their end is the result of the target.
+test:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CLEAN_ENV) $(CARGO) test --locked </dev/null
+
+bench:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
+	$(CLEAN_ENV) $(CARGO) bench --locked --bench recorder </dev/null
+
+torture:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	$(CLEAN_ENV) TORTURE=1 $(CARGO) test --release --locked </dev/null
+
+soak:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	$(CLEAN_ENV) TORTURE=1 $(CARGO) test --release --locked --test it soak -- --ignored --nocapture </dev/null
+
+install:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	@$(CARGO) build --release --locked
+	@scripts/install "$${CARGO_TARGET_DIR:-target}/release/holdfast" "$(DESTDIR)$(PREFIX)"
+
+pot:
+	@scripts/packages gettext
+	@scripts/pot po/holdfast.pot

@@ -1,0 +1,144 @@
+//! The sync thread of one part: at most one `fdatasync` in flight, always for the newest request.
+
+use crate::media::finalise::PartStore;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a committed fragment waits for the next request before it gets a sync of its own. Two fragments: while
+/// media flows, the next fragment's sync covers the commit and costs nothing extra.
+const COMMIT_GRACE: Duration = Duration::from_secs(1);
+
+/// Runs `fdatasync` off the streaming thread. Requests while one is in flight fold into one.
+///
+/// A fragment becomes safe in three steps: its bytes are synced while its `moof` still reads `free`; its four letters
+/// are put right (the commit); the next sync covers them. Whatever the power takes in between, a demuxer sees a box it
+/// skips, never half a `moof`.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wanted: Option<Request>,
+    quit: bool,
+}
+
+/// Fragments that were written and are to be made safe.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    /// Media time behind the last of them.
+    pub(super) media: Duration,
+    /// Offsets of the four letters of their `moof`s.
+    pub(super) commits: Vec<u64>,
+}
+
+/// What the thread waits for.
+enum Next {
+    Sync(Request),
+    /// Nothing new came within [`COMMIT_GRACE`].
+    Quiet,
+    Quit,
+}
+
+impl Syncer {
+    /// Starts the thread. `on_synced` gets the media time that is safe now, or why the disk refused; after an error
+    /// the thread ends, because the kernel may have dropped what it could not write.
+    pub(super) fn start(
+        store: Arc<dyn PartStore>,
+        on_synced: impl Fn(io::Result<Duration>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("part-sync".to_owned()).spawn(move || {
+            if let Err(error) = serve(&theirs, &*store, &on_synced) {
+                on_synced(Err(error));
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Asks for everything written so far, up to `request.media`, to be made safe.
+    pub(super) fn request(&self, request: Request) {
+        let mut state = self.shared.lock();
+        let wanted = state.wanted.get_or_insert_default();
+        wanted.media = request.media;
+        wanted.commits.extend(request.commits);
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// Serves the last request and ends the thread. Blocks as long as the disk does.
+    pub(super) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.lock().quit = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic aborts the process before it could be seen here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn serve(shared: &Shared, store: &dyn PartStore, on_synced: &dyn Fn(io::Result<Duration>)) -> io::Result<()> {
+    let mut safe = Duration::ZERO;
+    let mut committed = Duration::ZERO;
+    loop {
+        let request = match shared.next(committed > safe) {
+            Next::Sync(request) => Some(request),
+            Next::Quiet => None,
+            Next::Quit => return Ok(()),
+        };
+        store.sync()?;
+        if committed > safe {
+            safe = committed;
+            on_synced(Ok(safe));
+        }
+        if let Some(request) = request {
+            for at in request.commits {
+                store.write_at(at, &[IoSlice::new(b"moof")])?;
+            }
+            committed = request.media;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, uncovered: bool) -> Next {
+        let idle = |state: &mut State| state.wanted.is_none() && !state.quit;
+        let mut state = if uncovered {
+            let waited = self.changed.wait_timeout_while(self.lock(), COMMIT_GRACE, idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            // Without a deadline on purpose: the owner ends this wait by `quit` in every drop path.
+            self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner)
+        };
+        match state.wanted.take() {
+            Some(request) => Next::Sync(request),
+            None if state.quit => Next::Quit,
+            None => Next::Quiet,
+        }
+    }
+}

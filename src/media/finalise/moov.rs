@@ -1,0 +1,100 @@
+//! Builds the final `moov` from an [`Index`].
+
+use super::index::{Index, Track, to_duration};
+use mp4_atom::{
+    Co64, Ctts, CttsEntry, Edts, Elst, ElstEntry, Encode, FixedPoint, Moov, Stbl, Stco, Stsc, StscEntry, Stss, Stsz,
+    StszSamples, Stts, SttsEntry, Trak,
+};
+
+/// Units per second of the movie header and of edit lists: fine enough that a track's start is true to 11 µs.
+pub(super) const MOVIE_TIMESCALE: u32 = 90_000;
+
+/// The whole box. Tracks without samples are left out: demuxers refuse empty tables.
+pub(super) fn encode(index: &Index) -> mp4_atom::Result<Vec<u8>> {
+    let init = index.init();
+    let with_samples = || init.trak.iter().zip(index.tracks()).filter(|(_, track)| !track.sizes.is_empty());
+    let mut mvhd = init.mvhd.clone();
+    mvhd.timescale = MOVIE_TIMESCALE;
+    mvhd.duration = with_samples().map(|(_, track)| to_movie(track.end_time, track.timescale)).max().unwrap_or(0);
+    let moov = Moov {
+        mvhd,
+        meta: init.meta.clone(),
+        mvex: None,
+        trak: with_samples().map(|(trak, track)| final_trak(trak, track)).collect(),
+        udta: init.udta.clone(),
+        ainf: init.ainf.clone(),
+    };
+    let mut bytes = Vec::new();
+    moov.encode(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn to_movie(units: u64, timescale: u32) -> u64 {
+    let ticks = to_duration(units, timescale).as_nanos() * u128::from(MOVIE_TIMESCALE) / 1_000_000_000;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+fn final_trak(init: &Trak, track: &Track) -> Trak {
+    let mut trak = init.clone();
+    trak.tkhd.duration = to_movie(track.end_time, track.timescale);
+    trak.mdia.mdhd.duration = track.end_time - track.first_time;
+    trak.edts = start_edit(track);
+    let stsd = trak.mdia.minf.stbl.stsd;
+    trak.mdia.minf.stbl = tables(track, Stbl { stsd, ..Stbl::default() });
+    trak
+}
+
+/// A track that begins after 0 gets an empty edit of that length: the tables alone always begin at 0.
+fn start_edit(track: &Track) -> Option<Edts> {
+    if track.first_time == 0 {
+        return None;
+    }
+    let media_rate = FixedPoint::new(1, 0);
+    let start = to_movie(track.first_time, track.timescale);
+    let end = to_movie(track.end_time, track.timescale);
+    let entries = vec![
+        ElstEntry { segment_duration: start, media_time: None, media_rate },
+        ElstEntry { segment_duration: end - start, media_time: Some(0), media_rate },
+    ];
+    Some(Edts { elst: Some(Elst { entries }) })
+}
+
+fn tables(track: &Track, stbl: Stbl) -> Stbl {
+    let durations = |&(sample_count, sample_delta): &(u32, u32)| SttsEntry { sample_count, sample_delta };
+    let offsets = |&(sample_count, sample_offset): &(u32, i64)| CttsEntry { sample_count, sample_offset };
+    let reordered = track.offsets.iter().any(|(_, offset)| *offset != 0);
+    // Absent means: every sample is a keyframe (ISO 14496-12, 8.6.2).
+    let all_keyframes = track.keyframes.len() == track.sizes.len();
+    let far = track.chunks.iter().any(|(at, _)| u32::try_from(*at).is_err());
+    Stbl {
+        stts: Stts { entries: track.durations.iter().map(durations).collect() },
+        ctts: reordered.then(|| Ctts { entries: track.offsets.iter().map(offsets).collect() }),
+        stss: (!all_keyframes).then(|| Stss { entries: track.keyframes.clone() }),
+        stsc: chunk_runs(&track.chunks),
+        stsz: Stsz { samples: sizes(&track.sizes) },
+        co64: far.then(|| Co64 { entries: track.chunks.iter().map(|(at, _)| *at).collect() }),
+        stco: (!far)
+            .then(|| Stco { entries: track.chunks.iter().filter_map(|(at, _)| u32::try_from(*at).ok()).collect() }),
+        ..stbl
+    }
+}
+
+fn sizes(sizes: &[u32]) -> StszSamples {
+    match sizes.first() {
+        // A common size of 0 would read as "sizes follow".
+        Some(&size) if size > 0 && sizes.iter().all(|s| *s == size) => {
+            StszSamples::Identical { count: u32::try_from(sizes.len()).unwrap_or(u32::MAX), size }
+        }
+        _ => StszSamples::Different { sizes: sizes.to_vec() },
+    }
+}
+
+fn chunk_runs(chunks: &[(u64, u32)]) -> Stsc {
+    let mut entries: Vec<StscEntry> = Vec::new();
+    for (number, (_, samples)) in (1u32..).zip(chunks) {
+        if entries.last().is_none_or(|last| last.samples_per_chunk != *samples) {
+            entries.push(StscEntry { first_chunk: number, samples_per_chunk: *samples, sample_description_index: 1 });
+        }
+    }
+    Stsc { entries }
+}

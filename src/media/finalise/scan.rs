@@ -1,0 +1,179 @@
+//! Finds out what a part file holds, by walking its boxes.
+//!
+//! Contract: reads headers and indexes only, except for the last fragments, where a power cut can have left holes:
+//! a fragment whose data has lost a sector is not counted, nor anything behind it.
+
+use super::boxes::{BoxHeader, KEPT_BOX_MAX_BYTES};
+use super::index::{Index, TrackSummary, is_video, summarise, to_duration};
+use super::{PLACEHOLDER, PLACEHOLDER_BYTES, PartStore, Summary};
+use mp4_atom::{Decode, Moov, StszSamples, Trak};
+use std::io;
+use std::ops::Range;
+
+/// Fragments at the end that may not have been synced when the power went: one in flight to the disk, one being
+/// written, and room for a disk that is seconds late.
+const UNPROVEN_FRAGMENTS: usize = 16;
+/// The unit in which a disk loses data.
+const SECTOR_BYTES: u64 = 512;
+/// What a file holds.
+#[derive(Debug)]
+pub enum Contents {
+    /// At least one complete fragment, not finalised.
+    Fragments(Box<Index>),
+    /// An ordinary MP4 of ours.
+    Ordinary(Summary),
+    /// The beginning of a part without one complete fragment.
+    Nothing {
+        /// Size of the file.
+        bytes: u64,
+    },
+    /// Not a part of ours.
+    Foreign,
+}
+
+/// A fragment by its place in the file.
+struct Fragment {
+    moof: BoxHeader,
+    data: BoxHeader,
+}
+
+/// Looks into `store`. Blocks on the disk.
+pub fn scan(store: &dyn PartStore) -> io::Result<Contents> {
+    let bytes = store.len()?;
+    let nothing = Contents::Nothing { bytes };
+    let Some(ftyp) = header_at(store, 0, bytes)? else { return Ok(nothing) };
+    if ftyp.kind != *b"ftyp" {
+        return Ok(if ftyp.kind == [0; 4] { nothing } else { Contents::Foreign });
+    }
+    let placeholder_at = ftyp.end();
+    if placeholder_at + PLACEHOLDER_BYTES > bytes {
+        return Ok(nothing);
+    }
+    let mut placeholder = [0; 16];
+    store.read_at(placeholder_at, &mut placeholder)?;
+    if placeholder == PLACEHOLDER {
+        return fragments(store, placeholder_at, bytes);
+    }
+    match BoxHeader::parse(&placeholder, placeholder_at) {
+        Ok(Some(mdat)) if mdat.kind == *b"mdat" && mdat.header == PLACEHOLDER_BYTES => {
+            ordinary(store, mdat.end(), bytes)
+        }
+        _ if placeholder == [0; 16] => Ok(nothing),
+        Ok(_) | Err(_) => Ok(Contents::Foreign),
+    }
+}
+
+/// The header at `at` if the whole box lies within the file.
+fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<BoxHeader>> {
+    let available = bytes.saturating_sub(at).min(16);
+    if available < 8 {
+        return Ok(None);
+    }
+    let mut head = [0; 16];
+    let head = &mut head[..if available < 16 { 8 } else { 16 }];
+    store.read_at(at, head)?;
+    Ok(BoxHeader::parse(head, at).ok().flatten().filter(|header| header.end() <= bytes))
+}
+
+fn read_box(store: &dyn PartStore, header: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
+    if header.size > KEPT_BOX_MAX_BYTES {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; usize::try_from(header.size).unwrap_or(0)];
+    store.read_at(header.start, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Result<Contents> {
+    let nothing = Contents::Nothing { bytes };
+    let moov = header_at(store, placeholder_at + PLACEHOLDER_BYTES, bytes)?.filter(|header| header.kind == *b"moov");
+    let Some(moov) = moov else { return Ok(nothing) };
+    let Some(Ok(mut index)) = read_box(store, &moov)?.map(|moov| Index::new(&moov, placeholder_at)) else {
+        return Ok(nothing);
+    };
+
+    let mut found: Vec<Fragment> = Vec::new();
+    let mut moof = None;
+    let mut at = moov.end();
+    while let Some(header) = header_at(store, at, bytes)? {
+        match (&header.kind, moof.take()) {
+            (b"moof", _) => moof = Some(header),
+            (b"free", None) if is_uncommitted(store, &header)? => moof = Some(header),
+            (b"mdat", Some(moof)) => found.push(Fragment { moof, data: header }),
+            // `moov`: an earlier attempt to finalise that did not come to the flip.
+            (b"styp" | b"free" | b"moov", None) => {}
+            _ => break,
+        }
+        at = header.end();
+    }
+
+    let proven = found.len().saturating_sub(UNPROVEN_FRAGMENTS);
+    for (n, fragment) in found.iter().enumerate() {
+        let data = fragment.data.start..fragment.data.end();
+        let whole = n < proven || !has_hole(store, fragment.moof.start..data.end)?;
+        let moof = if whole { read_box(store, &fragment.moof)? } else { None };
+        match moof.map(as_committed).map(|moof| index.push(&moof, fragment.moof.start, data)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => break,
+        }
+    }
+    Ok(if index.is_empty() { nothing } else { Contents::Fragments(Box::new(index)) })
+}
+
+/// Whether a `free` box is a `moof` that was written but not committed before the end came: its first child tells.
+fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
+    let mut child = [0; 8];
+    if header.size < header.header + child.len() as u64 {
+        return Ok(false);
+    }
+    store.read_at(header.start + header.header, &mut child)?;
+    Ok(child[4..] == *b"mfhd")
+}
+
+/// A `moof` as it was meant.
+fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
+    moof[4..8].copy_from_slice(b"moof");
+    moof
+}
+
+/// Whether a sector of `range` reads as zeros. Compressed media never does, and neither an H.264 NAL unit (stop bit,
+/// ITU-T H.264 7.3.2.11) nor an AAC frame (ID_END, ISO 14496-3 4.5.2.1) ends in a zero byte, so the last piece counts
+/// however short it is. The piece before the first whole sector shares its sector with what lies in front.
+fn has_hole(store: &dyn PartStore, range: Range<u64>) -> io::Result<bool> {
+    let mut at = range.start.next_multiple_of(SECTOR_BYTES);
+    let mut buffer = vec![0; 512 * SECTOR_BYTES as usize];
+    while at < range.end {
+        let length = (range.end - at).min(buffer.len() as u64);
+        let part = &mut buffer[..length as usize];
+        store.read_at(at, part)?;
+        if part.chunks(SECTOR_BYTES as usize).any(|sector| sector.iter().all(|byte| *byte == 0)) {
+            return Ok(true);
+        }
+        at += length;
+    }
+    Ok(false)
+}
+
+fn ordinary(store: &dyn PartStore, moov_at: u64, bytes: u64) -> io::Result<Contents> {
+    let moov = header_at(store, moov_at, bytes)?.filter(|header| header.kind == *b"moov");
+    let Some(moov) = moov else { return Ok(Contents::Foreign) };
+    // The final moov of a long recording is larger than what a scanner keeps; its length was checked against the file.
+    let mut body = vec![0; usize::try_from(moov.size).unwrap_or(0)];
+    store.read_at(moov.start, &mut body)?;
+    Ok(match Moov::decode(&mut body.as_slice()) {
+        Ok(moov) => Contents::Ordinary(summarise(&moov, bytes, moov.trak.iter().map(summary_of_tables))),
+        Err(_) => Contents::Foreign,
+    })
+}
+
+fn summary_of_tables(trak: &Trak) -> TrackSummary {
+    let samples = match &trak.mdia.minf.stbl.stsz.samples {
+        StszSamples::Identical { count, .. } => u64::from(*count),
+        StszSamples::Different { sizes } => sizes.len() as u64,
+    };
+    let edits = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
+    let empty: u64 = edits.filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let start = to_duration(empty, super::moov::MOVIE_TIMESCALE);
+    let length = to_duration(trak.mdia.mdhd.duration, trak.mdia.mdhd.timescale);
+    TrackSummary { video: is_video(trak), samples, start, end: start + length }
+}

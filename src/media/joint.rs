@@ -1,0 +1,205 @@
+//! What joins two pipelines: an outlet (appsink) of one feeds inlets (appsrcs) of others.
+//!
+//! Contract: every queue between pipelines is an inlet's, has an explicit limit, loses its oldest buffer when
+//! full, and counts that loss. No end-of-stream crosses a joint: only whoever owns the inlet ends it.
+
+use super::element;
+use super::error::BuildError;
+use super::tally::Tally;
+use gst::prelude::*;
+use gst_utils::StreamProducer;
+use gst_utils::streamproducer::ProducerSettings;
+
+/// Name of the bus message that carries new caps.
+pub(super) const FORMAT_MESSAGE: &str = "holdfast-format";
+/// Name of the bus message that says a source has no sound.
+pub(super) const SILENT_MESSAGE: &str = "holdfast-silent";
+
+/// Where a pipeline hands out its buffers.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    producer: StreamProducer,
+    appsink: gst_app::AppSink,
+}
+
+impl Outlet {
+    /// Appends an outlet called `name` to `upstream` in `bin`.
+    pub fn append(bin: &gst::Bin, upstream: &gst::Element, name: &str) -> Result<Self, BuildError> {
+        let outlet = Self::detached(name)?;
+        outlet.join(bin)?;
+        upstream.link(&outlet.appsink)?;
+        Ok(outlet)
+    }
+
+    /// An outlet for a stream that appears later.
+    pub fn detached(name: &str) -> Result<Self, BuildError> {
+        // `sync=false`: whoever consumes keeps time; `async=false`: a late stream must not hold up the others.
+        let appsink = gst_app::AppSink::builder()
+            .name(name)
+            .sync(false)
+            .async_(false)
+            .enable_last_sample(false)
+            .max_buffers(1)
+            .build();
+        accept_video_meta(&element::pad(&appsink, "sink")?);
+        let producer = StreamProducer::with(&appsink, ProducerSettings { sync: false });
+        producer.set_forward_events([]);
+        producer.set_forward_preroll(false);
+        Ok(Self { producer, appsink })
+    }
+
+    /// Adds a detached outlet to `bin`.
+    pub fn join(&self, bin: &gst::Bin) -> Result<(), BuildError> {
+        Ok(bin.add(&self.appsink)?)
+    }
+
+    /// The element to link to.
+    pub fn element(&self) -> &gst::Element {
+        self.appsink.upcast_ref()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.appsink.name().to_string()
+    }
+
+    /// Reports every new format as [`super::pipeline::BusEvent::Format`] on the bus of its pipeline.
+    pub fn announce_caps(&self) -> Result<(), BuildError> {
+        self.pad()?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+            if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
+                announce(pad, gst::Structure::builder(FORMAT_MESSAGE).field("caps", caps.caps_owned()).build());
+            }
+            gst::PadProbeReturn::Ok
+        });
+        Ok(())
+    }
+
+    /// Reports that no sound comes with this stream, on the bus of its pipeline.
+    pub fn announce_silent(&self) {
+        let message = gst::message::Application::builder(gst::Structure::new_empty(SILENT_MESSAGE));
+        // Refused only when the pipeline is gone already.
+        let _ = self.appsink.post_message(message.src(&self.appsink).build());
+    }
+
+    /// The pad buffers arrive at.
+    pub fn pad(&self) -> Result<gst::Pad, BuildError> {
+        element::pad(&self.appsink, "sink")
+    }
+
+    /// Whether the end has been seen and everything before it handed out.
+    pub fn ended(&self) -> bool {
+        self.appsink.is_eos()
+    }
+}
+
+fn announce(pad: &gst::Pad, structure: gst::Structure) {
+    if let Some(element) = pad.parent_element() {
+        // Refused only when the pipeline is gone already.
+        let _ = element.post_message(gst::message::Application::builder(structure).src(&element).build());
+    }
+}
+
+/// appsink offers no allocation parameters before GStreamer 1.24, so elements before it would copy every padded
+/// frame into a tight one; saying that video meta is understood lets them pass.
+fn accept_video_meta(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        if let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// How much an inlet may hold; 0 = not limited in this unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    buffers: u64,
+    bytes: u64,
+    time: gst::ClockTime,
+}
+
+impl Limits {
+    /// Raw pictures on their way to the encoder; 1080p raw would be 1.9 GB for a 20 s freeze, so the elastic
+    /// queue lies behind the encoder.
+    pub const RAW_VIDEO: Self = Self { buffers: 2, bytes: 0, time: gst::ClockTime::ZERO };
+    /// Raw sound: cheap (192 kB/s), so it may wait for the picture.
+    pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(5) };
+    /// A preview shows the newest picture or none.
+    pub const PREVIEW: Self = Self { buffers: 1, bytes: 0, time: gst::ClockTime::ZERO };
+    /// Encoded media waiting for the disk: 30 s or 64 MB.
+    pub const ENCODED: Self = Self { buffers: 0, bytes: 64 << 20, time: gst::ClockTime::from_seconds(30) };
+}
+
+/// Where a pipeline takes buffers of another one in.
+#[derive(Debug)]
+pub struct Inlet {
+    appsrc: gst_app::AppSrc,
+    limits: Limits,
+    live: bool,
+    out: Tally,
+    link: Option<gst_utils::ConsumptionLink>,
+    /// Pushed into links that are gone.
+    pushed_before: u64,
+}
+
+impl Inlet {
+    /// An inlet called `name` in `bin`. A `live` inlet tells its pipeline not to wait for it.
+    pub fn add(bin: &gst::Bin, name: &str, limits: Limits, live: bool) -> Result<Self, BuildError> {
+        let appsrc = gst_app::AppSrc::builder().name(name).format(gst::Format::Time).is_live(live).build();
+        bin.add(&appsrc)?;
+        let out = Tally::default();
+        out.attach(&element::pad(&appsrc, "src")?);
+        Ok(Self { appsrc, limits, live, out, link: None, pushed_before: 0 })
+    }
+
+    /// The element to link from.
+    pub fn element(&self) -> &gst::Element {
+        self.appsrc.upcast_ref()
+    }
+
+    /// The pad buffers leave by.
+    pub fn pad(&self) -> Result<gst::Pad, BuildError> {
+        element::pad(&self.appsrc, "src")
+    }
+
+    /// Takes what `outlet` hands out from now on, in place of what it took before.
+    pub fn connect(&mut self, outlet: &Outlet) -> Result<(), BuildError> {
+        self.disconnect();
+        let link =
+            outlet.producer.add_consumer(&self.appsrc).map_err(|error| BuildError::Refused(error.to_string()))?;
+        // add_consumer has just set limits of its own (500 ms) and made the source live.
+        self.appsrc.set_max_buffers(self.limits.buffers);
+        self.appsrc.set_max_bytes(self.limits.bytes);
+        self.appsrc.set_max_time(self.limits.time);
+        self.appsrc.set_is_live(self.live);
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Takes nothing any more; what is queued still passes.
+    pub fn disconnect(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pushed_before += link.pushed();
+        }
+    }
+
+    /// Ends the stream after what is queued.
+    pub fn end(&mut self) {
+        self.disconnect();
+        // Refused only while flushing, that is, when the pipeline is being thrown away.
+        let _ = self.appsrc.end_of_stream();
+    }
+
+    /// Buffers lost because this inlet was full. Exact when nothing is in flight, else at most one too high.
+    pub fn overflowed(&self) -> u64 {
+        let queued = self.appsrc.current_level_buffers();
+        let pushed = self.pushed_before + self.link.as_ref().map_or(0, gst_utils::ConsumptionLink::pushed);
+        pushed.saturating_sub(self.out.count() + queued)
+    }
+
+    /// What has passed.
+    pub fn passed(&self) -> &Tally {
+        &self.out
+    }
+}

@@ -1,0 +1,113 @@
+//! Sources: what an input is plugged into. Replaceable; thrown away on any error and opened anew.
+//!
+//! Contract: a source hands out raw video (and sound) stamped in running time. It reports the format it really
+//! delivers, the end, and failures through [`BusEvent`]s; it never retries by itself. A named sound device is a
+//! pipeline of its own, so that its failure costs the sound only.
+
+mod audio;
+mod decoded;
+mod file;
+mod rtsp;
+pub mod test;
+mod v4l2;
+
+use super::element;
+use super::error::BuildError;
+use super::joint::Outlet;
+use super::pipeline::{BusEvent, Pipeline};
+use super::tally::Tally;
+use crate::model::MonoNs;
+use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
+use gst::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An open source.
+#[derive(Debug)]
+pub struct Source {
+    pipeline: Pipeline,
+    sound_device: Option<Pipeline>,
+    /// Hands out raw pictures.
+    pub video: Outlet,
+    /// Hands out raw sound, when the input has any.
+    pub audio: Option<Outlet>,
+    /// Counts pictures as they come.
+    pub frames: Tally,
+    /// Counts sound buffers as they come.
+    pub sound: Tally,
+    lost: Option<Arc<AtomicU64>>,
+}
+
+/// What a kind of source adds to a fresh pipeline.
+struct Parts {
+    video: Outlet,
+    audio: Option<Outlet>,
+    lost: Option<Arc<AtomicU64>>,
+}
+
+impl Source {
+    /// Opens the source of `input`. `first_at` is where the time of a played file begins, so that a repetition
+    /// continues seamlessly. Events come on the glib main loop; those of a sound device through `on_sound`.
+    pub fn open(
+        input: &InputSpec,
+        first_at: MonoNs,
+        on_event: impl FnMut(BusEvent) + 'static,
+        on_sound: impl FnMut(BusEvent) + 'static,
+    ) -> Result<Self, BuildError> {
+        let name = format!("{}-source", input.id);
+        let mut pipeline = Pipeline::new(&name);
+        let bin = pipeline.bin().clone();
+        let own_sound = input.audio == AudioChoice::Auto;
+        let mut parts = match &input.source {
+            SourceSpec::Test { pattern, width, height, fps, .. } => {
+                let format = test::TestFormat { pattern: *pattern, width: *width, height: *height, fps: *fps };
+                add_test(&bin, &name, format)?
+            }
+            SourceSpec::File { path, .. } => file::add(&bin, &name, path, own_sound, first_at)?,
+            SourceSpec::Rtsp { url, latency_ms } => rtsp::add(&bin, &name, url, *latency_ms, own_sound)?,
+            SourceSpec::V4l2 { device, subdevice } => v4l2::add(&bin, &name, device, subdevice.as_deref())?,
+        };
+
+        let mut sound_device = None;
+        if let Some(device) = audio::device_of(input) {
+            let mut device_pipeline = Pipeline::new(&format!("{}-sound", input.id));
+            parts.audio = audio::add(device_pipeline.bin(), &format!("{}-sound", input.id), &device)?;
+            device_pipeline.play(on_sound)?;
+            sound_device = Some(device_pipeline);
+        }
+
+        let (frames, sound) = (Tally::default(), Tally::default());
+        frames.attach(&parts.video.pad()?);
+        parts.video.announce_caps()?;
+        if let Some(audio) = &parts.audio {
+            sound.attach(&audio.pad()?);
+        }
+        pipeline.play(on_event)?;
+        Ok(Self { pipeline, sound_device, video: parts.video, audio: parts.audio, frames, sound, lost: parts.lost })
+    }
+
+    /// Frames the device made and nobody fetched in time, `None` when it cannot tell.
+    pub fn lost(&self) -> Option<u64> {
+        self.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed))
+    }
+
+    /// Throws the sound device away and keeps the picture.
+    pub fn discard_sound(&mut self) {
+        if let Some(device) = self.sound_device.take() {
+            device.discard(|| {});
+        }
+    }
+
+    /// Throws the source away; `done` is called when the device has been let go of.
+    pub fn discard(mut self, done: impl FnOnce() + Send + 'static) {
+        self.discard_sound();
+        self.pipeline.discard(done);
+    }
+}
+
+fn add_test(bin: &gst::Bin, name: &str, format: test::TestFormat) -> Result<Parts, BuildError> {
+    let device = test::TestSrc::new(&format!("{name}-device"), format);
+    bin.add(&device)?;
+    let video = Outlet::append(bin, device.upcast_ref(), &format!("{name}-video"))?;
+    Ok(Parts { video, audio: None, lost: Some(device.dropped()) })
+}

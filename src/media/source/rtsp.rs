@@ -1,0 +1,69 @@
+//! The `rtsp` source: a camera or server over TCP, decoded.
+//!
+//! Contract: pictures and sound are stamped by arrival, smoothed by the jitter buffer. A server that hangs says
+//! nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
+
+use super::decoded::{Awaited, Pace};
+use super::{Parts, element};
+use crate::media::error::BuildError;
+use gst::prelude::*;
+
+/// How long a connection attempt or an answer may take, in µs. Shorter than the operator's patience, longer than
+/// any camera that works; the worker's backoff decides when to try again.
+const TCP_TIMEOUT_US: u64 = 5_000_000;
+
+/// Adds a client of `url` to `bin`.
+pub fn add(bin: &gst::Bin, name: &str, url: &str, latency_ms: u32, with_audio: bool) -> Result<Parts, BuildError> {
+    let source = element::make("rtspsrc", &format!("{name}-rtsp"))?;
+    source.set_property("location", url);
+    source.set_property_from_str("protocols", "tcp");
+    source.set_property("latency", latency_ms);
+    source.set_property("tcp-timeout", TCP_TIMEOUT_US);
+    bin.add(&source)?;
+    let awaited = Awaited::new(name, Pace::Live, with_audio)?;
+    let (video, audio) = awaited.outlets();
+
+    let streams = awaited.clone();
+    let name = name.to_owned();
+    source.connect_pad_added(move |source, pad| {
+        if let Err(error) = decode(source, pad, &name, &streams) {
+            let text = error.to_string();
+            gst::element_error!(source, gst::CoreError::Negotiation, ["{text}"]);
+        }
+    });
+    source.connect_no_more_pads(move |source| {
+        let has_sound = source.src_pads().iter().any(|pad| media_of(pad).as_deref() == Some("audio"));
+        if !has_sound {
+            awaited.close();
+        }
+    });
+    Ok(Parts { video, audio, lost: None })
+}
+
+/// `video`, `audio` or `application`, as the server announced a stream.
+fn media_of(pad: &gst::Pad) -> Option<String> {
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    caps.structure(0)?.get::<String>("media").ok()
+}
+
+fn decode(source: &gst::Element, pad: &gst::Pad, name: &str, streams: &Awaited) -> Result<(), BuildError> {
+    let parent = source.parent().and_downcast::<gst::Bin>();
+    let bin = parent.ok_or_else(|| BuildError::Refused("the source is being closed".to_owned()))?;
+    let media = media_of(pad).unwrap_or_default();
+    let next = match media.as_str() {
+        "video" | "audio" => {
+            let decoder = element::make("decodebin", &format!("{name}-decode-{}", pad.name()))?;
+            streams.take_stream(&decoder);
+            decoder
+        }
+        _ => {
+            let sink = element::make("fakesink", &format!("{name}-unused-{}", pad.name()))?;
+            sink.set_property("async", false);
+            sink
+        }
+    };
+    bin.add(&next)?;
+    next.sync_state_with_parent()?;
+    pad.link(&element::pad(&next, "sink")?)?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! The one model that window, command line and API show (DESIGN §4). Fields may be added, never renamed or
+//! reused. `None` (`null`) = does not exist or is not known; an unknown number is never 0 (R-TRU-3).
+
+mod alert;
+mod input;
+
+pub use alert::{Alert, AlertState};
+pub use input::{
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewState, PreviewView,
+    RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
+};
+
+use super::id::{SessionId, SessionName};
+use super::session::Verdict;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Version of the snapshot's shape.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// The whole state of the recorder at one sequence number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SNAPSHOT_VERSION`].
+    pub version: u32,
+    /// Sequence number of the last event folded in.
+    pub seq: u64,
+    /// The running session, `None` when nothing runs.
+    pub session: Option<SessionView>,
+    /// The last session that ended.
+    pub last_session: Option<LastSession>,
+    /// Every configured input, in the order of the configuration.
+    pub inputs: Vec<InputView>,
+    /// The file system recordings go to.
+    pub storage: StorageView,
+    /// Load level and what is done about it.
+    pub level: LevelView,
+    /// How many alerts are active.
+    pub alerts: AlertCounts,
+    /// External services.
+    pub services: Vec<ServiceView>,
+    /// The priority that was really achieved.
+    pub priority: PriorityView,
+}
+
+/// A running session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// Its name.
+    pub name: SessionName,
+    /// What it is doing.
+    pub state: SessionState,
+    /// When it started (wall clock).
+    pub started_at: Timestamp,
+    /// Its folder.
+    pub dir: String,
+    /// Largest media time of its inputs in ms.
+    pub media_ms: Option<u64>,
+    /// Smallest media time safe on disk of its inputs in ms.
+    pub safe_ms: Option<u64>,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Accepted; no input has shown evidence yet.
+    Starting,
+    /// At least one input records.
+    Recording,
+    /// Files are being closed.
+    Stopping,
+    /// No input records any more, although nobody asked to stop; stays until acknowledged or the next start.
+    Failed,
+}
+
+/// The last session that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Its name.
+    pub name: SessionName,
+    /// Its folder.
+    pub dir: String,
+    /// How it ended.
+    pub state: super::session::Closed,
+    /// What was found when its files were read again.
+    pub verdict: Verdict,
+    /// Parts proved so far.
+    pub proved: u32,
+    /// Parts in all.
+    pub parts: u32,
+}
+
+/// The file system recordings go to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StorageView {
+    /// The library.
+    pub path: String,
+    /// Bytes free for us, `None` when the file system does not answer.
+    pub free_bytes: Option<u64>,
+    /// Size of the file system.
+    pub total_bytes: Option<u64>,
+    /// Recording time left at the current (or expected) rate.
+    pub seconds_left: Option<u64>,
+}
+
+/// Load level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelView {
+    /// The level.
+    pub name: LevelName,
+    /// What caused it.
+    pub causes: Vec<String>,
+    /// What is being done.
+    pub actions: Vec<String>,
+}
+
+/// Load levels in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LevelName {
+    /// Nothing to do.
+    Normal,
+    /// Tell the operator.
+    Warn,
+    /// Shed previews.
+    Degrade,
+    /// Shed everything but recording.
+    Critical,
+}
+
+/// Counts of active alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertCounts {
+    /// Active critical alerts.
+    pub critical: u32,
+    /// Active warnings.
+    pub warning: u32,
+    /// Active notices.
+    pub info: u32,
+}
+
+/// An external service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// `disabled`, `ok`, `degraded` or `down`.
+    pub state: ServiceState,
+    /// Its version.
+    pub version: Option<String>,
+    /// More.
+    pub detail: String,
+}
+
+/// State of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceState {
+    /// Not in use.
+    Disabled,
+    /// Answers.
+    Ok,
+    /// Answers with errors.
+    Degraded,
+    /// Does not answer.
+    Down,
+}
+
+/// The priority that was really achieved for the recording processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorityView {
+    /// The highest (= worst) nice value any worker really has, `None` without workers.
+    pub nice: Option<i32>,
+    /// How it was got.
+    pub via: PriorityVia,
+    /// Cores of the recording, `None` = not restricted.
+    pub cpus: Option<Vec<u32>>,
+    /// I/O class (`be0`), `None` = not known.
+    pub io: Option<String>,
+    /// `oom_score_adj` of the window, `None` = not known.
+    pub oom_score_adj_ui: Option<i32>,
+}
+
+/// How priority was got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorityVia {
+    /// The process that spawned us had it already.
+    Inherited,
+    /// `setpriority` before exec.
+    Setpriority,
+    /// The realtime portal.
+    Portal,
+    /// RealtimeKit.
+    Rtkit,
+    /// Only by lowering the window.
+    UiLowered,
+    /// Refused everywhere.
+    None,
+}

@@ -1,0 +1,203 @@
+//! Processes die at random moments; only what they held is lost (R-SUP-1, R-SUP-2, R-SUP-3).
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::dice::Dice;
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
+use crate::support::frames;
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
+/// Media that a kill may cost before it (0.5 s fragment + queue).
+const LOSS_BEFORE_KILL: Duration = Duration::from_millis(1000);
+/// From a kill to the first frame of the next part.
+const NEXT_PART_WITHIN: Duration = Duration::from_secs(2);
+/// The test's own reading of the clock around a kill.
+const CLOCK_SLACK: Duration = Duration::from_millis(50);
+
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Two inputs with silence (all samples alike), two with noise (PEERS #21).
+fn silent_and_noisy() -> String {
+    let quiet = test_inputs(4, "silence");
+    let (head, tail) = quiet.split_once("id = \"cam3\"").expect("four inputs");
+    format!("{head}id = \"cam3\"{}", tail.replace("audio = \"silence\"", "audio = \"noise\""))
+}
+
+/// A moment between 1.0 s and 4.0 s of media.
+fn random_moment(dice: &mut Dice) -> Duration {
+    Duration::from_millis(1000 + dice.below(3000) as u64)
+}
+
+#[test]
+fn a_killed_worker_costs_its_input_a_second_and_the_others_nothing() {
+    let mut dice = Dice::for_test("kill a worker");
+    let mut holdfast = Holdfast::new(&silent_and_noisy());
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    let mut worst = (Duration::ZERO, Duration::ZERO);
+    for round in 1..=rounds(5, 50) {
+        start(&holdfast, &INPUTS);
+        let victim = INPUTS[dice.below(INPUTS.len())];
+        wait_media(&holdfast, victim, random_moment(&mut dice));
+        let pid = holdfast.worker_pid(victim);
+        holdfast.signal(pid, Signal::KILL);
+        let killed_at = monotonic();
+        holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+            let recording = &find_input(snapshot, victim)["recording"];
+            recording["part"] == 2 && recording["state"] == "recording"
+        });
+        for input in INPUTS {
+            let media = find_input(&holdfast.status(), input)["recording"]["media_ms"].as_u64().unwrap_or(0);
+            wait_media(&holdfast, input, Duration::from_millis(media + 700));
+        }
+        holdfast.cli_ok(&["record", "stop"]);
+        let (lost, paused) = check_kill(&holdfast.session(), victim, killed_at);
+        println!("round {round}: {victim} lost {lost:?} before the kill, part 2 began {paused:?} after it");
+        worst = (worst.0.max(lost), worst.1.max(paused));
+        holdfast.wait_live(LIVE_WITHIN);
+    }
+    println!("worst: {:?} lost before the kill, {:?} until the next part", worst.0, worst.1);
+}
+
+/// Checks all files of a session in which `victim` was killed; what that cost before and after the kill.
+fn check_kill(session: &Path, victim: &str, killed_at: Duration) -> (Duration, Duration) {
+    let manifest = manifest(session);
+    let started_at = Duration::from_nanos(plan(session)["start_at_ns"].as_u64().expect("an origin"));
+    let killed = killed_at - started_at;
+    for input in INPUTS {
+        let parts = parts(&manifest, input);
+        let wanted = if input == victim { 2 } else { 1 };
+        assert_eq!(parts.len(), wanted, "{input}: {manifest:#}");
+        for part in &parts {
+            assert_no_frame_missing(&session.join(part["file"].as_str().expect("a name")));
+        }
+    }
+    let parts = parts(&manifest, victim);
+    assert_eq!(parts[0]["end"], "worker_died", "{manifest:#}");
+    // Part 1 begins at the first frame at or after the origin.
+    let first = Duration::from_nanos(parts[0]["duration_ns"].as_u64().expect("a duration"));
+    let lost = killed.saturating_sub(first);
+    assert!(lost <= LOSS_BEFORE_KILL + CLOCK_SLACK, "{victim} lost {lost:?} before the kill: {manifest:#}");
+    let next = Duration::from_nanos(parts[1]["offset_ns"].as_u64().expect("an offset"));
+    let paused = next.saturating_sub(killed);
+    assert!(next >= first, "part 2 begins before part 1 ends: {manifest:#}");
+    assert!(paused <= NEXT_PART_WITHIN, "{victim} paused for {paused:?}: {manifest:#}");
+    let journal = std::fs::read_to_string(session.join("journal.jsonl")).expect("a journal");
+    assert!(journal.contains("worker_lost"), "the loss is not in the journal:\n{journal}");
+    (lost, paused)
+}
+
+#[test]
+fn a_killed_engine_stops_no_file_and_the_next_one_closes_the_session() {
+    let mut dice = Dice::for_test("kill the engine");
+    let mut holdfast = Holdfast::new(&silent_and_noisy());
+    for round in 1..=rounds(2, 20) {
+        let engine = holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        start(&holdfast, &INPUTS);
+        wait_media(&holdfast, "cam2", random_moment(&mut dice));
+        let workers: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
+        holdfast.signal(engine, Signal::KILL);
+        holdfast.engine().wait(RECORDS_WITHIN);
+        let session = holdfast.session();
+        let before: Vec<u64> = INPUTS.iter().map(|input| size(&session, input)).collect();
+        for (input, before) in INPUTS.iter().zip(&before) {
+            wait_growth(&session, input, before + 100_000);
+        }
+
+        holdfast.spawn_engine();
+        let ended = holdfast.wait_until("the session is closed", Duration::from_secs(30), |snapshot| {
+            snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
+        });
+        assert_eq!(ended["last_session"]["dir"].as_str().map(Path::new).and_then(Path::file_name), session.file_name());
+        let manifest = manifest(&session);
+        assert_eq!(manifest["state"], "completed");
+        for (input, before) in INPUTS.iter().zip(&before) {
+            let parts = parts(&manifest, input);
+            assert_eq!(parts.len(), 1, "{manifest:#}");
+            assert_eq!(parts[0]["end"], "completed", "{manifest:#}");
+            assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
+            assert!(size(&session, input) > *before);
+        }
+        println!("round {round}: closed by the next engine, no frame missing");
+        holdfast.wait_live(LIVE_WITHIN);
+        let now: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
+        println!("workers before {workers:?}, after {now:?}");
+        let engine = holdfast.engine().pid();
+        holdfast.signal(engine, Signal::TERM);
+        assert!(holdfast.engine().wait(Duration::from_secs(20)).is_some(), "the engine does not leave");
+    }
+}
+
+fn size(session: &Path, input: &str) -> u64 {
+    std::fs::metadata(session.join(format!("{input}.mp4"))).map_or(0, |meta| meta.len())
+}
+
+/// Waits until the file of `input` has `bytes`, watching the file itself: there is no engine to ask.
+fn wait_growth(session: &Path, input: &str, bytes: u64) {
+    use rustix::fs::inotify;
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("an inotify");
+    let path = session.join(format!("{input}.mp4"));
+    inotify::add_watch(&watch, &path, inotify::WatchFlags::MODIFY).expect("the part exists");
+    let deadline = crate::support::process::Deadline::after(RECORDS_WITHIN);
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    while size(session, input) < bytes {
+        let left = deadline.left().unwrap_or_else(|| panic!("{input} does not grow without an engine"));
+        if crate::support::process::readable(&watch, left) {
+            let mut events = inotify::Reader::new(&watch, &mut buffer);
+            let _ = events.next();
+        }
+    }
+}
+
+#[test]
+fn everything_killed_at_once_is_recovered_at_the_next_start() {
+    let mut holdfast = Holdfast::new(&silent_and_noisy());
+    let engine = holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    wait_media(&holdfast, "cam3", Duration::from_secs(3));
+    let workers: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
+    holdfast.signal(engine, Signal::KILL);
+    for worker in workers {
+        holdfast.signal(worker, Signal::KILL);
+    }
+    holdfast.engine().wait(RECORDS_WITHIN);
+    let session = holdfast.session();
+    let lost: Vec<usize> = INPUTS.iter().map(|input| frames_of(&session, input)).collect();
+
+    holdfast.spawn_engine();
+    holdfast.wait_until("the session is recovered", Duration::from_secs(30), |snapshot| {
+        snapshot["session"].is_null() && snapshot["last_session"]["state"] == "recovered"
+    });
+    let found = manifest(&session);
+    assert_eq!(found["state"], "recovered");
+    for (input, before) in INPUTS.iter().zip(lost) {
+        let parts = parts(&found, input);
+        assert_eq!(parts[0]["end"], "worker_died", "{found:#}");
+        let sound = assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
+        assert!(sound.video.samples() >= before, "recovery lost frames of {input}");
+        assert!(sound.video.samples() >= 60, "{input}: {}", sound.video.samples());
+    }
+    let text = std::fs::read(session.join("session.json")).expect("a manifest");
+    // A second run changes nothing.
+    let again = holdfast.cli(&["recover"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(std::fs::read(session.join("session.json")).expect("a manifest"), text);
+    // And recording goes on as if nothing had been.
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_eq!(holdfast.sessions().len(), 2);
+}
+
+/// Pictures that can be read of a part before anybody repaired it.
+fn frames_of(session: &Path, input: &str) -> usize {
+    frames::numbers(&session.join(format!("{input}.mp4"))).expect("pictures").len()
+}

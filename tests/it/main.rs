@@ -1,0 +1,16 @@
+//! The one integration binary: rules of the code, and the real program as processes on a real disk.
+//!
+//! Contract: no test waits without a deadline, needs a display, a bus or a device of the machine, or leaves a
+//! process or a folder behind (a failing test leaves its folder, and prints where).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start programs, plant files and read clocks of their own; src/ may not"
+)]
+
+mod architecture;
+mod kill;
+mod record;
+mod replay;
+#[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
+mod support;
+mod words;

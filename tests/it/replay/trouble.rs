@@ -1,0 +1,171 @@
+//! The sink on a disk that refuses: full, failing writes, failing syncs (R-FM-4). It keeps accepting, tells once, and
+//! whatever was written stays playable.
+
+use super::log::LoggedStore;
+use super::record::{self, CONTENTS};
+use super::{Reader, announced, assert_holds, assert_ordinary};
+use holdfast::media::durable_sink::{Finished, PartWriter, Progress, SinkEvent, Trouble};
+use holdfast::media::finalise::PartStore;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A store with limits, on top of one that remembers.
+struct Brittle {
+    inner: LoggedStore,
+    /// Bytes the disk has, reserved ones included.
+    capacity: u64,
+    reserved: AtomicU64,
+    /// Number of the append and of the sync that fail, with EIO.
+    bad_write: u64,
+    bad_sync: u64,
+    /// The sync between the appended moov and the flip fails.
+    bad_finalise: bool,
+    finalising: AtomicBool,
+    writes: AtomicU64,
+    syncs: AtomicU64,
+}
+
+impl Default for Brittle {
+    fn default() -> Self {
+        Self {
+            inner: LoggedStore::default(),
+            capacity: u64::MAX,
+            reserved: AtomicU64::new(0),
+            bad_write: u64::MAX,
+            bad_sync: u64::MAX,
+            bad_finalise: false,
+            finalising: AtomicBool::new(false),
+            writes: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+        }
+    }
+}
+
+fn refuse(errno: rustix::io::Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.raw_os_error())
+}
+
+impl PartStore for Brittle {
+    fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        // The commit of a fragment (4 bytes) comes from the sync thread, at no fixed place in the order.
+        if bytes > 4 && self.writes.fetch_add(1, Ordering::Relaxed) == self.bad_write {
+            return Err(refuse(rustix::io::Errno::IO));
+        }
+        if offset + bytes > self.capacity {
+            return Err(refuse(rustix::io::Errno::NOSPC));
+        }
+        let moov = slices.first().is_some_and(|slice| slice.get(4..8) == Some(b"moov"));
+        self.finalising.fetch_or(moov, Ordering::Relaxed);
+        self.inner.write_at(offset, slices)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.bad_finalise && self.finalising.load(Ordering::Relaxed) {
+            return Err(refuse(rustix::io::Errno::IO));
+        }
+        if self.syncs.fetch_add(1, Ordering::Relaxed) == self.bad_sync {
+            return Err(refuse(rustix::io::Errno::IO));
+        }
+        self.inner.sync()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.inner.read_at(offset, buffer)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn reserve(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        if offset + bytes > self.capacity {
+            return Err(refuse(rustix::io::Errno::NOSPC));
+        }
+        self.reserved.store(offset + bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.reserved.store(0, Ordering::Relaxed);
+        self.inner.release()
+    }
+}
+
+/// Records the noise (about 75 kB a fragment) to `store`.
+fn record_to(store: &Arc<Brittle>) -> (Finished, Vec<Progress>, Vec<Trouble>) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let on_event = Arc::new(move |event: SinkEvent| sink.lock().expect("events").push(event));
+    let mut writer = PartWriter::new(Arc::clone(store) as Arc<dyn PartStore>, on_event).expect("a writer");
+    for push in record::record(CONTENTS[2]) {
+        let slices: Vec<&[u8]> = push.iter().map(Vec::as_slice).collect();
+        writer.push(&slices);
+    }
+    let finished = writer.finish();
+    let (mut progress, mut troubles) = (Vec::new(), Vec::new());
+    for event in events.lock().expect("events").drain(..) {
+        match event {
+            SinkEvent::Progress(step) => progress.push(step),
+            SinkEvent::Trouble(trouble) => troubles.push(trouble),
+        }
+    }
+    (finished, progress, troubles)
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_leaves_room_to_finalise() {
+    // Room for the margin of 1 MB, two guessed fragments of 1 MB, and a few real ones.
+    let store = Arc::new(Brittle { capacity: 3_200_000, ..Brittle::default() });
+    let (finished, _, troubles) = record_to(&store);
+    assert_eq!(troubles, [Trouble::DiskFull]);
+    assert!(finished.unfinalised.is_none(), "{finished:?}");
+    let bytes = store.inner.bytes();
+    assert_ordinary("full disk", &bytes);
+    let summary = finished.summary.expect("a summary");
+    assert!(summary.video_samples > 0);
+    let found = Reader::new().read(&bytes);
+    assert_holds("full disk", &found, (summary.video_samples as usize, summary.audio_samples as usize));
+    assert_eq!(store.reserved.load(Ordering::Relaxed), 0, "room stays reserved");
+}
+
+#[test]
+fn a_disk_full_from_the_first_byte_leaves_an_empty_part_and_says_so() {
+    let store = Arc::new(Brittle { capacity: 100, ..Brittle::default() });
+    let (finished, progress, troubles) = record_to(&store);
+    assert_eq!(troubles, [Trouble::DiskFull]);
+    assert!(finished.summary.is_none() && progress.is_empty(), "{finished:?} {progress:?}");
+}
+
+#[test]
+fn a_refused_write_ends_the_part_and_keeps_what_is_there() {
+    let store = Arc::new(Brittle { bad_write: 7, ..Brittle::default() });
+    let (finished, _, troubles) = record_to(&store);
+    assert!(matches!(troubles.as_slice(), [Trouble::Write(_)]), "{troubles:?}");
+    let summary = finished.summary.expect("a summary");
+    let found = Reader::new().read(&store.inner.bytes());
+    assert!(summary.video_samples >= 15, "{summary:?}");
+    assert_holds("refused write", &found, (summary.video_samples as usize, summary.audio_samples as usize));
+}
+
+#[test]
+fn after_a_failed_sync_nothing_more_is_called_safe_and_recording_goes_on() {
+    let store = Arc::new(Brittle { bad_sync: 2, ..Brittle::default() });
+    let (finished, progress, troubles) = record_to(&store);
+    assert!(matches!(troubles.as_slice(), [Trouble::Sync(_)]), "{troubles:?}");
+    let last = progress.last().expect("progress");
+    assert!(last.safe < last.written, "{last:?}");
+    assert_eq!(finished.summary.expect("a summary").video_samples, u64::from(record::FRAMES));
+    assert_ordinary("failed sync", &store.inner.bytes());
+}
+
+#[test]
+fn a_disk_that_refuses_to_finalise_leaves_a_readable_fragmented_file() {
+    let store = Arc::new(Brittle { bad_finalise: true, ..Brittle::default() });
+    let (finished, ..) = record_to(&store);
+    assert!(finished.unfinalised.is_some());
+    let bytes = store.inner.bytes();
+    assert_eq!(announced(&bytes).0, record::FRAMES as usize);
+    assert_holds("not finalised", &Reader::new().read(&bytes), announced(&bytes));
+}

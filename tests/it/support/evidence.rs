@@ -1,0 +1,52 @@
+//! What every recording test checks of a finished session.
+
+use super::demux::{self, Found};
+use super::frames;
+use serde_json::Value;
+use std::path::Path;
+
+/// `session.json` of `session`.
+pub fn manifest(session: &Path) -> Value {
+    let path = session.join("session.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("a manifest")
+}
+
+/// The parts of `input` in a manifest.
+pub fn parts<'a>(manifest: &'a Value, input: &str) -> Vec<&'a Value> {
+    let inputs = manifest["inputs"].as_array().into_iter().flatten();
+    let found = inputs.into_iter().find(|entry| entry["id"] == input);
+    let parts = found.and_then(|entry| entry["parts"].as_array());
+    parts.unwrap_or_else(|| panic!("{input} is not in {manifest:#}")).iter().collect()
+}
+
+/// The plan: line 1 of the journal.
+pub fn plan(session: &Path) -> Value {
+    let journal = std::fs::read_to_string(session.join("journal.jsonl")).expect("a journal");
+    serde_json::from_str(journal.lines().next().expect("a plan")).expect("a plan")
+}
+
+/// Reads a finalised part with both demuxers: no complaint, rising times, the same samples, an ordinary MP4.
+pub fn assert_sound(path: &Path) -> Found {
+    let what = path.display().to_string();
+    let bytes = std::fs::read(path).expect("a part");
+    assert_eq!(demux::top_level_boxes(&bytes), ["ftyp", "mdat", "moov"], "{what}");
+    let (probed, demuxed) = (demux::ffprobe(path), demux::qtdemux(path));
+    for found in [&probed, &demuxed] {
+        assert_eq!(found.complaints, Vec::<String>::new(), "{what}");
+        found.video.assert_monotonic(&what);
+        found.audio.assert_monotonic(&what);
+    }
+    assert_eq!(probed.video.samples(), demuxed.video.samples(), "{what}: the demuxers disagree");
+    assert_eq!(probed.audio.samples(), demuxed.audio.samples(), "{what}: the demuxers disagree");
+    assert!(probed.video.samples() > 0, "{what}: no pictures");
+    probed
+}
+
+/// The same, and every picture carries the number after the one before (no frame missing, none twice).
+pub fn assert_no_frame_missing(path: &Path) -> Found {
+    let found = assert_sound(path);
+    let (first, last) = frames::assert_consecutive(path);
+    assert_eq!((last - first + 1) as usize, found.video.samples(), "{}: pictures not decoded", path.display());
+    found
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+"""A network camera on 127.0.0.1: H.264 and AAC over RTSP, served by gst-rtsp-server.
+
+Usage: rtsp_server.py [--port N] [--no-audio] [--size WxH]
+
+Prints its address as its first line and serves until it is ended. The picture flashes white and a 1 kHz tone
+ticks, together, for the first 100 ms of every second.
+"""
+
+import argparse
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstController", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstController, GstRtspServer  # noqa: E402
+
+SECONDS = 3600
+MARK = Gst.SECOND // 10
+# An AAC decoder gives 1024 samples of nothing first, so what it decodes is that much late: tick that much early.
+PRIMING = 1024 * Gst.SECOND // 48000
+
+VIDEO = (
+    "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=30/1"
+    " ! videobalance name=light"
+    " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=1000"
+    " ! video/x-h264,profile=baseline ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1"
+)
+AUDIO = (
+    " audiotestsrc is-live=true freq=1000 samplesperbuffer=64 name=tone ! audio/x-raw,rate=48000,channels=2"
+    " ! audioconvert ! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97"
+)
+
+
+def switch(element, name, on, off, early):
+    """Lets the property `name` be `on` in the first MARK of every second, `off` else."""
+    source = GstController.InterpolationControlSource()
+    source.set_property("mode", GstController.InterpolationMode.NONE)
+    source.set(0, on)
+    source.set(MARK - early, off)
+    for second in range(1, SECONDS):
+        source.set(second * Gst.SECOND - early, on)
+        source.set(second * Gst.SECOND + MARK - early, off)
+    element.add_control_binding(GstController.DirectControlBinding.new_absolute(element, name, source))
+
+
+def on_media(_factory, media):
+    pipeline = media.get_element()
+    switch(pipeline.get_by_name("light"), "brightness", 1.0, -0.3, 0)
+    tone = pipeline.get_by_name("tone")
+    if tone is not None:
+        switch(tone, "volume", 0.5, 0.0, PRIMING)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--no-audio", action="store_true")
+    parser.add_argument("--size", default="640x360")
+    options = parser.parse_args()
+    width, height = options.size.split("x")
+
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(options.port))
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch("( " + VIDEO.format(width=width, height=height) + ("" if options.no_audio else AUDIO) + " )")
+    factory.set_shared(True)
+    factory.connect("media-configure", on_media)
+    server.get_mount_points().add_factory("/camera", factory)
+    if not server.attach(None):
+        sys.exit(f"rtsp_server: port {options.port} of 127.0.0.1 is taken")
+    print(f"rtsp://127.0.0.1:{server.get_bound_port()}/camera", flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
