@@ -10,8 +10,8 @@ use crate::model::snapshot::Alert;
 use crate::storage::journal::Log;
 use crate::storage::recovery::{self, CloseError};
 use crate::storage::{atomic, layout};
-use crate::sys::process::{self, Priority};
 use crate::sys::clock;
+use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -188,8 +188,12 @@ impl DiskThread {
 /// Lets the prove role turn what a crash left in `dir` into ordinary files.
 pub fn finalise(dir: &Path) -> io::Result<Vec<PartRecord>> {
     let args = ["prove".as_ref(), "--finalise".as_ref(), dir.as_os_str()];
-    let output = process::run(&args, Priority::Idle, FINALISE_DEADLINE)?;
-    let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let finished = process::run(&args, Priority::Idle, FINALISE_DEADLINE)?;
+    if !finished.success {
+        // It named what it could not read on standard error; the other parts are good.
+        tracing::warn!(dir = %dir.display(), "not every part could be looked at");
+    }
+    let lines = finished.output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice(line).map_err(io::Error::from)).collect()
 }
 
@@ -198,7 +202,9 @@ pub fn explain(library: &Path, error: &io::Error) -> String {
     let library = library.display();
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("the library {library} may not be written; give your user the right or choose another with --library")
+            format!(
+                "the library {library} may not be written; give your user the right or choose another with --library"
+            )
         }
         io::ErrorKind::AlreadyExists => format!("the session's folder in {library} exists already; try again"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -5,10 +5,10 @@ use super::disk::{Disk, Job, Kept};
 use super::event::{Effect, Event, Reply, Token};
 use super::link::{Handles, Link};
 use super::worker_state::{Act, WorkerEvent};
+use crate::model::InputId;
 use crate::model::encoding::Encoding;
 use crate::model::incident::{Incident, Severity};
 use crate::model::session::Plan;
-use crate::model::InputId;
 use crate::protocol::worker::{Command, Ticket};
 use crate::storage::recovery;
 use crate::sys::paths::Runtime;
@@ -16,7 +16,6 @@ use crate::sys::process::{self, Priority, Process};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
@@ -239,22 +238,11 @@ fn spawn_worker(input: &InputId, demo: bool) -> io::Result<Process> {
 /// Waits for the end of a process and reaps it.
 async fn wait(input: InputId, process: Process, events: Sender<Event>) {
     let pid = process.pid();
-    let how = match reap(process).await {
+    let how = match process.ended().await {
         Ok(how) => how,
         Err(error) => format!("it could not be waited for: {error}"),
     };
     drop(events.send(Event::Worker { input, event: WorkerEvent::Exited { pid, how } }).await);
-}
-
-async fn reap(process: Process) -> io::Result<String> {
-    let mut process = AsyncFd::new(process)?;
-    loop {
-        let mut ready = process.readable().await?;
-        ready.clear_ready();
-        if let Some(how) = process.get_mut().ended()? {
-            return Ok(how);
-        }
-    }
 }
 
 /// Each alert is one log line (R-ALR-7).

@@ -132,7 +132,12 @@ impl Link {
         }
     }
 
-    async fn greet(&self, stream: &mut UnixStream, decoder: &mut LineDecoder, peer: Option<u32>) -> io::Result<WorkerEvent> {
+    async fn greet(
+        &self,
+        stream: &mut UnixStream,
+        decoder: &mut LineDecoder,
+        peer: Option<u32>,
+    ) -> io::Result<WorkerEvent> {
         let hello = Command::Hello {
             protocol: PROTOCOL_VERSION,
             build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -22,9 +22,13 @@ pub fn take(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
         bail!("an engine is running already in {}; use `holdfast status`", runtime.dir().display());
     };
     std::fs::create_dir_all(library).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
-    let held = try_lock(&library.join(layout::LIBRARY_LOCK)).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
+    let held =
+        try_lock(&library.join(layout::LIBRARY_LOCK)).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
     let Some(library) = held else {
-        bail!("another engine records to {} already; stop it, or choose another library with --library", library.display());
+        bail!(
+            "another engine records to {} already; stop it, or choose another library with --library",
+            library.display()
+        );
     };
     Ok(Locks { _engine: engine, _library: library })
 }

@@ -36,7 +36,11 @@ impl Publisher {
         let mut events = self.changes(now, next);
         let mut seq = self.told.seq + u64::try_from(events.len()).unwrap_or(0);
         let changed = alerts(&mut seq);
-        events.extend(changed.into_iter().map(|alert| Event::Alert { seq: alert.seq, at: now.at, data: Box::new(alert) }));
+        events.extend(changed.into_iter().map(|alert| Event::Alert {
+            seq: alert.seq,
+            at: now.at,
+            data: Box::new(alert),
+        }));
         if now.mono.since(self.sampled) >= SAMPLE_EVERY {
             let sample = self.sample(next, &events);
             if sample != Sample::default() {

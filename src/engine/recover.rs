@@ -3,7 +3,7 @@
 use super::disk::finalise;
 use super::locks;
 use crate::model::session::Closed;
-use crate::storage::recovery::{self, ClosedSession, CloseError};
+use crate::storage::recovery::{self, CloseError, ClosedSession};
 use crate::sys::paths::Runtime;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ pub struct Recovered {
 /// Closes every interrupted session of `library`, newest first. Blocks; refused while an engine runs.
 pub fn run(runtime: &Runtime, library: &Path) -> anyhow::Result<Vec<Recovered>> {
     let _locks = locks::take(runtime, library)?;
-    let (interrupted, _) = recovery::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
+    let (interrupted, _) =
+        recovery::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
     let close = |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, &finalise), dir };
     Ok(interrupted.into_iter().map(|session| close(session.dir)).collect())
 }

@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// How important the processor time and the disk are to a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +55,18 @@ impl Process {
         Ok(Handle { pidfd: self.pidfd.try_clone()? })
     }
 
-    /// How it ended (`exit status: 0`, `signal: 9 (SIGKILL)`), `None` while it runs. Reaps it.
-    pub fn ended(&mut self) -> io::Result<Option<String>> {
-        Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    /// Waits for its end, reaps it, and says how it ended (`exit status: 0`, `signal: 9 (SIGKILL)`).
+    #[allow(unsafe_code)]
+    pub async fn ended(self) -> io::Result<String> {
+        // SAFETY: the descriptor belongs to the value that is registered and is closed only when that is dropped.
+        let mut process = unsafe { AsyncFd::register(self) }.map_err(io::Error::from)?;
+        loop {
+            // A pidfd becomes readable once and stays so.
+            process.readable().await?.clear_ready();
+            if let Some(status) = process.get_mut().child.try_wait()? {
+                return Ok(status.to_string());
+            }
+        }
     }
 }
 
@@ -115,8 +125,17 @@ pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Proc
     Ok(Process { child, pidfd })
 }
 
-/// Runs this program with `args` to its end and returns its standard output. Blocks up to `deadline`, then kills it.
-pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Vec<u8>> {
+/// What a program that ran to its end left.
+#[derive(Debug)]
+pub struct Finished {
+    /// It ended with exit code 0.
+    pub success: bool,
+    /// Its standard output.
+    pub output: Vec<u8>,
+}
+
+/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
+pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
     let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let pidfd = open_child(&child)?;
     // Read beside waiting: a full pipe would hold the child for ever.
@@ -137,14 +156,17 @@ pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) 
         child.kill()?;
     }
     let status = child.wait()?;
-    let bytes = match output.map(std::thread::JoinHandle::join) {
+    let output = match output.map(std::thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
     if ready == 0 {
         return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
     }
-    if status.success() { Ok(bytes) } else { Err(io::Error::other(format!("it ended with {status}"))) }
+    if status.code().is_none() {
+        return Err(io::Error::other(format!("it ended with {status}")));
+    }
+    Ok(Finished { success: status.success(), output })
 }
 
 fn open_child(child: &Child) -> io::Result<OwnedFd> {

@@ -64,10 +64,7 @@ async fn converse(socket: &mut WebSocket, api: &Api) -> Option<()> {
     }
 }
 
-async fn resync(
-    socket: &mut WebSocket,
-    api: &Api,
-) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
+async fn resync(socket: &mut WebSocket, api: &Api) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
     let Subscription { snapshot, events } = subscribe(api).await?;
     let sync = Event::Sync { seq: snapshot.seq, at: clock::wall_now(), data: Box::new((*snapshot).clone()) };
     send(socket, &sync).await?;

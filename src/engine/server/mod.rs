@@ -127,7 +127,13 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves until the process ends.
-pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>, board: Board, library: PathBuf, clients: Clients) {
+pub async fn serve(
+    listener: UnixListener,
+    requests: mpsc::Sender<Request>,
+    board: Board,
+    library: PathBuf,
+    clients: Clients,
+) {
     let started = crate::sys::clock::mono_now();
     let router = routes::make(Api { requests, board, library, started, clients });
     let places = Arc::new(Semaphore::new(CLIENTS));

@@ -47,7 +47,9 @@ pub(super) fn make(api: Api) -> Router {
         .route("/api/v1/health", get(health))
         .route("/api/v1/alerts", get(alerts))
         .fallback(|| async { refusal(404, "not_found", "there is no such address", false) })
-        .method_not_allowed_fallback(|| async { refusal(405, "method_not_allowed", "this address takes another method", false) })
+        .method_not_allowed_fallback(|| async {
+            refusal(405, "method_not_allowed", "this address takes another method", false)
+        })
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .layer(middleware::from_fn(envelope))
         .with_state(api)
@@ -166,7 +168,8 @@ async fn body<T: DeserializeOwned + Default>(request: axum::extract::Request) ->
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(&bytes).map_err(|error| refusal(422, "bad_body", format!("the body is not understood: {error}"), false))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| refusal(422, "bad_body", format!("the body is not understood: {error}"), false))
 }
 
 /// Asks the loop and waits for its answer.
@@ -202,7 +205,10 @@ struct Page {
     limit: Option<usize>,
 }
 
-async fn sessions(State(api): State<Api>, page: Result<Query<Page>, axum::extract::rejection::QueryRejection>) -> Response {
+async fn sessions(
+    State(api): State<Api>,
+    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+) -> Response {
     let Ok(Query(page)) = page else {
         return refusal(422, "bad_query", "use cursor=… and limit=…", false);
     };
