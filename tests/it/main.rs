@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod disk;
 mod kill;
 mod record;
 mod replay;
