@@ -2,11 +2,14 @@
 
 use clap::Parser;
 use holdfast::cli::{self, Arguments, Command, ConfigCommand};
-use holdfast::config::Config;
+use holdfast::config::{Config, Flags};
 use holdfast::engine;
+use holdfast::model::InputId;
 use holdfast::prove;
 use holdfast::sys::log::{self, Form};
 use holdfast::sys::paths::Runtime;
+use holdfast::ui;
+use holdfast::worker::{self, WorkerArgs};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -28,17 +31,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn window(_flags: holdfast::config::Flags) -> ExitCode {
-    cli::failed("the window is not linked in").into()
+/// The window; it starts an engine when none runs.
+fn window(flags: Flags) -> ExitCode {
+    log::init(Form::Text);
+    let Flags { demo, library, config } = flags;
+    ui::run(ui::Options { demo, library, config })
 }
 
-fn record(_input: holdfast::model::InputId, _demo: bool) -> ExitCode {
+/// One input's recording process.
+fn record(input: InputId, demo: bool) -> ExitCode {
     log::init(Form::Json);
-    cli::failed("the worker is not linked in").into()
+    match Runtime::open(demo) {
+        Ok(runtime) => worker::run(WorkerArgs { input, runtime }),
+        Err(error) => cli::failed(error).into(),
+    }
 }
 
 /// The engine, in the foreground.
-fn supervise(flags: &holdfast::config::Flags, spawned: bool) -> ExitCode {
+fn supervise(flags: &Flags, spawned: bool) -> ExitCode {
     log::init(Form::Json);
     let run = || -> anyhow::Result<()> {
         let config = Config::load(flags)?;
@@ -57,7 +67,7 @@ fn supervise(flags: &holdfast::config::Flags, spawned: bool) -> ExitCode {
 }
 
 /// Closes what a crash interrupted; a running engine does that by itself.
-fn recover(flags: &holdfast::config::Flags, form: cli::Json) -> cli::Outcome {
+fn recover(flags: &Flags, form: cli::Json) -> cli::Outcome {
     log::init(Form::Text);
     let run = || -> anyhow::Result<Vec<cli::RecoveredSession>> {
         let config = Config::load(flags)?;

@@ -238,7 +238,7 @@ fn spawn_worker(input: &InputId, demo: bool) -> io::Result<Process> {
 /// Waits for the end of a process and reaps it.
 async fn wait(input: InputId, process: Process, events: Sender<Event>) {
     let pid = process.pid();
-    let how = match process.ended().await {
+    let how = match process.wait().await {
         Ok(how) => how,
         Err(error) => format!("it could not be waited for: {error}"),
     };

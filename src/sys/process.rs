@@ -55,16 +55,21 @@ impl Process {
         Ok(Handle { pidfd: self.pidfd.try_clone()? })
     }
 
-    /// Waits for its end, reaps it, and says how it ended (`exit status: 0`, `signal: 9 (SIGKILL)`).
+    /// How it ended (`exit status: 0`, `signal: 9 (SIGKILL)`), `None` while it runs. Reaps it.
+    pub fn ended(&mut self) -> io::Result<Option<String>> {
+        Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    }
+
+    /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
     #[allow(unsafe_code)]
-    pub async fn ended(self) -> io::Result<String> {
+    pub async fn wait(self) -> io::Result<String> {
         // SAFETY: the descriptor belongs to the value that is registered and is closed only when that is dropped.
         let mut process = unsafe { AsyncFd::register(self) }.map_err(io::Error::from)?;
         loop {
             // A pidfd becomes readable once and stays so.
             process.readable().await?.clear_ready();
-            if let Some(status) = process.get_mut().child.try_wait()? {
-                return Ok(status.to_string());
+            if let Some(how) = process.get_mut().ended()? {
+                return Ok(how);
             }
         }
     }
