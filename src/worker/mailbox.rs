@@ -82,13 +82,14 @@ mod tests {
                 let sink = got.clone();
                 let wake = mailbox.0.wake.as_raw_fd();
                 let reader = mailbox.clone();
-                let source = glib::source::unix_fd_source_new(wake, glib::IOCondition::IN, None, glib::Priority::DEFAULT, {
-                    let sink = std::sync::Mutex::new(Vec::new());
-                    move |_, _| {
-                        sink.lock().expect("no panic").extend(reader.take());
-                        glib::ControlFlow::Continue
-                    }
-                });
+                let source =
+                    glib::source::unix_fd_source_new(wake, glib::IOCondition::IN, None, glib::Priority::DEFAULT, {
+                        let sink = std::sync::Mutex::new(Vec::new());
+                        move |_, _| {
+                            sink.lock().expect("no panic").extend(reader.take());
+                            glib::ControlFlow::Continue
+                        }
+                    });
                 source.attach(Some(&context));
                 let sender = mailbox.clone();
                 std::thread::spawn(move || (0..100).for_each(|n| sender.send(n))).join().expect("no panic");

@@ -192,7 +192,9 @@ impl Take {
         let encoder = self.encode.frames();
         let overflowed = encoder.overflowed + self.stage_overflow(stage);
         let lost = lost_now.map(|lost| lost.saturating_sub(base.lost));
-        if settled { settle(captured, duplicated, encoder, written, lost) } else {
+        if settled {
+            settle(captured, duplicated, encoder, written, lost)
+        } else {
             let encoder_dropped = (encoder.taken - encoder.made.min(encoder.taken)).saturating_sub(ENCODER_HOLDS);
             let dropped = Dropped { source: lost, queue: Some(overflowed), encoder: Some(encoder_dropped) };
             Frames {
@@ -215,7 +217,10 @@ impl Take {
         part.discard(move |sink| {
             let finished = durable_sink::finish(&sink);
             let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
-            mailbox.send(Notice::TakeFinished(generation, Box::new(Ended { plan, end, frames, origin, finished, progress })));
+            mailbox.send(Notice::TakeFinished(
+                generation,
+                Box::new(Ended { plan, end, frames, origin, finished, progress }),
+            ));
         });
     }
 }

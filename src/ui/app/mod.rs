@@ -189,7 +189,9 @@ impl App {
                 self.desk.alerts = reply.alerts;
                 self.show_alerts();
             }
-            AppCmd::Alerts(Err(error)) => tracing::warn!("the alerts could not be fetched: {error}; new ones still arrive"),
+            AppCmd::Alerts(Err(error)) => {
+                tracing::warn!("the alerts could not be fetched: {error}; new ones still arrive")
+            }
             AppCmd::Started(result) => {
                 self.starting = false;
                 self.answered(result);

@@ -123,13 +123,13 @@ impl Component for App {
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
         let alerts = Alerts::builder().launch(()).detach();
         let face = TransportFace::new(&desk);
-        let transport = Transport::builder().launch((face, alerts.widget().clone())).forward(
-            sender.input_sender(),
-            |output| match output {
-                TransportOutput::Record(name) => AppMsg::Record(name),
-                TransportOutput::Stop => AppMsg::Stop,
-            },
-        );
+        let transport =
+            Transport::builder().launch((face, alerts.widget().clone())).forward(sender.input_sender(), |output| {
+                match output {
+                    TransportOutput::Record(name) => AppMsg::Record(name),
+                    TransportOutput::Stop => AppMsg::Stop,
+                }
+            });
         let inputs = Inputs::builder().launch(init.runtime).forward(sender.input_sender(), |output| match output {
             InputsOutput::Retry(input) => AppMsg::Retry(input),
         });

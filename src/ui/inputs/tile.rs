@@ -298,7 +298,13 @@ impl Tile {
 
     fn classes(&self) -> Vec<&'static str> {
         let width = self.size.0;
-        let size = if width >= LARGE_FROM || self.line { "large" } else if width >= MEDIUM_FROM { "medium" } else { "small" };
+        let size = if width >= LARGE_FROM || self.line {
+            "large"
+        } else if width >= MEDIUM_FROM {
+            "medium"
+        } else {
+            "small"
+        };
         let kind = if self.line { "tile-line" } else { "tile" };
         [Some(kind), Some(size), self.face.outline.class()].into_iter().flatten().collect()
     }

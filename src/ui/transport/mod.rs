@@ -9,8 +9,8 @@ mod stop_guard;
 
 use crate::model::incident::Severity;
 use crate::sys::clock::mono_now;
-pub use face::TransportFace;
 use face::Button;
+pub use face::TransportFace;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
@@ -469,7 +469,8 @@ fn make_confirm(sender: &ComponentSender<Transport>) -> gtk::Popover {
 /// as clicked then comes from assistive technology alone.
 fn make_hold(sender: &ComponentSender<Transport>) -> gtk::GestureClick {
     let hold = gtk::GestureClick::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up, gone) = (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
+    let (down, up, gone) =
+        (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
     hold.connect_pressed(move |gesture, _, _, _| {
         gesture.set_state(gtk::EventSequenceState::Claimed);
         let _ = down.send(TransportMsg::PointerDown);

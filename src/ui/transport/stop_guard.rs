@@ -66,7 +66,9 @@ impl StopGuard {
             (Stage::Idle | Stage::Armed { .. }, Touch::PointerDown) => (Stage::Holding { since: now }, false),
             (Stage::Holding { since }, Touch::Tick) if now.since(since) >= HOLD => (Stage::Idle, true),
             (Stage::Holding { .. }, Touch::PointerUp) => (Stage::Idle, false),
-            (Stage::Armed { since }, Touch::KeyDown) if new_press && now.since(since) <= SECOND_PRESS => (Stage::Idle, true),
+            (Stage::Armed { since }, Touch::KeyDown) if new_press && now.since(since) <= SECOND_PRESS => {
+                (Stage::Idle, true)
+            }
             (Stage::Idle | Stage::Armed { .. }, Touch::KeyDown) if new_press => (Stage::Armed { since: now }, false),
             (Stage::Armed { since }, Touch::Tick) if now.since(since) > SECOND_PRESS => (Stage::Idle, false),
             (stage, _) => (stage, false),
@@ -131,7 +133,10 @@ mod tests {
         use Touch::{KeyDown, KeyUp, Tick};
         assert_eq!(stops(&[(0, KeyDown), (80, KeyUp), (900, KeyDown)]), [900]);
         assert_eq!(stops(&[(0, KeyDown), (500, KeyDown), (530, KeyDown), (560, KeyDown), (900, KeyUp)]), []);
-        assert_eq!(stops(&[(0, KeyDown), (80, KeyUp), (2100, Tick), (2200, KeyDown), (2300, KeyUp), (2400, KeyDown)]), [2400]);
+        assert_eq!(
+            stops(&[(0, KeyDown), (80, KeyUp), (2100, Tick), (2200, KeyDown), (2300, KeyUp), (2400, KeyDown)]),
+            [2400]
+        );
         assert_eq!(stops(&[(0, KeyDown), (80, KeyUp), (2200, KeyDown)]), [], "no tick was needed to forget");
     }
 

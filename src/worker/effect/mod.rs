@@ -152,7 +152,10 @@ impl Worker {
                 BusEvent::Format(format) => self.decide(now, Event::SourceFormat(format)),
                 BusEvent::Silent => self.decide(now, Event::SourceSilent),
                 BusEvent::Failed(failure) => {
-                    self.decide(now, Event::SourceFailed { reason: self.name_source(&failure.reason), permanent: false });
+                    self.decide(
+                        now,
+                        Event::SourceFailed { reason: self.name_source(&failure.reason), permanent: false },
+                    );
                 }
                 BusEvent::Ended => self.decide(now, Event::SourceEnded),
                 BusEvent::Meters(_) => {}
@@ -170,7 +173,9 @@ impl Worker {
                 self.meters = meters;
             }
             Notice::Stage(BusEvent::Failed(failure)) => self.decide(now, Event::StageFailed { reason: failure.reason }),
-            Notice::Preview(generation, BusEvent::Failed(failure)) => self.viewers.on_failed(now, generation, &failure.reason),
+            Notice::Preview(generation, BusEvent::Failed(failure)) => {
+                self.viewers.on_failed(now, generation, &failure.reason);
+            }
             Notice::Encode(generation, event) if generation == self.take_generation => match event {
                 BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
                 BusEvent::Ended => {

@@ -91,7 +91,9 @@ impl Worker {
                 self.device_lock = Some(lock);
                 Ok(())
             }
-            Ok(None) => Err(BuildError::Unreachable(format!("{device} is used by another Holdfast; stop that one first"))),
+            Ok(None) => {
+                Err(BuildError::Unreachable(format!("{device} is used by another Holdfast; stop that one first")))
+            }
             Err(error) => Err(BuildError::Unreachable(format!("{device} cannot be locked: {error}"))),
         }
     }
@@ -162,12 +164,7 @@ impl Worker {
         self.decide(now, Event::PartRefused { refusal });
     }
 
-    fn start_take(
-        &mut self,
-        plan: Plan,
-        sink: gst::Element,
-        progress: Arc<Mutex<Progress>>,
-    ) -> Result<Take, String> {
+    fn start_take(&mut self, plan: Plan, sink: gst::Element, progress: Arc<Mutex<Progress>>) -> Result<Take, String> {
         let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
         let stage = self.stage.as_ref().ok_or("the stage is gone")?;
         let counters = SourceCounters {

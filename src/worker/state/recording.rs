@@ -213,7 +213,8 @@ impl State {
 
     pub(super) fn on_part_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
-        if recording.phase != (Phase::Opening { part, since: now }) && !matches!(recording.phase, Phase::Opening { .. }) {
+        if recording.phase != (Phase::Opening { part, since: now }) && !matches!(recording.phase, Phase::Opening { .. })
+        {
             return;
         }
         recording.take = TakeEvidence::default();
@@ -236,7 +237,9 @@ impl State {
             PartRefusal::Exists => None,
             PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
             PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
-            PartRefusal::Pipeline { reason } => Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason)),
+            PartRefusal::Pipeline { reason } => {
+                Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
+            }
         };
         if let Some(incident) = incident {
             out.push(Effect::Log(incident.clone()));

@@ -127,7 +127,9 @@ impl State {
         self.source = if incident.code == IncidentCode::SourceMisconfigured {
             SourceState::Failed { cause: incident.clone() }
         } else {
-            let pause = if was_live { policy.retry_first } else {
+            let pause = if was_live {
+                policy.retry_first
+            } else {
                 backoff(self.attempt, policy.retry_first, policy.retry_cap, now.0)
             };
             SourceState::Waiting { until: now.plus(pause), cause: Some(incident.clone()) }
