@@ -181,6 +181,9 @@ impl Inlet {
         let link =
             outlet.producer.add_consumer(&self.appsrc).map_err(|error| BuildError::Refused(error.to_string()))?;
         link.set_discard(true);
+        // A gap in front of the encoder marks its next frame as discontinuous; the link would then lose every frame up
+        // to the next keyframe without counting them (measured). A decoder needs no such mercy here.
+        link.set_wait_for_keyframe(false);
         // add_consumer has just set limits of its own (500 ms) and made the source live.
         self.appsrc.set_max_buffers(self.limits.buffers);
         self.appsrc.set_max_bytes(self.limits.bytes);
