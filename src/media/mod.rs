@@ -14,6 +14,7 @@ pub mod element;
 pub mod encoder;
 pub mod error;
 pub mod finalise;
+pub mod frame_ring;
 pub mod joint;
 pub mod level;
 pub mod mux;

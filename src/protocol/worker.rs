@@ -141,6 +141,8 @@ pub enum Report {
     Ring {
         /// Counts up with every new memfd.
         generation: u64,
+        /// Which of the ring's readers this viewer is (0..4); it marks slots with this number alone.
+        reader: u8,
     },
     /// To a viewer: it cannot watch (e.g. four readers already).
     WatchRefused {

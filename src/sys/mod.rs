@@ -3,7 +3,9 @@
 //! Contract: the only place that spawns processes, reads clocks and talks to `/proc`; nothing here decides.
 
 pub mod clock;
+pub mod fd_passing;
 pub mod lock;
 pub mod log;
 pub mod paths;
 pub mod process;
+pub mod unix_listener;

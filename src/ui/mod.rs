@@ -1,1 +1,100 @@
-//! Placeholder until its first slice lands.
+//! The window (Relm4 + libadwaita). It draws what the engine says and asks the engine for what the operator wants.
+//!
+//! Contract: nothing here is needed for a recording to go on: killed, frozen or unable to draw, the window takes
+//! nothing with it. It depends on `model`, `protocol`, `sys` and `storage::atomic` (and on the frame ring for its
+//! previews); GStreamer stays in `inputs::preview`, words go through gettext here and nowhere else.
+
+mod alerts;
+mod app;
+mod desk;
+mod engine;
+mod format;
+mod glib_once;
+mod inputs;
+mod link;
+mod own_state;
+mod start;
+mod status_line;
+mod theme;
+mod transport;
+mod words;
+
+use crate::sys::paths::Runtime;
+use anyhow::Context;
+use app::{App, AppInit};
+use gtk::gio;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Application id (DESIGN §6).
+pub const APPLICATION_ID: &str = "io.github.holdfast.Holdfast";
+/// Domain of the translations.
+const GETTEXT_DOMAIN: &str = "holdfast";
+
+/// How the window was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Synthetic inputs, in a recorder of their own.
+    pub demo: bool,
+    /// Passed on to an engine that is started.
+    pub library: Option<PathBuf>,
+    /// Passed on to an engine that is started.
+    pub config: Option<PathBuf>,
+}
+
+/// Shows the window until it is closed. Without a display: a message and exit code 1.
+pub fn run(options: Options) -> ExitCode {
+    match show(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(options: Options) -> anyhow::Result<()> {
+    let runtime = Runtime::open(options.demo)?;
+    // Before anything lowers the priority of this process.
+    let starter = engine::EngineStarter::new(engine_args(&options)).context("the window cannot start a thread")?;
+    speak_the_operators_language();
+    // Asked first: Relm4 would panic without a display.
+    gtk::init().context(
+        "no window can be shown: there is no display. Recording needs none: run `holdfast engine`, \
+         then `holdfast record start`. For a window set DISPLAY or WAYLAND_DISPLAY",
+    )?;
+    adw::init().context("no window can be shown: libadwaita does not start")?;
+    gst::init().context("no window can be shown: GStreamer does not start")?;
+    gstgtk4::plugin_register_static().context("no window can be shown: the preview sink does not start")?;
+    // Not unique: a second window is a second viewer, and nothing depends on a session bus.
+    let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
+    let init = AppInit { runtime, starter, folder: own_state::folder(options.demo) };
+    theme::prepare(&application);
+    relm4::RelmApp::from_app(application).with_args(Vec::new()).run::<App>(init);
+    Ok(())
+}
+
+fn engine_args(options: &Options) -> Vec<OsString> {
+    let mut args = Vec::new();
+    if options.demo {
+        args.push("--demo".into());
+    }
+    for (flag, path) in [("--library", &options.library), ("--config", &options.config)] {
+        if let Some(path) = path {
+            args.extend([flag.into(), path.clone().into_os_string()]);
+        }
+    }
+    args
+}
+
+/// Translations lie beside the program: `<prefix>/bin/holdfast`, `<prefix>/share/locale`. Without them it speaks English.
+fn speak_the_operators_language() {
+    let program = std::env::current_exe().unwrap_or_default();
+    if let Some(prefix) = program.parent().and_then(std::path::Path::parent) {
+        // Refused only without memory.
+        let _ = gettextrs::bindtextdomain(GETTEXT_DOMAIN, prefix.join("share/locale"));
+    }
+    let _ = gettextrs::bind_textdomain_codeset(GETTEXT_DOMAIN, "UTF-8");
+    let _ = gettextrs::textdomain(GETTEXT_DOMAIN);
+}

@@ -1,0 +1,100 @@
+//! How the window leaves: a recording goes on and that is said; an idle engine it started goes with it.
+
+use super::notice::Notice;
+use super::{App, AppMsg};
+use crate::model::session::Verdict;
+use crate::model::snapshot::LastSession;
+use crate::ui::format;
+use gettextrs::{gettext, ngettext};
+use gtk::gio;
+use gtk::glib;
+use gtk::prelude::*;
+use relm4::ComponentSender;
+
+/// SIGINT and SIGTERM: leave, recordings go on (R-SUP-12).
+const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
+
+impl App {
+    /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
+    pub(super) fn close(&mut self) {
+        if self.desk.is_recording() && self.notice != Some(Notice::Closing) {
+            self.notice = Some(Notice::Closing);
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Leaves. Workers and engine are processes of their own; an engine this window started ends by itself once nothing
+    /// is recorded and nobody is connected.
+    pub(super) fn leave(&mut self) {
+        if self.desk.is_recording() {
+            let words = Notice::Closing.words();
+            eprintln!("holdfast: {words}");
+            let notification = gio::Notification::new(&gettext("Recording goes on"));
+            notification.set_body(Some(&words));
+            relm4::main_application().send_notification(None, &notification);
+        }
+        self.remember_size();
+        relm4::main_application().quit();
+    }
+
+    fn remember_size(&mut self) {
+        let (width, height) = (self.window.width(), self.window.height());
+        let size = (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height));
+        if let (Some(folder), true) = (&self.starts.folder, size.is_some() && size != self.own.size) {
+            let saved = super::OwnState { size, ..super::OwnState::load(folder) }.save(folder);
+            if let Err(error) = saved {
+                tracing::debug!("the window cannot remember its size: {error}");
+            }
+        }
+    }
+
+    /// Says once that the files of the last session were read again, and what was found.
+    pub(super) fn toast_if_proved(&self, before: Option<&LastSession>) {
+        let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
+        let Some(last) = last.filter(|last| last.verdict != Verdict::Unverified) else { return };
+        if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
+            return;
+        }
+        let toast = adw::Toast::new(&saved_words(last));
+        toast.set_button_label(Some(&gettext("Open")));
+        let folder = gio::File::for_path(&last.dir);
+        toast.connect_button_clicked(move |_| {
+            // Without a file browser nothing opens; the path stands in the status line.
+            gio::AppInfo::launch_default_for_uri_async(
+                &folder.uri(),
+                gio::AppLaunchContext::NONE,
+                gio::Cancellable::NONE,
+                |result| {
+                    if let Err(error) = result {
+                        tracing::info!("the folder cannot be shown: {error}");
+                    }
+                },
+            );
+        });
+        self.toasts.add_toast(toast);
+    }
+}
+
+fn saved_words(last: &LastSession) -> String {
+    let template = match last.verdict {
+        Verdict::Ok | Verdict::Unverified => {
+            ngettext("{name} saved · {n} file verified", "{name} saved · {n} files verified", last.parts)
+        }
+        Verdict::Warning => gettext("{name} saved, with gaps · see the alerts"),
+        Verdict::Failed => gettext("{name}: something cannot be read · see the alerts"),
+    };
+    format::fill(&template, &[("name", last.name.as_str()), ("n", &last.parts.to_string())])
+}
+
+/// The signals that end a program end this one properly.
+pub(super) fn leave_on_signals(sender: &ComponentSender<App>) {
+    for signal in SIGNALS {
+        let input = sender.input_sender().clone();
+        glib::unix_signal_add_local(signal, move || {
+            // Gone already: then there is nothing to leave.
+            let _ = input.send(AppMsg::CloseAnyway);
+            glib::ControlFlow::Break
+        });
+    }
+}

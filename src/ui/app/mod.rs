@@ -1,0 +1,212 @@
+//! The root component: owns what the window knows, hears the engine, asks it for what the operator wants.
+//!
+//! Contract: one circle. Events of the engine are folded into the [`Desk`]; from it the faces of header, grid and status
+//! line are worked out and handed down. Requests go to the engine and come back as events.
+
+mod leave;
+mod notice;
+mod view;
+
+use super::alerts::{self, Alerts};
+use super::desk::{Contact, Desk};
+use super::engine::EngineStarter;
+use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
+use super::link::{self, Heard};
+use super::own_state::OwnState;
+use super::start::Starts;
+use super::status_line::StatusLine;
+use super::transport::{Room, Transport, TransportFace, TransportMsg, TransportOutput};
+use crate::model::InputId;
+use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
+use crate::protocol::client::{Client, ClientError};
+use crate::protocol::event::Event;
+use crate::sys::paths::Runtime;
+use notice::Notice;
+use relm4::{Component, ComponentController, ComponentSender, Controller};
+use std::path::PathBuf;
+
+/// What the window needs to begin.
+#[derive(Debug)]
+pub struct AppInit {
+    /// Sockets.
+    pub runtime: Runtime,
+    /// Starts an engine when none runs.
+    pub starter: EngineStarter,
+    /// Where the window remembers, if anywhere.
+    pub folder: Option<PathBuf>,
+}
+
+/// To the window.
+#[derive(Debug)]
+pub enum AppMsg {
+    /// The operator wants a session of this name.
+    Record(Option<String>),
+    /// The operator wants the running session stopped.
+    Stop,
+    /// The operator wants an input tried again.
+    Retry(InputId),
+    /// A key of the big button went down anywhere in the window.
+    KeyDown,
+    /// It was let go.
+    KeyUp,
+    /// The window is this wide now.
+    Width(i32),
+    /// The operator closes the window.
+    Close,
+    /// The operator closes it although a recording goes on.
+    CloseAnyway,
+    /// The operator has read the notice.
+    Dismiss,
+}
+
+/// What comes back from background work.
+#[derive(Debug)]
+pub enum AppCmd {
+    /// From the engine.
+    Heard(Heard),
+    /// Every alert the engine keeps.
+    Alerts(Result<AlertsReply, ClientError>),
+    /// Answer to a start.
+    Started(Result<StartReply, ClientError>),
+    /// Answer to a stop.
+    Stopped(Result<StopReply, ClientError>),
+    /// Answer to a retry.
+    Retried(Result<(), ClientError>),
+}
+
+/// The window.
+pub struct App {
+    desk: Desk,
+    status: StatusLine,
+    client: Client,
+    starts: Starts,
+    /// A start is on its way; another press is the same wish.
+    starting: bool,
+    notice: Option<Notice>,
+    room: Room,
+    transport: Controller<Transport>,
+    inputs: Controller<Inputs>,
+    alerts: Controller<Alerts>,
+    window: adw::ApplicationWindow,
+    toasts: adw::ToastOverlay,
+    own: OwnState,
+}
+
+impl App {
+    /// Takes in what the line to the engine says.
+    fn hear(&mut self, heard: Heard, sender: &ComponentSender<Self>) {
+        match heard {
+            Heard::Event(event) => {
+                let before = self.desk.snapshot.as_ref().and_then(|s| s.last_session.clone());
+                let first = self.desk.snapshot.is_none();
+                self.desk.hear(&event);
+                if matches!(event, Event::Sync { .. }) {
+                    self.fetch_alerts(sender);
+                }
+                if matches!(self.notice, Some(Notice::NoEngine(_))) {
+                    self.notice = None;
+                }
+                if !first {
+                    self.toast_if_proved(before.as_ref());
+                }
+            }
+            Heard::Silence => self.desk.contact = Contact::Lost,
+            Heard::NoEngine(why) => {
+                self.desk.contact = Contact::Lost;
+                self.notice = Some(Notice::NoEngine(why));
+            }
+        }
+        self.show_all();
+    }
+
+    /// Works out every face from what is known and hands it down.
+    fn show_all(&mut self) {
+        self.status = StatusLine::new(&self.desk);
+        self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
+        let session = self.desk.session_state();
+        let contact = self.desk.is_current();
+        let inputs = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
+        let views = inputs.map(|input| TileView { input: input.clone(), session, contact }).collect();
+        self.inputs.emit(InputsMsg::Show(views));
+    }
+
+    fn show_alerts(&self) {
+        self.alerts.emit(alerts::Show(self.desk.alerts_by_weight().into_iter().cloned().collect()));
+    }
+
+    /// Events tell of changes only; what was there before is asked for.
+    fn fetch_alerts(&self, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::Alerts(client.alerts().await) });
+    }
+
+    fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
+        if std::mem::replace(&mut self.starting, true) {
+            return;
+        }
+        let starts = self.starts.clone();
+        sender.oneshot_command(async move { AppCmd::Started(starts.start(name).await) });
+    }
+
+    fn stop(&self, sender: &ComponentSender<Self>) {
+        let session_id = self.desk.snapshot.as_ref().and_then(|s| s.session.as_ref()).map(|session| session.id);
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::Stopped(client.stop(&StopRequest { session_id }).await) });
+    }
+
+    fn retry(&self, input: InputId, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::Retried(client.retry(&input).await.map(drop)) });
+    }
+
+    /// A refusal is said; success is seen in the events.
+    fn answered<T>(&mut self, result: Result<T, ClientError>) {
+        self.notice = match result {
+            Ok(_) => None,
+            Err(error) => Some(Notice::Refused(error.to_string())),
+        };
+    }
+
+    fn set_width(&mut self, width: i32) {
+        let room = view::room(width);
+        if room != self.room {
+            self.room = room;
+            self.transport.emit(TransportMsg::Room(room));
+            self.inputs.emit(InputsMsg::Lines(room == Room::Narrow));
+        }
+    }
+
+    fn perform(&mut self, cmd: AppCmd, sender: &ComponentSender<Self>) {
+        match cmd {
+            AppCmd::Heard(heard) => {
+                let alert = matches!(heard, Heard::Event(Event::Alert { .. }));
+                self.hear(heard, sender);
+                if alert {
+                    self.show_alerts();
+                }
+            }
+            AppCmd::Alerts(Ok(reply)) => {
+                self.desk.alerts = reply.alerts;
+                self.show_alerts();
+            }
+            AppCmd::Alerts(Err(error)) => {
+                tracing::warn!("the alerts could not be fetched: {error}; new ones still arrive")
+            }
+            AppCmd::Started(result) => {
+                self.starting = false;
+                self.answered(result);
+            }
+            AppCmd::Stopped(result) => self.answered(result),
+            AppCmd::Retried(result) => self.answered(result),
+        }
+    }
+
+    /// Begins to follow the engine; goes on for as long as the window lives.
+    fn follow(&self, starter: EngineStarter, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        sender.command(move |out, shutdown| {
+            let hear = move |heard| out.send(AppCmd::Heard(heard)).is_ok();
+            shutdown.register(link::follow(client, Some(starter), hear)).drop_on_shutdown()
+        });
+    }
+}

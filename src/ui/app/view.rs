@@ -1,0 +1,218 @@
+//! The window's widgets and how messages reach the root component.
+
+use super::leave::leave_on_signals;
+use super::notice::Notice;
+use super::*;
+use gettextrs::gettext;
+use gtk::glib;
+use gtk::prelude::*;
+use relm4::ComponentParts;
+
+/// Size of a window nobody has sized yet.
+const DEFAULT_SIZE: (i32, i32) = (1280, 800);
+/// From this width on there is room for everything.
+const WIDE_FROM: i32 = 1500;
+/// Below this width the panel is too narrow for pictures.
+const NARROW_BELOW: i32 = 720;
+
+/// How much room a window of this width has.
+pub(super) fn room(width: i32) -> Room {
+    match width {
+        ..NARROW_BELOW => Room::Narrow,
+        NARROW_BELOW..WIDE_FROM => Room::Medium,
+        _ => Room::Wide,
+    }
+}
+
+#[relm4::component(pub)]
+impl Component for App {
+    type Init = AppInit;
+    type Input = AppMsg;
+    type Output = ();
+    type CommandOutput = AppCmd;
+
+    view! {
+        #[root]
+        adw::ApplicationWindow {
+            set_title: Some("Holdfast"),
+            #[watch]
+            set_css_classes: &model.window_classes(),
+
+            connect_close_request[sender] => move |_| {
+                // Decided by the component; the window stays until then.
+                let _ = sender.input_sender().send(AppMsg::Close);
+                glib::Propagation::Stop
+            },
+
+            #[local_ref]
+            toasts -> adw::ToastOverlay {
+                gtk::Box {
+                    set_orientation: gtk::Orientation::Vertical,
+
+                    // Tells the width of the window, draws nothing.
+                    gtk::DrawingArea {
+                        set_hexpand: true,
+                        connect_resize[sender] => move |_, width, _| {
+                            let _ = sender.input_sender().send(AppMsg::Width(width));
+                        },
+                    },
+
+                    append: model.transport.widget(),
+
+                    gtk::Revealer {
+                        #[watch]
+                        set_reveal_child: model.notice.is_some(),
+
+                        gtk::Box {
+                            add_css_class: "notice",
+                            set_spacing: 12,
+
+                            gtk::Image { set_icon_name: Some("dialog-warning-symbolic") },
+                            gtk::Label {
+                                set_hexpand: true,
+                                set_xalign: 0.0,
+                                set_wrap: true,
+                                #[watch]
+                                set_label: &model.notice_words(),
+                            },
+                            gtk::Button {
+                                set_label: &gettext("Close window"),
+                                #[watch]
+                                set_visible: model.notice == Some(Notice::Closing),
+                                connect_clicked => AppMsg::CloseAnyway,
+                            },
+                            gtk::Button {
+                                #[watch]
+                                set_label: &model.dismiss_words(),
+                                connect_clicked => AppMsg::Dismiss,
+                            },
+                        },
+                    },
+
+                    append: model.inputs.widget(),
+
+                    gtk::Box {
+                        add_css_class: "status-line",
+                        set_spacing: 12,
+
+                        gtk::Label {
+                            add_css_class: "numeric",
+                            set_hexpand: true,
+                            set_xalign: 0.0,
+                            set_ellipsize: gtk::pango::EllipsizeMode::End,
+                            #[watch]
+                            set_label: &model.status.left,
+                        },
+                        gtk::Label {
+                            add_css_class: "numeric",
+                            set_ellipsize: gtk::pango::EllipsizeMode::Start,
+                            #[watch]
+                            set_visible: model.room != Room::Narrow,
+                            #[watch]
+                            set_label: &model.status.right,
+                        },
+                    },
+                },
+            },
+        }
+    }
+
+    fn init(init: AppInit, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+        let client = Client::new(init.runtime.engine_socket());
+        let desk = Desk::default();
+        let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
+        let alerts = Alerts::builder().launch(()).detach();
+        let face = TransportFace::new(&desk);
+        let transport =
+            Transport::builder().launch((face, alerts.widget().clone())).forward(sender.input_sender(), |output| {
+                match output {
+                    TransportOutput::Record(name) => AppMsg::Record(name),
+                    TransportOutput::Stop => AppMsg::Stop,
+                }
+            });
+        let inputs = Inputs::builder().launch(init.runtime).forward(sender.input_sender(), |output| match output {
+            InputsOutput::Retry(input) => AppMsg::Retry(input),
+        });
+        let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
+        root.set_default_size(width, height);
+        let model = App {
+            status: StatusLine::new(&desk),
+            desk,
+            starts: Starts { client: client.clone(), folder: init.folder },
+            client,
+            starting: false,
+            notice: None,
+            room: Room::Wide,
+            transport,
+            inputs,
+            alerts,
+            window: root.clone(),
+            toasts: adw::ToastOverlay::new(),
+            own,
+        };
+        let toasts = &model.toasts;
+        let widgets = view_output!();
+        root.add_controller(make_keys(&sender));
+        leave_on_signals(&sender);
+        model.follow(init.starter, &sender);
+        ComponentParts { model, widgets }
+    }
+
+    fn update(&mut self, msg: AppMsg, sender: ComponentSender<Self>, _root: &Self::Root) {
+        match msg {
+            AppMsg::Record(name) => self.record(name, &sender),
+            AppMsg::Stop => self.stop(&sender),
+            AppMsg::Retry(input) => self.retry(input, &sender),
+            AppMsg::KeyDown => self.transport.emit(TransportMsg::KeyDown),
+            AppMsg::KeyUp => self.transport.emit(TransportMsg::KeyUp),
+            AppMsg::Width(width) => self.set_width(width),
+            AppMsg::Close => self.close(),
+            AppMsg::CloseAnyway => self.leave(),
+            AppMsg::Dismiss => self.notice = None,
+        }
+    }
+
+    fn update_cmd(&mut self, cmd: AppCmd, sender: ComponentSender<Self>, _root: &Self::Root) {
+        self.perform(cmd, &sender);
+    }
+}
+
+impl App {
+    fn window_classes(&self) -> Vec<&'static str> {
+        let room = match self.room {
+            Room::Wide => "wide",
+            Room::Medium => "medium",
+            Room::Narrow => "narrow",
+        };
+        vec!["background", "holdfast", room]
+    }
+
+    fn notice_words(&self) -> String {
+        self.notice.as_ref().map(Notice::words).unwrap_or_default()
+    }
+
+    fn dismiss_words(&self) -> String {
+        if self.notice == Some(Notice::Closing) { gettext("Stay") } else { gettext("Dismiss") }
+    }
+}
+
+/// F9 and Ctrl+R are the big button, wherever the focus is.
+fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
+    let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
+    let (down, up) = (sender.input_sender().clone(), sender.input_sender().clone());
+    keys.connect_key_pressed(move |_, key, _, state| {
+        let record = key == gtk::gdk::Key::F9
+            || (key == gtk::gdk::Key::r && state.contains(gtk::gdk::ModifierType::CONTROL_MASK));
+        if !record {
+            return glib::Propagation::Proceed;
+        }
+        let _ = down.send(AppMsg::KeyDown);
+        glib::Propagation::Stop
+    });
+    keys.connect_key_released(move |_, key, _, _| {
+        if matches!(key, gtk::gdk::Key::F9 | gtk::gdk::Key::r) {
+            let _ = up.send(AppMsg::KeyUp);
+        }
+    });
+    keys
+}

@@ -1,0 +1,187 @@
+//! What the window knows: the engine's snapshot and alerts, folded from its events, and whether there is contact.
+//! Pure. Everything the window draws is worked out from here and nothing else.
+
+use crate::model::snapshot::{Alert, AlertState, InputState, SessionState, Snapshot};
+use crate::protocol::event::{Event, fold_alert};
+
+/// Most alerts kept here; the engine keeps as many (R-ALR-1).
+const ALERTS_KEPT: usize = 100;
+
+/// Whether the engine is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Contact {
+    /// Not heard of yet.
+    #[default]
+    Seeking,
+    /// Heard within the last two seconds.
+    Here,
+    /// Silent for two seconds, or gone (R-TRU-8).
+    Lost,
+}
+
+/// What the window knows.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// The last state that was heard; old when there is no contact.
+    pub snapshot: Option<Snapshot>,
+    /// Newest first.
+    pub alerts: Vec<Alert>,
+    /// Whether it is current.
+    pub contact: Contact,
+}
+
+impl Desk {
+    /// Folds one message in; hearing anything is contact.
+    pub fn hear(&mut self, event: &Event) {
+        self.contact = Contact::Here;
+        match (event, &mut self.snapshot) {
+            (Event::Sync { data, .. }, snapshot) => *snapshot = Some((**data).clone()),
+            (Event::Alert { data, .. }, _) => {
+                fold_alert(&mut self.alerts, data);
+                self.alerts.truncate(ALERTS_KEPT);
+            }
+            (event, Some(snapshot)) => event.apply(snapshot),
+            // Nothing can be folded into nothing; the stream begins with a sync.
+            (_, None) => {}
+        }
+    }
+
+    /// Whether what is known is current.
+    pub fn is_current(&self) -> bool {
+        self.contact == Contact::Here && self.snapshot.is_some()
+    }
+
+    /// State of the running session.
+    pub fn session_state(&self) -> Option<SessionState> {
+        Some(self.snapshot.as_ref()?.session.as_ref()?.state)
+    }
+
+    /// Whether something is being recorded, as far as is known; also when contact was lost meanwhile.
+    pub fn is_recording(&self) -> bool {
+        matches!(self.session_state(), Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping))
+    }
+
+    /// Armed inputs, and those of them that deliver pictures.
+    pub fn armed_and_live(&self) -> (usize, usize) {
+        let armed = self.snapshot.iter().flat_map(|s| &s.inputs).filter(|input| input.armed);
+        let (all, live): (Vec<_>, Vec<_>) = armed.map(|i| (i, i.state == InputState::Live)).unzip();
+        (all.len(), live.into_iter().filter(|&live| live).count())
+    }
+
+    /// Alerts in the order of R-ALR-1: active before resolved, critical first, then newest.
+    pub fn alerts_by_weight(&self) -> Vec<&Alert> {
+        let mut alerts: Vec<_> = self.alerts.iter().collect();
+        alerts.sort_by_key(|a| (a.state == AlertState::Resolved, std::cmp::Reverse((a.severity, a.seq))));
+        alerts
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::incident::Severity;
+    use crate::model::snapshot::*;
+    use jiff::Timestamp;
+
+    /// An input in a state, with everything else quiet.
+    pub fn input(id: &str, state: InputState) -> InputView {
+        InputView {
+            id: id.parse().expect("an id"),
+            name: "HDMI 1".to_owned(),
+            kind: "test".to_owned(),
+            state,
+            detail: None,
+            detail_code: None,
+            detail_params: Default::default(),
+            armed: true,
+            importance: 0,
+            health: Health { verdict: HealthVerdict::Healthy, reasons: Vec::new() },
+            retry: RetryView { state: RetryState::Idle, attempt: 0, max: None, next_in_ms: None, error_class: None },
+            signal: Some(Signal { width: 1920, height: 1080, fps: Some(30.0) }),
+            breaker: BreakerState::Closed,
+            worker: None,
+            preview: PreviewView { state: PreviewState::Live, width: None, height: None, fps: None },
+            audio: Vec::new(),
+            recording: None,
+        }
+    }
+
+    /// A recording 12 s long.
+    pub fn recording(state: RecordingState) -> RecordingView {
+        RecordingView {
+            state,
+            verdict: None,
+            part: 1,
+            file: Some("cam1.mp4".to_owned()),
+            media_ms: Some(12_345),
+            safe_ms: Some(11_800),
+            bytes: Some(1),
+            bytes_per_s: Some(1),
+            frames: Frames::default(),
+        }
+    }
+
+    /// A state with these inputs and no session.
+    pub fn snapshot(inputs: Vec<InputView>) -> Snapshot {
+        Snapshot {
+            version: SNAPSHOT_VERSION,
+            seq: 1,
+            session: None,
+            last_session: None,
+            inputs,
+            storage: StorageView { path: "/".to_owned(), free_bytes: None, total_bytes: None, seconds_left: None },
+            level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
+            alerts: AlertCounts::default(),
+            services: Vec::new(),
+            priority: PriorityView { nice: None, via: PriorityVia::None, cpus: None, io: None, oom_score_adj_ui: None },
+        }
+    }
+
+    fn alert(id: u64, severity: Severity, state: AlertState) -> Alert {
+        Alert {
+            id,
+            seq: id,
+            at: Timestamp::UNIX_EPOCH,
+            severity,
+            source: "cam1".to_owned(),
+            code: "no_signal".to_owned(),
+            params: Default::default(),
+            message: String::new(),
+            count: 1,
+            state,
+            resolved_at: None,
+            acknowledged: false,
+            actions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn events_before_the_first_state_are_contact_and_nothing_more() {
+        let mut desk = Desk::default();
+        desk.hear(&Event::Heartbeat { at: Timestamp::UNIX_EPOCH });
+        assert_eq!((desk.contact, desk.is_current()), (Contact::Here, false));
+        let data = Box::new(snapshot(vec![input("cam1", InputState::Live), input("cam2", InputState::NoSignal)]));
+        desk.hear(&Event::Sync { seq: 1, at: Timestamp::UNIX_EPOCH, data });
+        assert!(desk.is_current());
+        assert_eq!(desk.armed_and_live(), (2, 1));
+        let repaired = Box::new(input("cam2", InputState::Live));
+        desk.hear(&Event::Input { seq: 2, at: Timestamp::UNIX_EPOCH, data: repaired });
+        assert_eq!(desk.armed_and_live(), (2, 2));
+    }
+
+    #[test]
+    fn active_and_critical_alerts_stand_first() {
+        let mut desk = Desk::default();
+        let (active, resolved) = (AlertState::Active, AlertState::Resolved);
+        for (id, severity, state) in [
+            (1, Severity::Critical, resolved),
+            (2, Severity::Critical, active),
+            (3, Severity::Info, active),
+            (4, Severity::Warning, active),
+        ] {
+            let data = Box::new(alert(id, severity, state));
+            desk.hear(&Event::Alert { seq: id, at: Timestamp::UNIX_EPOCH, data });
+        }
+        assert_eq!(desk.alerts_by_weight().iter().map(|a| a.id).collect::<Vec<_>>(), [2, 4, 3, 1]);
+    }
+}

@@ -1,0 +1,84 @@
+//! Numbers as an operator reads them from two metres away. Pure; units are international, so nothing is translated
+//! but the words around them.
+
+use crate::model::snapshot::Signal;
+use gettextrs::gettext;
+
+/// What stands where a number is not known (R-TRU-3).
+pub const UNKNOWN: &str = "–";
+
+/// `00:12:31`; hours go on counting beyond 99.
+pub fn media_time(ms: u64) -> String {
+    let seconds = ms / 1000;
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// [`media_time`], or dashes of the same width.
+pub fn media_time_or_unknown(ms: Option<u64>) -> String {
+    ms.map_or_else(|| "--:--:--".to_owned(), media_time)
+}
+
+/// Recording time left: `2 h 14 min`, `14 min`, `50 s`; coarse on purpose, it is an estimate.
+pub fn time_left(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => fill(&gettext("{s} s"), &[("s", &seconds.to_string())]),
+        (0, minutes) => fill(&gettext("{min} min"), &[("min", &minutes.to_string())]),
+        (hours, minutes) if hours < 10 => {
+            fill(&gettext("{h} h {min} min"), &[("h", &hours.to_string()), ("min", &minutes.to_string())])
+        }
+        (hours, _) if hours < 100 => fill(&gettext("{h} h"), &[("h", &hours.to_string())]),
+        (hours, _) => fill(&gettext("{d} days"), &[("d", &(hours / 24).to_string())]),
+    }
+}
+
+/// `1080p60` for the usual broadcast sizes, else `640×360 · 30 fps`.
+pub fn signal(signal: &Signal) -> String {
+    let rate = signal.fps.map(frame_rate);
+    let usual = signal.width * 9 == signal.height * 16 && [720, 1080, 2160].contains(&signal.height);
+    match (usual, rate) {
+        (true, Some(rate)) => format!("{}p{rate}", signal.height),
+        (true, None) => format!("{}p", signal.height),
+        (false, Some(rate)) => format!("{}×{} · {rate} fps", signal.width, signal.height),
+        (false, None) => format!("{}×{}", signal.width, signal.height),
+    }
+}
+
+fn frame_rate(fps: f64) -> String {
+    let text = format!("{fps:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Puts values into a translated sentence; `{name}` stands for a value.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let params = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    crate::model::incident::fill(template, &params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_time_counts_on_beyond_a_hundred_hours() {
+        assert_eq!(media_time(751_999), "00:12:31");
+        assert_eq!(media_time(360_000_000), "100:00:00");
+        assert_eq!(media_time_or_unknown(None), "--:--:--");
+    }
+
+    #[test]
+    fn time_left_is_coarse() {
+        let cases = [(50, "50 s"), (59 * 60, "59 min"), (8040, "2 h 14 min"), (40_000, "11 h"), (900_000, "10 days")];
+        for (seconds, text) in cases {
+            assert_eq!(time_left(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_signal_is_named_as_in_broadcast() {
+        let named = |width, height, fps| signal(&Signal { width, height, fps });
+        assert_eq!(named(1920, 1080, Some(59.94)), "1080p59.94");
+        assert_eq!(named(1280, 720, Some(30.0)), "720p30");
+        assert_eq!(named(640, 360, Some(30.0)), "640×360 · 30 fps");
+        assert_eq!(named(720, 576, None), "720×576");
+    }
+}

@@ -1,0 +1,172 @@
+//! One preview: a connection to the worker, the frame ring that came over it, and the screen it is shown on.
+//!
+//! Contract: costs nothing while unwatched (size 0×0); a worker that is gone, frozen or refuses is tried again with
+//! backoff for as long as the tile lives (R-FM-12). Runs on the main loop, never blocks.
+
+mod screen;
+mod viewer;
+
+pub use viewer::ViewerEvent;
+
+use super::face::Sight;
+use crate::media::frame_ring::RingReader;
+use crate::model::{InputId, MonoNs};
+use crate::sys::clock::mono_now;
+use gtk::gdk;
+use screen::Screen;
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use viewer::Viewer;
+
+/// Frames that stay away this long are missed (R-FM-12: seen within 2 s; we look every half second).
+const FROZEN_AFTER: Duration = Duration::from_millis(1500);
+/// First pause before connecting anew; a worker that is replaced is back within a second.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// Longest pause: a preview that can come back should be there two seconds later.
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// Hands the newest frame of the ring to the screen, once per display frame.
+#[derive(Default)]
+pub struct Pump {
+    ring: Option<RingReader>,
+    screen: Option<Screen>,
+    last_frame: Option<MonoNs>,
+}
+
+impl Pump {
+    /// Called from the frame clock. One atomic load when there is nothing new.
+    pub fn pull(&mut self) {
+        if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
+            && let Some(frame) = ring.latest()
+        {
+            self.last_frame = Some(mono_now());
+            screen.show(frame);
+        }
+    }
+}
+
+/// One preview.
+pub struct Preview {
+    input: InputId,
+    socket: PathBuf,
+    pump: Rc<RefCell<Pump>>,
+    viewer: Option<Viewer>,
+    /// Device pixels; 0×0 = nobody looks.
+    size: (u32, u32),
+    pause: Duration,
+    next_try: MonoNs,
+    /// From when on frames are expected.
+    expected_since: MonoNs,
+    on_event: Rc<dyn Fn(ViewerEvent)>,
+}
+
+impl Preview {
+    /// A preview of `input`, whose worker listens on `socket`. What `on_event` gets belongs to [`Preview::on_event`].
+    pub fn new(input: InputId, socket: PathBuf, on_event: impl Fn(ViewerEvent) + 'static) -> Self {
+        let screen = Screen::new(&input)
+            .inspect_err(|error| tracing::error!(%input, "no preview: {error:#}; recording is not affected"))
+            .ok();
+        let pump = Rc::new(RefCell::new(Pump { screen, ..Pump::default() }));
+        let (now, on_event) = (mono_now(), Rc::new(on_event));
+        Self {
+            input,
+            socket,
+            pump,
+            viewer: None,
+            size: (0, 0),
+            pause: RETRY_FIRST,
+            next_try: now,
+            expected_since: now,
+            on_event,
+        }
+    }
+
+    /// What to show in the tile.
+    pub fn paintable(&self) -> Option<gdk::Paintable> {
+        self.pump.borrow().screen.as_ref().map(|screen| screen.paintable().clone())
+    }
+
+    /// For the frame clock of the tile.
+    pub fn pump(&self) -> Rc<RefCell<Pump>> {
+        Rc::clone(&self.pump)
+    }
+
+    /// The tile shows pictures of this size in device pixels; 0×0 = it shows none.
+    pub fn watch(&mut self, size: (u32, u32)) {
+        if self.size == size {
+            return;
+        }
+        if self.size == (0, 0) {
+            self.expect();
+        }
+        self.size = size;
+        match &self.viewer {
+            Some(viewer) if viewer.watch(size).is_ok() => {}
+            _ => self.connect(),
+        }
+    }
+
+    /// Frames are expected from now on: the tile appeared, or its input went live. What was shown before is old.
+    pub fn expect(&mut self) {
+        self.expected_since = mono_now();
+        self.pump.borrow_mut().last_frame = None;
+    }
+
+    /// Takes in what came from the worker.
+    pub fn on_event(&mut self, event: ViewerEvent) {
+        match event {
+            ViewerEvent::Ring { memfd, reader } => match RingReader::open(memfd, reader) {
+                Ok(ring) => self.pump.borrow_mut().ring = Some(ring),
+                Err(error) => self.give_up(&error.to_string()),
+            },
+            ViewerEvent::Refused(reason) => self.give_up(&reason),
+            ViewerEvent::Closed => self.give_up("the worker closed the connection"),
+        }
+    }
+
+    /// To be called every half second: looks whether frames arrive, and tries again when they should and do not.
+    pub fn look(&mut self) -> Sight {
+        let now = mono_now();
+        let last_frame = self.pump.borrow().last_frame;
+        let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
+        if last_frame.is_some() && !silent {
+            self.pause = RETRY_FIRST;
+        } else if self.size != (0, 0) && now >= self.next_try {
+            self.connect();
+        }
+        match (silent, last_frame) {
+            (true, _) => Sight::Frozen,
+            (false, Some(_)) => Sight::Moving,
+            (false, None) => Sight::Nothing,
+        }
+    }
+
+    fn connect(&mut self) {
+        self.viewer = None;
+        if self.size == (0, 0) {
+            return;
+        }
+        let on_event = Rc::clone(&self.on_event);
+        let viewer = Viewer::connect(&self.socket, move |event| on_event(event));
+        match viewer.and_then(|viewer| viewer.watch(self.size).map(|()| viewer)) {
+            Ok(viewer) => {
+                self.viewer = Some(viewer);
+                self.wait(FROZEN_AFTER.max(self.pause));
+            }
+            Err(error) => self.give_up(&error.to_string()),
+        }
+    }
+
+    fn give_up(&mut self, why: &str) {
+        tracing::debug!(input = %self.input, "preview: {why}");
+        self.viewer = None;
+        self.wait(self.pause);
+    }
+
+    fn wait(&mut self, pause: Duration) {
+        self.next_try = mono_now().plus(pause);
+        self.pause = (self.pause * 2).min(RETRY_LONGEST);
+    }
+}

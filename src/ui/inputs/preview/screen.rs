@@ -1,0 +1,84 @@
+//! Shows frames of a ring in a `gdk::Paintable`, without copying them.
+//!
+//! ```text
+//!   appsrc (BGRx, at most 1 buffer, drops the older) ──▶ gtk4paintablesink (at once) ──▶ paintable
+//! ```
+
+use crate::media::frame_ring::Frame;
+use crate::model::InputId;
+use anyhow::Context;
+use gst::prelude::*;
+use gtk::gdk;
+
+/// The last link of a preview. Lives as long as its tile.
+#[derive(Debug)]
+pub struct Screen {
+    pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+    paintable: gdk::Paintable,
+    size: (u32, u32),
+}
+
+impl Screen {
+    /// A screen without a picture yet. Main thread only.
+    pub fn new(input: &InputId) -> anyhow::Result<Self> {
+        let source = gst_app::AppSrc::builder()
+            .name(format!("{input}-preview-source"))
+            .format(gst::Format::Time)
+            .is_live(true)
+            .do_timestamp(true)
+            // A frame that was not shown when the next one comes is of no use any more.
+            .max_buffers(1)
+            .leaky_type(gst_app::AppLeakyType::Downstream)
+            .build();
+        let sink = gst::ElementFactory::make("gtk4paintablesink")
+            .name(format!("{input}-preview-sink"))
+            // Frames are shown when they come; they were timed by the worker.
+            .property("sync", false)
+            .property("async", false)
+            // Each frame kept is a slot of the ring.
+            .property("enable-last-sample", false)
+            .build()
+            .context("the preview sink is missing from this program")?;
+        let pipeline = gst::Pipeline::with_name(&format!("{input}-preview"));
+        pipeline.add_many([source.upcast_ref(), &sink])?;
+        source.link(&sink)?;
+        let paintable = sink.property::<gdk::Paintable>("paintable");
+        pipeline.set_state(gst::State::Playing).context("the preview cannot be shown")?;
+        Ok(Self { pipeline, source, paintable, size: (0, 0) })
+    }
+
+    /// What to put into a `gtk::Picture`.
+    pub fn paintable(&self) -> &gdk::Paintable {
+        &self.paintable
+    }
+
+    /// Shows a frame; its slot is given back once the next one is on the screen.
+    pub fn show(&mut self, frame: Frame) {
+        let size = (frame.width(), frame.height());
+        if self.size != size {
+            self.size = size;
+            self.source.set_caps(Some(&caps(size)));
+        }
+        // A refusal means that the pipeline is being torn down; then nobody looks.
+        let _ = self.source.push_buffer(gst::Buffer::from_slice(frame));
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Waits for the streaming thread, which never blocks: the queue before it drops, the sink does not sync.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// BGRx costs least in the renderers of GTK (PLATFORM.md).
+fn caps((width, height): (u32, u32)) -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .format(gst_video::VideoFormat::Bgra)
+        .width(i32::try_from(width).unwrap_or(i32::MAX))
+        .height(i32::try_from(height).unwrap_or(i32::MAX))
+        .framerate(gst::Fraction::new(0, 1))
+        .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+        .build()
+}

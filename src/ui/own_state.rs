@@ -1,0 +1,71 @@
+//! What the window itself remembers: its size, and the key of a start that was not answered yet (R-CMD-3).
+//!
+//! Contract: a file that is missing, damaged or from a newer version is the same as none; one that cannot be written
+//! costs the memory, never the recording. Blocks on the disk; not for the main loop, except [`OwnState::load`] at start.
+
+use crate::storage::atomic;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::PathBuf;
+
+/// Name of the file.
+const FILE: &str = "window.toml";
+
+/// A start whose answer is outstanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingStart {
+    /// Idempotency key: repeating it can never make a second session.
+    pub key: String,
+    /// The name asked for; another name is another start.
+    pub name: Option<String>,
+}
+
+/// What the window remembers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnState {
+    /// Width and height of the window in pixels.
+    pub size: Option<(i32, i32)>,
+    /// A start whose answer is outstanding.
+    pub pending_start: Option<PendingStart>,
+}
+
+/// The folder of the file: `$XDG_STATE_HOME/holdfast`, else `~/.local/state/holdfast`; `None` without a home.
+pub fn folder(demo: bool) -> Option<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?;
+    Some(base.join(if demo { "holdfast/demo" } else { "holdfast" }))
+}
+
+impl OwnState {
+    /// What is remembered in `folder`.
+    pub fn load(folder: &std::path::Path) -> Self {
+        let text = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+        toml::from_str(&text).unwrap_or_default()
+    }
+
+    /// Remembers it.
+    pub fn save(&self, folder: &std::path::Path) -> io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let text = toml::to_string(self).map_err(io::Error::other)?;
+        atomic::replace(folder, FILE, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_remembered_and_damage_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("state/holdfast");
+        assert_eq!(OwnState::load(&folder), OwnState::default());
+        let pending_start = Some(PendingStart { key: "k".to_owned(), name: Some("keynote".to_owned()) });
+        let state = OwnState { size: Some((1280, 800)), pending_start };
+        state.save(&folder).expect("saved");
+        assert_eq!(OwnState::load(&folder), state);
+        std::fs::OpenOptions::new().write(true).truncate(true).open(folder.join(FILE)).expect("emptied");
+        assert_eq!(OwnState::load(&folder), OwnState::default());
+    }
+}

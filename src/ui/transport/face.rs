@@ -1,0 +1,205 @@
+//! What the header says, worked out from what the window knows. Pure; DESK "Record button".
+
+use crate::model::incident::Severity;
+use crate::model::snapshot::{AlertCounts, RecordingState, SessionState, Snapshot};
+use crate::ui::desk::{Contact, Desk};
+use crate::ui::format;
+use gettextrs::gettext;
+
+/// Below this the time left is shown in amber.
+const LITTLE_TIME_LEFT_S: u64 = 15 * 60;
+
+/// What the one big button is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Button {
+    /// Record; with a reason it cannot be pressed.
+    Record {
+        /// Why not.
+        refused: Option<String>,
+    },
+    /// Files are being opened; can be stopped.
+    Starting(String),
+    /// Hold to stop.
+    Stop,
+    /// Files are being closed.
+    Stopping(String),
+}
+
+impl Button {
+    /// Name of its page in the stack.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Button::Record { .. } => "record",
+            Button::Starting(_) | Button::Stop => "stop",
+            Button::Stopping(_) => "stopping",
+        }
+    }
+}
+
+/// Everything the header shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportFace {
+    /// The state word.
+    pub word: String,
+    /// Its style class.
+    pub word_class: &'static str,
+    /// The big button.
+    pub button: Button,
+    /// Elapsed media time.
+    pub time: String,
+    /// Media time safe on disk, while a session runs.
+    pub safe: Option<String>,
+    /// Recording time left on the disk.
+    pub headroom: String,
+    /// Whether it is little.
+    pub headroom_low: bool,
+    /// Name of the running session.
+    pub session: Option<String>,
+    /// Active alerts.
+    pub alerts: u32,
+    /// The worst of them.
+    pub worst: Option<Severity>,
+}
+
+impl TransportFace {
+    /// The header's face.
+    pub fn new(desk: &Desk) -> Self {
+        let known = desk.snapshot.as_ref();
+        let session = known.and_then(|snapshot| snapshot.session.as_ref());
+        let current = |ms: Option<u64>| format::media_time_or_unknown(ms.filter(|_| desk.is_current()));
+        let (word, word_class) = word(desk);
+        let seconds_left = known.and_then(|s| s.storage.seconds_left).filter(|_| desk.is_current());
+        let counts = known.map(|s| s.alerts).unwrap_or_default();
+        Self {
+            word,
+            word_class,
+            button: button(desk),
+            time: session.map_or_else(|| current(Some(0)), |s| current(s.media_ms)),
+            safe: session.map(|s| current(s.safe_ms)),
+            headroom: seconds_left.map_or_else(|| format::UNKNOWN.to_owned(), format::time_left),
+            headroom_low: seconds_left.is_some_and(|s| s < LITTLE_TIME_LEFT_S),
+            session: session.map(|s| s.name.to_string()),
+            alerts: counts.critical + counts.warning + counts.info,
+            worst: worst(counts),
+        }
+    }
+}
+
+fn word(desk: &Desk) -> (String, &'static str) {
+    if !desk.is_current() {
+        return match desk.contact {
+            Contact::Lost => (gettext("No contact"), "word-amber"),
+            Contact::Seeking | Contact::Here => (gettext("Connecting"), "word-quiet"),
+        };
+    }
+    match desk.session_state() {
+        None => (gettext("Ready"), "word-quiet"),
+        Some(SessionState::Starting) => (gettext("Starting"), "word-amber"),
+        Some(SessionState::Recording) => (gettext("Recording"), "word-tally"),
+        Some(SessionState::Stopping) => (gettext("Stopping"), "word-amber"),
+        Some(SessionState::Failed) => (gettext("Failed"), "word-tally"),
+    }
+}
+
+fn button(desk: &Desk) -> Button {
+    let Some(snapshot) = desk.snapshot.as_ref().filter(|_| desk.is_current()) else {
+        // Without contact nothing can be started or stopped from here.
+        return Button::Record { refused: Some(gettext("no contact with the recorder")) };
+    };
+    match desk.session_state() {
+        Some(SessionState::Starting) => {
+            let (recording, all) = count(snapshot, RecordingState::Recording);
+            Button::Starting(progress(&gettext("Starting {n} of {all}"), recording, all))
+        }
+        Some(SessionState::Recording) => Button::Stop,
+        Some(SessionState::Stopping) => {
+            let (done, all) = count(snapshot, RecordingState::Done);
+            Button::Stopping(progress(&gettext("Finalising {n} of {all}"), done, all))
+        }
+        Some(SessionState::Failed) | None => {
+            let refused = match desk.armed_and_live() {
+                (0, _) => Some(gettext("no input is armed")),
+                (_, 0) => Some(gettext("no input has a signal")),
+                _ => None,
+            };
+            Button::Record { refused }
+        }
+    }
+}
+
+/// Recordings in `state`, and all of the session.
+fn count(snapshot: &Snapshot, state: RecordingState) -> (usize, usize) {
+    let states: Vec<_> = snapshot.inputs.iter().filter_map(|i| i.recording.as_ref()).map(|r| r.state).collect();
+    (states.iter().filter(|&&s| s == state).count(), states.len())
+}
+
+fn progress(template: &str, n: usize, all: usize) -> String {
+    format::fill(template, &[("n", &n.to_string()), ("all", &all.to_string())])
+}
+
+fn worst(counts: AlertCounts) -> Option<Severity> {
+    let ranked =
+        [(counts.critical, Severity::Critical), (counts.warning, Severity::Warning), (counts.info, Severity::Info)];
+    ranked.into_iter().find(|&(count, _)| count > 0).map(|(_, severity)| severity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::{InputState, SessionView};
+    use crate::ui::desk::tests::{input, recording, snapshot};
+
+    fn desk(session: Option<SessionState>) -> Desk {
+        let mut cam = input("cam1", InputState::Live);
+        cam.recording = session.map(|_| recording(RecordingState::Recording));
+        let mut snapshot = snapshot(vec![cam]);
+        snapshot.session = session.map(|state| SessionView {
+            id: crate::model::SessionId(uuid::Uuid::nil()),
+            name: "keynote".parse().expect("a name"),
+            state,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            dir: "/".to_owned(),
+            media_ms: Some(751_000),
+            safe_ms: Some(750_000),
+        });
+        Desk { snapshot: Some(snapshot), contact: Contact::Here, ..Desk::default() }
+    }
+
+    #[test]
+    fn a_frozen_engine_is_never_shown_as_recording() {
+        let mut desk = desk(Some(SessionState::Recording));
+        let face = TransportFace::new(&desk);
+        assert_eq!((face.word.as_str(), face.time.as_str(), face.button), ("Recording", "00:12:31", Button::Stop));
+        desk.contact = Contact::Lost;
+        let face = TransportFace::new(&desk);
+        assert_eq!((face.word.as_str(), face.time.as_str()), ("No contact", "--:--:--"));
+        assert!(matches!(face.button, Button::Record { refused: Some(_) }));
+    }
+
+    #[test]
+    fn the_button_says_why_it_cannot_be_pressed() {
+        let mut desk = desk(None);
+        assert_eq!(TransportFace::new(&desk).button, Button::Record { refused: None });
+        for (state, armed) in [(InputState::NoSignal, true), (InputState::Live, false)] {
+            let inputs = &mut desk.snapshot.as_mut().expect("a snapshot").inputs;
+            inputs[0].state = state;
+            inputs[0].armed = armed;
+            assert!(
+                matches!(TransportFace::new(&desk).button, Button::Record { refused: Some(_) }),
+                "{state:?} {armed}"
+            );
+        }
+    }
+
+    #[test]
+    fn progress_is_counted_in_files() {
+        assert_eq!(
+            TransportFace::new(&desk(Some(SessionState::Starting))).button,
+            Button::Starting("Starting 1 of 1".to_owned())
+        );
+        assert_eq!(
+            TransportFace::new(&desk(Some(SessionState::Stopping))).button,
+            Button::Stopping("Finalising 0 of 1".to_owned())
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! The one place that turns an incident into words of the operator's language.
+//!
+//! Contract: the English here and in [`crate::model::incident`] (command line, logs) is the same, sentence by
+//! sentence; a test holds them together, so that a translation can never be of something else.
+
+use crate::model::incident::{IncidentCode, fill};
+use crate::model::snapshot::Alert;
+use gettextrs::gettext;
+use std::collections::BTreeMap;
+
+/// What happened, what was done, what the operator can do, each a template with `{name}` for parameters.
+struct Sentences {
+    happened: String,
+    done: String,
+    remedy: String,
+}
+
+/// The first sentence about a code that came over the wire, `None` when this version does not know the code.
+pub fn happened(code: Option<&str>, params: &BTreeMap<String, String>) -> Option<String> {
+    Some(fill(&sentences(known(code?)?).happened, params))
+}
+
+/// The three sentences of an alert, each on a line of its own; the engine's English for a code not known here.
+pub fn alert(alert: &Alert) -> String {
+    match known(&alert.code).map(sentences) {
+        Some(Sentences { happened, done, remedy }) => fill(&format!("{happened}\n{done}\n{remedy}"), &alert.params),
+        None => alert.message.clone(),
+    }
+}
+
+fn known(code: &str) -> Option<IncidentCode> {
+    IncidentCode::ALL.into_iter().find(|known| known.as_str() == code)
+}
+
+fn sentences(code: IncidentCode) -> Sentences {
+    let (happened, done, remedy) = match code {
+        IncidentCode::WorkerDied => (
+            gettext("The recording process of this input ended unexpectedly ({reason})."),
+            gettext("A new one was started; the recording continues as the next part."),
+            gettext("Nothing. If it happens again, check this input's source."),
+        ),
+        IncidentCode::WorkerGaveUp => (
+            gettext("The recording process of this input ended again and again."),
+            gettext("No further attempt is made; the other inputs go on."),
+            gettext("Check this input's source, then start it again."),
+        ),
+        IncidentCode::NoSignal => (
+            gettext("No signal."),
+            gettext("The current part was closed; a new part starts when the signal returns."),
+            gettext("Check the cable and the device."),
+        ),
+        IncidentCode::SourceUnreachable => (
+            gettext("The source cannot be opened: {reason}."),
+            gettext("It is tried again by itself, more and more slowly."),
+            gettext("Check the address, the cable and the device."),
+        ),
+        IncidentCode::SourceMisconfigured => (
+            gettext("This input cannot work as configured: {reason}."),
+            gettext("It is left out; the other inputs go on."),
+            gettext("Correct it in the configuration."),
+        ),
+        IncidentCode::AudioLost => (
+            gettext("The sound of this input is missing."),
+            gettext("The picture is recorded on; silence is recorded in place of the sound."),
+            gettext("Check the audio source."),
+        ),
+        IncidentCode::QueueOverflow => (
+            gettext("{frames} frames were lost because the machine could not keep up."),
+            gettext("Recording goes on."),
+            gettext("Close other programs; check the disk."),
+        ),
+        IncidentCode::RecordingStalled => (
+            gettext("Pictures arrive, but nothing reaches the file."),
+            gettext("After 30 s the recording is set up anew and continues as the next part."),
+            gettext("Check the disk."),
+        ),
+        IncidentCode::PipelineFailed => (
+            gettext("Recording this input failed: {reason}."),
+            gettext("It was set up anew; the recording continues as the next part."),
+            gettext("Nothing. If it happens again, check this input's source."),
+        ),
+        IncidentCode::TeardownStuck => (
+            gettext("A part of the recorder does not let go of its device."),
+            gettext("It was left behind; a new one takes its place."),
+            gettext("If the input does not come back, unplug the device and plug it in again."),
+        ),
+        IncidentCode::DiskFull => (
+            gettext("The disk is full."),
+            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("Free some space, then start again."),
+        ),
+        IncidentCode::DiskError => (
+            gettext("The disk refused to write: {reason}."),
+            gettext("The recording was closed as far as the disk allowed."),
+            gettext("Check the disk."),
+        ),
+        IncidentCode::SyncFailed => (
+            gettext("The disk could not confirm what was written: {reason}."),
+            gettext("Recording goes on, but this part no longer counts as safe."),
+            gettext("Check the disk; copy this recording elsewhere soon."),
+        ),
+        IncidentCode::PartialStart => (
+            gettext("Only {started} of {armed} inputs record."),
+            gettext("The others are tried on by themselves."),
+            gettext("Look at the inputs that do not show REC."),
+        ),
+        IncidentCode::StopCut => (
+            gettext("Closing the file took too long."),
+            gettext("It was cut; it is readable up to its last fragment."),
+            gettext("Check the disk."),
+        ),
+        IncidentCode::PriorityRefused => (
+            gettext("The system refused a higher priority for the recorder."),
+            gettext("It records at normal priority."),
+            gettext("Close other programs during important recordings, or allow a higher priority."),
+        ),
+        IncidentCode::SessionRecovered => (
+            gettext("The session {session} had been interrupted."),
+            gettext("It was closed; its files are playable."),
+            gettext("Look at it in the library."),
+        ),
+        IncidentCode::FileDamaged => (
+            gettext("{file} cannot be read."),
+            gettext("It was left untouched under its name."),
+            gettext("Keep it; parts of it may still be saved."),
+        ),
+        IncidentCode::EngineRestarted => (
+            gettext("The supervisor was restarted during a session."),
+            gettext("The session was stopped properly and closed."),
+            gettext("Start a new recording if the event goes on."),
+        ),
+    };
+    Sentences { happened, done, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sentence_is_offered_for_translation_as_it_stands_in_the_model() {
+        for code in IncidentCode::ALL {
+            let (english, here) = (code.words(), sentences(code));
+            assert_eq!((here.happened.as_str(), here.done.as_str()), (english.happened, english.done), "{code:?}");
+            assert_eq!(here.remedy, english.remedy, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_engine_keeps_its_english() {
+        assert_eq!(happened(Some("from_the_future"), &BTreeMap::new()), None);
+    }
+}
