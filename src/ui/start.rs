@@ -59,12 +59,13 @@ impl Starts {
 
     async fn remember(&self, pending_start: Option<PendingStart>) {
         let Some(folder) = self.folder.clone() else { return };
-        let writing = tokio::task::spawn_blocking(move || {
-            OwnState { pending_start, ..OwnState::load(&folder) }.save(&folder)
-        });
+        let writing =
+            tokio::task::spawn_blocking(move || OwnState { pending_start, ..OwnState::load(&folder) }.save(&folder));
         match tokio::time::timeout(REMEMBER, writing).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!("the window cannot remember its start: {error}; recording is not affected"),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!("the window cannot remember its start: {error}; recording is not affected")
+            }
             _ => tracing::warn!("the window could not remember its start in time; recording is not affected"),
         }
     }

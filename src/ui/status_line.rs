@@ -69,7 +69,9 @@ fn verdict(snapshot: &Snapshot) -> String {
         (SessionState::Recording, Some(media), Some(safe)) => {
             let behind = media.saturating_sub(safe);
             // Two fragments and a sync are on their way at any time; more means that the disk does not keep up.
-            if behind <= SAFE_WITHIN_MS { gettext("all safe ✓") } else {
+            if behind <= SAFE_WITHIN_MS {
+                gettext("all safe ✓")
+            } else {
                 let seconds = behind.div_ceil(1000).to_string();
                 format::fill(&gettext("{s} s not yet safe on disk"), &[("s", &seconds)])
             }

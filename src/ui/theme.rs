@@ -1,7 +1,7 @@
 //! Colours and sizes of the desk (DESK "Colours"); dark unless the system asks for light.
 
-use gtk::gdk;
 use adw::prelude::*;
+use gtk::gdk;
 
 /// Our style sheet, part of the program.
 const STYLE: &str = include_str!("../../resources/style.css");

@@ -1,7 +1,7 @@
 //! How the window leaves: a recording goes on and that is said; an idle engine it started goes with it.
 
-use super::{App, AppMsg};
 use super::notice::Notice;
+use super::{App, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
 use crate::ui::format;
@@ -61,11 +61,16 @@ impl App {
         let folder = gio::File::for_path(&last.dir);
         toast.connect_button_clicked(move |_| {
             // Without a file browser nothing opens; the path stands in the status line.
-            gio::AppInfo::launch_default_for_uri_async(&folder.uri(), gio::AppLaunchContext::NONE, gio::Cancellable::NONE, |result| {
-                if let Err(error) = result {
-                    tracing::info!("the folder cannot be shown: {error}");
-                }
-            });
+            gio::AppInfo::launch_default_for_uri_async(
+                &folder.uri(),
+                gio::AppLaunchContext::NONE,
+                gio::Cancellable::NONE,
+                |result| {
+                    if let Err(error) = result {
+                        tracing::info!("the folder cannot be shown: {error}");
+                    }
+                },
+            );
         });
         self.toasts.add_toast(toast);
     }

@@ -23,7 +23,9 @@ impl Notice {
                 let words = gettext("The recorder does not start: {why}. It is tried again by itself.");
                 format::fill(&words, &[("why", why)])
             }
-            Notice::Closing => gettext("The recording goes on without this window. Open Holdfast again to watch or stop it."),
+            Notice::Closing => {
+                gettext("The recording goes on without this window. Open Holdfast again to watch or stop it.")
+            }
         }
     }
 }

@@ -111,7 +111,8 @@ impl TileFace {
             media: runs.map(|r| current(r.media_ms)),
             safe: runs.map(|r| current(r.safe_ms)),
             picture: picture(input.state, sight),
-            retry: contact && matches!(input.state, InputState::Reconnecting | InputState::Quarantined | InputState::Failed),
+            retry: contact
+                && matches!(input.state, InputState::Reconnecting | InputState::Quarantined | InputState::Failed),
         }
     }
 
@@ -139,7 +140,9 @@ fn outline_and_words(input: &InputView, session: Option<SessionState>, contact: 
             (Outline::AmberDashed, Some(join(trouble, next)))
         }
         Some(RecordingState::Stopping) => (Outline::Fading, Some(gettext("finalising"))),
-        Some(RecordingState::Failed) => (Outline::Amber, Some(join(Some(gettext("not recording")), trouble.unwrap_or_default()))),
+        Some(RecordingState::Failed) => {
+            (Outline::Amber, Some(join(Some(gettext("not recording")), trouble.unwrap_or_default())))
+        }
         Some(RecordingState::Done) | None => match input.state {
             InputState::Live => (Outline::None, None),
             InputState::Starting => (Outline::None, trouble),
@@ -157,7 +160,9 @@ fn join(first: Option<String>, second: String) -> String {
 fn input_words(input: &InputView) -> Option<String> {
     let cause = || words::happened(input.detail_code.as_deref(), &input.detail_params).or_else(|| input.detail.clone());
     match input.state {
-        InputState::Live if input.preview.state == PreviewState::Shed => Some(gettext("preview off to protect the recording")),
+        InputState::Live if input.preview.state == PreviewState::Shed => {
+            Some(gettext("preview off to protect the recording"))
+        }
         InputState::Live if input.preview.state == PreviewState::Reduced => Some(gettext("preview reduced")),
         InputState::Live => None,
         InputState::Starting => Some(gettext("starting")),
@@ -191,7 +196,9 @@ fn preview_words(input: &InputView, said: Option<String>) -> String {
 fn picture(state: InputState, sight: Sight) -> Picture {
     match (state, sight) {
         (InputState::Live, Sight::Moving) => Picture::Live,
-        (InputState::Live | InputState::Stalled, Sight::Frozen) | (InputState::Stalled, Sight::Moving) => Picture::Dimmed,
+        (InputState::Live | InputState::Stalled, Sight::Frozen) | (InputState::Stalled, Sight::Moving) => {
+            Picture::Dimmed
+        }
         (InputState::Live | InputState::Starting, _) => Picture::Icon("content-loading-symbolic"),
         (InputState::NoSignal, _) => Picture::Icon("video-display-symbolic"),
         (InputState::Reconnecting, Sight::Nothing) => Picture::Icon("network-offline-symbolic"),
@@ -213,7 +220,9 @@ mod tests {
     #[test]
     fn rec_is_said_only_with_evidence_and_contact() {
         let mut view = input("cam1", InputState::Live);
-        for state in [RecordingState::Starting, RecordingState::Stalled, RecordingState::Stopping, RecordingState::Failed] {
+        for state in
+            [RecordingState::Starting, RecordingState::Stalled, RecordingState::Stopping, RecordingState::Failed]
+        {
             view.recording = Some(recording(state));
             assert!(!face(&view, true, Sight::Moving).rec, "{state:?}");
             assert_ne!(face(&view, true, Sight::Moving).outline, Outline::Tally, "{state:?}");

@@ -68,9 +68,10 @@ impl SimpleComponent for Inputs {
     }
 
     fn init(runtime: Runtime, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let tiles = FactoryVecDeque::builder().launch_default().forward(sender.output_sender(), |output| match output {
-            TileOutput::Retry(input) => InputsOutput::Retry(input),
-        });
+        let tiles =
+            FactoryVecDeque::builder().launch_default().forward(sender.output_sender(), |output| match output {
+                TileOutput::Retry(input) => InputsOutput::Retry(input),
+            });
         let model = Self { runtime, tiles, shown: Vec::new(), layout: GridLayout::default(), lines: false };
         let grid = model.tiles.widget();
         let widgets = view_output!();

@@ -26,13 +26,19 @@ pub enum Button {
 }
 
 impl Button {
-    /// Name of its page in the stack.
-    pub fn page(&self) -> &'static str {
-        match self {
-            Button::Record { .. } => "record",
-            Button::Starting(_) | Button::Stop => "stop",
-            Button::Stopping(_) => "stopping",
-        }
+    /// It records when pressed.
+    pub fn is_record(&self) -> bool {
+        matches!(self, Button::Record { .. })
+    }
+
+    /// It stops when held.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Button::Starting(_) | Button::Stop)
+    }
+
+    /// It only says what is being done.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self, Button::Stopping(_))
     }
 }
 
@@ -138,7 +144,8 @@ fn progress(template: &str, n: usize, all: usize) -> String {
 }
 
 fn worst(counts: AlertCounts) -> Option<Severity> {
-    let ranked = [(counts.critical, Severity::Critical), (counts.warning, Severity::Warning), (counts.info, Severity::Info)];
+    let ranked =
+        [(counts.critical, Severity::Critical), (counts.warning, Severity::Warning), (counts.info, Severity::Info)];
     ranked.into_iter().find(|&(count, _)| count > 0).map(|(_, severity)| severity)
 }
 
@@ -183,13 +190,22 @@ mod tests {
             let inputs = &mut desk.snapshot.as_mut().expect("a snapshot").inputs;
             inputs[0].state = state;
             inputs[0].armed = armed;
-            assert!(matches!(TransportFace::new(&desk).button, Button::Record { refused: Some(_) }), "{state:?} {armed}");
+            assert!(
+                matches!(TransportFace::new(&desk).button, Button::Record { refused: Some(_) }),
+                "{state:?} {armed}"
+            );
         }
     }
 
     #[test]
     fn progress_is_counted_in_files() {
-        assert_eq!(TransportFace::new(&desk(Some(SessionState::Starting))).button, Button::Starting("Starting 1 of 1".to_owned()));
-        assert_eq!(TransportFace::new(&desk(Some(SessionState::Stopping))).button, Button::Stopping("Finalising 0 of 1".to_owned()));
+        assert_eq!(
+            TransportFace::new(&desk(Some(SessionState::Starting))).button,
+            Button::Starting("Starting 1 of 1".to_owned())
+        );
+        assert_eq!(
+            TransportFace::new(&desk(Some(SessionState::Stopping))).button,
+            Button::Stopping("Finalising 0 of 1".to_owned())
+        );
     }
 }

@@ -9,8 +9,8 @@ mod stop_guard;
 
 use crate::model::incident::Severity;
 use crate::sys::clock::mono_now;
-pub use face::TransportFace;
 use face::Button;
+pub use face::TransportFace;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
@@ -30,8 +30,10 @@ const NAME_MAX_CHARS: i32 = crate::model::id::SESSION_NAME_MAX_CHARS as i32;
 pub enum Room {
     /// A desktop.
     Wide,
-    /// A small screen (1024×600): one row, the essentials.
+    /// A laptop: one row, the essentials.
     Medium,
+    /// A small screen (1024×600): the same, smaller.
+    Small,
     /// A front panel (480×640): two rows.
     Narrow,
 }
@@ -89,195 +91,208 @@ impl SimpleComponent for Transport {
     type Output = TransportOutput;
 
     view! {
-        gtk::WindowHandle {
+        // Clipped rather than wide: what does not fit must not keep the window from shrinking to where it does.
+        gtk::ScrolledWindow {
             add_css_class: "transport",
+            set_hscrollbar_policy: gtk::PolicyType::External,
+            set_vscrollbar_policy: gtk::PolicyType::Never,
 
-            gtk::Box {
-                set_orientation: gtk::Orientation::Vertical,
+            gtk::WindowHandle {
+                gtk::Box {
+                    set_orientation: gtk::Orientation::Vertical,
 
-                #[name(first_row)]
-                gtk::CenterBox {
-                    #[wrap(Some)]
-                    set_start_widget = &gtk::Box {
-                        set_spacing: 12,
-                        set_valign: gtk::Align::Center,
-
-                        gtk::Entry {
-                            add_css_class: "session-name",
-                            set_buffer: &model.name,
-                            set_max_length: NAME_MAX_CHARS,
-                            set_placeholder_text: Some(&gettext("Session name")),
-                            #[watch]
-                            set_width_chars: if model.room == Room::Wide { 22 } else { 12 },
-                            #[watch]
-                            set_visible: model.face.session.is_none(),
-                            update_property: &[gtk::accessible::Property::Label(&gettext("Session name"))],
-                        },
-                        gtk::Label {
-                            add_css_class: "session-title",
-                            set_ellipsize: gtk::pango::EllipsizeMode::End,
-                            #[watch]
-                            set_max_width_chars: if model.room == Room::Wide { 24 } else { 12 },
-                            #[watch]
-                            set_visible: model.face.session.is_some(),
-                            #[watch]
-                            set_label: model.face.session.as_deref().unwrap_or(""),
-                        },
-                    },
-
-                    #[wrap(Some)]
-                    #[name(middle)]
-                    set_center_widget = &gtk::Box {
-                        set_spacing: 20,
-                        set_valign: gtk::Align::Center,
-
-                        gtk::Label {
-                            #[watch]
-                            set_css_classes: &["state-word", model.face.word_class],
-                            #[watch]
-                            set_label: &model.face.word,
-                        },
-                        gtk::Label {
-                            #[watch]
-                            set_css_classes: if model.face.session.is_some() { &["state-time", "numeric"] } else { &["state-time", "numeric", "word-quiet"] },
-                            set_tooltip_text: Some(&gettext("Media time written")),
-                            #[watch]
-                            set_label: &model.face.time,
-                        },
-                        #[name(stack)]
-                        gtk::Stack {
-                            set_hhomogeneous: true,
-                            set_vhomogeneous: true,
+                    #[name(first_row)]
+                    gtk::CenterBox {
+                        #[wrap(Some)]
+                        set_start_widget = &gtk::Box {
+                            set_spacing: 12,
                             set_valign: gtk::Align::Center,
 
-                            add_named[Some("record")] = &gtk::Button {
-                                add_css_class: "big-button",
-                                add_css_class: "record",
+                            gtk::Entry {
+                                add_css_class: "session-name",
+                                set_buffer: &model.name,
+                                set_max_length: NAME_MAX_CHARS,
+                                set_placeholder_text: Some(&gettext("Session name")),
                                 #[watch]
-                                set_sensitive: model.may_record(),
+                                set_width_chars: model.name_chars() - 4,
                                 #[watch]
-                                set_tooltip_text: Some(&model.record_hint()),
-                                connect_clicked => TransportMsg::RecordClicked,
-                                update_property: &[gtk::accessible::Property::Label(&gettext("Record"))],
-
-                                gtk::Box {
-                                    set_spacing: 10,
-                                    set_halign: gtk::Align::Center,
-                                    gtk::Label { add_css_class: "record-dot", set_label: "●" },
-                                    gtk::Label { set_label: &gettext("Record") },
-                                },
+                                set_visible: model.face.session.is_none(),
+                                update_property: &[gtk::accessible::Property::Label(&gettext("Session name"))],
                             },
+                            gtk::Label {
+                                add_css_class: "session-title",
+                                set_ellipsize: gtk::pango::EllipsizeMode::End,
+                                #[watch]
+                                set_max_width_chars: model.name_chars(),
+                                #[watch]
+                                set_visible: model.face.session.is_some(),
+                                #[watch]
+                                set_label: model.face.session.as_deref().unwrap_or(""),
+                            },
+                                gtk::Label {
+                                    add_css_class: "refusal",
+                                    set_wrap: true,
+                                    set_xalign: 0.0,
+                                    set_max_width_chars: 22,
+                                    #[watch]
+                                    set_visible: model.refusal().is_some() && matches!(model.room, Room::Wide | Room::Medium),
+                                    #[watch]
+                                    set_label: model.refusal().unwrap_or(""),
+                                },
+                        },
 
-                            #[name(stop)]
-                            add_named[Some("stop")] = &gtk::Button {
-                                add_css_class: "big-button",
-                                add_css_class: "stop",
-                                set_tooltip_text: Some(&gettext("Hold to stop, or press F9 twice")),
-                                connect_clicked => TransportMsg::StopActivated,
-                                update_property: &[gtk::accessible::Property::Label(&gettext("Stop"))],
+                        #[wrap(Some)]
+                        #[name(middle)]
+                        set_center_widget = &gtk::Box {
+                            #[watch]
+                            set_spacing: if model.room == Room::Wide { 24 } else { 12 },
+                            set_margin_start: 8,
+                            set_margin_end: 8,
+                            set_valign: gtk::Align::Center,
+
+                            gtk::Label {
+                                #[watch]
+                                set_css_classes: &["state-word", model.face.word_class],
+                                #[watch]
+                                set_label: &model.face.word,
+                            },
+                            gtk::Label {
+                                #[watch]
+                                set_css_classes: if model.face.session.is_some() { &["state-time", "numeric"] } else { &["state-time", "numeric", "word-quiet"] },
+                                set_tooltip_text: Some(&gettext("Media time written")),
+                                #[watch]
+                                set_label: &model.face.time,
+                            },
+                            gtk::Box {
+                                    set_valign: gtk::Align::Center,
+
+                                    gtk::Button {
+                                        #[watch]
+                                        set_visible: model.face.button.is_record(),
+                                    add_css_class: "big-button",
+                                    add_css_class: "record",
+                                    #[watch]
+                                    set_sensitive: model.may_record(),
+                                    #[watch]
+                                    set_tooltip_text: Some(&model.record_hint()),
+                                    connect_clicked => TransportMsg::RecordClicked,
+                                    update_property: &[gtk::accessible::Property::Label(&gettext("Record"))],
+
+                                    gtk::Box {
+                                        set_spacing: 10,
+                                        set_halign: gtk::Align::Center,
+                                        gtk::Label { add_css_class: "record-dot", set_label: "●" },
+                                        gtk::Label { set_label: &gettext("Record") },
+                                    },
+                                },
+
+                                #[name(stop)]
+                                gtk::Button {
+                                        #[watch]
+                                        set_visible: model.face.button.is_stop(),
+                                    add_css_class: "big-button",
+                                    add_css_class: "stop",
+                                    set_tooltip_text: Some(&gettext("Hold to stop, or press F9 twice")),
+                                    connect_clicked => TransportMsg::StopActivated,
+                                    update_property: &[gtk::accessible::Property::Label(&gettext("Stop"))],
+
+                                    gtk::Box {
+                                        set_spacing: 10,
+                                        set_halign: gtk::Align::Center,
+                                        #[name(ring)]
+                                        gtk::DrawingArea {
+                                            set_content_width: 30,
+                                            set_content_height: 30,
+                                            set_valign: gtk::Align::Center,
+                                        },
+                                        gtk::Label {
+                                            #[watch]
+                                            set_label: &model.stop_words(),
+                                        },
+                                    },
+                                },
 
                                 gtk::Box {
+                                        #[watch]
+                                        set_visible: model.face.button.is_stopping(),
+                                    add_css_class: "big-button",
                                     set_spacing: 10,
                                     set_halign: gtk::Align::Center,
-                                    #[name(ring)]
-                                    gtk::DrawingArea {
-                                        set_content_width: 30,
-                                        set_content_height: 30,
-                                        set_valign: gtk::Align::Center,
+                                    gtk::Spinner {
+                                        #[watch]
+                                        set_spinning: matches!(model.face.button, Button::Stopping(_)),
                                     },
                                     gtk::Label {
                                         #[watch]
-                                        set_label: &model.stop_words(),
+                                        set_label: model.stopping_words(),
                                     },
                                 },
                             },
-
-                            add_named[Some("stopping")] = &gtk::Box {
-                                add_css_class: "big-button",
-                                set_spacing: 10,
-                                set_halign: gtk::Align::Center,
-                                gtk::Spinner {
-                                    #[watch]
-                                    set_spinning: matches!(model.face.button, Button::Stopping(_)),
-                                },
-                                gtk::Label {
-                                    #[watch]
-                                    set_label: model.stopping_words(),
-                                },
-                            },
                         },
-                    },
 
-                    #[wrap(Some)]
-                    set_end_widget = &gtk::Box {
-                        set_spacing: 16,
-                        set_valign: gtk::Align::Center,
+                        #[wrap(Some)]
+                        set_end_widget = &gtk::Box {
+                            set_spacing: 16,
+                            set_valign: gtk::Align::Center,
 
-                        gtk::Label {
-                            add_css_class: "meter",
-                            add_css_class: "numeric",
-                            set_tooltip_text: Some(&gettext("Media time safe on disk")),
-                            #[watch]
-                            set_visible: model.room == Room::Wide && model.face.safe.is_some(),
-                            #[watch]
-                            set_label: &model.safe_words(),
-                        },
-                        gtk::Box {
-                            set_spacing: 6,
-                            set_tooltip_text: Some(&gettext("Recording time left on the disk")),
-                            #[watch]
-                            set_visible: model.room != Room::Narrow,
-                            gtk::Image { set_icon_name: Some("drive-harddisk-symbolic") },
                             gtk::Label {
+                                add_css_class: "meter",
                                 add_css_class: "numeric",
+                                set_tooltip_text: Some(&gettext("Media time safe on disk")),
                                 #[watch]
-                                set_css_classes: if model.face.headroom_low { &["meter", "numeric", "word-amber"] } else { &["meter", "numeric"] },
+                                set_visible: model.room == Room::Wide && model.face.safe.is_some(),
                                 #[watch]
-                                set_label: &model.face.headroom,
+                                set_label: &model.safe_words(),
                             },
-                        },
-                        gtk::MenuButton {
-                            set_popover: Some(&alerts),
-                            #[watch]
-                            set_css_classes: &model.alert_classes(),
-                            #[watch]
-                            update_property: &[gtk::accessible::Property::Label(&model.alert_words())],
-                            #[wrap(Some)]
-                            set_child = &gtk::Box {
+                            gtk::Box {
                                 set_spacing: 6,
-                                gtk::Image {
-                                    #[watch]
-                                    set_icon_name: Some(model.alert_icon()),
-                                },
+                                set_tooltip_text: Some(&gettext("Recording time left on the disk")),
+                                #[watch]
+                                set_visible: model.room != Room::Narrow,
+                                gtk::Image { set_icon_name: Some("drive-harddisk-symbolic") },
                                 gtk::Label {
                                     add_css_class: "numeric",
                                     #[watch]
-                                    set_label: &model.face.alerts.to_string(),
+                                    set_css_classes: if model.face.headroom_low { &["meter", "numeric", "word-amber"] } else { &["meter", "numeric"] },
+                                    #[watch]
+                                    set_label: &model.face.headroom,
                                 },
                             },
-                        },
-                        gtk::WindowControls {
-                            set_side: gtk::PackType::End,
-                            #[watch]
-                            set_decoration_layout: if model.room == Room::Wide { None } else { Some(":close") },
+                            gtk::MenuButton {
+                                set_popover: Some(&alerts),
+                                #[watch]
+                                set_css_classes: &model.alert_classes(),
+                                #[watch]
+                                update_property: &[gtk::accessible::Property::Label(&model.alert_words())],
+                                #[wrap(Some)]
+                                set_child = &gtk::Box {
+                                    set_spacing: 6,
+                                    gtk::Image {
+                                        #[watch]
+                                        set_icon_name: Some(model.alert_icon()),
+                                    },
+                                    gtk::Label {
+                                        add_css_class: "numeric",
+                                        #[watch]
+                                        set_label: &model.face.alerts.to_string(),
+                                    },
+                                },
+                            },
+                            gtk::WindowControls {
+                                set_side: gtk::PackType::End,
+                                #[watch]
+                                set_decoration_layout: if model.room == Room::Wide { None } else { Some(":close") },
+                            },
                         },
                     },
-                },
 
-                #[name(second_row)]
-                gtk::Box {
-                    set_halign: gtk::Align::Center,
-                    #[watch]
-                    set_visible: model.room == Room::Narrow,
-                },
+                    #[name(second_row)]
+                    gtk::Box {
+                        set_halign: gtk::Align::Center,
+                        #[watch]
+                        set_visible: model.room == Room::Narrow,
+                    },
 
-                gtk::Label {
-                    add_css_class: "refusal",
-                    set_wrap: true,
-                    #[watch]
-                    set_visible: model.refusal().is_some(),
-                    #[watch]
-                    set_label: model.refusal().unwrap_or(""),
                 },
             },
         }
@@ -317,7 +332,6 @@ impl SimpleComponent for Transport {
     }
 
     fn post_view(&self, widgets: &mut Self::Widgets) {
-        widgets.stack.set_visible_child_name(self.face.button.page());
         place(self, widgets);
         widgets.ring.queue_draw();
     }
@@ -325,7 +339,7 @@ impl SimpleComponent for Transport {
 
 impl Transport {
     fn show(&mut self, face: TransportFace) {
-        if face.button.page() != self.face.button.page() {
+        if std::mem::discriminant(&face.button) != std::mem::discriminant(&self.face.button) {
             // What was begun on the button that was there before does not count for the next one.
             self.guard.disarm();
             self.confirm.popdown();
@@ -334,7 +348,7 @@ impl Transport {
     }
 
     fn key_down(&mut self, sender: &ComponentSender<Self>) {
-        if self.face.button.page() == "stop" {
+        if self.face.button.is_stop() {
             self.touch(Touch::KeyDown, sender);
         } else {
             let fresh = !self.guard.is_key_down();
@@ -375,8 +389,17 @@ impl Transport {
 
     fn stop(&self, sender: &ComponentSender<Self>) {
         self.confirm.popdown();
-        if self.face.button.page() == "stop" {
+        if self.face.button.is_stop() {
             let _ = sender.output(TransportOutput::Stop);
+        }
+    }
+
+    fn name_chars(&self) -> i32 {
+        match self.room {
+            Room::Wide => 28,
+            Room::Medium => 20,
+            Room::Small => 12,
+            Room::Narrow => 16,
         }
     }
 
@@ -469,7 +492,8 @@ fn make_confirm(sender: &ComponentSender<Transport>) -> gtk::Popover {
 /// as clicked then comes from assistive technology alone.
 fn make_hold(sender: &ComponentSender<Transport>) -> gtk::GestureClick {
     let hold = gtk::GestureClick::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up, gone) = (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
+    let (down, up, gone) =
+        (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
     hold.connect_pressed(move |gesture, _, _, _| {
         gesture.set_state(gtk::EventSequenceState::Claimed);
         let _ = down.send(TransportMsg::PointerDown);

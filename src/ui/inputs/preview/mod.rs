@@ -128,12 +128,15 @@ impl Preview {
 
     /// To be called every half second: looks whether frames arrive, and tries again when they should and do not.
     pub fn look(&mut self) -> Sight {
+        if self.size == (0, 0) {
+            return Sight::Nothing;
+        }
         let now = mono_now();
         let last_frame = self.pump.borrow().last_frame;
         let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
         if last_frame.is_some() && !silent {
             self.pause = RETRY_FIRST;
-        } else if self.size != (0, 0) && now >= self.next_try {
+        } else if now >= self.next_try {
             self.connect();
         }
         match (silent, last_frame) {
