@@ -5,8 +5,11 @@
 
 mod config_check;
 mod record;
+mod recover;
 mod sessions;
 mod status;
+
+pub use recover::{RecoveredSession, recovered};
 
 use crate::config::Flags;
 use crate::protocol::client::{Client, ClientError};
@@ -74,6 +77,7 @@ pub enum Command {
     Record(RecordCommand),
     /// List recorded sessions, newest first
     Sessions {
+        /// Form of the output
         #[command(flatten)]
         json: Json,
         /// How many at most
@@ -92,6 +96,7 @@ pub enum Command {
 pub enum RecordCommand {
     /// Start recording and wait until the inputs record
     Start {
+        /// Form of the output
         #[command(flatten)]
         json: Json,
         /// Name of the session
@@ -109,6 +114,7 @@ pub enum RecordCommand {
     },
     /// Stop recording and wait until all files are closed
     Stop {
+        /// Form of the output
         #[command(flatten)]
         json: Json,
         /// Return at once

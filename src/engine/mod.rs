@@ -1,6 +1,301 @@
-//! The supervisor: authoritative state, journal, alerts, API. Opens no device, links no media code.
+//! The supervisor: authoritative state, journal, alerts, disk, API.
+//!
+//! Contract: links no media code, opens no device, does no blocking I/O on its loop. The loop here turns
+//! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
+
 mod alerts;
+mod disk;
+mod effect;
 mod event;
+mod lifetime;
+mod link;
+mod locks;
+mod probe;
+mod publish;
+pub mod recover;
 mod restart;
+mod server;
 mod state;
 mod worker_state;
+
+use crate::config::Config;
+use crate::model::InputId;
+use crate::model::snapshot::{Alert, Snapshot};
+use crate::protocol::api::StartRequest;
+use crate::storage::recovery;
+use crate::sys::paths::Runtime;
+use crate::sys::{clock, process};
+use anyhow::Context;
+use disk::{Disk, Kept};
+use effect::Shell;
+use event::{Event, Now, StartCommand};
+use lifetime::Lifetime;
+use publish::Publisher;
+use server::{Board, Clients, Request, Subscription};
+use state::{Setup, State};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Deadlines are looked at this often; the shortest one is 2 s.
+const TICK: Duration = Duration::from_millis(200);
+/// Events that may wait for the loop; sixteen workers send forty a second.
+const EVENTS: usize = 1024;
+/// Requests that may wait for the loop: every client one.
+const REQUESTS: usize = 64;
+/// Sequence numbers are reserved in blocks, so that a crash never reuses one.
+const SEQ_BLOCK: u64 = 10_000;
+/// Reading the plans of a day; a library that does not answer by then is asked no more before the start.
+const PLANS_DEADLINE: Duration = Duration::from_secs(2);
+/// A disk that does not take the last journal lines within this keeps nobody from leaving.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How to run an engine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The checked configuration.
+    pub config: Config,
+    /// Where sockets and locks go.
+    pub runtime: Runtime,
+    /// Synthetic inputs; handed to the workers.
+    pub demo: bool,
+    /// A window started it: it leaves with the window.
+    pub spawned: bool,
+}
+
+/// Runs the supervisor until it is told to leave. Errors are the reasons it could not start.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let library = options.config.library.clone().context("no library: set HOME, or name a folder with --library")?;
+    let _locks = locks::take(&options.runtime, &library)?;
+    tracing::info!(library = %library.display(), runtime = %options.runtime.dir().display(), "the engine starts");
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    let result = executor.block_on(Engine::start(options, library)?.run());
+    // A thread that hangs in a frozen file system must not keep the process.
+    executor.shutdown_background();
+    result
+}
+
+struct Engine {
+    options: Options,
+    library: PathBuf,
+}
+
+/// The loop's own things.
+struct Loop {
+    state: State,
+    shell: Shell,
+    publisher: Publisher,
+    reserved: u64,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    alerts: watch::Sender<Arc<Vec<Alert>>>,
+    pids: watch::Sender<Vec<(InputId, u32)>>,
+    clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
+}
+
+impl Engine {
+    fn start(options: Options, library: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self { options, library })
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        let (events, mut queue) = mpsc::channel(EVENTS);
+        let (requests, mut asked) = mpsc::channel(REQUESTS);
+        let disk = Disk::start(self.library.clone(), events.clone()).context("the disk thread cannot be started")?;
+        let kept = Kept::load(&self.library);
+        let plans = read_plans(&self.library).await;
+        let now = now();
+        let (state, effects) = State::new(now, self.setup(kept.alerts.clone(), plans)?);
+        let mut shell = Shell::new(
+            self.options.runtime.clone(),
+            self.options.demo,
+            self.options.config.encoding.clone(),
+            events.clone(),
+            disk.clone(),
+        );
+        for effect in effects {
+            shell.perform(effect);
+        }
+        let first = state.snapshot(now);
+        let mut core = Loop {
+            publisher: Publisher::new(first.clone(), kept.seq),
+            reserved: kept.seq,
+            snapshot: watch::Sender::new(Arc::new(Snapshot { seq: kept.seq, ..first })),
+            alerts: watch::Sender::new(Arc::new(kept.alerts)),
+            pids: watch::Sender::new(Vec::new()),
+            clients: broadcast::Sender::new(server::EVENT_BUFFER),
+            state,
+            shell,
+        };
+        let socket = self.options.runtime.engine_socket();
+        let listener = server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
+        let clients = Clients::default();
+        let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
+        tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
+        tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
+        tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
+        search(self.library.clone(), events);
+
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lifetime = self.options.spawned.then(|| Lifetime::new(now.mono));
+        while !core.shell.may_exit() {
+            tokio::select! {
+                Some(event) = queue.recv() => core.handle(event),
+                Some(request) = asked.recv() => core.answer(request),
+                _ = ticks.tick() => {
+                    core.handle(Event::Tick);
+                    let over = |lifetime: &mut Lifetime| lifetime.is_over(clock::mono_now(), clients.count(), core.state.is_idle());
+                    if lifetime.as_mut().is_some_and(over) {
+                        core.handle(Event::Leave);
+                    }
+                }
+                _ = interrupt.recv() => core.handle(Event::Leave),
+                _ = terminate.recv() => core.handle(Event::Leave),
+            }
+        }
+        disk.flush(FLUSH_DEADLINE);
+        self.tidy(&socket);
+        tracing::info!("the engine leaves");
+        Ok(())
+    }
+
+    fn setup(&self, alerts: Vec<Alert>, plans: Vec<crate::model::session::Plan>) -> anyhow::Result<Setup> {
+        let config = &self.options.config;
+        let config_file = match &config.file {
+            Some(file) => file.display().to_string(),
+            None => "~/.config/holdfast/config.toml".to_owned(),
+        };
+        Ok(Setup {
+            inputs: config.inputs.clone(),
+            encoding: config.encoding.clone(),
+            policy: config.policy.clone(),
+            storage: config.storage,
+            library: self.library.clone(),
+            boot_id: clock::boot_id().context("the kernel does not name this boot")?,
+            config_file,
+            own_nice: process::own_nice(),
+            alerts,
+            plans,
+        })
+    }
+
+    /// Removes our socket, and those of workers that are gone: only the holder of a lock may.
+    fn tidy(&self, socket: &Path) {
+        remove(socket);
+        for input in &self.options.config.inputs {
+            if let Ok(Some(_lock)) = crate::sys::lock::try_lock(&self.options.runtime.worker_lock(&input.id)) {
+                remove(&self.options.runtime.worker_socket(&input.id));
+            }
+        }
+    }
+}
+
+impl Loop {
+    fn handle(&mut self, event: Event) {
+        let now = now();
+        for effect in self.state.handle(now, event) {
+            self.shell.perform(effect);
+        }
+        self.publish(now);
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Start { key, body, reply } => {
+                let token = self.shell.expect_reply(reply);
+                let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+                let id = crate::model::SessionId(uuid::Uuid::now_v7());
+                let digest = digest(&body);
+                let default_name = default_name();
+                self.handle(Event::Start(StartCommand { token, key, request: body, digest, id, default_name }));
+            }
+            Request::Stop { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Stop { token, session });
+            }
+            Request::Retry { input, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Retry { token, input });
+            }
+            Request::Subscribe(reply) => {
+                let snapshot = self.snapshot.borrow().clone();
+                // The client went away again.
+                drop(reply.send(Subscription { snapshot, events: self.clients.subscribe() }));
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Now) {
+        let mut next = self.state.snapshot(now);
+        let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
+        let alerts_changed = events.iter().any(|event| matches!(event, crate::protocol::event::Event::Alert { .. }));
+        next.seq = self.publisher.seq();
+        let pids: Vec<(InputId, u32)> =
+            next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid))).collect();
+        self.pids.send_if_modified(|known| std::mem::replace(known, pids.clone()) != pids);
+        self.snapshot.send_replace(Arc::new(next));
+        for event in events {
+            // Nobody listens.
+            drop(self.clients.send(Arc::new(event)));
+        }
+        if alerts_changed {
+            self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));
+        }
+        if alerts_changed || self.publisher.seq() >= self.reserved {
+            self.reserved = self.publisher.seq() + SEQ_BLOCK;
+            self.shell.save(Kept { seq: self.reserved, alerts: self.state.alerts.list().to_vec() });
+        }
+    }
+}
+
+fn now() -> Now {
+    Now { mono: clock::mono_now(), at: clock::wall_now() }
+}
+
+fn remove(socket: &Path) {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(socket = %socket.display(), %error, "a socket could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Tells two bodies of one key apart, also after a restart.
+fn digest(body: &StartRequest) -> String {
+    blake3::hash(&serde_json::to_vec(body).unwrap_or_default()).to_hex().to_string()
+}
+
+/// The operator's own time: this name is for people.
+fn default_name() -> String {
+    clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
+}
+
+async fn read_plans(library: &Path) -> Vec<crate::model::session::Plan> {
+    let since = clock::wall_now() - jiff::SignedDuration::from_hours(24);
+    let library = library.to_owned();
+    let reading = tokio::task::spawn_blocking(move || recovery::plans_since(&library, since));
+    match tokio::time::timeout(PLANS_DEADLINE, reading).await {
+        Ok(Ok(Ok(plans))) => plans,
+        _ => {
+            tracing::warn!("the plans of the last day could not be read; their keys are forgotten");
+            Vec::new()
+        }
+    }
+}
+
+/// Looks for interrupted sessions in the background.
+fn search(library: PathBuf, events: mpsc::Sender<Event>) {
+    tokio::task::spawn_blocking(move || {
+        let (interrupted, last) = recovery::search(&library).unwrap_or_else(|error| {
+            tracing::error!(%error, "the library could not be searched for interrupted sessions");
+            Default::default()
+        });
+        drop(events.blocking_send(Event::Searched { interrupted, last }));
+    });
+}

@@ -70,6 +70,11 @@ impl Clip {
         self.state().end = Some(end);
     }
 
+    /// No more video comes.
+    pub fn end_video(&self) {
+        self.state().video_done = true;
+    }
+
     /// Whether both streams (or those there are) have reached the end.
     pub fn reached_end(&self, with_audio: bool) -> bool {
         let state = self.state();

@@ -144,29 +144,32 @@ pub struct EncoderFrames {
 }
 
 impl Encode {
-    /// Builds and starts encoders for what `stage` hands out, clipped by `clip`.
-    pub fn start(
+    /// Builds encoders for pictures of `format`, and for sound if there is any, clipped by `clip`.
+    pub fn build(
         name: &str,
         encoders: &Encoders,
         encoding: &Encoding,
         format: &VideoFormat,
-        stage: &Stage,
+        with_audio: bool,
         clip: &Clip,
-        on_event: impl FnMut(BusEvent) + 'static,
     ) -> Result<Self, BuildError> {
-        let mut pipeline = Pipeline::new(name);
-        let bin = pipeline.bin().clone();
-        let mut video = make_video(&bin, name, encoders, encoding, format, clip)?;
-        let mut audio = match (&stage.audio, &encoders.audio) {
-            (Some(_), Some(factory)) => Some(make_audio(&bin, name, factory, clip)?),
+        let pipeline = Pipeline::new(name);
+        let bin = pipeline.bin();
+        let video = make_video(bin, name, encoders, encoding, format, clip)?;
+        let audio = match &encoders.audio {
+            Some(factory) if with_audio => Some(make_audio(bin, name, factory, clip)?),
             _ => None,
         };
-        pipeline.play(on_event)?;
-        video.input.connect(&stage.video_out)?;
-        if let (Some(track), Some(sound)) = (&mut audio, &stage.audio) {
+        Ok(Self { pipeline, video, audio })
+    }
+
+    /// Takes what `stage` hands out from now on.
+    pub fn start(&mut self, stage: &Stage, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
+        self.pipeline.play(on_event)?;
+        if let (Some(track), Some(sound)) = (&mut self.audio, &stage.audio) {
             track.input.connect(&sound.output)?;
         }
-        Ok(Self { pipeline, video, audio })
+        self.video.input.connect(&stage.video_out)
     }
 
     /// Where encoded video comes out.

@@ -120,9 +120,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Raw pictures on their way to the encoder; 1080p raw would be 1.9 GB for a 20 s freeze, so the elastic
-    /// queue lies behind the encoder.
-    pub const RAW_VIDEO: Self = Self { buffers: 2, bytes: 0, time: gst::ClockTime::ZERO };
+    /// Raw pictures on their way to the encoder: a second at 30 frames, or 24 MB (8 pictures of 1080p, 2 of 4K). The
+    /// elastic queue lies behind the encoder, because 20 s of raw 1080p would be 1.9 GB. Measured: with 2 buffers a
+    /// machine busy with compilers lost 2 of 172 frames, with these none.
+    pub const RAW_VIDEO: Self = Self { buffers: 30, bytes: 24 << 20, time: gst::ClockTime::ZERO };
     /// Raw sound: cheap (192 kB/s), so it may wait for the picture.
     pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(5) };
     /// A preview shows the newest picture or none.

@@ -7,7 +7,6 @@
 //! Contract: append only, one fragment per `fragment_ms`, first sample at 0. The inlets are not live: the muxer
 //! waits for both streams instead of guessing by time-out; the stage guarantees that sound never stops.
 
-use super::durable_sink::{self, OpenError, SinkEvent, SinkOptions};
 use super::element;
 use super::encoder::Encode;
 use super::error::BuildError;
@@ -15,19 +14,7 @@ use super::joint::{Inlet, Limits};
 use super::pipeline::{BusEvent, Pipeline};
 use crate::model::encoding::Encoding;
 use gst::prelude::*;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// Why a part could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum PartError {
-    /// The file could not be created.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The pipeline could not be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-}
 
 /// A part that is being written.
 #[derive(Debug)]
@@ -39,28 +26,28 @@ pub struct Part {
 }
 
 impl Part {
-    /// Creates the file `path` (refused when it exists) and takes everything `encode` makes from now on.
-    /// `priming` is how far the sound lies before its stamps. `on_progress` is called from streaming threads, `on_event` on the glib main loop.
+    /// Writes everything `encode` makes from now on into `sink`, a fresh durable sink. `priming` is how far the
+    /// sound lies before its stamps.
     pub fn open(
         name: &str,
-        path: PathBuf,
+        sink: gst::Element,
         encoding: &Encoding,
         encode: &Encode,
         priming: Duration,
-        on_progress: impl Fn(SinkEvent) + Send + Sync + 'static,
         on_event: impl FnMut(BusEvent) + 'static,
-    ) -> Result<Self, PartError> {
+    ) -> Result<Self, BuildError> {
         let mut pipeline = Pipeline::new(name);
         let bin = pipeline.bin().clone();
-        let mux = element::make("isofmp4mux", &format!("{name}-mux")).map_err(PartError::Build)?;
+        let mux = element::make("isofmp4mux", &format!("{name}-mux"))?;
         let fragment = gst::ClockTime::from_mseconds(u64::from(encoding.fragment_ms)).nseconds();
         mux.set_property("fragment-duration", fragment);
         mux.set_property("chunk-duration", fragment);
-        // The encoder keeps its own keyframe distance; a forced keyframe per fragment would cost bitrate.
-        mux.set_property("send-force-keyunit", false);
+        // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes in
+        // every second fragment only, and the sound behind the last keyframe is lost at the end.
+        mux.set_property("send-force-keyunit", true);
         mux.set_property("offset-to-zero", true);
         mux.set_property_from_str("write-edts-mode", "never");
-        bin.add(&mux).map_err(BuildError::from)?;
+        bin.add(&mux)?;
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
         attach(&video, &mux)?;
@@ -73,9 +60,8 @@ impl Part {
             audio = Some(inlet);
         }
 
-        let sink = durable_sink::make(SinkOptions { path, name: format!("{name}-sink") }, on_progress)?;
-        bin.add(&sink).map_err(BuildError::from)?;
-        mux.link(&sink).map_err(BuildError::from)?;
+        bin.add(&sink)?;
+        mux.link(&sink)?;
         pipeline.play(on_event)?;
         video.connect(encode.video_out())?;
         if let (Some(inlet), Some(outlet)) = (&mut audio, encode.audio_out()) {

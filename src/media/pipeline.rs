@@ -12,7 +12,8 @@ use super::signal::VideoFormat;
 use crate::model::snapshot::Meter;
 use gst::glib;
 use gst::prelude::*;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a pipeline may take to let go. Measured: below 50 ms when healthy; seconds with a device in D state.
@@ -38,6 +39,8 @@ pub enum BusEvent {
 pub struct Pipeline {
     pipeline: gst::Pipeline,
     watch: Option<gst::bus::BusWatchGuard>,
+    /// Set by [`Self::discard`]: a start on another thread that comes too late undoes itself.
+    discarded: Arc<AtomicBool>,
 }
 
 /// The clock of every pipeline.
@@ -57,7 +60,7 @@ impl Pipeline {
         // Without a start time the base time is left alone at PLAYING; 0 makes running time = clock time.
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
-        Self { pipeline, watch: None }
+        Self { pipeline, watch: None, discarded: Arc::default() }
     }
 
     /// The bin to add elements to.
@@ -65,8 +68,39 @@ impl Pipeline {
         self.pipeline.upcast_ref()
     }
 
-    /// Starts it; `on_event` is called on the glib main loop of this thread. Never waits for the state.
-    pub fn play(&mut self, mut on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
+    /// Starts it; `on_event` is called on the glib main loop of this thread. For pipelines without a device, whose
+    /// elements start at once.
+    pub fn play(&mut self, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
+        self.watch(on_event)?;
+        match self.pipeline.set_state(gst::State::Playing) {
+            Ok(_) => Ok(()),
+            // The element says why on the bus; that text is better than "state change failed".
+            Err(error) => Err(self.first_error().map_or_else(|| error.into(), |f| BuildError::Unreachable(f.reason))),
+        }
+    }
+
+    /// Like [`Self::play`] for sources: a device or a server may block for seconds, so the state changes on a thread
+    /// of GStreamer's, and a failure comes as [`BusEvent::Failed`].
+    pub fn play_detached(&mut self, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
+        self.watch(on_event)?;
+        let discarded = self.discarded.clone();
+        self.pipeline.call_async(move |pipeline| {
+            if discarded.load(Ordering::SeqCst) {
+                return;
+            }
+            if pipeline.set_state(gst::State::Playing).is_err() {
+                // After the element's own message, which comes first and says more.
+                gst::element_error!(pipeline, gst::ResourceError::OpenRead, ["it does not start"]);
+            }
+            if discarded.load(Ordering::SeqCst) {
+                // Its failure is reported by the teardown that runs at the same time.
+                let _ = pipeline.set_state(gst::State::Null);
+            }
+        });
+        Ok(())
+    }
+
+    fn watch(&mut self, mut on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
         let bus = self.pipeline.bus().ok_or_else(|| BuildError::Refused("a pipeline without a bus".to_owned()))?;
         let name = self.pipeline.name();
         let watch = bus.add_watch_local(move |_, message| {
@@ -76,11 +110,7 @@ impl Pipeline {
             glib::ControlFlow::Continue
         })?;
         self.watch = Some(watch);
-        match self.pipeline.set_state(gst::State::Playing) {
-            Ok(_) => Ok(()),
-            // The element says why on the bus; that text is better than "state change failed".
-            Err(error) => Err(self.first_error().map_or_else(|| error.into(), |f| BuildError::Unreachable(f.reason))),
-        }
+        Ok(())
     }
 
     fn first_error(&self) -> Option<Failure> {
@@ -96,6 +126,7 @@ impl Pipeline {
     /// when a driver blocks, so the caller arms [`TEARDOWN_DEADLINE`].
     pub fn discard(mut self, done: impl FnOnce() + Send + 'static) {
         self.watch = None;
+        self.discarded.store(true, Ordering::SeqCst);
         let pipeline = self.pipeline.clone();
         let name = format!("stop-{}", pipeline.name());
         let spawned = std::thread::Builder::new().name(name).spawn(move || {

@@ -40,6 +40,7 @@ pub struct Stage {
     /// Hands out frozen pictures.
     pub video_out: Outlet,
     frozen: gst::Element,
+    rate: gst::Element,
     /// Sound, when the input has any.
     pub audio: Option<Sound>,
 }
@@ -85,7 +86,7 @@ impl Stage {
 
         let audio = if with_audio { Some(Sound::add(&bin, &name)?) } else { None };
         pipeline.play(on_event)?;
-        Ok(Self { pipeline, video_in, video_out, frozen, audio })
+        Ok(Self { pipeline, video_in, video_out, frozen, rate, audio })
     }
 
     /// From now on every picture has the size and rate of `format`, whatever arrives.
@@ -100,6 +101,11 @@ impl Stage {
             .field("colorimetry", if height < 720 { "bt601" } else { "bt709" })
             .build();
         self.frozen.set_property("caps", caps);
+    }
+
+    /// Frames repeated so far to keep the rate.
+    pub fn duplicated(&self) -> u64 {
+        self.rate.property("duplicate")
     }
 
     /// Throws the stage away.

@@ -4,6 +4,7 @@ use crate::model::MonoNs;
 use gst::prelude::*;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Times remembered: 8 s at 30 frames per second, far more than the pipelines behind a tally hold.
 const REMEMBERED: usize = 256;
@@ -17,6 +18,8 @@ struct Inner {
     count: u64,
     /// When the last buffer passed, by the clock; not its time stamp.
     last_at: Option<MonoNs>,
+    /// End of the last buffer, by its stamps.
+    ends_at: Option<MonoNs>,
     recent: VecDeque<MonoNs>,
 }
 
@@ -26,16 +29,18 @@ impl Tally {
         let tally = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             if let Some(buffer) = info.buffer() {
-                tally.add(running_time(pad, buffer), crate::sys::clock::mono_now());
+                let length = buffer.duration().map_or(Duration::ZERO, Into::into);
+                tally.add(running_time(pad, buffer), length, crate::sys::clock::mono_now());
             }
             gst::PadProbeReturn::Ok
         });
     }
 
-    fn add(&self, time: Option<MonoNs>, now: MonoNs) {
+    fn add(&self, time: Option<MonoNs>, length: Duration, now: MonoNs) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.count += 1;
         inner.last_at = Some(now);
+        inner.ends_at = Some(time.unwrap_or(now).plus(length));
         if inner.recent.len() == REMEMBERED {
             inner.recent.pop_front();
         }
@@ -50,6 +55,11 @@ impl Tally {
     /// When the last buffer passed.
     pub fn last_at(&self) -> Option<MonoNs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).last_at
+    }
+
+    /// When the last buffer ends, by its stamps.
+    pub fn ends_at(&self) -> Option<MonoNs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ends_at
     }
 
     /// Buffers so far whose running time lies before `time`; exact while `time` is within the last
@@ -79,7 +89,7 @@ mod tests {
         fn a_stretch_is_counted_exactly(times in prop::collection::btree_set(0u64..10_000, 1..200), cut in 0u64..10_000) {
             let tally = Tally::default();
             for &time in &times {
-                tally.add(Some(MonoNs(time)), MonoNs(time));
+                tally.add(Some(MonoNs(time)), Duration::ZERO, MonoNs(time));
             }
             let before = times.iter().filter(|&&time| time < cut).count() as u64;
             prop_assert_eq!(tally.count_before(MonoNs(cut)), before);

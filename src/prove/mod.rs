@@ -27,7 +27,7 @@ pub struct Options {
 
 /// What was found for one file.
 enum Look {
-    Part(PartRecord),
+    Part(Box<PartRecord>),
     /// Somebody records to it.
     Busy,
 }
@@ -97,7 +97,7 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
     }
     let (end, bytes, summary) = if finalise { finalised(&file)? } else { inspected(&file)? };
     let summary = summary.as_ref();
-    Ok(Look::Part(PartRecord {
+    Ok(Look::Part(Box::new(PartRecord {
         part,
         file: name,
         offset_ns: None,
@@ -110,7 +110,7 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
         gaps: Vec::new(),
         blake3: None,
         end,
-    }))
+    })))
 }
 
 fn finalised(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {

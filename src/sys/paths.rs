@@ -84,6 +84,18 @@ impl Runtime {
         self.dir.join("workers").join(format!("{input}.lock"))
     }
 
+    /// Lock of a capture device, shared by every Holdfast of this user whatever its runtime folder: beside the
+    /// default runtime folder, which a sandbox sees too.
+    pub fn device_lock(&self, device: &str) -> PathBuf {
+        let base = match (std::env::var_os("XDG_RUNTIME_DIR"), std::env::var_os("FLATPAK_ID")) {
+            (Some(xdg), Some(app)) => PathBuf::from(xdg).join("app").join(app),
+            (Some(xdg), None) => PathBuf::from(xdg),
+            (None, _) => self.dir.clone(),
+        };
+        let key: String = device.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        base.join(format!("holdfast-device{key}.lock"))
+    }
+
     /// Socket of the worker of an input.
     pub fn worker_socket(&self, input: &crate::model::InputId) -> PathBuf {
         self.dir.join("workers").join(format!("{input}.sock"))

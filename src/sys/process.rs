@@ -9,10 +9,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// How important the processor time and the disk are to a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +59,26 @@ impl Process {
     pub fn ended(&mut self) -> io::Result<Option<String>> {
         Ok(self.child.try_wait()?.map(|status| status.to_string()))
     }
+
+    /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
+    #[allow(unsafe_code)]
+    pub async fn wait(self) -> io::Result<String> {
+        // SAFETY: the descriptor belongs to the value that is registered and is closed only when that is dropped.
+        let mut process = unsafe { AsyncFd::register(self) }.map_err(io::Error::from)?;
+        loop {
+            // A pidfd becomes readable once and stays so.
+            process.readable().await?.clear_ready();
+            if let Some(how) = process.get_mut().ended()? {
+                return Ok(how);
+            }
+        }
+    }
 }
 
-impl AsFd for Process {
+impl AsRawFd for Process {
     /// Becomes readable when the process ends.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 }
 
@@ -115,8 +130,17 @@ pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Proc
     Ok(Process { child, pidfd })
 }
 
-/// Runs this program with `args` to its end and returns its standard output. Blocks up to `deadline`, then kills it.
-pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Vec<u8>> {
+/// What a program that ran to its end left.
+#[derive(Debug)]
+pub struct Finished {
+    /// It ended with exit code 0.
+    pub success: bool,
+    /// Its standard output.
+    pub output: Vec<u8>,
+}
+
+/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
+pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
     let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let pidfd = open_child(&child)?;
     // Read beside waiting: a full pipe would hold the child for ever.
@@ -137,14 +161,17 @@ pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) 
         child.kill()?;
     }
     let status = child.wait()?;
-    let bytes = match output.map(std::thread::JoinHandle::join) {
+    let output = match output.map(std::thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
     if ready == 0 {
         return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
     }
-    if status.success() { Ok(bytes) } else { Err(io::Error::other(format!("it ended with {status}"))) }
+    if status.code().is_none() {
+        return Err(io::Error::other(format!("it ended with {status}")));
+    }
+    Ok(Finished { success: status.success(), output })
 }
 
 fn open_child(child: &Child) -> io::Result<OwnedFd> {
@@ -215,6 +242,11 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu: Duration::from_millis(ticks * 1000 / per_second) })
+}
+
+/// Our own nice value.
+pub fn own_nice() -> i32 {
+    rustix::process::getpriority_process(None).unwrap_or(0)
 }
 
 /// Processors that can run something.

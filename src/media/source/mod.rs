@@ -20,7 +20,7 @@ use crate::model::MonoNs;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use gst::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// An open source.
 #[derive(Debug)]
@@ -31,11 +31,16 @@ pub struct Source {
     pub video: Outlet,
     /// Hands out raw sound, when the input has any.
     pub audio: Option<Outlet>,
-    /// Counts pictures as they come.
-    pub frames: Tally,
-    /// Counts sound buffers as they come.
-    pub sound: Tally,
     lost: Option<Arc<AtomicU64>>,
+}
+
+/// Counts what sources deliver; outlives each of them.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Pictures.
+    pub frames: Tally,
+    /// Sound buffers.
+    pub sound: Tally,
 }
 
 /// What a kind of source adds to a fresh pipeline.
@@ -51,6 +56,7 @@ impl Source {
     pub fn open(
         input: &InputSpec,
         first_at: MonoNs,
+        counters: &Counters,
         on_event: impl FnMut(BusEvent) + 'static,
         on_sound: impl FnMut(BusEvent) + 'static,
     ) -> Result<Self, BuildError> {
@@ -72,23 +78,22 @@ impl Source {
         if let Some(device) = audio::device_of(input) {
             let mut device_pipeline = Pipeline::new(&format!("{}-sound", input.id));
             parts.audio = audio::add(device_pipeline.bin(), &format!("{}-sound", input.id), &device)?;
-            device_pipeline.play(on_sound)?;
+            device_pipeline.play_detached(on_sound)?;
             sound_device = Some(device_pipeline);
         }
 
-        let (frames, sound) = (Tally::default(), Tally::default());
-        frames.attach(&parts.video.pad()?);
+        counters.frames.attach(&parts.video.pad()?);
         parts.video.announce_caps()?;
         if let Some(audio) = &parts.audio {
-            sound.attach(&audio.pad()?);
+            counters.sound.attach(&audio.pad()?);
         }
-        pipeline.play(on_event)?;
-        Ok(Self { pipeline, sound_device, video: parts.video, audio: parts.audio, frames, sound, lost: parts.lost })
+        pipeline.play_detached(on_event)?;
+        Ok(Self { pipeline, sound_device, video: parts.video, audio: parts.audio, lost: parts.lost })
     }
 
     /// Frames the device made and nobody fetched in time, `None` when it cannot tell.
-    pub fn lost(&self) -> Option<u64> {
-        self.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed))
+    pub fn lost(&self) -> Option<Arc<AtomicU64>> {
+        self.lost.clone()
     }
 
     /// Throws the sound device away and keeps the picture.

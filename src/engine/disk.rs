@@ -1,0 +1,215 @@
+//! The one thread that writes journals and folders for the engine, so that its loop never waits for a disk.
+//!
+//! Contract: jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
+//! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
+
+use super::event::{CloseFault, Event};
+use crate::model::SessionId;
+use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
+use crate::model::snapshot::Alert;
+use crate::storage::journal::Log;
+use crate::storage::recovery::{self, CloseError};
+use crate::storage::{atomic, layout};
+use crate::sys::clock;
+use crate::sys::process::{self, Priority};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+
+/// Jobs that may wait: a minute of facts of sixteen inputs.
+const QUEUE: usize = 1024;
+/// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
+const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Make a session's folder and journal.
+    Persist {
+        /// The folder.
+        dir: PathBuf,
+        /// Line 1.
+        plan: Box<Plan>,
+    },
+    /// Append a line.
+    Journal {
+        /// The session's folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
+        /// The line.
+        kind: Box<JournalKind>,
+    },
+    /// Close a session, on a thread of its own once everything before is written.
+    Close {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// How it ended.
+        state: Closed,
+    },
+    /// Keep what survives a restart.
+    Save(Kept),
+    /// Tell when everything before is done.
+    Flush(SyncSender<()>),
+}
+
+/// What survives a restart of the engine (`.holdfast.state.json`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// No sequence number above this was used.
+    pub seq: u64,
+    /// The alerts.
+    pub alerts: Vec<Alert>,
+}
+
+impl Kept {
+    /// What an earlier engine left in `library`; nothing when it is missing or damaged.
+    pub fn load(library: &Path) -> Self {
+        let bytes = fs::read(library.join(layout::ENGINE_STATE));
+        bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// The thread's queue.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    jobs: SyncSender<Job>,
+}
+
+impl Disk {
+    /// Starts the thread; results come as events.
+    pub fn start(library: PathBuf, events: Sender<Event>) -> io::Result<Self> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let worker = DiskThread { library, events, open: None };
+        std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue))?;
+        Ok(Self { jobs })
+    }
+
+    /// Queues a job; `false` when the queue is full.
+    pub fn push(&self, job: Job) -> bool {
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Waits until everything queued so far is written, up to `deadline`. Blocks.
+    pub fn flush(&self, deadline: Duration) {
+        let (done, wait) = sync_channel(1);
+        if self.push(Job::Flush(done)) {
+            // Late or gone: leaving is not delayed by a disk that does not answer.
+            let _ = wait.recv_timeout(deadline);
+        }
+    }
+}
+
+struct DiskThread {
+    library: PathBuf,
+    events: Sender<Event>,
+    /// The journal that was written last.
+    open: Option<(PathBuf, Log)>,
+}
+
+impl DiskThread {
+    fn run(mut self, queue: &Receiver<Job>) {
+        for job in queue {
+            match job {
+                Job::Persist { dir, plan } => {
+                    let session = plan.id;
+                    let result = self.persist(&dir, *plan).map_err(|error| explain(&self.library, &error));
+                    self.tell(Event::Persisted { session, result });
+                }
+                Job::Journal { dir, t_ns, kind } => {
+                    let line = Line { t_ns, at: clock::wall_now(), kind: *kind };
+                    if let Err(error) = self.append(&dir, &line) {
+                        tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
+                        self.open = None;
+                    }
+                }
+                Job::Close { session, dir, state } => {
+                    self.open = None;
+                    self.close(session, dir, state);
+                }
+                Job::Save(kept) => {
+                    let saved = serde_json::to_vec(&kept).map_err(io::Error::from);
+                    let saved = saved.and_then(|bytes| atomic::replace(&self.library, layout::ENGINE_STATE, &bytes));
+                    if let Err(error) = saved {
+                        tracing::warn!(%error, "the list of alerts could not be kept");
+                    }
+                }
+                // Nobody waits any more when this fails.
+                Job::Flush(done) => drop(done.try_send(())),
+            }
+        }
+    }
+
+    /// mkdir → fsync of the library → journal with the plan, fsynced. A name that exists is refused (R-JOB-4).
+    fn persist(&mut self, dir: &Path, plan: Plan) -> io::Result<()> {
+        fs::create_dir(dir)?;
+        atomic::sync_dir(&self.library)?;
+        let line = Line { t_ns: 0, at: plan.started_at, kind: JournalKind::Plan(plan) };
+        self.append(dir, &line)
+    }
+
+    fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
+        let log = match &mut self.open {
+            Some((open, log)) if open == dir => log,
+            open => &mut open.insert((dir.to_owned(), Log::open(&dir.join(layout::JOURNAL))?)).1,
+        };
+        log.append(line)
+    }
+
+    /// Finalising may take minutes: it must not hold up the journal of the next session.
+    fn close(&self, session: SessionId, dir: PathBuf, state: Closed) {
+        let events = self.events.clone();
+        let folder = dir.clone();
+        let work = move || {
+            let result = recovery::close(&dir, state, &finalise).map(Box::new).map_err(|error| match error {
+                CloseError::Locked(_) => CloseFault::Locked,
+                CloseError::Io { .. } => CloseFault::Failed(error.to_string()),
+            });
+            drop(events.blocking_send(Event::Closed { session, dir, result }));
+        };
+        if let Err(error) = std::thread::Builder::new().name("close".to_owned()).spawn(work) {
+            let result = Err(CloseFault::Failed(error.to_string()));
+            self.tell(Event::Closed { session, dir: folder, result });
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The loop has ended: nobody is interested any more.
+        drop(self.events.blocking_send(event));
+    }
+}
+
+/// Lets the prove role turn what a crash left in `dir` into ordinary files.
+pub fn finalise(dir: &Path) -> io::Result<Vec<PartRecord>> {
+    let args = ["prove".as_ref(), "--finalise".as_ref(), dir.as_os_str()];
+    let finished = process::run(&args, Priority::Idle, FINALISE_DEADLINE)?;
+    if !finished.success {
+        // It named what it could not read on standard error; the other parts are good.
+        tracing::warn!(dir = %dir.display(), "not every part could be looked at");
+    }
+    let lines = finished.output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(io::Error::from)).collect()
+}
+
+/// Why the library cannot be written, and what to do.
+pub fn explain(library: &Path, error: &io::Error) -> String {
+    let library = library.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!(
+                "the library {library} may not be written; give your user the right or choose another with --library"
+            )
+        }
+        io::ErrorKind::AlreadyExists => format!("the session's folder in {library} exists already; try again"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("the disk of {library} is full; free some space")
+        }
+        _ => format!("the library {library} cannot be used ({error}); check the disk or choose another with --library"),
+    }
+}

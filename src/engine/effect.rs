@@ -1,0 +1,256 @@
+//! Performs what the state machine decided. The only place of the engine that spawns, signals, connects or queues
+//! disk work; decides nothing.
+
+use super::disk::{Disk, Job, Kept};
+use super::event::{Effect, Event, Reply, Token};
+use super::link::{Handles, Link};
+use super::worker_state::{Act, WorkerEvent};
+use crate::model::InputId;
+use crate::model::encoding::Encoding;
+use crate::model::incident::{Incident, Severity};
+use crate::model::session::Plan;
+use crate::protocol::worker::{Command, Ticket};
+use crate::storage::recovery;
+use crate::sys::paths::Runtime;
+use crate::sys::process::{self, Priority, Process};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::oneshot;
+
+/// Commands that may wait for one worker; a healthy one takes them at once.
+const COMMANDS: usize = 32;
+
+/// First number of the commands made here; the state machine counts from 1.
+const SHELL_COMMANDS: u64 = 1 << 32;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shell {
+    runtime: Runtime,
+    demo: bool,
+    encoding: Encoding,
+    events: Sender<Event>,
+    disk: Disk,
+    links: HashMap<InputId, Sender<Command>>,
+    handles: Handles,
+    /// Folder an input was told to write to last.
+    dirs: HashMap<InputId, PathBuf>,
+    replies: HashMap<Token, oneshot::Sender<Reply>>,
+    next_token: Token,
+    /// Numbers the commands made here, apart from those of the state machine.
+    next_command: u64,
+    exit: bool,
+}
+
+impl Shell {
+    /// A shell that has done nothing yet.
+    pub fn new(runtime: Runtime, demo: bool, encoding: Encoding, events: Sender<Event>, disk: Disk) -> Self {
+        Self {
+            runtime,
+            demo,
+            encoding,
+            events,
+            disk,
+            links: HashMap::new(),
+            handles: Handles::default(),
+            dirs: HashMap::new(),
+            replies: HashMap::new(),
+            next_token: 0,
+            next_command: SHELL_COMMANDS,
+            exit: false,
+        }
+    }
+
+    /// A name for a request whose answer goes to `reply`.
+    pub fn expect_reply(&mut self, reply: oneshot::Sender<Reply>) -> Token {
+        // Requests whose client gave up are forgotten here: an abandoned start is answered to nobody.
+        self.replies.retain(|_, waiting| !waiting.is_closed());
+        self.next_token += 1;
+        self.replies.insert(self.next_token, reply);
+        self.next_token
+    }
+
+    /// Nothing is left to do.
+    pub fn may_exit(&self) -> bool {
+        self.exit
+    }
+
+    /// Keeps what survives a restart.
+    pub fn save(&self, kept: Kept) {
+        self.disk.push(Job::Save(kept));
+    }
+
+    /// Does one thing.
+    pub fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply(token, reply) => {
+                if let Some(waiting) = self.replies.remove(&token) {
+                    // The client went away; what it asked for stands.
+                    drop(waiting.send(reply));
+                }
+            }
+            Effect::Persist { dir, plan } => {
+                let session = plan.id;
+                if !self.disk.push(Job::Persist { dir, plan }) {
+                    let result = Err("the disk does not answer; check it and try again".to_owned());
+                    self.tell(Event::Persisted { session, result });
+                }
+            }
+            Effect::Journal { dir, t_ns, kind } => {
+                if !self.disk.push(Job::Journal { dir, t_ns, kind }) {
+                    tracing::error!("the disk does not answer; a journal line waits in the workers' facts only");
+                }
+            }
+            Effect::Close { session, dir, state } => {
+                if !self.disk.push(Job::Close { session, dir: dir.clone(), state }) {
+                    let result = Err(super::event::CloseFault::Failed("the disk does not answer".to_owned()));
+                    self.tell(Event::Closed { session, dir, result });
+                }
+            }
+            Effect::Worker(input, act) => self.act(&input, act),
+            Effect::Send(input, command) => self.send(&input, *command),
+            Effect::StartWorker { input, dir, plan, fresh } => self.start_worker(input, dir, *plan, fresh),
+            Effect::Log { source, incident } => log(&source, &incident),
+            Effect::Exit => self.exit = true,
+        }
+    }
+
+    fn act(&mut self, input: &InputId, act: Act) {
+        match act {
+            Act::Connect { link, child } => self.connect(input, link, child),
+            Act::Spawn => self.spawn(input),
+            Act::Measure => self.measure(input),
+            Act::Terminate => self.handles.with(input, process::Handle::terminate),
+            Act::Kill => {
+                tracing::error!(%input, "a worker is killed");
+                self.handles.with(input, process::Handle::kill);
+            }
+            Act::Dismiss => {
+                let id = self.next_command();
+                self.send(input, Command::Leave { id });
+            }
+            // Taken by the state machine itself.
+            Act::Ready { .. } | Act::Died { .. } | Act::GaveUp | Act::Stuck => {}
+        }
+    }
+
+    fn connect(&mut self, input: &InputId, number: u64, child: bool) {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        // Replacing the sender ends an older connection.
+        self.links.insert(input.clone(), commands);
+        let link = Link {
+            input: input.clone(),
+            number,
+            child,
+            socket: self.runtime.worker_socket(input),
+            lock: self.runtime.worker_lock(input),
+            events: self.events.clone(),
+            commands: queue,
+            handles: self.handles.clone(),
+        };
+        tokio::spawn(link.run());
+    }
+
+    fn send(&self, input: &InputId, command: Command) {
+        let refused = self.links.get(input).map(|link| link.try_send(command));
+        if let Some(Err(error)) = refused {
+            tracing::warn!(%input, %error, "a command did not reach a worker");
+        }
+    }
+
+    fn spawn(&self, input: &InputId) {
+        let (input, demo) = (input.clone(), self.demo);
+        let (events, handles) = (self.events.clone(), self.handles.clone());
+        tokio::spawn(async move {
+            let id = input.clone();
+            let started = tokio::task::spawn_blocking(move || spawn_worker(&id, demo)).await;
+            let started = started.map_err(io::Error::other).and_then(|started| started);
+            let event = match started {
+                Ok(process) => {
+                    let pid = process.pid();
+                    handles.remember(&input, pid, || process.handle());
+                    tokio::spawn(wait(input.clone(), process, events.clone()));
+                    WorkerEvent::Spawned { pid }
+                }
+                Err(error) => WorkerEvent::SpawnFailed { reason: error.to_string() },
+            };
+            drop(events.send(Event::Worker { input, event }).await);
+        });
+    }
+
+    fn measure(&self, input: &InputId) {
+        let Some(dir) = self.dirs.get(input).cloned() else { return };
+        let (input, events) = (input.clone(), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(bytes) = recovery::newest_part_bytes(&dir, &input) {
+                drop(events.blocking_send(Event::Worker { input, event: WorkerEvent::Measured { bytes } }));
+            }
+        });
+    }
+
+    fn start_worker(&mut self, input: InputId, dir: PathBuf, plan: Plan, fresh: bool) {
+        self.dirs.insert(input.clone(), dir.clone());
+        let Some(link) = self.links.get(&input).cloned() else { return };
+        let (encoding, id) = (self.encoding.clone(), self.next_command());
+        let folder = dir.clone();
+        let ticket = move |first_part, first_fact| Command::Start {
+            id,
+            ticket: Ticket {
+                session: plan.id,
+                dir,
+                start_at_ns: plan.start_at_ns,
+                boot_id: plan.boot_id,
+                first_part,
+                first_fact,
+                encoding,
+            },
+        };
+        if fresh {
+            return self.send(&input, ticket(1, 1));
+        }
+        tokio::task::spawn_blocking(move || {
+            let (part, fact) = recovery::next_numbers(&folder, &input);
+            drop(link.blocking_send(ticket(part, fact)));
+        });
+    }
+
+    fn next_command(&mut self) -> u64 {
+        self.next_command += 1;
+        self.next_command
+    }
+
+    fn tell(&self, event: Event) {
+        let events = self.events.clone();
+        tokio::spawn(async move { drop(events.send(event).await) });
+    }
+}
+
+fn spawn_worker(input: &InputId, demo: bool) -> io::Result<Process> {
+    let mut args = vec!["worker", "--input", input.as_str()];
+    if demo {
+        args.push("--demo");
+    }
+    process::spawn(&args, Priority::Recording)
+}
+
+/// Waits for the end of a process and reaps it.
+async fn wait(input: InputId, process: Process, events: Sender<Event>) {
+    let pid = process.pid();
+    let how = match process.wait().await {
+        Ok(how) => how,
+        Err(error) => format!("it could not be waited for: {error}"),
+    };
+    drop(events.send(Event::Worker { input, event: WorkerEvent::Exited { pid, how } }).await);
+}
+
+/// Each alert is one log line (R-ALR-7).
+fn log(source: &str, incident: &Incident) {
+    let (code, message) = (incident.code.as_str(), incident.message());
+    match incident.code.severity() {
+        Severity::Critical => tracing::error!(source, code, message, "incident"),
+        Severity::Warning => tracing::warn!(source, code, message, "incident"),
+        Severity::Info => tracing::info!(source, code, message, "incident"),
+    }
+}

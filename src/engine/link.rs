@@ -1,0 +1,209 @@
+//! The connection to one worker: connects, says hello, then carries commands down and reports up.
+//!
+//! One task per connection, ended by the first error; the state machine decides whether there is a next one.
+
+use super::event::Event;
+use super::worker_state::{START_DEADLINE, WorkerEvent};
+use crate::model::InputId;
+use crate::protocol::codec::{self, LineDecoder};
+use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::sys::lock;
+use crate::sys::process::Handle;
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a worker that holds its lock may take to accept and to answer the hello (R-CMD-6).
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Pause between two attempts to connect: program start takes 0.3 s.
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
+/// A worker that does not take a line within this is hung.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes read at once: a status is below 2 KiB.
+const READ_BYTES: usize = 8 * 1024;
+
+/// Processes that may have to be ended, by input.
+#[derive(Debug, Clone, Default)]
+pub struct Handles(Arc<Mutex<HashMap<InputId, (u32, Handle)>>>);
+
+impl Handles {
+    /// Remembers the process of an input, unless it is known already.
+    pub fn remember(&self, input: &InputId, pid: u32, open: impl FnOnce() -> io::Result<Handle>) {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if handles.get(input).is_some_and(|(known, _)| *known == pid) {
+            return;
+        }
+        match open() {
+            Ok(handle) => drop(handles.insert(input.clone(), (pid, handle))),
+            Err(error) => tracing::warn!(%input, pid, %error, "a worker cannot be held on to"),
+        }
+    }
+
+    /// Does something to the process of an input.
+    pub fn with(&self, input: &InputId, act: impl FnOnce(&Handle) -> io::Result<()>) {
+        let handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((pid, handle)) = handles.get(input)
+            && let Err(error) = act(handle)
+        {
+            tracing::error!(%input, pid, %error, "a worker could not be signalled");
+        }
+    }
+}
+
+/// One connection to be made.
+#[derive(Debug)]
+pub struct Link {
+    /// The input.
+    pub input: InputId,
+    /// Number of the connection.
+    pub number: u64,
+    /// A process that was just started: its lock may still be free.
+    pub child: bool,
+    /// The worker's socket.
+    pub socket: PathBuf,
+    /// The worker's lock.
+    pub lock: PathBuf,
+    /// Where to report.
+    pub events: Sender<Event>,
+    /// What to send.
+    pub commands: Receiver<Command>,
+    /// Where to leave the peer's process.
+    pub handles: Handles,
+}
+
+/// How an attempt to connect ended.
+enum Attempt {
+    Connected(UnixStream),
+    LockFree,
+    Mute,
+}
+
+impl Link {
+    /// Runs the connection to its end.
+    pub async fn run(mut self) {
+        let link = self.number;
+        let mut stream = match self.connect().await {
+            Attempt::Connected(stream) => stream,
+            Attempt::LockFree => return self.tell(WorkerEvent::LockFree { link }).await,
+            Attempt::Mute => return self.tell(WorkerEvent::Mute { link, pid: None }).await,
+        };
+        let ours = rustix::process::getuid().as_raw();
+        let pid = match stream.peer_cred() {
+            Ok(peer) if peer.uid() == ours => peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+            _ => {
+                tracing::error!(input = %self.input, "the worker's socket belongs to another user; not used");
+                return self.tell(WorkerEvent::Mute { link, pid: None }).await;
+            }
+        };
+        if let Some(pid) = pid {
+            self.handles.remember(&self.input, pid, || Handle::of(pid));
+        }
+        let mut decoder = LineDecoder::default();
+        match timeout(CONNECT_DEADLINE, self.greet(&mut stream, &mut decoder, pid)).await {
+            Ok(Ok(hello)) => self.tell(hello).await,
+            Ok(Err(error)) => {
+                tracing::warn!(input = %self.input, %error, "the worker did not say hello");
+                return self.tell(WorkerEvent::Mute { link, pid }).await;
+            }
+            Err(_) => return self.tell(WorkerEvent::Mute { link, pid }).await,
+        }
+        if let Err(error) = self.carry(&mut stream, &mut decoder).await {
+            tracing::debug!(input = %self.input, %error, "the connection to a worker ended");
+        }
+        self.tell(WorkerEvent::LinkLost { link }).await;
+    }
+
+    async fn connect(&self) -> Attempt {
+        let deadline = Instant::now() + if self.child { START_DEADLINE } else { CONNECT_DEADLINE };
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Ok(stream) => return Attempt::Connected(stream),
+                // Held by nobody and not about to be: nobody will ever answer.
+                Err(_) if !self.child && matches!(lock::is_held(&self.lock), Ok(false)) => return Attempt::LockFree,
+                Err(_) if Instant::now() >= deadline => return Attempt::Mute,
+                Err(_) => sleep(CONNECT_AGAIN).await,
+            }
+        }
+    }
+
+    async fn greet(
+        &self,
+        stream: &mut UnixStream,
+        decoder: &mut LineDecoder,
+        peer: Option<u32>,
+    ) -> io::Result<WorkerEvent> {
+        let hello = Command::Hello {
+            protocol: PROTOCOL_VERSION,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            role: Role::Engine,
+        };
+        stream.write_all(&codec::encode(&hello).map_err(io::Error::other)?).await?;
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            if let Some(report) = decoder.next::<Report>().map_err(io::Error::other)? {
+                let Report::Hello { protocol, pid, started_ns, session, .. } = report else { continue };
+                if protocol != PROTOCOL_VERSION {
+                    let input = &self.input;
+                    tracing::warn!(%input, protocol, "a worker of another version; it is only watched and stopped");
+                }
+                // Its own number means nothing here when it lives in a sandbox; the peer's credentials do.
+                let pid = peer.unwrap_or(pid);
+                return Ok(WorkerEvent::Linked { link: self.number, pid, started: started_ns, session });
+            }
+            let count = stream.read(&mut bytes).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            decoder.push(&bytes[..count]);
+        }
+    }
+
+    async fn carry(&mut self, stream: &mut UnixStream, decoder: &mut LineDecoder) -> io::Result<()> {
+        let (mut reader, mut writer) = stream.split();
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            while let Some(report) = decoder.next::<Report>().map_err(io::Error::other)? {
+                if let Some(event) = understand(&self.input, self.number, report) {
+                    drop(self.events.send(event).await);
+                }
+            }
+            tokio::select! {
+                count = reader.read(&mut bytes) => match count? {
+                    0 => return Ok(()),
+                    count => decoder.push(&bytes[..count]),
+                },
+                command = self.commands.recv() => match command {
+                    Some(command) => {
+                        let line = codec::encode(&command).map_err(io::Error::other)?;
+                        timeout(WRITE_DEADLINE, writer.write_all(&line)).await??;
+                    }
+                    // A newer connection took over.
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    async fn tell(&self, event: WorkerEvent) {
+        drop(self.events.send(Event::Worker { input: self.input.clone(), event }).await);
+    }
+}
+
+fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
+    let input = input.clone();
+    match report {
+        Report::Status(status) => Some(Event::Status { input, link, status }),
+        Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact }),
+        Report::Ack { id, refused: Some(refusal) } => {
+            tracing::warn!(%input, id, code = refusal.code, message = refusal.message, "a worker refused a command");
+            None
+        }
+        Report::Ack { .. } | Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => None,
+    }
+}

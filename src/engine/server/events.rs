@@ -1,0 +1,80 @@
+//! One client of the event stream: the whole state first, then every event, a heartbeat every second.
+//!
+//! Contract: a client that lags more than the buffer gets the whole state again; one that is silent for
+//! [`PONG_DEADLINE`] or does not take a message within [`SEND_DEADLINE`] is dropped. Nobody ever waits for it.
+
+use super::{Api, Request, Subscription};
+use crate::protocol::event::Event;
+use crate::sys::clock;
+use axum::extract::ws::{Message, WebSocket};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, interval, timeout};
+
+/// R-TRU-8.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+/// R-FM-3.
+const PING_EVERY: u32 = 5;
+/// R-FM-3.
+const PONG_DEADLINE: Duration = Duration::from_secs(15);
+/// A client that takes nothing for this long is gone or frozen.
+const SEND_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Serves one client to its end.
+pub(super) async fn serve(mut socket: WebSocket, api: Api) {
+    let _counted = api.clients.enter();
+    // Whatever ends it, the client connects anew and gets the whole state.
+    let _ended = converse(&mut socket, &api).await;
+}
+
+async fn subscribe(api: &Api) -> Option<Subscription> {
+    let (reply, answer) = oneshot::channel();
+    api.requests.send(Request::Subscribe(reply)).await.ok()?;
+    answer.await.ok()
+}
+
+async fn converse(socket: &mut WebSocket, api: &Api) -> Option<()> {
+    let mut events = resync(socket, api).await?;
+    let mut beats = interval(HEARTBEAT_EVERY);
+    let mut heard = Instant::now();
+    let mut count = 0u32;
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => send(socket, &event).await?,
+                Err(RecvError::Lagged(_)) => events = resync(socket, api).await?,
+                Err(RecvError::Closed) => return None,
+            },
+            message = socket.recv() => match message? {
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => heard = Instant::now(),
+            },
+            _ = beats.tick() => {
+                if heard.elapsed() > PONG_DEADLINE {
+                    return None;
+                }
+                count = count.wrapping_add(1);
+                if count.is_multiple_of(PING_EVERY) {
+                    deliver(socket, Message::Ping(Default::default())).await?;
+                }
+                send(socket, &Event::Heartbeat { at: clock::wall_now() }).await?;
+            }
+        }
+    }
+}
+
+async fn resync(socket: &mut WebSocket, api: &Api) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
+    let Subscription { snapshot, events } = subscribe(api).await?;
+    let sync = Event::Sync { seq: snapshot.seq, at: clock::wall_now(), data: Box::new((*snapshot).clone()) };
+    send(socket, &sync).await?;
+    Some(events)
+}
+
+async fn send(socket: &mut WebSocket, event: &Event) -> Option<()> {
+    deliver(socket, Message::Text(serde_json::to_string(event).ok()?.into())).await
+}
+
+async fn deliver(socket: &mut WebSocket, message: Message) -> Option<()> {
+    timeout(SEND_DEADLINE, socket.send(message)).await.ok()?.ok()
+}

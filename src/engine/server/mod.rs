@@ -1,0 +1,171 @@
+//! The API on the engine's Unix socket (DESIGN §4): only our own user, at most [`CLIENTS`] connections.
+//!
+//! Contract: reads answer from the last published snapshot without asking the loop; commands go through one
+//! queue to the loop. Every reply carries a trace id and the time it took; errors have one form.
+
+mod events;
+mod routes;
+
+use super::event::Reply;
+use crate::model::SessionId;
+use crate::model::snapshot::{Alert, Snapshot};
+use crate::protocol::api::StartRequest;
+use crate::protocol::event::Event;
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+
+/// Most connections at a time (R-CMD-7).
+const CLIENTS: usize = 64;
+/// A request's header must be there by then (R-CMD-7); its body gets the same.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Events a client may lag behind before it gets the whole state again (R-FM-3).
+pub const EVENT_BUFFER: usize = 1000;
+
+/// What a handler asks the loop.
+#[derive(Debug)]
+pub enum Request {
+    /// Record.
+    Start {
+        /// Idempotency key; one is made without it.
+        key: Option<String>,
+        /// The body.
+        body: StartRequest,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Stop.
+    Stop {
+        /// Which session.
+        session: Option<SessionId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Try an input again.
+    Retry {
+        /// Which.
+        input: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The state, and every event after it.
+    Subscribe(oneshot::Sender<Subscription>),
+}
+
+/// A consistent start of an event stream: no event between the two is missing or doubled.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The state now.
+    pub snapshot: Arc<Snapshot>,
+    /// What follows.
+    pub events: broadcast::Receiver<Arc<Event>>,
+}
+
+/// What the loop publishes for readers.
+#[derive(Debug, Clone)]
+pub struct Board {
+    /// The last snapshot.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// Every alert kept, newest first.
+    pub alerts: watch::Receiver<Arc<Vec<Alert>>>,
+}
+
+/// Everything a handler may use.
+#[derive(Debug, Clone)]
+struct Api {
+    requests: mpsc::Sender<Request>,
+    board: Board,
+    library: PathBuf,
+    started: crate::model::MonoNs,
+    clients: Clients,
+}
+
+/// How many event clients are connected.
+#[derive(Debug, Clone, Default)]
+pub struct Clients(Arc<AtomicUsize>);
+
+impl Clients {
+    /// Their number.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more until the guard is dropped.
+    fn enter(&self) -> ClientGuard {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        ClientGuard(self.0.clone())
+    }
+}
+
+struct ClientGuard(Arc<AtomicUsize>);
+
+impl Drop for ClientGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Binds `path` for our own user only. The caller holds the engine's lock, so what stands there is stale.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    let temporary = path.with_extension("sock.tmp");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    crate::storage::atomic::publish(&temporary, path)?;
+    Ok(listener)
+}
+
+/// Serves until the process ends.
+pub async fn serve(
+    listener: UnixListener,
+    requests: mpsc::Sender<Request>,
+    board: Board,
+    library: PathBuf,
+    clients: Clients,
+) {
+    let started = crate::sys::clock::mono_now();
+    let router = routes::make(Api { requests, board, library, started, clients });
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    let ours = rustix::process::getuid().as_raw();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: the next one may find some.
+                tracing::error!(%error, "a client could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if !stream.peer_cred().is_ok_and(|peer| peer.uid() == ours) {
+            tracing::warn!("a client of another user was turned away");
+            continue;
+        }
+        let router = router.clone();
+        tokio::spawn(async move {
+            converse(stream, router).await;
+            drop(place);
+        });
+    }
+}
+
+async fn converse(stream: UnixStream, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(READ_DEADLINE);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}

@@ -1,0 +1,276 @@
+//! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
+
+mod peers;
+mod pipelines;
+
+use super::facts::{Entry, Facts};
+use super::link::Link;
+use super::mailbox::Mailbox;
+use super::notice::Notice;
+use super::space::SpaceWatch;
+use super::state::{Effect, Event, Evidence, State};
+use super::take::{Plan, Take};
+use super::viewers::Viewers;
+use crate::media::durable_sink::Progress;
+use crate::media::encoder::Encoders;
+use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
+use crate::media::source::{Counters, Source};
+use crate::media::stage::Stage;
+use crate::model::input::InputSpec;
+use crate::model::snapshot::Meter;
+use crate::model::{InputId, MonoNs};
+use crate::protocol::worker::Report;
+use crate::sys::paths::Runtime;
+use gst::glib;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Status at least this often (R-SUP-4).
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// An open source.
+struct OpenSource {
+    source: Source,
+    since: MonoNs,
+}
+
+/// A part whose file is being created.
+struct Pending {
+    plan: Plan,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// The worker: its state and everything it acts on.
+pub struct Worker {
+    state: State,
+    started: MonoNs,
+    runtime: Runtime,
+    link: Link,
+    mailbox: Mailbox<Notice>,
+    main_loop: glib::MainLoop,
+    facts: Facts,
+    space: Option<(PathBuf, SpaceWatch)>,
+    exit: Option<u8>,
+    status_at: MonoNs,
+
+    input: Option<InputSpec>,
+    encoders: Result<Encoders, String>,
+    stage: Option<Stage>,
+    source: Option<OpenSource>,
+    counters: Counters,
+    pending: Option<Pending>,
+    take: Option<Take>,
+    viewers: Viewers,
+    meters: Vec<Meter>,
+    device_lock: Option<crate::sys::lock::Lock>,
+    /// Counts sources and takes.
+    generation: u64,
+    source_generation: u64,
+    take_generation: u64,
+    /// When the last source was thrown away, until it has let go.
+    releasing: Option<MonoNs>,
+}
+
+impl Worker {
+    /// A worker that waits to be configured.
+    pub fn new(
+        input: InputId,
+        runtime: Runtime,
+        link: Link,
+        mailbox: Mailbox<Notice>,
+        main_loop: glib::MainLoop,
+    ) -> anyhow::Result<Self> {
+        let now = crate::sys::clock::mono_now();
+        Ok(Self {
+            state: State::new(input.clone(), now),
+            started: now,
+            runtime,
+            link,
+            facts: Facts::start(input, mailbox.clone())?,
+            viewers: Viewers::new(mailbox.clone()),
+            mailbox,
+            main_loop,
+            space: None,
+            exit: None,
+            status_at: now,
+            input: None,
+            encoders: Err("not probed".to_owned()),
+            stage: None,
+            source: None,
+            counters: Counters::default(),
+            pending: None,
+            take: None,
+            meters: Vec::new(),
+            device_lock: None,
+            generation: 0,
+            source_generation: 0,
+            take_generation: 0,
+            releasing: None,
+        })
+    }
+
+    /// Time passes.
+    pub fn on_tick(&mut self, now: MonoNs) {
+        if let Some(take) = &mut self.take {
+            take.tick(now);
+        }
+        if self.releasing.is_some_and(|since| now.since(since) >= TEARDOWN_DEADLINE) {
+            self.releasing = None;
+            self.decide(now, Event::TeardownStuck);
+        }
+        let evidence = Box::new(self.evidence());
+        self.decide(now, Event::Tick(evidence));
+        self.refresh_viewers(now);
+        if now.since(self.status_at) >= STATUS_INTERVAL {
+            self.publish_status(now);
+        }
+    }
+
+    fn evidence(&mut self) -> Evidence {
+        let opened = self.source.as_ref().map(|open| open.since);
+        let of_this_source = |at: &MonoNs| opened.is_some_and(|since| *at >= since);
+        let take = match (&mut self.take, &self.stage) {
+            (Some(take), Some(stage)) => Some(take.evidence(stage)),
+            _ => None,
+        };
+        Evidence {
+            frame_at: self.counters.frames.last_at().filter(of_this_source),
+            sound_at: self.counters.sound.last_at().filter(of_this_source),
+            take,
+            meters: self.meters.clone(),
+            preview: self.viewers.view(),
+            nice: rustix::process::getpriority_process(None).ok(),
+        }
+    }
+
+    /// Something happened elsewhere.
+    pub fn on_notice(&mut self, now: MonoNs, notice: Notice) {
+        match notice {
+            Notice::Link(event) => self.on_link(now, event),
+            Notice::Terminate => self.decide(now, Event::Terminate),
+            Notice::Source(generation, event) if generation == self.source_generation => match event {
+                BusEvent::Format(format) => self.decide(now, Event::SourceFormat(format)),
+                BusEvent::Silent => self.decide(now, Event::SourceSilent),
+                BusEvent::Failed(failure) => {
+                    self.decide(
+                        now,
+                        Event::SourceFailed { reason: self.name_source(&failure.reason), permanent: false },
+                    );
+                }
+                BusEvent::Ended => self.decide(now, Event::SourceEnded),
+                BusEvent::Meters(_) => {}
+            },
+            Notice::Sound(generation, BusEvent::Failed(failure)) if generation == self.source_generation => {
+                tracing::warn!(reason = failure.reason, "the sound device failed");
+                self.decide(now, Event::SoundFailed);
+            }
+            Notice::SourceReleased(_) if self.source.is_none() || self.releasing.is_some() => {
+                self.releasing = None;
+                self.decide(now, Event::SourceReleased);
+            }
+            Notice::Stage(BusEvent::Meters(meters)) => {
+                self.viewers.set_meters(&meters);
+                self.meters = meters;
+            }
+            Notice::Stage(BusEvent::Failed(failure)) => self.decide(now, Event::StageFailed { reason: failure.reason }),
+            Notice::Preview(generation, BusEvent::Failed(failure)) => {
+                self.viewers.on_failed(generation, &failure.reason)
+            }
+            Notice::Encode(generation, event) if generation == self.take_generation => match event {
+                BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
+                BusEvent::Ended => {
+                    if let Some(take) = &mut self.take {
+                        take.on_encode_ended();
+                    }
+                }
+                BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
+            },
+            Notice::Part(generation, event) if generation == self.take_generation => match event {
+                BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
+                BusEvent::Ended => self.on_part_ended(now),
+                BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
+            },
+            Notice::SinkMade(generation, made) if generation == self.take_generation => self.on_sink_made(now, made),
+            Notice::Trouble(generation, trouble) if generation == self.take_generation => {
+                self.decide(now, Event::PartTrouble(trouble));
+            }
+            Notice::TakeFinished(_, ended) => self.decide(now, Event::PartClosed(Box::new(pipelines::closing(*ended)))),
+            Notice::FactWritten(entry) => {
+                let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: entry.fact };
+                self.tell_engine(now, &report);
+            }
+            Notice::FactLost(reason) => self.decide(now, Event::FactsFailed { reason }),
+            Notice::Space(free_bytes) => self.decide(now, Event::Space { free_bytes }),
+            // Late words of pipelines that were thrown away, and ends nobody asked about.
+            Notice::Source(..)
+            | Notice::Sound(..)
+            | Notice::SourceReleased(_)
+            | Notice::Stage(_)
+            | Notice::Preview(..)
+            | Notice::Encode(..)
+            | Notice::Part(..)
+            | Notice::SinkMade(..)
+            | Notice::Trouble(..) => {}
+        }
+    }
+
+    fn decide(&mut self, now: MonoNs, event: Event) {
+        for effect in self.state.handle(now, event) {
+            self.perform(now, effect);
+        }
+    }
+
+    fn perform(&mut self, now: MonoNs, effect: Effect) {
+        match effect {
+            Effect::Prepare(input) => self.prepare(now, *input),
+            Effect::OpenSource { seamless } => self.open_source(now, seamless),
+            Effect::CloseSource => self.close_source(now),
+            Effect::CloseSound => {
+                if let Some(open) = &mut self.source {
+                    open.source.discard_sound();
+                }
+            }
+            Effect::Freeze(format) => {
+                if let Some(stage) = &self.stage {
+                    stage.freeze(&format);
+                }
+            }
+            Effect::OpenPart { part, path, start_at, format, with_audio, ticket } => {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let plan = Plan { part, file, start_at, format, with_audio, ticket: *ticket };
+                self.make_sink(plan, path);
+            }
+            Effect::ClosePart { at, end } => {
+                if let Some(take) = &mut self.take {
+                    take.close(now, at, end);
+                }
+            }
+            Effect::CutPart { end } => {
+                if let Some(take) = &mut self.take {
+                    take.end = end;
+                }
+                self.finish_take();
+            }
+            Effect::WriteFact { session, dir, t_ns, fact } => {
+                if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, fact: *fact }) {
+                    self.mailbox.send(Notice::FactLost(reason.to_owned()));
+                }
+            }
+            Effect::Ack { reply, refused } => {
+                let mut said = Vec::new();
+                let report = Report::Ack { id: reply.id, refused };
+                self.link.send(reply.connection, &report, None, &mut said);
+                self.heed(now, said);
+            }
+            Effect::PublishStatus => self.publish_status(now),
+            Effect::Log(incident) => {
+                tracing::warn!(input = %self.state.input(), code = incident.code.as_str(), "{}", incident.message());
+            }
+            Effect::Exit(code) => {
+                self.exit = Some(code);
+                self.main_loop.quit();
+            }
+        }
+        self.watch_space();
+    }
+}

@@ -1,0 +1,98 @@
+//! The worker's peers: engine and viewers.
+
+use super::Worker;
+use crate::model::MonoNs;
+use crate::protocol::worker::{Command, Report};
+use crate::worker::link::{self, LinkEvent, Said};
+use crate::worker::space::SpaceWatch;
+use crate::worker::state::{Event, Reply};
+
+impl Worker {
+    pub(super) fn on_link(&mut self, now: MonoNs, event: LinkEvent) {
+        let hello = link::hello(self.state.input(), self.started, self.state.session());
+        let said = self.link.on_event(event, &hello);
+        self.heed(now, said);
+    }
+
+    /// Turns what peers said into events.
+    pub(super) fn heed(&mut self, now: MonoNs, said: Vec<Said>) {
+        for said in said {
+            match said {
+                Said::EngineConnected(_) => {
+                    self.decide(now, Event::EngineConnected);
+                    self.publish_status(now);
+                }
+                Said::EngineGone => self.decide(now, Event::EngineGone),
+                Said::Command(connection, command) => self.on_command(now, connection, command),
+                Said::Watch(connection, width, height) => {
+                    self.viewers.watch(now, connection, width, height);
+                    self.refresh_viewers(now);
+                }
+                Said::ViewerGone(connection) => {
+                    self.viewers.forget(now, connection);
+                    self.refresh_viewers(now);
+                }
+            }
+        }
+    }
+
+    fn on_command(&mut self, now: MonoNs, connection: u64, command: Command) {
+        let reply = |id| Reply { connection, id };
+        let event = match command {
+            Command::Configure { id, input, policy } => {
+                Event::Configure { reply: reply(id), input: Box::new(input), policy }
+            }
+            Command::Start { id, ticket } => Event::Start { reply: reply(id), ticket: Box::new(ticket) },
+            Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
+            Command::Retry { id } => Event::Retry { reply: reply(id) },
+            Command::Leave { id } => Event::Leave { reply: reply(id) },
+            // The link has dealt with these.
+            Command::Hello { .. } | Command::Watch { .. } => return,
+        };
+        self.decide(now, event);
+    }
+
+    pub(super) fn tell_engine(&mut self, now: MonoNs, report: &Report) {
+        let mut said = Vec::new();
+        self.link.send_to_engine(report, &mut said);
+        self.heed(now, said);
+    }
+
+    pub(super) fn publish_status(&mut self, now: MonoNs) {
+        self.status_at = now;
+        let status = self.state.status(now);
+        self.tell_engine(now, &Report::Status(Box::new(status)));
+    }
+
+    /// Makes preview and ring fit those who watch.
+    pub(super) fn refresh_viewers(&mut self, now: MonoNs) {
+        let Some(stage) = &self.stage else { return };
+        let rings = self.viewers.refresh(now, self.state.input(), stage, self.state.picture_size());
+        let mut said = Vec::new();
+        for ring in rings {
+            self.link.send(ring.connection, &ring.report, ring.memfd.as_ref().map(std::os::fd::AsFd::as_fd), &mut said);
+        }
+        self.heed(now, said);
+    }
+
+    /// Looks after the disk while, and only while, something is recorded.
+    pub(super) fn watch_space(&mut self) {
+        let wanted = self.state.recording_dir();
+        if wanted.as_ref() == self.space.as_ref().map(|(dir, _)| dir) {
+            return;
+        }
+        self.space = wanted.and_then(|dir| match SpaceWatch::start(dir.clone(), self.mailbox.clone()) {
+            Ok(watch) => Some((dir, watch)),
+            Err(error) => {
+                tracing::warn!(%error, "the free space is not watched");
+                None
+            }
+        });
+    }
+
+    /// Waits for the last facts, lets go of everything, and says with which code to exit.
+    pub fn leave(&mut self) -> u8 {
+        self.facts.finish();
+        self.exit.unwrap_or(0)
+    }
+}

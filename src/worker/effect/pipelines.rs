@@ -1,0 +1,227 @@
+//! The worker's pipelines: made, joined, thrown away.
+
+use super::{OpenSource, Pending, Worker};
+use crate::media::durable_sink::{self, OpenError, Progress, SinkOptions};
+use crate::media::encoder::Encoders;
+use crate::media::error::{self, BuildError};
+use crate::media::pipeline::BusEvent;
+use crate::media::source::Source;
+use crate::media::stage::Stage;
+use crate::model::MonoNs;
+use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
+use crate::model::session::{PartEnd, PartRecord};
+use crate::worker::notice::Notice;
+use crate::worker::state::{Event, PartClosing, PartRefusal};
+use crate::worker::take::{self, Ended, Plan, SourceCounters, Take};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A repeated file continues at its own end unless that is longer ago than this; then it has lost its place.
+const SEAMLESS_LIMIT: Duration = Duration::from_secs(1);
+
+impl Worker {
+    pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
+        self.encoders = Encoders::probe().map_err(|error| error.to_string());
+        if let Err(error) = &self.encoders {
+            tracing::error!(error, "nothing can be recorded");
+        }
+        let mailbox = self.mailbox.clone();
+        let with_audio = input.audio != AudioChoice::Off;
+        match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
+            Ok(stage) => self.stage = Some(stage),
+            Err(error) => self.mailbox.send(Notice::Stage(BusEvent::Failed(error::Failure {
+                element: String::new(),
+                reason: error.to_string(),
+            }))),
+        }
+        self.input = Some(input);
+        self.refresh_viewers(now);
+    }
+
+    pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {
+        let Some(input) = self.input.clone() else { return };
+        let first_at = match self.counters.frames.ends_at() {
+            Some(end) if seamless && now.since(end) <= SEAMLESS_LIMIT => end,
+            _ => now,
+        };
+        self.generation += 1;
+        self.source_generation = self.generation;
+        let generation = self.generation;
+        let mailbox = self.mailbox.clone();
+        let notify = |wrap: fn(u64, BusEvent) -> Notice| {
+            let mailbox = mailbox.clone();
+            move |event| mailbox.send(wrap(generation, event))
+        };
+        let opened = self.lock_device(&input).and_then(|()| {
+            Source::open(&input, first_at, &self.counters, notify(Notice::Source), notify(Notice::Sound))
+        });
+        match opened.and_then(|source| self.join_source(source)) {
+            Ok(source) => {
+                let since = if seamless { first_at.min(now) } else { now };
+                self.source = Some(OpenSource { source, since });
+            }
+            Err(error) => {
+                let permanent = matches!(error, BuildError::Misconfigured(_) | BuildError::Missing(_));
+                let reason = self.name_source(&error.to_string());
+                self.decide(now, Event::SourceFailed { reason, permanent });
+                self.decide(now, Event::SourceReleased);
+            }
+        }
+    }
+
+    fn join_source(&mut self, source: Source) -> Result<Source, BuildError> {
+        let Some(stage) = &mut self.stage else { return Ok(source) };
+        stage.video_in.connect(&source.video)?;
+        if let (Some(sound), Some(outlet)) = (&mut stage.audio, &source.audio) {
+            sound.input.connect(outlet)?;
+        }
+        Ok(source)
+    }
+
+    /// Two openers of one device crash some kernels, so a device is locked before it is touched.
+    fn lock_device(&mut self, input: &InputSpec) -> Result<(), BuildError> {
+        let SourceSpec::V4l2 { device, .. } = &input.source else { return Ok(()) };
+        if self.device_lock.is_some() {
+            return Ok(());
+        }
+        let path = self.runtime.device_lock(device);
+        match crate::sys::lock::try_lock(&path) {
+            Ok(Some(lock)) => {
+                self.device_lock = Some(lock);
+                Ok(())
+            }
+            Ok(None) => {
+                Err(BuildError::Unreachable(format!("{device} is used by another Holdfast; stop that one first")))
+            }
+            Err(error) => Err(BuildError::Unreachable(format!("{device} cannot be locked: {error}"))),
+        }
+    }
+
+    pub(super) fn close_source(&mut self, now: MonoNs) {
+        if let Some(stage) = &mut self.stage {
+            stage.video_in.disconnect();
+            if let Some(sound) = &mut stage.audio {
+                sound.input.disconnect();
+            }
+        }
+        let Some(open) = self.source.take() else { return };
+        self.releasing = Some(now);
+        let (mailbox, generation) = (self.mailbox.clone(), self.source_generation);
+        open.source.discard(move || mailbox.send(Notice::SourceReleased(generation)));
+    }
+
+    /// `reason` with the thing it is about in front, without credentials.
+    pub(super) fn name_source(&self, reason: &str) -> String {
+        match self.input.as_ref().map(|input| &input.source) {
+            Some(SourceSpec::Rtsp { url, .. }) if !reason.contains("://") => {
+                format!("{}: {reason}", error::redact(url))
+            }
+            Some(SourceSpec::File { path, .. }) if !reason.contains(&*path.to_string_lossy()) => {
+                format!("{}: {reason}", path.display())
+            }
+            _ => error::redact(reason),
+        }
+    }
+
+    /// Creates the file on a thread of its own, because that waits for the disk.
+    pub(super) fn make_sink(&mut self, plan: Plan, path: PathBuf) {
+        self.generation += 1;
+        self.take_generation = self.generation;
+        let generation = self.generation;
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
+        let mailbox = self.mailbox.clone();
+        let options = SinkOptions { name: format!("{}-sink", plan.file.trim_end_matches(".mp4")), path };
+        self.pending = Some(Pending { plan, progress });
+        let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
+            mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));
+        });
+        if let Err(error) = spawned {
+            let error = OpenError::Io { path: PathBuf::new(), error };
+            self.mailbox.send(Notice::SinkMade(generation, Err(error)));
+        }
+    }
+
+    pub(super) fn on_sink_made(&mut self, now: MonoNs, made: Result<gst::Element, OpenError>) {
+        let Some(Pending { plan, progress }) = self.pending.take() else { return };
+        let (part, file) = (plan.part, plan.file.clone());
+        let refusal = match made {
+            Ok(sink) => match self.start_take(plan, sink, progress) {
+                Ok(take) => {
+                    self.take = Some(take);
+                    return self.decide(now, Event::PartOpened { part, file });
+                }
+                Err(reason) => PartRefusal::Pipeline { reason },
+            },
+            Err(OpenError::Exists(_)) => PartRefusal::Exists,
+            Err(OpenError::Io { error, .. }) => {
+                let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+                let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
+                PartRefusal::Disk { full, reason: format!("{file}: {error}") }
+            }
+        };
+        self.decide(now, Event::PartRefused { refusal });
+    }
+
+    fn start_take(&mut self, plan: Plan, sink: gst::Element, progress: Arc<Mutex<Progress>>) -> Result<Take, String> {
+        let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
+        let stage = self.stage.as_ref().ok_or("the stage is gone")?;
+        let counters = SourceCounters {
+            frames: self.counters.frames.clone(),
+            lost: self.source.as_ref().and_then(|open| open.source.lost()),
+        };
+        let generation = self.take_generation;
+        Take::start(plan, sink, progress, encoders, stage, counters, generation, &self.mailbox)
+            .map_err(|error| error.to_string())
+    }
+
+    pub(super) fn on_part_ended(&mut self, now: MonoNs) {
+        if self.take.as_ref().is_some_and(Take::is_part_ending) {
+            self.finish_take();
+        } else {
+            self.decide(now, Event::TakeFailed { reason: "the file ended by itself".to_owned() });
+        }
+    }
+
+    pub(super) fn finish_take(&mut self) {
+        if let (Some(take), Some(stage)) = (self.take.take(), &self.stage) {
+            take.finish(stage, self.take_generation, self.mailbox.clone());
+        }
+    }
+}
+
+/// A closed file as the state sees it.
+pub(super) fn closing(ended: Ended) -> PartClosing {
+    let Ended { plan, end, mut frames, origin, finished, progress } = ended;
+    let (summary, bytes) = match finished {
+        Some(finished) => {
+            if let Some(error) = &finished.unfinalised {
+                tracing::warn!(file = plan.file, %error, "the part stays a fragmented MP4");
+            }
+            (finished.summary, finished.bytes)
+        }
+        None => (None, progress.bytes),
+    };
+    frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
+    let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
+    let start = i128::from(plan.ticket.start_at_ns.0);
+    let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
+    let record = PartRecord {
+        part: plan.part,
+        file: plan.file,
+        offset_ns,
+        duration_ns: duration.as_nanos() as u64,
+        bytes,
+        container: plan.ticket.encoding.container,
+        video: summary.as_ref().and_then(|summary| summary.video.clone()),
+        audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
+        frames: take::part_frames(frames),
+        gaps: Vec::new(),
+        blake3: None,
+        end: if summary.is_some() { end } else { PartEnd::Empty },
+    };
+    // A clean finish syncs everything; without one only what was safe before counts.
+    let safe = if summary.is_some() { duration } else { progress.safe };
+    PartClosing { record, frames, safe }
+}

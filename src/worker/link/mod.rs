@@ -1,0 +1,203 @@
+//! The worker's socket: one engine, up to four viewers, everything nonblocking on the glib main loop.
+//!
+//! Contract: a peer that does not read is dropped, never waited for; a peer of another user is refused; a peer that
+//! breaks the protocol is thrown out. Only the holder of the worker's lock may open this link, so replacing a stale
+//! socket is safe.
+
+mod connection;
+
+use super::Notice;
+use super::mailbox::Mailbox;
+use crate::model::InputId;
+use crate::protocol::codec;
+use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::sys::unix_listener;
+use connection::{Connection, Outcome};
+use gst::glib;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Connections at once: an engine, its successor, four viewers, and a few that have not said hello.
+const MAX_CONNECTIONS: usize = 12;
+
+/// What peers do.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// Somebody connects.
+    Incoming,
+    /// A connection has bytes, room, or is closed.
+    Ready(u64, glib::IOCondition),
+}
+
+/// What the worker learns from peers.
+#[derive(Debug, PartialEq)]
+pub enum Said {
+    /// An engine is there (again).
+    EngineConnected(u64),
+    /// The engine is gone.
+    EngineGone,
+    /// A command of the engine.
+    Command(u64, Command),
+    /// A viewer wants pictures of at most this size; 0×0 = none.
+    Watch(u64, u32, u32),
+    /// A viewer is gone.
+    ViewerGone(u64),
+}
+
+/// The link; see the module.
+#[derive(Debug)]
+pub struct Link {
+    path: PathBuf,
+    listener: OwnedFd,
+    source: Option<glib::SourceId>,
+    connections: BTreeMap<u64, Connection>,
+    engine: Option<u64>,
+    next: u64,
+    mailbox: Mailbox<Notice>,
+}
+
+impl Link {
+    /// Listens at `path` with mode 0600, replacing what a dead worker left there.
+    pub fn open(path: &Path, mailbox: Mailbox<Notice>) -> io::Result<Self> {
+        let listener = unix_listener::bind_private(path)?;
+        let incoming = mailbox.clone();
+        let condition = glib::IOCondition::IN;
+        let source = glib::source::unix_fd_add_local(listener.as_raw_fd(), condition, move |_, _| {
+            incoming.send(Notice::Link(LinkEvent::Incoming));
+            glib::ControlFlow::Continue
+        });
+        let (path, connections) = (path.to_owned(), BTreeMap::new());
+        Ok(Self { path, listener, source: Some(source), connections, engine: None, next: 1, mailbox })
+    }
+
+    /// Takes in what happened; `hello` is this worker's own greeting.
+    pub fn on_event(&mut self, event: LinkEvent, hello: &Report) -> Vec<Said> {
+        let mut said = Vec::new();
+        match event {
+            LinkEvent::Incoming => self.accept(),
+            LinkEvent::Ready(id, condition) => {
+                let Some(connection) = self.connections.get_mut(&id) else { return said };
+                let (commands, outcome) = connection.on_ready(condition);
+                for command in commands {
+                    if !self.on_command(id, command, hello, &mut said) {
+                        self.drop_connection(id, &mut said);
+                        return said;
+                    }
+                }
+                if let Outcome::Gone(reason) = outcome {
+                    tracing::debug!(connection = id, reason, "a peer is gone");
+                    self.drop_connection(id, &mut said);
+                }
+            }
+        }
+        said
+    }
+
+    fn accept(&mut self) {
+        while let Some((fd, ours)) = unix_listener::accept(&self.listener) {
+            if !ours || self.connections.len() >= MAX_CONNECTIONS {
+                tracing::warn!(ours, "a connection was refused");
+                continue;
+            }
+            let id = self.next;
+            self.next += 1;
+            self.connections.insert(id, Connection::new(id, fd, self.mailbox.clone()));
+        }
+    }
+
+    /// Returns whether the peer kept to the protocol.
+    fn on_command(&mut self, id: u64, command: Command, hello: &Report, said: &mut Vec<Said>) -> bool {
+        let role = self.connections.get(&id).and_then(|connection| connection.role);
+        match (role, command) {
+            (None, Command::Hello { protocol, role, .. }) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.role = Some(role);
+                }
+                self.send(id, hello, None, said);
+                if protocol != PROTOCOL_VERSION {
+                    tracing::warn!(protocol, "a peer speaks another version; it is answered and left");
+                    return false;
+                }
+                if role == Role::Engine {
+                    if let Some(old) = self.engine.replace(id) {
+                        self.connections.remove(&old);
+                    }
+                    said.push(Said::EngineConnected(id));
+                }
+                true
+            }
+            (Some(Role::Engine), Command::Hello { .. } | Command::Watch { .. }) => false,
+            (Some(Role::Engine), command) => {
+                said.push(Said::Command(id, command));
+                true
+            }
+            (Some(Role::Viewer), Command::Watch { width, height }) => {
+                said.push(Said::Watch(id, width, height));
+                true
+            }
+            (None | Some(Role::Viewer), _) => false,
+        }
+    }
+
+    /// Sends to one peer; a descriptor travels with the line. A peer that does not read is dropped.
+    pub fn send(&mut self, id: u64, report: &Report, fd: Option<BorrowedFd<'_>>, said: &mut Vec<Said>) {
+        let line = match codec::encode(report) {
+            Ok(line) => line,
+            Err(error) => return tracing::error!(%error, "a report cannot be encoded"),
+        };
+        let fd = match fd.map(|fd| fd.try_clone_to_owned()).transpose() {
+            Ok(fd) => fd,
+            Err(error) => return tracing::error!(%error, "no descriptor left for a preview"),
+        };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Outcome::Gone(reason) = connection.send(line, fd) {
+            tracing::warn!(connection = id, reason, "a peer was dropped");
+            self.drop_connection(id, said);
+        }
+    }
+
+    /// Sends to the engine, if there is one.
+    pub fn send_to_engine(&mut self, report: &Report, said: &mut Vec<Said>) {
+        if let Some(engine) = self.engine {
+            self.send(engine, report, None, said);
+        }
+    }
+
+    fn drop_connection(&mut self, id: u64, said: &mut Vec<Said>) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        match connection.role {
+            Some(Role::Engine) if self.engine == Some(id) => {
+                self.engine = None;
+                said.push(Said::EngineGone);
+            }
+            Some(Role::Viewer) => said.push(Said::ViewerGone(id)),
+            Some(Role::Engine) | None => {}
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(source) = self.source.take() {
+            source.remove();
+        }
+        // The lock is still held, so this can only be our own socket.
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the socket was gone already");
+        }
+    }
+}
+
+/// This worker's greeting.
+pub fn hello(input: &InputId, started: crate::model::MonoNs, session: Option<crate::model::SessionId>) -> Report {
+    Report::Hello {
+        protocol: PROTOCOL_VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        input: input.clone(),
+        pid: std::process::id(),
+        started_ns: started,
+        session,
+    }
+}

@@ -1,0 +1,43 @@
+//! What other threads and callbacks tell the main loop. Generations mark the pipeline a notice comes from, so that a
+//! late word of one that was thrown away is recognised.
+
+use super::facts::Entry;
+use super::link::LinkEvent;
+use super::take::Ended;
+use crate::media::durable_sink::{OpenError, Trouble};
+use crate::media::pipeline::BusEvent;
+
+/// One thing to know.
+#[derive(Debug)]
+pub enum Notice {
+    /// A peer of the socket.
+    Link(LinkEvent),
+    /// SIGTERM or SIGINT.
+    Terminate,
+    /// The source's bus.
+    Source(u64, BusEvent),
+    /// The sound device's bus.
+    Sound(u64, BusEvent),
+    /// The source has let go of its device.
+    SourceReleased(u64),
+    /// The stage's bus.
+    Stage(BusEvent),
+    /// The preview's bus.
+    Preview(u64, BusEvent),
+    /// The encoders' bus.
+    Encode(u64, BusEvent),
+    /// The part's bus.
+    Part(u64, BusEvent),
+    /// A part file was created, or not.
+    SinkMade(u64, Result<gst::Element, OpenError>),
+    /// The disk is in trouble.
+    Trouble(u64, Trouble),
+    /// A part file is closed.
+    TakeFinished(u64, Box<Ended>),
+    /// A fact is on the disk.
+    FactWritten(Box<Entry>),
+    /// A fact could not be written.
+    FactLost(String),
+    /// Free bytes of the library's file system.
+    Space(u64),
+}

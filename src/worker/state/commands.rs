@@ -1,0 +1,100 @@
+//! What the engine asks for.
+
+use super::recording::Recording;
+use super::source::SourceState;
+use super::{Config, Effect, Leaving, Reply, State};
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::{MonoNs, SessionId};
+use crate::protocol::worker::{Refusal, Ticket};
+
+fn ack(reply: Reply, out: &mut Vec<Effect>) {
+    out.push(Effect::Ack { reply, refused: None });
+}
+
+fn refuse(reply: Reply, code: &str, message: impl Into<String>, out: &mut Vec<Effect>) {
+    let refusal = Refusal { code: code.to_owned(), message: message.into() };
+    out.push(Effect::Ack { reply, refused: Some(refusal) });
+}
+
+impl State {
+    pub(super) fn on_configure(
+        &mut self,
+        now: MonoNs,
+        reply: Reply,
+        input: Box<InputSpec>,
+        policy: WorkerPolicy,
+        out: &mut Vec<Effect>,
+    ) {
+        if input.id != self.input {
+            let message = format!("this worker serves {}, not {}", self.input, input.id);
+            return refuse(reply, "wrong_input", message, out);
+        }
+        match &mut self.config {
+            Some(config) if config.input == *input => {
+                config.policy = policy;
+                ack(reply, out);
+            }
+            // A worker is made for one source; a changed one gets a fresh process.
+            Some(_) => refuse(reply, "restart_needed", "the input changed: dismiss this worker and start another", out),
+            None => {
+                out.push(Effect::Prepare(input.clone()));
+                self.config = Some(Config { input: *input, policy });
+                ack(reply, out);
+                self.open_source(now, false, out);
+            }
+        }
+    }
+
+    pub(super) fn on_start(&mut self, now: MonoNs, reply: Reply, ticket: Box<Ticket>, out: &mut Vec<Effect>) {
+        if self.config.is_none() {
+            return refuse(reply, "not_configured", "configure this worker first", out);
+        }
+        if self.leaving != Leaving::No {
+            return refuse(reply, "leaving", "this worker is on its way out", out);
+        }
+        match &self.recording {
+            Some(recording) if recording.session() == ticket.session => ack(reply, out),
+            Some(recording) if !recording.is_done() => {
+                refuse(reply, "busy", format!("session {} is being recorded", recording.session()), out);
+            }
+            _ => {
+                ack(reply, out);
+                self.recording = Some(Recording::new(now, *ticket));
+                // What is wrong already belongs to the new session as well.
+                let active: Vec<_> = self.active.values().cloned().collect();
+                for incident in active {
+                    self.raise(now, incident, out);
+                }
+                self.open_part_if_live(now, out);
+                out.push(Effect::PublishStatus);
+            }
+        }
+    }
+
+    pub(super) fn on_stop(&mut self, now: MonoNs, reply: Reply, session: SessionId, out: &mut Vec<Effect>) {
+        ack(reply, out);
+        if self.recording.as_ref().is_some_and(|recording| recording.session() == session) {
+            self.stop_recording(now, out);
+        }
+    }
+
+    pub(super) fn on_retry(&mut self, now: MonoNs, reply: Reply, out: &mut Vec<Effect>) {
+        ack(reply, out);
+        if matches!(self.source, SourceState::Waiting { .. } | SourceState::Failed { .. }) {
+            self.attempt = 0;
+            self.source = SourceState::Waiting { until: now, cause: self.source.cause() };
+            self.watch_source(now, out);
+        }
+    }
+
+    pub(super) fn on_leave(&mut self, _now: MonoNs, reply: Reply, out: &mut Vec<Effect>) {
+        if self.is_recording() {
+            return refuse(reply, "recording", "this worker is recording; stop it first", out);
+        }
+        ack(reply, out);
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::WhenIdle(0);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What can happen to a worker, and what it can do.
+
+use crate::media::durable_sink::{Progress, Trouble};
+use crate::media::signal::VideoFormat;
+use crate::model::incident::Incident;
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::session::{Fact, PartEnd, PartRecord};
+use crate::model::snapshot::{Frames, Meter, PreviewView};
+use crate::model::{MonoNs, SessionId};
+use crate::protocol::worker::{Refusal, Ticket};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Whom to answer: connection and command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// The connection.
+    pub connection: u64,
+    /// The command's id.
+    pub id: u64,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// An engine said hello.
+    EngineConnected,
+    /// The engine's connection closed.
+    EngineGone,
+    /// Command.
+    Configure {
+        /// Whom to answer.
+        reply: Reply,
+        /// The input.
+        input: Box<InputSpec>,
+        /// The rules.
+        policy: WorkerPolicy,
+    },
+    /// Command.
+    Start {
+        /// Whom to answer.
+        reply: Reply,
+        /// What and where.
+        ticket: Box<Ticket>,
+    },
+    /// Command.
+    Stop {
+        /// Whom to answer.
+        reply: Reply,
+        /// Which session.
+        session: SessionId,
+    },
+    /// Command.
+    Retry {
+        /// Whom to answer.
+        reply: Reply,
+    },
+    /// Command.
+    Leave {
+        /// Whom to answer.
+        reply: Reply,
+    },
+    /// SIGTERM or SIGINT.
+    Terminate,
+    /// The source delivers this from now on.
+    SourceFormat(VideoFormat),
+    /// The source has no sound at all.
+    SourceSilent,
+    /// The source could not be opened, or failed.
+    SourceFailed {
+        /// Names the thing.
+        reason: String,
+        /// Trying again is pointless.
+        permanent: bool,
+    },
+    /// The source came to its end.
+    SourceEnded,
+    /// The device of the last source has been let go of.
+    SourceReleased,
+    /// A separate sound device failed.
+    SoundFailed,
+    /// The stage failed.
+    StageFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A part file exists and takes data.
+    PartOpened {
+        /// Its number.
+        part: u32,
+        /// Its file name.
+        file: String,
+    },
+    /// A part could not be opened.
+    PartRefused {
+        /// Why.
+        refusal: PartRefusal,
+    },
+    /// Encoder or muxer failed.
+    TakeFailed {
+        /// Why.
+        reason: String,
+    },
+    /// The disk is in trouble.
+    PartTrouble(Trouble),
+    /// A part file is closed.
+    PartClosed(Box<PartClosing>),
+    /// A fact could not be written.
+    FactsFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A pipeline does not let go.
+    TeardownStuck,
+    /// Room on the library's file system.
+    Space {
+        /// Bytes free for us.
+        free_bytes: u64,
+    },
+    /// Time passes; this is what can be seen.
+    Tick(Box<Evidence>),
+}
+
+/// Why a part could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartRefusal {
+    /// A file of that name is there.
+    Exists,
+    /// The disk said no.
+    Disk {
+        /// Whether it is full.
+        full: bool,
+        /// Why.
+        reason: String,
+    },
+    /// The pipelines could not be built.
+    Pipeline {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A closed part: what is in it and until when it reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartClosing {
+    /// For the manifest; `end` is what the closing began with, or `empty`.
+    pub record: PartRecord,
+    /// All counters of the part.
+    pub frames: Frames,
+    /// Media time that is safe.
+    pub safe: Duration,
+}
+
+/// What probes, sink and meters show at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// When the last frame came from the source that is open now.
+    pub frame_at: Option<MonoNs>,
+    /// When the last sound came.
+    pub sound_at: Option<MonoNs>,
+    /// The part being written.
+    pub take: Option<TakeEvidence>,
+    /// Newest meters.
+    pub meters: Vec<Meter>,
+    /// The preview, `None` = nobody watches.
+    pub preview: Option<PreviewView>,
+    /// Nice value read back.
+    pub nice: Option<i32>,
+}
+
+/// What can be seen of a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakeEvidence {
+    /// How far the sink is.
+    pub progress: Progress,
+    /// Frames of this part.
+    pub frames: Frames,
+    /// Running time of its first frame.
+    pub origin: Option<MonoNs>,
+    /// Frames lost in full queues.
+    pub overflowed: u64,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Build the stage and probe encoders for this input; once per worker.
+    Prepare(Box<InputSpec>),
+    /// Open the source. `seamless` = its time continues where the last one ended.
+    OpenSource {
+        /// Continue the time line.
+        seamless: bool,
+    },
+    /// Throw the source away.
+    CloseSource,
+    /// Throw the sound device away, keep the picture.
+    CloseSound,
+    /// Freeze the stage to this format.
+    Freeze(VideoFormat),
+    /// Create a part file and write into it.
+    OpenPart {
+        /// Its number.
+        part: u32,
+        /// Its path.
+        path: PathBuf,
+        /// Its first frame is the first at or after this.
+        start_at: MonoNs,
+        /// What the source delivers.
+        format: VideoFormat,
+        /// Whether it gets a sound track.
+        with_audio: bool,
+        /// Session, origin and encoding.
+        ticket: Box<Ticket>,
+    },
+    /// Write what there is until `at`, then close the part.
+    ClosePart {
+        /// No frame at or after this.
+        at: MonoNs,
+        /// Why.
+        end: PartEnd,
+    },
+    /// Throw the pipelines of the part away as they are, then close the file.
+    CutPart {
+        /// Why.
+        end: PartEnd,
+    },
+    /// Append to the facts file, then report.
+    WriteFact {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
+        /// The fact.
+        fact: Box<Fact>,
+    },
+    /// Answer a command.
+    Ack {
+        /// Whom.
+        reply: Reply,
+        /// `None` = carried out or begun.
+        refused: Option<Refusal>,
+    },
+    /// Send a status now.
+    PublishStatus,
+    /// Log an incident.
+    Log(Incident),
+    /// Leave with this code.
+    Exit(u8),
+}

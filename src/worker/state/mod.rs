@@ -1,0 +1,227 @@
+//! Everything a worker decides: `handle(now, event) -> effects`. No I/O, no clock, no GStreamer, no lock.
+//!
+//! ```text
+//! source:     unconfigured ─▶ opening ─▶ live ─▶ waiting ─▶ opening …        failed (misconfigured)
+//! recording:  awaiting ─▶ opening ─▶ writing ─▶ closing ─▶ awaiting … | done
+//! ```
+//! Contract: a worker needs nobody once it has a policy and a ticket: it keeps recording when its engine is gone,
+//! closes a part when the signal goes, and opens the next one when it returns. What is shown follows from evidence
+//! only (R-TRU-1).
+
+mod audio;
+mod commands;
+mod event;
+mod recording;
+mod source;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
+
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::{InputId, MonoNs, SessionId};
+use audio::AudioWatch;
+use recording::Recording;
+use source::SourceState;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the engine handed down.
+#[derive(Debug, Clone, PartialEq)]
+struct Config {
+    input: InputSpec,
+    policy: WorkerPolicy,
+}
+
+/// Whether an engine listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Connected,
+    GoneSince(MonoNs),
+}
+
+/// Whether the worker is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Exits with this code as soon as nothing is being written.
+    WhenIdle(u8),
+    /// Has said so.
+    Gone,
+}
+
+/// The whole state of a worker.
+#[derive(Debug)]
+pub struct State {
+    input: InputId,
+    config: Option<Config>,
+    source: SourceState,
+    /// Attempts to open the source since it last was live.
+    attempt: u32,
+    /// The device of the last source has been let go of.
+    released: bool,
+    recording: Option<Recording>,
+    audio: AudioWatch,
+    engine: Engine,
+    leaving: Leaving,
+    /// Incidents whose cause goes on.
+    active: BTreeMap<IncidentCode, Incident>,
+    evidence: Evidence,
+}
+
+impl State {
+    /// A worker that knows nothing but its name.
+    pub fn new(input: InputId, now: MonoNs) -> Self {
+        Self {
+            input,
+            config: None,
+            source: SourceState::Unconfigured,
+            attempt: 0,
+            released: true,
+            recording: None,
+            audio: AudioWatch::default(),
+            engine: Engine::GoneSince(now),
+            leaving: Leaving::No,
+            active: BTreeMap::new(),
+            evidence: Evidence::default(),
+        }
+    }
+
+    /// Takes one event in and says what to do about it.
+    pub fn handle(&mut self, now: MonoNs, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let out = &mut effects;
+        match event {
+            Event::EngineConnected => self.engine = Engine::Connected,
+            Event::EngineGone => self.engine = Engine::GoneSince(now),
+            Event::Configure { reply, input, policy } => self.on_configure(now, reply, input, policy, out),
+            Event::Start { reply, ticket } => self.on_start(now, reply, ticket, out),
+            Event::Stop { reply, session } => self.on_stop(now, reply, session, out),
+            Event::Retry { reply } => self.on_retry(now, reply, out),
+            Event::Leave { reply } => self.on_leave(now, reply, out),
+            Event::Terminate => self.terminate(now, 0, out),
+            Event::SourceFormat(format) => self.on_format(format, out),
+            Event::SourceSilent => self.audio.absent = true,
+            Event::SourceFailed { reason, permanent } => self.on_source_failed(now, reason, permanent, out),
+            Event::SourceEnded => self.on_source_ended(now, out),
+            Event::SourceReleased => self.released = true,
+            Event::SoundFailed => out.push(Effect::CloseSound),
+            Event::StageFailed { reason } => self.on_stage_failed(now, reason, out),
+            Event::PartOpened { part, file } => self.on_part_opened(now, part, file, out),
+            Event::PartRefused { refusal } => self.on_part_refused(now, refusal, out),
+            Event::TakeFailed { reason } => self.on_take_failed(now, reason, out),
+            Event::PartTrouble(trouble) => self.on_trouble(now, trouble, out),
+            Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
+            Event::FactsFailed { reason } => self.on_facts_failed(now, reason, out),
+            Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
+            Event::Space { free_bytes } => self.on_space(now, free_bytes, out),
+            Event::Tick(evidence) => {
+                self.evidence = *evidence;
+                self.on_tick(now, out);
+            }
+        }
+        self.leave_if_idle(out);
+        effects
+    }
+
+    fn on_tick(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        self.watch_source(now, out);
+        self.watch_audio(now, out);
+        self.watch_recording(now, out);
+        let Engine::GoneSince(since) = self.engine else { return };
+        if now.since(since) >= self.policy().orphan_exit && !self.is_recording() && self.leaving == Leaving::No {
+            self.leaving = Leaving::WhenIdle(0);
+        }
+    }
+
+    fn policy(&self) -> WorkerPolicy {
+        self.config.as_ref().map(|config| config.policy.clone()).unwrap_or_default()
+    }
+
+    /// Whether a session runs in which this worker has something to do.
+    pub fn is_recording(&self) -> bool {
+        self.recording.as_ref().is_some_and(|recording| !recording.is_done())
+    }
+
+    /// The session being recorded, if any.
+    pub fn session(&self) -> Option<SessionId> {
+        self.recording.as_ref().filter(|recording| !recording.is_done()).map(Recording::session)
+    }
+
+    /// The folder of the session being recorded, if any.
+    pub fn recording_dir(&self) -> Option<PathBuf> {
+        self.recording.as_ref().filter(|recording| !recording.is_done()).map(|recording| recording.ticket.dir.clone())
+    }
+
+    /// Size of the pictures of a live source.
+    pub fn picture_size(&self) -> Option<(u32, u32)> {
+        match &self.source {
+            SourceState::Live { format, .. } => Some((format.width, format.height)),
+            _ => None,
+        }
+    }
+
+    /// The name of the input.
+    pub fn input(&self) -> &InputId {
+        &self.input
+    }
+
+    /// Notes an incident whose cause goes on: shown as active, written as a fact once per session.
+    fn raise(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        let code = incident.code;
+        let known = self.active.insert(code, incident.clone()).is_some();
+        if !known {
+            out.push(Effect::PublishStatus);
+        }
+        if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.is_done()) {
+            recording.note_incident(now, incident, out);
+        }
+    }
+
+    fn clear(&mut self, code: IncidentCode, out: &mut Vec<Effect>) {
+        if self.active.remove(&code).is_some() {
+            out.push(Effect::PublishStatus);
+        }
+    }
+
+    fn terminate(&mut self, now: MonoNs, code: u8, out: &mut Vec<Effect>) {
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::WhenIdle(code);
+        }
+        self.stop_recording(now, out);
+    }
+
+    fn leave_if_idle(&mut self, out: &mut Vec<Effect>) {
+        if let Leaving::WhenIdle(code) = self.leaving
+            && !self.is_recording()
+        {
+            self.leaving = Leaving::Gone;
+            out.push(Effect::Exit(code));
+        }
+    }
+
+    fn on_stage_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
+        // The stage lives as long as the worker: a worker without one makes room for a new worker.
+        self.raise(now, Incident::new(IncidentCode::PipelineFailed).with("reason", reason), out);
+        self.terminate(now, 1, out);
+    }
+}
+
+/// A pause before attempt `attempt` (from 1): full jitter between 0 and min(cap, first · 2^(attempt − 1)), never
+/// below a tenth of that so that a source which fails at once does not spin (R-SRC-1). `seed` is any number that
+/// differs between inputs and moments.
+fn backoff(attempt: u32, first: Duration, cap: Duration, seed: u64) -> Duration {
+    let factor = 1u32.checked_shl(attempt.saturating_sub(1)).filter(|&factor| factor > 0).unwrap_or(u32::MAX);
+    let longest = first.saturating_mul(factor).min(cap);
+    // SplitMix64 (Steele, Lea, Flood 2014): one round is plenty to spread neighbouring seeds.
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    let fraction = (mixed >> 11) as f64 / (1u64 << 53) as f64;
+    longest.mul_f64(0.1 + 0.9 * fraction)
+}

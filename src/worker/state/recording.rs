@@ -1,0 +1,429 @@
+//! The recording: parts one after the other until somebody says stop.
+
+use super::source::SourceState;
+use super::{Effect, PartClosing, PartRefusal, State, TakeEvidence};
+use crate::media::durable_sink::Trouble;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{Fact, FactKind, Gap, PartEnd};
+use crate::model::snapshot::{Dropped, Frames};
+use crate::model::{MonoNs, SessionId};
+use crate::protocol::worker::Ticket;
+use crate::storage::layout;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A stall becomes an incident after this long (R-FM-2).
+const STALL_INCIDENT: Duration = Duration::from_secs(10);
+/// Between two attempts to write a part after pipelines failed: a broken encoder must not spin.
+const NEXT_PART_PAUSE: Duration = Duration::from_secs(1);
+/// A gap shorter than this is the rounding of a frame period, not missing media.
+const LEAST_GAP: Duration = Duration::from_millis(100);
+
+/// What happens after a part is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The next part, as soon as there is something to record.
+    Next,
+    /// The recording has ended as asked.
+    Done,
+    /// The recording has ended by a fault.
+    Failed,
+}
+
+/// Where the recording stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    /// No part is open: no signal yet, or not again.
+    Awaiting { not_before: MonoNs },
+    /// A part file is being created.
+    Opening { part: u32, since: MonoNs },
+    /// A part is being written.
+    Writing { part: u32, file: String, since: MonoNs, grown_at: Option<MonoNs>, overflowed: u64 },
+    /// A part is being closed.
+    Closing { part: u32, file: String, since: MonoNs, then: Then, cut: bool },
+    /// Nothing more comes.
+    Done { failed: bool },
+}
+
+/// One session's recording.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) ticket: Ticket,
+    pub(super) phase: Phase,
+    /// Asked to stop; what is being closed is the last part.
+    stopping: bool,
+    next_part: u32,
+    next_fact: u64,
+    /// Totals of closed parts.
+    pub(super) media: Duration,
+    pub(super) safe: Duration,
+    pub(super) frames: Frames,
+    pub(super) parts: u32,
+    /// Number and file of the last part.
+    pub(super) last: Option<(u32, String)>,
+    /// Progress of the current part.
+    pub(super) take: TakeEvidence,
+    /// (when, bytes) about two seconds ago, for the rate.
+    pub(super) rate_from: Option<(MonoNs, u64)>,
+    /// End of the last media since the origin, and why it ended.
+    lost_since: Option<(i64, String)>,
+    noted: BTreeSet<IncidentCode>,
+}
+
+impl Recording {
+    pub(super) fn new(now: MonoNs, ticket: Ticket) -> Self {
+        let (next_part, next_fact) = (ticket.first_part.max(1), ticket.first_fact.max(1));
+        Self {
+            phase: Phase::Awaiting { not_before: now },
+            stopping: false,
+            next_part,
+            next_fact,
+            media: Duration::ZERO,
+            safe: Duration::ZERO,
+            frames: nothing(),
+            parts: 0,
+            last: None,
+            take: TakeEvidence::default(),
+            rate_from: None,
+            lost_since: (next_part == 1).then(|| (0, IncidentCode::NoSignal.as_str().to_owned())),
+            noted: BTreeSet::new(),
+            ticket,
+        }
+    }
+
+    pub(super) fn session(&self) -> SessionId {
+        self.ticket.session
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done { .. })
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    fn since_origin(&self, time: MonoNs) -> i64 {
+        i64::try_from(i128::from(time.0) - i128::from(self.ticket.start_at_ns.0)).unwrap_or(i64::MAX)
+    }
+
+    fn write_fact(&mut self, now: MonoNs, kind: FactKind, out: &mut Vec<Effect>) {
+        let fact = Box::new(Fact { n: self.next_fact, kind });
+        self.next_fact += 1;
+        let t_ns = self.since_origin(now);
+        out.push(Effect::WriteFact { session: self.session(), dir: self.ticket.dir.clone(), t_ns, fact });
+    }
+
+    /// Writes an incident once per session.
+    pub(super) fn note_incident(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        if self.noted.insert(incident.code) {
+            self.write_fact(now, FactKind::Incident(incident), out);
+        }
+    }
+
+    fn note_gap(&mut self, now: MonoNs, to_ns: i64, out: &mut Vec<Effect>) {
+        if let Some((from_ns, cause)) = self.lost_since.take()
+            && to_ns - from_ns >= LEAST_GAP.as_nanos() as i64
+        {
+            self.write_fact(now, FactKind::Gap(Gap { from_ns, to_ns, cause }), out);
+        }
+    }
+
+    fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
+        self.note_gap(now, self.since_origin(now), out);
+        self.phase = Phase::Done { failed: failed || self.parts == 0 };
+        self.take = TakeEvidence::default();
+        let frames = self.frames;
+        self.write_fact(now, FactKind::Done { frames }, out);
+        out.push(Effect::PublishStatus);
+    }
+
+    fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
+        if let Phase::Writing { part, file, .. } = &self.phase {
+            self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, cut: false };
+            out.push(Effect::ClosePart { at: now, end });
+            out.push(Effect::PublishStatus);
+        }
+    }
+
+    fn cut(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
+        let (part, file) = match &self.phase {
+            Phase::Writing { part, file, .. } | Phase::Closing { part, file, cut: false, .. } => (*part, file.clone()),
+            Phase::Closing { .. } | Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. } => return,
+        };
+        self.phase = Phase::Closing { part, file, since: now, then, cut: true };
+        out.push(Effect::CutPart { end });
+        out.push(Effect::PublishStatus);
+    }
+}
+
+/// The sums of a recording without parts.
+fn nothing() -> Frames {
+    let zero = Some(0);
+    let dropped = Dropped { source: zero, queue: zero, encoder: zero };
+    Frames { captured: zero, encoded: zero, written: zero, duplicated: zero, dropped }
+}
+
+/// Sums of two stretches; unknown in one is unknown in both.
+pub(super) fn sum(a: Frames, b: Frames) -> Frames {
+    let add = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+    Frames {
+        captured: add(a.captured, b.captured),
+        encoded: add(a.encoded, b.encoded),
+        written: add(a.written, b.written),
+        duplicated: add(a.duplicated, b.duplicated),
+        dropped: Dropped {
+            source: add(a.dropped.source, b.dropped.source),
+            queue: add(a.dropped.queue, b.dropped.queue),
+            encoder: add(a.dropped.encoder, b.dropped.encoder),
+        },
+    }
+}
+
+impl State {
+    pub(super) fn part_is_open(&self) -> bool {
+        let phase = self.recording.as_ref().map(|recording| &recording.phase);
+        matches!(phase, Some(Phase::Opening { .. } | Phase::Writing { .. } | Phase::Closing { .. }))
+    }
+
+    pub(super) fn open_part_if_live(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let SourceState::Live { format, .. } = &self.source else { return };
+        let (format, with_audio) = (format.clone(), self.records_audio());
+        let Some(recording) = &mut self.recording else { return };
+        match recording.phase {
+            Phase::Awaiting { not_before } if now >= not_before && !recording.stopping => {}
+            _ => return,
+        }
+        let part = recording.next_part;
+        recording.next_part += 1;
+        recording.phase = Phase::Opening { part, since: now };
+        let ticket = recording.ticket.clone();
+        let file = layout::part_file(&self.input, part, ticket.encoding.container);
+        // Nothing is open, so the stage may take the source's present format on.
+        out.push(Effect::Freeze(format.clone()));
+        out.push(Effect::OpenPart {
+            part,
+            path: ticket.dir.join(file),
+            start_at: ticket.start_at_ns,
+            format,
+            with_audio,
+            ticket: Box::new(ticket),
+        });
+    }
+
+    pub(super) fn on_part_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.phase != (Phase::Opening { part, since: now }) && !matches!(recording.phase, Phase::Opening { .. })
+        {
+            return;
+        }
+        recording.take = TakeEvidence::default();
+        recording.rate_from = None;
+        recording.last = Some((part, file.clone()));
+        recording.phase = Phase::Writing { part, file: file.clone(), since: now, grown_at: None, overflowed: 0 };
+        recording.write_fact(now, FactKind::PartOpened { part, file }, out);
+        let live = matches!(self.source, SourceState::Live { .. });
+        let stopping = recording.stopping;
+        if stopping {
+            recording.close(now, PartEnd::Completed, Then::Done, out);
+        } else if !live {
+            recording.close(now, PartEnd::SignalLost, Then::Next, out);
+        }
+        out.push(Effect::PublishStatus);
+    }
+
+    pub(super) fn on_part_refused(&mut self, now: MonoNs, refusal: PartRefusal, out: &mut Vec<Effect>) {
+        let incident = match &refusal {
+            PartRefusal::Exists => None,
+            PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
+            PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
+            PartRefusal::Pipeline { reason } => {
+                Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
+            }
+        };
+        if let Some(incident) = incident {
+            out.push(Effect::Log(incident.clone()));
+            self.raise(now, incident, out);
+        }
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_done() {
+            return;
+        }
+        match refusal {
+            _ if recording.stopping => recording.finish(now, false, out),
+            PartRefusal::Disk { .. } => recording.finish(now, true, out),
+            PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
+            PartRefusal::Pipeline { .. } => {
+                recording.phase = Phase::Awaiting { not_before: now.plus(NEXT_PART_PAUSE) };
+            }
+        }
+    }
+
+    pub(super) fn on_take_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
+        let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", reason);
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        if let Some(recording) = &mut self.recording {
+            let then = if recording.stopping { Then::Done } else { Then::Next };
+            recording.cut(now, PartEnd::Cut, then, out);
+        }
+    }
+
+    pub(super) fn on_trouble(&mut self, now: MonoNs, trouble: Trouble, out: &mut Vec<Effect>) {
+        let (incident, end) = match trouble {
+            Trouble::DiskFull => (Incident::new(IncidentCode::DiskFull), Some(PartEnd::DiskFull)),
+            Trouble::Write(reason) => {
+                (Incident::new(IncidentCode::DiskError).with("reason", reason), Some(PartEnd::DiskError))
+            }
+            Trouble::Stream(reason) => return self.on_take_failed(now, reason, out),
+            Trouble::Sync(reason) => (Incident::new(IncidentCode::SyncFailed).with("reason", reason), None),
+        };
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        if let (Some(recording), Some(end)) = (&mut self.recording, end) {
+            recording.close(now, end, Then::Failed, out);
+        }
+    }
+
+    pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
+        if free_bytes < self.policy().critical_free_bytes && self.is_recording() {
+            self.on_trouble(now, Trouble::DiskFull, out);
+            if let Some(recording) = &mut self.recording
+                && matches!(recording.phase, Phase::Awaiting { .. })
+            {
+                recording.finish(now, true, out);
+            }
+        }
+    }
+
+    pub(super) fn on_facts_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
+        let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
+        out.push(Effect::Log(incident.clone()));
+        // The media goes on; only the fact cannot be kept, so it is not written as one either.
+        if self.active.insert(incident.code, incident).is_none() {
+            out.push(Effect::PublishStatus);
+        }
+        let _ = now;
+    }
+
+    pub(super) fn on_part_closed(&mut self, now: MonoNs, closing: PartClosing, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        let Phase::Closing { then, .. } = recording.phase else { return };
+        let PartClosing { record, frames, safe } = closing;
+        recording.frames = sum(recording.frames, frames);
+        recording.media += Duration::from_nanos(record.duration_ns);
+        recording.safe += safe;
+        recording.take = TakeEvidence::default();
+        if record.end != PartEnd::Empty {
+            recording.parts += 1;
+        }
+        if let Some(offset) = record.offset_ns.filter(|_| record.end != PartEnd::Empty) {
+            recording.note_gap(now, offset, out);
+            let end_ns = offset.saturating_add_unsigned(record.duration_ns);
+            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(record.end).to_owned()));
+        }
+        recording.write_fact(now, FactKind::PartClosed(record), out);
+        match then {
+            _ if recording.stopping && then != Then::Failed => recording.finish(now, false, out),
+            Then::Next => {
+                recording.phase = Phase::Awaiting { not_before: now };
+                self.clear(IncidentCode::RecordingStalled, out);
+                self.open_part_if_live(now, out);
+            }
+            Then::Done => recording.finish(now, false, out),
+            Then::Failed => recording.finish(now, true, out),
+        }
+        out.push(Effect::PublishStatus);
+    }
+
+    pub(super) fn stop_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_done() || recording.stopping {
+            return;
+        }
+        recording.stopping = true;
+        match recording.phase {
+            Phase::Awaiting { .. } => recording.finish(now, false, out),
+            Phase::Writing { .. } => recording.close(now, PartEnd::Completed, Then::Done, out),
+            // Goes on in on_part_opened and on_part_closed.
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => out.push(Effect::PublishStatus),
+        }
+    }
+
+    pub(super) fn close_part_for_loss(&mut self, now: MonoNs, end: PartEnd, stays: bool, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        match recording.phase {
+            Phase::Writing { .. } => recording.close(now, end, if stays { Then::Next } else { Then::Done }, out),
+            Phase::Awaiting { .. } if !stays && recording.parts > 0 => recording.finish(now, false, out),
+            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
+        }
+    }
+
+    /// Takes in how far the part is, notices stalls, lost frames and deadlines.
+    pub(super) fn watch_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        self.open_part_if_live(now, out);
+        let policy = self.policy();
+        let take = self.evidence.take;
+        let frames_arrive = matches!(self.source, SourceState::Live { .. });
+        let Some(recording) = &mut self.recording else { return };
+        let mut incident = None;
+        let mut recovered = false;
+        match &mut recording.phase {
+            Phase::Writing { since, grown_at, overflowed, .. } => {
+                let Some(take) = take else { return };
+                if take.progress.written > recording.take.progress.written {
+                    recovered = grown_at.is_none_or(|at| now.since(at) >= policy.stall_shown);
+                    if grown_at.replace(now).is_none() {
+                        let first = take.origin;
+                        recording.take = take;
+                        if let Some(origin) = first {
+                            let offset = recording.since_origin(origin);
+                            recording.note_gap(now, offset, out);
+                        }
+                        out.push(Effect::PublishStatus);
+                        return self.clear(IncidentCode::PipelineFailed, out);
+                    }
+                }
+                if take.overflowed > *overflowed {
+                    *overflowed = take.overflowed;
+                    incident = Some(Incident::new(IncidentCode::QueueOverflow).with("frames", take.overflowed));
+                }
+                recording.take = take;
+                let quiet = now.since(grown_at.unwrap_or(*since).max(recording.ticket.start_at_ns));
+                if frames_arrive && quiet >= policy.stall_restart {
+                    recording.cut(now, PartEnd::Stalled, Then::Next, out);
+                } else if frames_arrive && quiet >= STALL_INCIDENT {
+                    incident = Some(Incident::new(IncidentCode::RecordingStalled));
+                }
+            }
+            Phase::Closing { since, then, cut: false, .. } => {
+                if now.since(*since) >= policy.flush_deadline {
+                    let then = *then;
+                    recording.cut(now, PartEnd::Cut, then, out);
+                    incident = Some(Incident::new(IncidentCode::StopCut));
+                } else if let Some(take) = take {
+                    recording.take = take;
+                }
+            }
+            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
+        }
+        if recovered {
+            self.clear(IncidentCode::RecordingStalled, out);
+        }
+        if let Some(incident) = incident {
+            self.raise(now, incident, out);
+        }
+    }
+}
+
+fn cause_of(end: PartEnd) -> &'static str {
+    match end {
+        PartEnd::SignalLost => IncidentCode::NoSignal,
+        PartEnd::Stalled => IncidentCode::RecordingStalled,
+        PartEnd::DiskFull => IncidentCode::DiskFull,
+        PartEnd::DiskError => IncidentCode::DiskError,
+        PartEnd::WorkerDied => IncidentCode::WorkerDied,
+        PartEnd::Completed | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => IncidentCode::PipelineFailed,
+    }
+    .as_str()
+}
