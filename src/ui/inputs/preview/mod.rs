@@ -12,6 +12,7 @@ use super::face::Sight;
 use crate::media::frame_ring::RingReader;
 use crate::model::{InputId, MonoNs};
 use crate::sys::clock::mono_now;
+use anyhow::Context;
 use gtk::gdk;
 use screen::Screen;
 use std::cell::RefCell;
@@ -26,6 +27,13 @@ const FROZEN_AFTER: Duration = Duration::from_millis(1500);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause: a preview that can come back should be there two seconds later.
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// To be called once, before the first preview is made.
+pub fn prepare() -> anyhow::Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    gstgtk4::plugin_register_static().context("the preview sink does not start")?;
+    Ok(())
+}
 
 /// Hands the newest frame of the ring to the screen, once per display frame.
 #[derive(Default)]
