@@ -148,7 +148,13 @@ impl Viewers {
     }
 
     /// Makes preview and ring fit those who watch; returns what they must be told.
-    pub fn refresh(&mut self, now: MonoNs, input: &InputId, stage: &Stage, picture: Option<(u32, u32)>) -> Vec<ViewerReport> {
+    pub fn refresh(
+        &mut self,
+        now: MonoNs,
+        input: &InputId,
+        stage: &Stage,
+        picture: Option<(u32, u32)>,
+    ) -> Vec<ViewerReport> {
         let mut reports: Vec<ViewerReport> = self.refused.drain(..).map(refusal).collect();
         let (Some(picture), Some(at)) = (picture, self.rebuild_at) else { return reports };
         if now < at || self.viewers.is_empty() {
@@ -186,7 +192,11 @@ impl Viewers {
             for (reader, (connection, viewer)) in (0u8..).zip(&mut self.viewers) {
                 viewer.reader = Some(reader);
                 let memfd = Some(ring.memfd().try_clone_to_owned()?);
-                reports.push(ViewerReport { connection: *connection, report: Report::Ring { generation, reader }, memfd });
+                reports.push(ViewerReport {
+                    connection: *connection,
+                    report: Report::Ring { generation, reader },
+                    memfd,
+                });
             }
         }
         self.showing = Some(Showing { preview, ring });
