@@ -147,7 +147,10 @@ pub struct Inlet {
 impl Inlet {
     /// An inlet called `name` in `bin`. A `live` inlet tells its pipeline not to wait for it.
     pub fn add(bin: &gst::Bin, name: &str, limits: Limits, live: bool) -> Result<Self, BuildError> {
-        let appsrc = gst_app::AppSrc::builder().name(name).format(gst::Format::Time).is_live(live).build();
+        // Without a latency of its own a live appsrc offers "at most 0": an aggregator behind it cannot configure its
+        // latency, never times out and waits for ever for a source that delivers nothing (measured: 1.22 audiomixer).
+        let source = gst_app::AppSrc::builder().name(name).format(gst::Format::Time).is_live(live);
+        let appsrc = source.min_latency(0).max_latency(-1).build();
         bin.add(&appsrc)?;
         let out = Tally::default();
         out.attach(&element::pad(&appsrc, "src")?);

@@ -10,6 +10,7 @@
 mod architecture;
 mod disk;
 mod kill;
+mod packages;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]

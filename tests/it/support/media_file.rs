@@ -15,18 +15,23 @@ pub const FLASH_FRAMES: u32 = 3;
 
 /// An ordinary camera film (`.mp4`, `.mkv` or `.mov` by its name): 320×240 at 30 with H.264 (B-frames, GOP 1 s) and AAC.
 pub fn camera(path: &Path, seconds: u32) {
-    make(path, seconds, &[]);
+    make(path, seconds, "320x240", &[]);
+}
+
+/// The same in another size (`WxH`).
+pub fn camera_of_size(path: &Path, seconds: u32, size: &str) {
+    make(path, seconds, size, &[]);
 }
 
 /// The same as a fragmented MP4 that only ever grew.
 pub fn fragmented(path: &Path, seconds: u32) {
-    make(path, seconds, &["-movflags", "frag_keyframe+empty_moov+default_base_moof"]);
+    make(path, seconds, "320x240", &["-movflags", "frag_keyframe+empty_moov+default_base_moof"]);
 }
 
-fn make(path: &Path, seconds: u32, more: &[&str]) {
+fn make(path: &Path, seconds: u32, size: &str, more: &[&str]) {
     let on = f64::from(FLASH_FRAMES) / f64::from(FPS);
     let flash = format!("drawbox=color=white:t=fill:enable='lt(mod(t,1),{on}-0.001)'");
-    let picture = format!("testsrc2=size=320x240:rate={FPS},colorchannelmixer=rr=0.4:gg=0.4:bb=0.4,{flash}");
+    let picture = format!("testsrc2=size={size}:rate={FPS},colorchannelmixer=rr=0.4:gg=0.4:bb=0.4,{flash}");
     let sound = format!("aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),{on})':sample_rate=48000:channel_layout=stereo");
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound]);
