@@ -144,32 +144,37 @@ pub struct EncoderFrames {
 }
 
 impl Encode {
-    /// Builds encoders for pictures of `format`, and for sound if there is any, clipped by `clip`.
+    /// Builds encoders for what `stage` hands out in `format`, with sound if wanted and there, clipped by `clip`.
     pub fn build(
         name: &str,
         encoders: &Encoders,
         encoding: &Encoding,
         format: &VideoFormat,
+        stage: &Stage,
         with_audio: bool,
         clip: &Clip,
     ) -> Result<Self, BuildError> {
         let pipeline = Pipeline::new(name);
         let bin = pipeline.bin();
-        let video = make_video(bin, name, encoders, encoding, format, clip)?;
-        let audio = match &encoders.audio {
-            Some(factory) if with_audio => Some(make_audio(bin, name, factory, clip)?),
-            _ => None,
-        };
+        let mut video = make_video(bin, name, encoders, encoding, format, clip)?;
+        video.input.prepare(&stage.video_out)?;
+        let mut audio = None;
+        if let (Some(factory), Some(sound), true) = (&encoders.audio, &stage.audio, with_audio) {
+            let mut track = make_audio(bin, name, factory, clip)?;
+            track.input.prepare(&sound.output)?;
+            audio = Some(track);
+        }
         Ok(Self { pipeline, video, audio })
     }
 
-    /// Takes what `stage` hands out from now on.
-    pub fn start(&mut self, stage: &Stage, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
+    /// Takes what the stage hands out from now on.
+    pub fn start(&mut self, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
         self.pipeline.play(on_event)?;
-        if let (Some(track), Some(sound)) = (&mut self.audio, &stage.audio) {
-            track.input.connect(&sound.output)?;
+        if let Some(track) = &self.audio {
+            track.input.open();
         }
-        self.video.input.connect(&stage.video_out)
+        self.video.input.open();
+        Ok(())
     }
 
     /// Where encoded video comes out.

@@ -167,11 +167,23 @@ impl Inlet {
         element::pad(&self.appsrc, "src")
     }
 
-    /// Takes what `outlet` hands out from now on, in place of what it took before.
+    /// Takes what `outlet` hands out from now on, in place of what it took before. For inlets that are live.
     pub fn connect(&mut self, outlet: &Outlet) -> Result<(), BuildError> {
+        self.prepare(outlet)?;
+        self.open();
+        Ok(())
+    }
+
+    /// Connects without taking anything yet. An inlet that is not live must be prepared before its pipeline plays:
+    /// connecting makes it live for a moment, and a source that turns live while playing waits for ever (measured).
+    pub fn prepare(&mut self, outlet: &Outlet) -> Result<(), BuildError> {
         self.disconnect();
         let link =
             outlet.producer.add_consumer(&self.appsrc).map_err(|error| BuildError::Refused(error.to_string()))?;
+        link.set_discard(true);
+        // A gap in front of the encoder marks its next frame as discontinuous; the link would then lose every frame up
+        // to the next keyframe without counting them (measured). A decoder needs no such mercy here.
+        link.set_wait_for_keyframe(false);
         // add_consumer has just set limits of its own (500 ms) and made the source live.
         self.appsrc.set_max_buffers(self.limits.buffers);
         self.appsrc.set_max_bytes(self.limits.bytes);
@@ -179,6 +191,13 @@ impl Inlet {
         self.appsrc.set_is_live(self.live);
         self.link = Some(link);
         Ok(())
+    }
+
+    /// Takes what the prepared outlet hands out from now on.
+    pub fn open(&self) {
+        if let Some(link) = &self.link {
+            link.set_discard(false);
+        }
     }
 
     /// Takes nothing any more; what is queued still passes.

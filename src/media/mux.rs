@@ -51,21 +51,23 @@ impl Part {
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
         attach(&video, &mux)?;
+        video.prepare(encode.video_out())?;
         let mut audio = None;
-        if encode.audio_out().is_some() {
-            let inlet = Inlet::add(&bin, &format!("{name}-audio-in"), Limits::ENCODED, false)?;
+        if let Some(outlet) = encode.audio_out() {
+            let mut inlet = Inlet::add(&bin, &format!("{name}-audio-in"), Limits::ENCODED, false)?;
             // The encoder's first packet only warms decoders up; see [`super::clip`].
             inlet.pad()?.set_offset(-i64::try_from(priming.as_nanos()).unwrap_or(0));
             attach(&inlet, &mux)?;
+            inlet.prepare(outlet)?;
             audio = Some(inlet);
         }
 
         bin.add(&sink)?;
         mux.link(&sink)?;
         pipeline.play(on_event)?;
-        video.connect(encode.video_out())?;
-        if let (Some(inlet), Some(outlet)) = (&mut audio, encode.audio_out()) {
-            inlet.connect(outlet)?;
+        video.open();
+        if let Some(inlet) = &audio {
+            inlet.open();
         }
         Ok(Self { pipeline, sink, video, audio })
     }

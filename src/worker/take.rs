@@ -87,6 +87,7 @@ pub struct Take {
     progress: Arc<Mutex<Progress>>,
     counters: SourceCounters,
     base: Option<Base>,
+    overflow_seen: u64,
     ending: Ending,
 }
 
@@ -111,16 +112,15 @@ impl Take {
             move |event| mailbox.send(wrap(generation, event))
         };
         let name = format!("{input}-encode");
-        let sound = stage.audio.as_ref().filter(|_| plan.with_audio);
-        let mut encode = Encode::build(&name, encoders, encoding, &plan.format, sound.is_some(), &clip)?;
+        let mut encode = Encode::build(&name, encoders, encoding, &plan.format, stage, plan.with_audio, &clip)?;
         let part = Part::open(&format!("{input}-part"), sink, encoding, &encode, priming, notify(Notice::Part))?;
         // Last: from here on frames flow, and everything that takes them is there.
-        if let Err(error) = encode.start(stage, notify(Notice::Encode)) {
+        if let Err(error) = encode.start(notify(Notice::Encode)) {
             part.discard(|_| {});
             return Err(error);
         }
         let end = PartEnd::Completed;
-        Ok(Self { plan, end, clip, encode, part, progress, counters, base: None, ending: Ending::No })
+        Ok(Self { plan, end, clip, encode, part, progress, counters, base: None, overflow_seen: 0, ending: Ending::No })
     }
 
     /// Lets nothing at or after `at` in, and ends the streams once both have come so far.
@@ -162,7 +162,9 @@ impl Take {
     pub fn evidence(&mut self, stage: &Stage) -> TakeEvidence {
         let progress = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let frames = self.frames(stage, progress.video_frames, false);
-        let overflowed = self.encode.frames().overflowed + self.part.overflowed() + self.stage_overflow(stage);
+        // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
+        let seen = self.encode.frames().overflowed + self.part.overflowed() + self.stage_overflow(stage);
+        let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
         TakeEvidence { progress, frames, origin: self.clip.origin(), overflowed }
     }
 

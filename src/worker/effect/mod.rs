@@ -118,7 +118,7 @@ impl Worker {
             self.releasing = None;
             self.decide(now, Event::TeardownStuck);
         }
-        let evidence = Box::new(self.evidence());
+        let evidence = Box::new(self.evidence(now));
         self.decide(now, Event::Tick(evidence));
         self.refresh_viewers(now);
         if now.since(self.status_at) >= STATUS_INTERVAL {
@@ -126,7 +126,7 @@ impl Worker {
         }
     }
 
-    fn evidence(&mut self) -> Evidence {
+    fn evidence(&mut self, now: MonoNs) -> Evidence {
         let opened = self.source.as_ref().map(|open| open.since);
         let of_this_source = |at: &MonoNs| opened.is_some_and(|since| *at >= since);
         let take = match (&mut self.take, &self.stage) {
@@ -138,7 +138,7 @@ impl Worker {
             sound_at: self.counters.sound.last_at().filter(of_this_source),
             take,
             meters: self.meters.clone(),
-            preview: self.viewers.view(),
+            preview: self.viewers.view(now),
             nice: rustix::process::getpriority_process(None).ok(),
         }
     }
@@ -174,7 +174,7 @@ impl Worker {
             }
             Notice::Stage(BusEvent::Failed(failure)) => self.decide(now, Event::StageFailed { reason: failure.reason }),
             Notice::Preview(generation, BusEvent::Failed(failure)) => {
-                self.viewers.on_failed(generation, &failure.reason)
+                self.viewers.on_failed(now, generation, &failure.reason);
             }
             Notice::Encode(generation, event) if generation == self.take_generation => match event {
                 BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),

@@ -93,6 +93,8 @@ impl Worker {
     /// Waits for the last facts, lets go of everything, and says with which code to exit.
     pub fn leave(&mut self) -> u8 {
         self.facts.finish();
+        self.close_source(crate::sys::clock::mono_now());
+        self.link.close();
         self.exit.unwrap_or(0)
     }
 }

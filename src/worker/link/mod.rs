@@ -165,6 +165,17 @@ impl Link {
         }
     }
 
+    /// Hangs up on everybody and takes the socket away. The lock is still held, so this can only be our own.
+    pub fn close(&mut self) {
+        self.connections.clear();
+        if let Some(source) = self.source.take() {
+            source.remove();
+        }
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the socket was gone already");
+        }
+    }
+
     fn drop_connection(&mut self, id: u64, said: &mut Vec<Said>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         match connection.role {
@@ -174,18 +185,6 @@ impl Link {
             }
             Some(Role::Viewer) => said.push(Said::ViewerGone(id)),
             Some(Role::Engine) | None => {}
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        if let Some(source) = self.source.take() {
-            source.remove();
-        }
-        // The lock is still held, so this can only be our own socket.
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::debug!(%error, "the socket was gone already");
         }
     }
 }

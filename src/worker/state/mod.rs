@@ -30,6 +30,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Looks come every 100 ms; after a pause this long nothing is concluded from old evidence.
+const LATE_TICK: Duration = Duration::from_millis(400);
+
 /// What the engine handed down.
 #[derive(Debug, Clone, PartialEq)]
 struct Config {
@@ -71,6 +74,8 @@ pub struct State {
     /// Incidents whose cause goes on.
     active: BTreeMap<IncidentCode, Incident>,
     evidence: Evidence,
+    /// The last look at the evidence.
+    ticked: MonoNs,
 }
 
 impl State {
@@ -88,6 +93,7 @@ impl State {
             leaving: Leaving::No,
             active: BTreeMap::new(),
             evidence: Evidence::default(),
+            ticked: now,
         }
     }
 
@@ -129,6 +135,12 @@ impl State {
     }
 
     fn on_tick(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        // A process that was stopped itself sees old evidence everywhere; the next look is fair again.
+        let late = now.since(self.ticked) > LATE_TICK;
+        self.ticked = now;
+        if late {
+            return;
+        }
         self.watch_source(now, out);
         self.watch_audio(now, out);
         self.watch_recording(now, out);

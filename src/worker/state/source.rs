@@ -65,6 +65,7 @@ impl State {
         matches!(self.config.as_ref().map(|config| &config.input.source), Some(SourceSpec::Rtsp { .. }))
     }
 
+    /// Whether the source is a file that begins again at its end.
     fn repeats(&self) -> bool {
         matches!(self.config.as_ref().map(|config| &config.input.source), Some(SourceSpec::File { repeat: true, .. }))
     }
@@ -98,13 +99,13 @@ impl State {
     }
 
     pub(super) fn on_source_ended(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
-        if let (true, SourceState::Live { since, format }) = (self.repeats(), &self.source) {
-            // A file that repeats is one stream: nothing is closed, its time goes on.
-            let live = SourceState::Live { since: *since, format: format.clone() };
+        if let (true, SourceState::Live { since, .. }) = (self.repeats(), &mut self.source) {
+            // A file that repeats is one stream: nothing is closed, its time goes on; its frames get their time to come.
+            *since = now;
+            self.audio.restart(now);
+            self.released = false;
             out.push(Effect::CloseSource);
             out.push(Effect::OpenSource { seamless: true });
-            self.released = false;
-            self.source = live;
             return;
         }
         let incident = match self.config.as_ref().map(|config| &config.input.source) {
