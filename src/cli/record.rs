@@ -1,7 +1,7 @@
 //! `holdfast record start|stop`: commands, and waiting for what they promised.
 
 use super::{Outcome, RecordCommand, clock_time, failed, print_json};
-use crate::model::snapshot::{InputState, InputView, RecordingState, Snapshot};
+use crate::model::snapshot::{InputState, InputView, RecordingState, SessionState, Snapshot};
 use crate::model::{InputId, SessionId};
 use crate::protocol::api::{StartReply, StartRequest, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
@@ -50,7 +50,9 @@ fn print_stop(reply: &StopReply, snapshot: Option<&Snapshot>, json: bool) -> Out
         return print_json(reply);
     }
     println!("session {}: {}", reply.session_id, reply.status);
-    if let Some(last) = snapshot.and_then(|snapshot| snapshot.last_session.as_ref()) {
+    if let Some(last) =
+        snapshot.and_then(|snapshot| snapshot.last_session.as_ref()).filter(|last| last.id == reply.session_id)
+    {
         println!("{} files in {}", last.parts, Path::new(&last.dir).display());
     }
     Outcome::Done
@@ -90,7 +92,8 @@ fn reason(input: &InputView) -> String {
 async fn wait_for_evidence(client: &Client, reply: &StartReply) -> Result<Outcome, ClientError> {
     let settled = |snapshot: &Snapshot| {
         let pending = reply.inputs.iter().any(|id| fate(snapshot, id) == Fate::Pending);
-        !pending || is_closed(snapshot, reply.session_id)
+        let stopping = snapshot.session.as_ref().is_some_and(|session| session.state == SessionState::Stopping);
+        !pending || stopping || is_closed(snapshot, reply.session_id)
     };
     let (Reached::Yes(snapshot) | Reached::Not(snapshot)) = wait_for(client, START_WAIT, settled).await?;
     let mut recording = 0;

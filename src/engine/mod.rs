@@ -16,6 +16,7 @@ pub mod recover;
 mod restart;
 mod server;
 mod state;
+mod worker_event;
 mod worker_state;
 
 use crate::config::Config;

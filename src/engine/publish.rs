@@ -69,11 +69,12 @@ impl Publisher {
                 events.push(Event::Input { seq: number(), at, data: Box::new(input.clone()) });
             }
         }
-        if told.session.as_ref().map(session_words) != next.session.as_ref().map(session_words) {
-            events.push(Event::Session { seq: number(), at, data: next.session.clone() });
-        }
+        // Before the session goes: who waits for its end wants to know how it ended.
         if told.last_session != next.last_session {
             events.push(Event::LastSession { seq: number(), at, data: next.last_session.clone() });
+        }
+        if told.session.as_ref().map(session_words) != next.session.as_ref().map(session_words) {
+            events.push(Event::Session { seq: number(), at, data: next.session.clone() });
         }
         if storage_words(&told.storage) != storage_words(&next.storage) {
             events.push(Event::Storage { seq: number(), at, data: next.storage.clone() });

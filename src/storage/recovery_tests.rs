@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::session::Gap;
 use crate::model::{MonoNs, SessionId};
 use std::cell::Cell;
 

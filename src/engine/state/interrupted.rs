@@ -48,9 +48,15 @@ impl State {
         self.last_session = self.last_session.take().or(last);
     }
 
+    /// It is not known yet of every input whether somebody serves it.
+    fn looking(&self) -> bool {
+        self.inputs.iter().any(|input| input.worker.is_connecting())
+    }
+
     /// A session that a worker still records becomes the running one, being stopped.
     pub(super) fn adopt_interrupted(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.session.is_some() {
+        // Workers answer one by one: who records it is known only when all have been looked at.
+        if self.session.is_some() || self.looking() {
             return;
         }
         let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();
@@ -80,8 +86,7 @@ impl State {
 
     /// Closes the next interrupted session once it is known which of them workers still record.
     pub(super) fn recover_next(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let looking = self.inputs.iter().any(|input| input.worker.is_connecting());
-        if looking || self.recovery.running.is_some() {
+        if self.looking() || self.recovery.running.is_some() {
             return;
         }
         let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();

@@ -4,7 +4,9 @@
 //! is younger than [`EVIDENCE_AGE`](view::EVIDENCE_AGE); a session is answered only after its plan is on disk;
 //! Stop is always carried out; media is never touched here.
 
+mod closing;
 mod commands;
+mod evidence;
 mod interrupted;
 mod keys;
 mod session;

@@ -6,16 +6,15 @@
 //!     ▼ (none)
 //! ```
 
-use super::super::event::{CloseFault, Effect, Now, Token};
+use super::super::event::{Effect, Now, Token};
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{Closed, Fact, FactKind, JournalKind, Manifest, PartEnd, Plan};
-use crate::model::snapshot::{Frames, RecordingState};
+use crate::model::session::{Closed, JournalKind, Plan};
+use crate::model::snapshot::Frames;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::worker::Command;
-use crate::storage::recovery::{self, ClosedSession};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A plan that is not on disk by then is refused: a waiting start is answered within 8 s (R-CMD-2).
@@ -26,8 +25,6 @@ const EVIDENCE_DEADLINE: Duration = Duration::from_secs(5);
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 /// SIGTERM, SIGKILL and a process table under load; then the session is closed around what is stuck.
 const STOP_GIVE_UP: Duration = Duration::from_secs(8);
-/// Pause before closing is tried again when a file was still locked or the disk refused.
-const CLOSE_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a session is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,163 +250,6 @@ impl State {
             if linked && open {
                 self.send(&input, out, |command| Command::Stop { id: command, session: id });
             }
-        }
-    }
-
-    /// Closes the session on disk once no worker has anything of it open.
-    pub(super) fn advance_session(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let Some(session) = &mut self.session else { return };
-        if session.takes.iter().any(|take| take.ending.is_none()) {
-            return;
-        }
-        let state = match session.phase {
-            Phase::Running { .. } => Closed::Failed,
-            Phase::Stopping { .. } if session.adopted => Closed::Completed,
-            Phase::Stopping { .. }
-                if session.takes.iter().any(|take| take.ending == Some(Ending::Done) || take.evident) =>
-            {
-                Closed::Completed
-            }
-            Phase::Stopping { .. } => Closed::Failed,
-            _ => return,
-        };
-        self.alerts.resolve(now, super::ENGINE, IncidentCode::PartialStart.as_str());
-        let id = session.plan.id;
-        self.close_now(id, state, out);
-    }
-
-    fn close_now(&mut self, id: SessionId, state: Closed, out: &mut Vec<Effect>) {
-        let Some(session) = &mut self.session else { return };
-        session.phase = Phase::Closing { state, retry: None };
-        out.push(Effect::Close { session: id, dir: session.dir.clone(), state });
-    }
-
-    /// The running session was closed on disk.
-    pub(super) fn session_closed(&mut self, now: Now, dir: &Path, closed: &ClosedSession) {
-        self.freeze(now, Some(&closed.manifest));
-        self.last_session = Some(recovery::last_session(&closed.manifest, dir));
-        match &mut self.session {
-            // Nobody asked it to stop: it stays on the screen as failed.
-            Some(session)
-                if matches!(session.phase, Phase::Closing { state: Closed::Failed, .. }) && !session.adopted =>
-            {
-                session.phase = Phase::Over;
-            }
-            session => *session = None,
-        }
-    }
-
-    pub(super) fn close_later(&mut self, now: Now) {
-        if let Some(Session { phase: Phase::Closing { retry, .. }, .. }) = &mut self.session {
-            *retry = Some(now.mono.plus(CLOSE_AGAIN));
-        }
-    }
-
-    /// What its worker reports of this session is evidence; an end is taken from it when the fact was missed.
-    pub(super) fn fold_status(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
-        let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
-        let (reported, recording) = (status.session, status.recording.clone());
-        let Some(session) = self.session.as_mut().filter(|session| Some(session.plan.id) == reported) else { return };
-        let Some(recording) = recording else { return };
-        let line = session.line(now, JournalKind::Started { input: id.clone() });
-        let stopping = !session.runs();
-        let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
-        match recording.state {
-            RecordingState::Recording if !take.evident => {
-                take.evident = true;
-                out.push(line);
-            }
-            RecordingState::Done => take.ending = Some(Ending::Done),
-            RecordingState::Failed if stopping => take.ending = Some(Ending::Failed),
-            _ => {}
-        }
-        if recording.state == RecordingState::Recording {
-            self.alerts.resolve(now, id.as_str(), IncidentCode::WorkerDied.as_str());
-        }
-    }
-
-    /// The worker died: what it had safely written counts on, the rest is not claimed.
-    pub(super) fn fold_death(&mut self, id: &InputId) {
-        let status = self.input_mut(id).and_then(|input| input.status.take());
-        let (Some((_, status)), Some(session)) = (status, &mut self.session) else { return };
-        if status.session != Some(session.plan.id) {
-            return;
-        }
-        if let (Some(recording), Some(take)) = (status.recording, session.take_mut(id)) {
-            take.before.media_ms += recording.safe_ms.unwrap_or(0);
-            take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
-        }
-    }
-}
-
-/// Two kinds of events reach a session through others; kept here so that their meaning stands beside the phases.
-impl State {
-    pub(super) fn on_closed(
-        &mut self,
-        now: Now,
-        id: SessionId,
-        dir: &Path,
-        result: Result<Box<ClosedSession>, CloseFault>,
-        out: &mut Vec<Effect>,
-    ) {
-        let running = self.session.as_ref().is_some_and(|session| session.plan.id == id);
-        match result {
-            Ok(closed) if running => {
-                self.tell_damaged(now, &closed.manifest, out);
-                self.session_closed(now, dir, &closed);
-            }
-            Ok(closed) => {
-                self.tell_damaged(now, &closed.manifest, out);
-                self.recovered(now, id, dir, &closed, out);
-            }
-            Err(fault) if running => {
-                self.tell_unclosed(now, &fault, out);
-                self.close_later(now);
-            }
-            Err(fault) => self.recover_later(now, id, &fault),
-        }
-    }
-
-    fn tell_damaged(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
-        for input in &manifest.inputs {
-            for part in input.parts.iter().filter(|part| part.end == PartEnd::Damaged) {
-                let incident = Incident::new(IncidentCode::FileDamaged).with("file", &part.file);
-                self.raise(now, input.id.as_str(), incident, out);
-            }
-        }
-    }
-
-    fn tell_unclosed(&mut self, now: Now, fault: &CloseFault, out: &mut Vec<Effect>) {
-        if let CloseFault::Failed(reason) = fault {
-            let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
-            self.raise(now, super::ENGINE, incident, out);
-        }
-    }
-}
-
-impl State {
-    /// A fact of a worker: journaled at once, and its meaning for the session.
-    pub(super) fn on_fact(
-        &mut self,
-        now: Now,
-        id: &InputId,
-        about: SessionId,
-        t_ns: i64,
-        fact: Fact,
-        out: &mut Vec<Effect>,
-    ) {
-        if let FactKind::Incident(incident) = &fact.kind {
-            self.raise(now, id.as_str(), incident.clone(), out);
-        }
-        let done = matches!(fact.kind, FactKind::Done { .. });
-        if done && let Some(input) = self.input_mut(id).filter(|input| input.orphan == Some(about)) {
-            input.orphan = None;
-        }
-        let Some(session) = self.session.as_mut().filter(|session| session.plan.id == about) else { return };
-        let kind = JournalKind::Fact { input: id.clone(), fact };
-        out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
-        if done && let Some(take) = session.take_mut(id) {
-            take.ending = Some(Ending::Done);
         }
     }
 }

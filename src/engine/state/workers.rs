@@ -40,28 +40,41 @@ impl State {
             self.send(id, out, |command| Command::Stop { id: command, session: other });
             return;
         }
-        if !self.is_wanted(id) {
-            return;
-        }
+        self.hand_over(id, records, out);
+    }
+
+    /// Tells a linked worker what the running session wants of it; `records` = the session it records.
+    pub(super) fn hand_over(&mut self, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
-        let (plan, dir, phase) = (session.plan.clone(), session.dir.clone(), session.phase.clone());
+        let (plan, dir) = (session.plan.clone(), session.dir.clone());
+        let records = records == Some(plan.id);
+        let phase = session.phase.clone();
+        let Some(take) = session.take_mut(id) else { return };
         match phase {
-            Phase::Running { .. } => {
-                let Some(take) = session.take_mut(id) else { return };
+            Phase::Running { .. } if take.ending.is_none() => {
                 let fresh = !std::mem::replace(&mut take.ticketed, true);
                 out.push(Effect::StartWorker { input: id.clone(), dir, plan: Box::new(plan), fresh });
             }
-            Phase::Stopping { .. } if records.is_some() => {
+            // It was thought to be gone, but its files are still open.
+            Phase::Stopping { .. } if records => {
+                take.ending = None;
+                self.send(id, out, |command| Command::Stop { id: command, session: plan.id });
+            }
+            Phase::Closing { .. } if records => {
                 self.send(id, out, |command| Command::Stop { id: command, session: plan.id });
             }
             // A new worker after the old one died while stopping: there is nothing left to stop.
-            Phase::Stopping { .. } => {
-                if let Some(take) = session.take_mut(id) {
-                    take.ending = Some(Ending::Failed);
-                }
-            }
-            Phase::Persisting { .. } | Phase::Closing { .. } | Phase::Over => {}
+            Phase::Stopping { .. } => take.ending = take.ending.or(Some(Ending::Failed)),
+            Phase::Running { .. } | Phase::Persisting { .. } | Phase::Closing { .. } | Phase::Over => {}
         }
+    }
+
+    /// The earlier engine's session is closed at this worker: it is free for the running one.
+    pub(super) fn release_orphan(&mut self, id: &InputId, out: &mut Vec<Effect>) {
+        if let Some(input) = self.input_mut(id) {
+            input.orphan = None;
+        }
+        self.hand_over(id, None, out);
     }
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
@@ -104,10 +117,11 @@ impl State {
         let Some(input) = self.input_mut(id).filter(|input| input.worker.is_linked()) else { return };
         let closed =
             status.recording.as_ref().is_none_or(|r| matches!(r.state, RecordingState::Done | RecordingState::Failed));
-        if input.orphan.is_some() && (status.session != input.orphan || closed) {
-            input.orphan = None;
-        }
+        let released = input.orphan.is_some() && (status.session != input.orphan || closed);
         let before = input.status.replace((now.mono, status)).map(|(_, status)| status.active).unwrap_or_default();
+        if released {
+            self.release_orphan(id, out);
+        }
         self.follow_causes(now, id, &before, out);
         self.fold_status(now, id, out);
     }

@@ -1,0 +1,107 @@
+//! The end of a session: when it is closed on disk, with which word, and what the operator learns from it.
+
+use super::super::event::{CloseFault, Effect, Now};
+use super::State;
+use super::session::{Ending, Phase, Session};
+use crate::model::SessionId;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{Closed, Manifest, PartEnd};
+use crate::storage::recovery::{self, ClosedSession};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pause before closing is tried again when a file was still locked or the disk refused.
+const CLOSE_AGAIN: Duration = Duration::from_secs(5);
+
+impl State {
+    /// Closes the session on disk once no worker has anything of it open.
+    pub(super) fn advance_session(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        if session.takes.iter().any(|take| take.ending.is_none()) {
+            return;
+        }
+        let state = match session.phase {
+            Phase::Running { .. } => Closed::Failed,
+            Phase::Stopping { .. } if session.adopted => Closed::Completed,
+            Phase::Stopping { .. }
+                if session.takes.iter().any(|take| take.ending == Some(Ending::Done) || take.evident) =>
+            {
+                Closed::Completed
+            }
+            Phase::Stopping { .. } => Closed::Failed,
+            _ => return,
+        };
+        self.alerts.resolve(now, super::ENGINE, IncidentCode::PartialStart.as_str());
+        let id = session.plan.id;
+        self.close_now(id, state, out);
+    }
+
+    pub(super) fn close_now(&mut self, id: SessionId, state: Closed, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
+        session.phase = Phase::Closing { state, retry: None };
+        out.push(Effect::Close { session: id, dir: session.dir.clone(), state });
+    }
+
+    /// The running session was closed on disk.
+    pub(super) fn session_closed(&mut self, now: Now, dir: &Path, closed: &ClosedSession) {
+        self.freeze(now, Some(&closed.manifest));
+        self.last_session = Some(recovery::last_session(&closed.manifest, dir));
+        match &mut self.session {
+            // Nobody asked it to stop: it stays on the screen as failed.
+            Some(session)
+                if matches!(session.phase, Phase::Closing { state: Closed::Failed, .. }) && !session.adopted =>
+            {
+                session.phase = Phase::Over;
+            }
+            session => *session = None,
+        }
+    }
+
+    pub(super) fn close_later(&mut self, now: Now) {
+        if let Some(Session { phase: Phase::Closing { retry, .. }, .. }) = &mut self.session {
+            *retry = Some(now.mono.plus(CLOSE_AGAIN));
+        }
+    }
+
+    pub(super) fn on_closed(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        dir: &Path,
+        result: Result<Box<ClosedSession>, CloseFault>,
+        out: &mut Vec<Effect>,
+    ) {
+        let running = self.session.as_ref().is_some_and(|session| session.plan.id == id);
+        match result {
+            Ok(closed) if running => {
+                self.tell_damaged(now, &closed.manifest, out);
+                self.session_closed(now, dir, &closed);
+            }
+            Ok(closed) => {
+                self.tell_damaged(now, &closed.manifest, out);
+                self.recovered(now, id, dir, &closed, out);
+            }
+            Err(fault) if running => {
+                self.tell_unclosed(now, &fault, out);
+                self.close_later(now);
+            }
+            Err(fault) => self.recover_later(now, id, &fault),
+        }
+    }
+
+    fn tell_damaged(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
+        for input in &manifest.inputs {
+            for part in input.parts.iter().filter(|part| part.end == PartEnd::Damaged) {
+                let incident = Incident::new(IncidentCode::FileDamaged).with("file", &part.file);
+                self.raise(now, input.id.as_str(), incident, out);
+            }
+        }
+    }
+
+    fn tell_unclosed(&mut self, now: Now, fault: &CloseFault, out: &mut Vec<Effect>) {
+        if let CloseFault::Failed(reason) = fault {
+            let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
+            self.raise(now, super::ENGINE, incident, out);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Facts and reports of workers: what they prove about the running session, and what a death takes away.
+
+use super::super::event::{Effect, Now};
+use super::State;
+use super::session::Ending;
+use crate::model::incident::IncidentCode;
+use crate::model::session::{Fact, FactKind, JournalKind};
+use crate::model::snapshot::RecordingState;
+use crate::model::{InputId, SessionId};
+
+impl State {
+    /// A fact of a worker: journaled at once, and its meaning for the session.
+    pub(super) fn on_fact(
+        &mut self,
+        now: Now,
+        id: &InputId,
+        about: SessionId,
+        t_ns: i64,
+        fact: Fact,
+        out: &mut Vec<Effect>,
+    ) {
+        if let FactKind::Incident(incident) = &fact.kind {
+            self.raise(now, id.as_str(), incident.clone(), out);
+        }
+        let done = matches!(fact.kind, FactKind::Done { .. });
+        if done && self.input(id).is_some_and(|input| input.orphan == Some(about)) {
+            self.release_orphan(id, out);
+        }
+        let Some(session) = self.session.as_mut().filter(|session| session.plan.id == about) else { return };
+        let kind = JournalKind::Fact { input: id.clone(), fact };
+        out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
+        if done && let Some(take) = session.take_mut(id) {
+            take.ending = Some(Ending::Done);
+        }
+    }
+
+    /// What its worker reports of this session is evidence; an end is taken from it when the fact was missed.
+    pub(super) fn fold_status(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
+        let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
+        let (reported, recording) = (status.session, status.recording.clone());
+        let Some(session) = self.session.as_mut().filter(|session| Some(session.plan.id) == reported) else { return };
+        let Some(recording) = recording else { return };
+        let line = session.line(now, JournalKind::Started { input: id.clone() });
+        let stopping = !session.runs();
+        let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
+        match recording.state {
+            RecordingState::Recording if !take.evident => {
+                take.evident = true;
+                out.push(line);
+            }
+            RecordingState::Done => take.ending = Some(Ending::Done),
+            RecordingState::Failed if stopping => take.ending = Some(Ending::Failed),
+            _ => {}
+        }
+        if recording.state == RecordingState::Recording {
+            self.alerts.resolve(now, id.as_str(), IncidentCode::WorkerDied.as_str());
+        }
+    }
+
+    /// The worker died: what it had safely written counts on, the rest is not claimed.
+    pub(super) fn fold_death(&mut self, id: &InputId) {
+        let status = self.input_mut(id).and_then(|input| input.status.take());
+        let (Some((_, status)), Some(session)) = (status, &mut self.session) else { return };
+        if status.session != Some(session.plan.id) {
+            return;
+        }
+        if let (Some(recording), Some(take)) = (status.recording, session.take_mut(id)) {
+            take.before.media_ms += recording.safe_ms.unwrap_or(0);
+            take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
+        }
+    }
+}

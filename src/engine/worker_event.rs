@@ -1,0 +1,113 @@
+//! What the supervision of a worker is told, and what it wants done ([`super::worker_state`]).
+
+use crate::model::{MonoNs, SessionId};
+use std::time::Duration;
+
+/// What happened to a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// A process was started.
+    Spawned {
+        /// Its id.
+        pid: u32,
+    },
+    /// No process could be started.
+    SpawnFailed {
+        /// Why.
+        reason: String,
+    },
+    /// Its lock is free, so nobody serves this input.
+    LockFree {
+        /// Which connection attempt found out.
+        link: u64,
+    },
+    /// It holds its lock but does not answer.
+    Mute {
+        /// Which connection attempt found out.
+        link: u64,
+        /// Its process id, when a connection was accepted.
+        pid: Option<u32>,
+    },
+    /// It said hello.
+    Linked {
+        /// Which connection.
+        link: u64,
+        /// Its process id.
+        pid: u32,
+        /// When it started.
+        started: MonoNs,
+        /// The session it records.
+        session: Option<SessionId>,
+    },
+    /// The connection broke.
+    LinkLost {
+        /// Which connection.
+        link: u64,
+    },
+    /// It reported something.
+    Heard {
+        /// Which connection.
+        link: u64,
+    },
+    /// Media this process has written to its files, with a report.
+    Media {
+        /// Since it started.
+        written: Duration,
+    },
+    /// Size of the file it writes, looked at because it was silent.
+    Measured {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A process we started ended.
+    Exited {
+        /// Its id.
+        pid: u32,
+        /// How.
+        how: String,
+    },
+    /// The operator wants another attempt.
+    Retry,
+    /// It did not close its files in time.
+    StopLate,
+    /// The engine leaves.
+    Leave,
+    /// Time passes.
+    Tick,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Connect; a free lock is reported unless it is a process we just started.
+    Connect {
+        /// Number of the connection.
+        link: u64,
+        /// The process was just started and will take its lock soon.
+        child: bool,
+    },
+    /// Start a process.
+    Spawn,
+    /// Look at the size of its file.
+    Measure,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+    /// Tell it to leave.
+    Dismiss,
+    /// It is linked: configure it, and hand it what it should do.
+    Ready {
+        /// The session it records already.
+        session: Option<SessionId>,
+    },
+    /// It died.
+    Died {
+        /// How.
+        reason: String,
+    },
+    /// It died too often; nothing more is tried.
+    GaveUp,
+    /// It survived SIGKILL.
+    Stuck,
+}
