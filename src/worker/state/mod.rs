@@ -16,6 +16,7 @@ mod source;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
 
