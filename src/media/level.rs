@@ -30,27 +30,21 @@ mod tests {
     use super::*;
     use gst::prelude::*;
 
-    /// The meters of half a second of `source`, from the real element.
+    /// The first meters of `source`, from the real element.
     fn measured(source: &str) -> Vec<Meter> {
         gst::init().expect("GStreamer");
         let line = format!(
-            "audiotestsrc num-buffers=24 samplesperbuffer=1000 {source} ! audio/x-raw,format=S16LE,rate=48000,channels=2 \
+            "audiotestsrc num-buffers=48 samplesperbuffer=1000 {source} ! audio/x-raw,format=S16LE,rate=48000,channels=2 \
              ! level interval={} ! fakesink",
             INTERVAL.nseconds()
         );
         let pipeline = gst::parse::launch(&line).expect("a pipeline");
         pipeline.set_state(gst::State::Playing).expect("playing");
         let bus = pipeline.bus().expect("a bus");
-        let mut last = Vec::new();
-        let wanted = [gst::MessageType::Element, gst::MessageType::Eos, gst::MessageType::Error];
-        while let Some(message) = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &wanted) {
-            match message.structure().filter(|_| message.type_() == gst::MessageType::Element) {
-                Some(structure) => last = meters(structure).expect("a level message"),
-                None => break,
-            }
-        }
+        let wanted = [gst::MessageType::Element, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &wanted).expect("a message");
         pipeline.set_state(gst::State::Null).expect("null");
-        last
+        meters(message.structure().expect("a level message")).expect("a level message")
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl Bench {
 
     fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(100));
-        let progress = |written| Progress { written, safe: written, bytes: 1 + written.as_millis() as u64, video_frames: 1 };
+        let progress =
+            |written| Progress { written, safe: written, bytes: 1 + written.as_millis() as u64, video_frames: 1 };
         let take = self.written.map(|written| TakeEvidence { progress: progress(written), ..TakeEvidence::default() });
         let frame_at = self.frames.then_some(self.now);
         self.feed(Event::Tick(Box::new(Evidence { frame_at, take, ..Evidence::default() })));
