@@ -20,23 +20,45 @@ pub fn meters(structure: &gst::StructureRef) -> Option<Vec<Meter>> {
         array.iter().map(|value| value.get::<f64>().ok()).collect()
     };
     let (peaks, rms) = (values("peak")?, values("rms")?);
-    Some(peaks.into_iter().zip(rms).map(|(peak, rms)| meter(peak, rms)).collect())
-}
-
-/// One channel's meter. Pure.
-fn meter(peak: f64, rms: f64) -> Meter {
     let finite = |level: f64| if level.is_finite() { level.max(FLOOR_DBFS) } else { FLOOR_DBFS };
-    Meter { peak_dbfs: finite(peak), rms_dbfs: finite(rms), clip: peak >= CLIP_DBFS }
+    let meter = |(peak, rms)| Meter { peak_dbfs: finite(peak), rms_dbfs: finite(rms), clip: peak >= CLIP_DBFS };
+    Some(peaks.into_iter().zip(rms).map(meter).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gst::prelude::*;
+
+    /// The first meters of `source`, from the real element.
+    fn measured(source: &str) -> Vec<Meter> {
+        gst::init().expect("GStreamer");
+        let line = format!(
+            "audiotestsrc num-buffers=48 samplesperbuffer=1000 {source} ! audio/x-raw,format=S16LE,rate=48000,channels=2 \
+             ! level interval={} ! fakesink",
+            INTERVAL.nseconds()
+        );
+        let pipeline = gst::parse::launch(&line).expect("a pipeline");
+        pipeline.set_state(gst::State::Playing).expect("playing");
+        let bus = pipeline.bus().expect("a bus");
+        let wanted = [gst::MessageType::Element, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &wanted).expect("a message");
+        pipeline.set_state(gst::State::Null).expect("null");
+        meters(message.structure().expect("a level message")).expect("a level message")
+    }
+
+    #[test]
+    fn a_tone_of_minus_20_dbfs_reads_so_and_does_not_clip() {
+        let meters = measured("wave=sine freq=440 volume=0.1");
+        assert_eq!(meters.len(), 2);
+        assert!((meters[0].peak_dbfs + 20.0).abs() < 0.5, "{meters:?}");
+        assert!((meters[0].rms_dbfs + 23.0).abs() < 0.5 && !meters[0].clip, "{meters:?}");
+    }
 
     #[test]
     fn silence_is_a_number_and_full_scale_clips() {
-        let silent = meter(f64::NEG_INFINITY, f64::NEG_INFINITY);
-        assert_eq!(silent, Meter { peak_dbfs: FLOOR_DBFS, rms_dbfs: FLOOR_DBFS, clip: false });
-        assert_eq!(meter(0.0, -3.0), Meter { peak_dbfs: 0.0, rms_dbfs: -3.0, clip: true });
+        assert_eq!(measured("wave=silence")[0], Meter { peak_dbfs: FLOOR_DBFS, rms_dbfs: FLOOR_DBFS, clip: false });
+        assert!(measured("wave=square volume=1.0")[0].clip);
+        assert_eq!(meters(&gst::Structure::builder("other").build()), None);
     }
 }

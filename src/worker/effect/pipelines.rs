@@ -172,8 +172,7 @@ impl Worker {
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
         };
         let notices = (self.take_generation, &self.mailbox);
-        Take::start(plan, file, encoders, stage, counters, notices)
-            .map_err(|error| error.to_string())
+        Take::start(plan, file, encoders, stage, counters, notices).map_err(|error| error.to_string())
     }
 
     pub(super) fn on_part_ended(&mut self, now: MonoNs) {
