@@ -394,6 +394,7 @@ fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
         boot_id: "boot".into(),
         started_at: Timestamp::UNIX_EPOCH,
         inputs: inputs.iter().map(|text| spec(text)).collect(),
+        encoding: Encoding::default(),
         files: Vec::new(),
     };
     Interrupted { dir: format!("/library/{session}").into(), plan, stop_requested: false }

@@ -369,16 +369,17 @@ impl State {
         let mut incident = None;
         let mut recovered = false;
         match &mut recording.phase {
-            Phase::Writing { since, grown_at, overflowed, .. } => {
+            Phase::Writing { part, since, grown_at, overflowed, .. } => {
                 let Some(take) = take else { return };
                 if take.progress.written > recording.take.progress.written {
                     recovered = grown_at.is_none_or(|at| now.since(at) >= policy.stall_shown);
                     if grown_at.replace(now).is_none() {
-                        let first = take.origin;
+                        let (part, first) = (*part, take.origin);
                         recording.take = take;
                         if let Some(origin) = first {
                             let offset = recording.since_origin(origin);
                             recording.note_gap(now, offset, out);
+                            recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
                         }
                         out.push(Effect::PublishStatus);
                         return self.clear(IncidentCode::PipelineFailed, out);
