@@ -112,7 +112,8 @@ fn until(holdfast: &Holdfast, session: &Path, begin: Instant, done: impl Fn(&[Ve
         }
         support::proc::wait_for_change(session, Duration::from_millis(20));
     }
-    panic!("{}: not within {NEVER:?}: {seen:?}", session.display());
+    let boxes: Vec<usize> = seen.iter().map(Vec::len).collect();
+    panic!("{}: not within {NEVER:?}; top-level boxes per file: {boxes:?}", session.display());
 }
 
 /// A worker against `gst-launch-1.0` with the same elements: decode, rate, scale, convert, x264, AAC, fragmented MP4.

@@ -28,18 +28,37 @@ pub fn meters(structure: &gst::StructureRef) -> Option<Vec<Meter>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gst::prelude::*;
+
+    /// The first meters of `source`, from the real element.
+    fn measured(source: &str) -> Vec<Meter> {
+        gst::init().expect("GStreamer");
+        let line = format!(
+            "audiotestsrc num-buffers=48 samplesperbuffer=1000 {source} ! audio/x-raw,format=S16LE,rate=48000,channels=2 \
+             ! level interval={} ! fakesink",
+            INTERVAL.nseconds()
+        );
+        let pipeline = gst::parse::launch(&line).expect("a pipeline");
+        pipeline.set_state(gst::State::Playing).expect("playing");
+        let bus = pipeline.bus().expect("a bus");
+        let wanted = [gst::MessageType::Element, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &wanted).expect("a message");
+        pipeline.set_state(gst::State::Null).expect("null");
+        meters(message.structure().expect("a level message")).expect("a level message")
+    }
+
+    #[test]
+    fn a_tone_of_minus_20_dbfs_reads_so_and_does_not_clip() {
+        let meters = measured("wave=sine freq=440 volume=0.1");
+        assert_eq!(meters.len(), 2);
+        assert!((meters[0].peak_dbfs + 20.0).abs() < 0.5, "{meters:?}");
+        assert!((meters[0].rms_dbfs + 23.0).abs() < 0.5 && !meters[0].clip, "{meters:?}");
+    }
 
     #[test]
     fn silence_is_a_number_and_full_scale_clips() {
-        gst::init().expect("GStreamer");
-        let array = |values: &[f64]| glib::ValueArray::new(values.iter().map(glib::prelude::ToValue::to_value));
-        let message = gst::Structure::builder("level")
-            .field("peak", array(&[f64::NEG_INFINITY, 0.0]))
-            .field("rms", array(&[f64::NEG_INFINITY, -3.0]))
-            .build();
-        let meters = meters(&message).expect("a level message");
-        assert_eq!(meters[0], Meter { peak_dbfs: FLOOR_DBFS, rms_dbfs: FLOOR_DBFS, clip: false });
-        assert_eq!(meters[1], Meter { peak_dbfs: 0.0, rms_dbfs: -3.0, clip: true });
-        assert_eq!(super::meters(&gst::Structure::builder("other").build()), None);
+        assert_eq!(measured("wave=silence")[0], Meter { peak_dbfs: FLOOR_DBFS, rms_dbfs: FLOOR_DBFS, clip: false });
+        assert!(measured("wave=square volume=1.0")[0].clip);
+        assert_eq!(meters(&gst::Structure::builder("other").build()), None);
     }
 }

@@ -90,7 +90,7 @@ impl SessionName {
                 slug.push(c);
             }
         }
-        let slug = slug.trim_matches('-');
+        let slug = slug.trim_matches(['-', '.']);
         if slug.is_empty() { "session".to_owned() } else { slug.to_owned() }
     }
 }

@@ -68,6 +68,15 @@ impl Desk {
         (all.len(), live.into_iter().filter(|&live| live).count())
     }
 
+    /// The alert with its source called what the operator calls it.
+    pub fn named(&self, mut alert: Alert) -> Alert {
+        let inputs = self.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
+        if let Some(input) = inputs.into_iter().find(|input| input.id.as_str() == alert.source) {
+            alert.source.clone_from(&input.name);
+        }
+        alert
+    }
+
     /// Alerts in the order of R-ALR-1: active before resolved, critical first, then newest.
     pub fn alerts_by_weight(&self) -> Vec<&Alert> {
         let mut alerts: Vec<_> = self.alerts.iter().collect();

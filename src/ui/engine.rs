@@ -1,14 +1,20 @@
 //! Starts an engine when none runs (R-SUP-11), from a thread that keeps the priority the window was started with:
 //! nice can only go up, so whatever the window later gives away must not be inherited by the recorder.
 
+use crate::model::MonoNs;
+use crate::sys::clock::mono_now;
 use crate::sys::process::{self, Priority, Process};
 use std::ffi::OsString;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Requests that may wait; one link asks for one engine at a time.
 const WAITING: usize = 1;
+
+/// An engine that ends within this time did not come up: it takes less than one second to read its configuration.
+const COMING_UP: Duration = Duration::from_secs(2);
 
 /// How the last engine this window started is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +51,14 @@ impl EngineStarter {
     }
 }
 
+/// The engine this window started last.
+struct Engine {
+    process: Process,
+    since: MonoNs,
+}
+
 fn serve(waiting: &Receiver<Request>, args: &[OsString]) {
-    let mut engine: Option<Process> = None;
+    let mut engine = None;
     while let Ok(reply) = waiting.recv() {
         let started = ensure(&mut engine, args).unwrap_or_else(|error| Started::Failed(error.to_string()));
         // The link that asked may be gone; the engine stays.
@@ -54,19 +66,20 @@ fn serve(waiting: &Receiver<Request>, args: &[OsString]) {
     }
 }
 
-/// An engine that ended is told once, and replaced when asked again.
-fn ensure(engine: &mut Option<Process>, args: &[OsString]) -> io::Result<Started> {
-    if let Some(process) = engine {
-        return Ok(match process.ended()? {
-            None => Started::Running,
-            Some(how) => {
-                *engine = None;
-                Started::Failed(how)
-            }
-        });
+/// An engine that had worked is replaced at once; one that ended while coming up is told first, and replaced when asked
+/// again.
+fn ensure(engine: &mut Option<Engine>, args: &[OsString]) -> io::Result<Started> {
+    if let Some(Engine { process, since }) = engine {
+        let Some(how) = process.ended()? else { return Ok(Started::Running) };
+        let came_up = mono_now().since(*since) > COMING_UP;
+        *engine = None;
+        if !came_up {
+            return Ok(Started::Failed(how));
+        }
+        tracing::warn!("the engine ended ({how}); it is started again, recordings go on meanwhile");
     }
     let mut all = vec![OsString::from("engine"), OsString::from("--spawned")];
     all.extend_from_slice(args);
-    *engine = Some(process::spawn(&all, Priority::Inherited)?);
+    *engine = Some(Engine { process: process::spawn(&all, Priority::Inherited)?, since: mono_now() });
     Ok(Started::Running)
 }

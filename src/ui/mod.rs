@@ -65,8 +65,7 @@ fn show(options: Options) -> anyhow::Result<()> {
          then `holdfast record start`. For a window set DISPLAY or WAYLAND_DISPLAY",
     )?;
     adw::init().context("no window can be shown: libadwaita does not start")?;
-    gst::init().context("no window can be shown: GStreamer does not start")?;
-    gstgtk4::plugin_register_static().context("no window can be shown: the preview sink does not start")?;
+    inputs::prepare_previews().context("no window can be shown: previews do not start")?;
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
     let init = AppInit { runtime, starter, folder: own_state::folder(options.demo) };

@@ -116,7 +116,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::SessionRecovered => (
             gettext("The session {session} had been interrupted."),
-            gettext("It was closed; its files are playable."),
+            gettext("It was closed; its files are playable. Lost at its end: {loss}."),
             gettext("Look at it in the library."),
         ),
         IncidentCode::FileDamaged => (

@@ -187,10 +187,14 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
     }
     let text = std::fs::read(session.join("session.json")).expect("a manifest");
     // A second run changes nothing.
+    let engine = holdfast.engine().pid();
+    holdfast.signal(engine, Signal::TERM);
+    assert!(holdfast.engine().wait(RECORDS_WITHIN).is_some(), "the engine does not leave");
     let again = holdfast.cli(&["recover"]);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(std::fs::read(session.join("session.json")).expect("a manifest"), text);
     // And recording goes on as if nothing had been.
+    holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);

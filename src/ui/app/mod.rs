@@ -131,7 +131,9 @@ impl App {
     }
 
     fn show_alerts(&self) {
-        self.alerts.emit(alerts::Show(self.desk.alerts_by_weight().into_iter().cloned().collect()));
+        self.alerts.emit(alerts::Show(
+            self.desk.alerts_by_weight().into_iter().cloned().map(|a| self.desk.named(a)).collect(),
+        ));
     }
 
     /// Events tell of changes only; what was there before is asked for.

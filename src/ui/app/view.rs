@@ -12,6 +12,8 @@ use relm4::ComponentParts;
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
 /// From this width on there is room for everything.
 const WIDE_FROM: i32 = 1500;
+/// From this width on there is room for words of full size.
+const MEDIUM_FROM: i32 = 1150;
 /// Below this width the panel is too narrow for pictures.
 const NARROW_BELOW: i32 = 720;
 
@@ -19,7 +21,8 @@ const NARROW_BELOW: i32 = 720;
 pub(super) fn room(width: i32) -> Room {
     match width {
         ..NARROW_BELOW => Room::Narrow,
-        NARROW_BELOW..WIDE_FROM => Room::Medium,
+        NARROW_BELOW..MEDIUM_FROM => Room::Small,
+        MEDIUM_FROM..WIDE_FROM => Room::Medium,
         _ => Room::Wide,
     }
 }
@@ -182,6 +185,7 @@ impl App {
         let room = match self.room {
             Room::Wide => "wide",
             Room::Medium => "medium",
+            Room::Small => "small-screen",
             Room::Narrow => "narrow",
         };
         vec!["background", "holdfast", room]

@@ -140,6 +140,10 @@ fn outline_and_words(input: &InputView, session: Option<SessionState>, contact: 
             (Outline::AmberDashed, Some(join(trouble, next)))
         }
         Some(RecordingState::Stopping) => (Outline::Fading, Some(gettext("finalising"))),
+        // Nobody asked to stop: an input that is done is one that should still record.
+        Some(RecordingState::Done) if session == Some(SessionState::Failed) => {
+            (Outline::Amber, Some(join(Some(gettext("not recording")), trouble.unwrap_or_default())))
+        }
         Some(RecordingState::Failed) => {
             (Outline::Amber, Some(join(Some(gettext("not recording")), trouble.unwrap_or_default())))
         }

@@ -11,6 +11,7 @@ use crate::sys::paths::Runtime;
 use grid_layout::GridLayout;
 use gtk::glib;
 use gtk::prelude::*;
+pub use preview::prepare as prepare_previews;
 use relm4::factory::FactoryVecDeque;
 use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 use std::time::Duration;

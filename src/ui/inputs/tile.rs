@@ -90,6 +90,7 @@ impl FactoryComponent for Tile {
         #[root]
         gtk::Overlay {
             set_overflow: gtk::Overflow::Hidden,
+            set_accessible_role: gtk::AccessibleRole::Group,
             set_focusable: true,
             #[watch]
             set_css_classes: &self.classes(),
@@ -141,11 +142,12 @@ impl FactoryComponent for Tile {
                 add_css_class: "scrim",
                 set_orientation: gtk::Orientation::Vertical,
                 #[watch]
-                set_valign: if self.line { gtk::Align::Fill } else { gtk::Align::End },
+                set_valign: if self.line { gtk::Align::Center } else { gtk::Align::End },
 
                 gtk::Box {
                     set_spacing: 10,
-                    set_vexpand: true,
+                    #[watch]
+                    set_vexpand: !self.has_second_row(),
 
                     gtk::Label {
                         add_css_class: "tile-name",
@@ -160,7 +162,7 @@ impl FactoryComponent for Tile {
                         set_xalign: 0.0,
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
-                        set_label: self.face.format.as_deref().unwrap_or(""),
+                        set_label: self.format_words(),
                     },
                     gtk::Label {
                         add_css_class: "tile-rec",
@@ -187,6 +189,9 @@ impl FactoryComponent for Tile {
                         add_css_class: "tile-words",
                         set_hexpand: true,
                         set_xalign: 0.0,
+                        set_wrap: true,
+                        #[watch]
+                        set_lines: if self.line { 1 } else { 2 },
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
                         set_label: self.face.words.as_deref().unwrap_or(""),
@@ -195,10 +200,20 @@ impl FactoryComponent for Tile {
                     },
                     gtk::Button {
                         add_css_class: "tile-retry",
-                        set_label: &gettext("Retry now"),
+                        set_valign: gtk::Align::Center,
+                        update_property: &[gtk::accessible::Property::Label(&gettext("Retry now"))],
                         #[watch]
                         set_visible: self.face.retry && !self.line,
                         connect_clicked => TileMsg::RetryClicked,
+                        gtk::Box {
+                            set_spacing: 8,
+                            gtk::Image { set_icon_name: Some("view-refresh-symbolic") },
+                            gtk::Label {
+                                set_label: &gettext("Retry now"),
+                                #[watch]
+                                set_visible: self.has_room(),
+                            },
+                        },
                     },
                     gtk::Label {
                         add_css_class: "tile-safe",
@@ -327,6 +342,15 @@ impl Tile {
 
     fn has_second_row(&self) -> bool {
         self.face.words.is_some() || self.face.retry || (self.face.safe.is_some() && !self.line)
+    }
+
+    /// A small tile has room for the most important words only.
+    fn has_room(&self) -> bool {
+        self.line || self.size.0 >= MEDIUM_FROM
+    }
+
+    fn format_words(&self) -> &str {
+        self.face.format.as_deref().filter(|_| self.has_room()).unwrap_or("")
     }
 
     fn safe_words(&self) -> String {

@@ -26,13 +26,19 @@ pub enum Button {
 }
 
 impl Button {
-    /// Name of its page in the stack.
-    pub fn page(&self) -> &'static str {
-        match self {
-            Button::Record { .. } => "record",
-            Button::Starting(_) | Button::Stop => "stop",
-            Button::Stopping(_) => "stopping",
-        }
+    /// It records when pressed.
+    pub fn is_record(&self) -> bool {
+        matches!(self, Button::Record { .. })
+    }
+
+    /// It stops when held.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Button::Starting(_) | Button::Stop)
+    }
+
+    /// It only says what is being done.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self, Button::Stopping(_))
     }
 }
 

@@ -6,6 +6,7 @@
 mod face;
 mod ring;
 mod stop_guard;
+mod view;
 
 use crate::model::incident::Severity;
 use crate::sys::clock::mono_now;
@@ -14,7 +15,7 @@ pub use face::TransportFace;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
-use relm4::{ComponentParts, ComponentSender, SimpleComponent};
+use relm4::{ComponentSender, SimpleComponent};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,8 +31,10 @@ const NAME_MAX_CHARS: i32 = crate::model::id::SESSION_NAME_MAX_CHARS as i32;
 pub enum Room {
     /// A desktop.
     Wide,
-    /// A small screen (1024×600): one row, the essentials.
+    /// A laptop: one row, the essentials.
     Medium,
+    /// A small screen (1024×600): the same, smaller.
+    Small,
     /// A front panel (480×640): two rows.
     Narrow,
 }
@@ -81,251 +84,9 @@ pub struct Transport {
     confirm: gtk::Popover,
 }
 
-#[relm4::component(pub)]
-impl SimpleComponent for Transport {
-    /// What it says first, and the list of alerts.
-    type Init = (TransportFace, gtk::Popover);
-    type Input = TransportMsg;
-    type Output = TransportOutput;
-
-    view! {
-        gtk::WindowHandle {
-            add_css_class: "transport",
-
-            gtk::Box {
-                set_orientation: gtk::Orientation::Vertical,
-
-                #[name(first_row)]
-                gtk::CenterBox {
-                    #[wrap(Some)]
-                    set_start_widget = &gtk::Box {
-                        set_spacing: 12,
-                        set_valign: gtk::Align::Center,
-
-                        gtk::Entry {
-                            add_css_class: "session-name",
-                            set_buffer: &model.name,
-                            set_max_length: NAME_MAX_CHARS,
-                            set_placeholder_text: Some(&gettext("Session name")),
-                            #[watch]
-                            set_width_chars: if model.room == Room::Wide { 22 } else { 12 },
-                            #[watch]
-                            set_visible: model.face.session.is_none(),
-                            update_property: &[gtk::accessible::Property::Label(&gettext("Session name"))],
-                        },
-                        gtk::Label {
-                            add_css_class: "session-title",
-                            set_ellipsize: gtk::pango::EllipsizeMode::End,
-                            #[watch]
-                            set_max_width_chars: if model.room == Room::Wide { 24 } else { 12 },
-                            #[watch]
-                            set_visible: model.face.session.is_some(),
-                            #[watch]
-                            set_label: model.face.session.as_deref().unwrap_or(""),
-                        },
-                    },
-
-                    #[wrap(Some)]
-                    #[name(middle)]
-                    set_center_widget = &gtk::Box {
-                        set_spacing: 20,
-                        set_valign: gtk::Align::Center,
-
-                        gtk::Label {
-                            #[watch]
-                            set_css_classes: &["state-word", model.face.word_class],
-                            #[watch]
-                            set_label: &model.face.word,
-                        },
-                        gtk::Label {
-                            #[watch]
-                            set_css_classes: if model.face.session.is_some() { &["state-time", "numeric"] } else { &["state-time", "numeric", "word-quiet"] },
-                            set_tooltip_text: Some(&gettext("Media time written")),
-                            #[watch]
-                            set_label: &model.face.time,
-                        },
-                        #[name(stack)]
-                        gtk::Stack {
-                            set_hhomogeneous: true,
-                            set_vhomogeneous: true,
-                            set_valign: gtk::Align::Center,
-
-                            add_named[Some("record")] = &gtk::Button {
-                                add_css_class: "big-button",
-                                add_css_class: "record",
-                                #[watch]
-                                set_sensitive: model.may_record(),
-                                #[watch]
-                                set_tooltip_text: Some(&model.record_hint()),
-                                connect_clicked => TransportMsg::RecordClicked,
-                                update_property: &[gtk::accessible::Property::Label(&gettext("Record"))],
-
-                                gtk::Box {
-                                    set_spacing: 10,
-                                    set_halign: gtk::Align::Center,
-                                    gtk::Label { add_css_class: "record-dot", set_label: "●" },
-                                    gtk::Label { set_label: &gettext("Record") },
-                                },
-                            },
-
-                            #[name(stop)]
-                            add_named[Some("stop")] = &gtk::Button {
-                                add_css_class: "big-button",
-                                add_css_class: "stop",
-                                set_tooltip_text: Some(&gettext("Hold to stop, or press F9 twice")),
-                                connect_clicked => TransportMsg::StopActivated,
-                                update_property: &[gtk::accessible::Property::Label(&gettext("Stop"))],
-
-                                gtk::Box {
-                                    set_spacing: 10,
-                                    set_halign: gtk::Align::Center,
-                                    #[name(ring)]
-                                    gtk::DrawingArea {
-                                        set_content_width: 30,
-                                        set_content_height: 30,
-                                        set_valign: gtk::Align::Center,
-                                    },
-                                    gtk::Label {
-                                        #[watch]
-                                        set_label: &model.stop_words(),
-                                    },
-                                },
-                            },
-
-                            add_named[Some("stopping")] = &gtk::Box {
-                                add_css_class: "big-button",
-                                set_spacing: 10,
-                                set_halign: gtk::Align::Center,
-                                gtk::Spinner {
-                                    #[watch]
-                                    set_spinning: matches!(model.face.button, Button::Stopping(_)),
-                                },
-                                gtk::Label {
-                                    #[watch]
-                                    set_label: model.stopping_words(),
-                                },
-                            },
-                        },
-                    },
-
-                    #[wrap(Some)]
-                    set_end_widget = &gtk::Box {
-                        set_spacing: 16,
-                        set_valign: gtk::Align::Center,
-
-                        gtk::Label {
-                            add_css_class: "meter",
-                            add_css_class: "numeric",
-                            set_tooltip_text: Some(&gettext("Media time safe on disk")),
-                            #[watch]
-                            set_visible: model.room == Room::Wide && model.face.safe.is_some(),
-                            #[watch]
-                            set_label: &model.safe_words(),
-                        },
-                        gtk::Box {
-                            set_spacing: 6,
-                            set_tooltip_text: Some(&gettext("Recording time left on the disk")),
-                            #[watch]
-                            set_visible: model.room != Room::Narrow,
-                            gtk::Image { set_icon_name: Some("drive-harddisk-symbolic") },
-                            gtk::Label {
-                                add_css_class: "numeric",
-                                #[watch]
-                                set_css_classes: if model.face.headroom_low { &["meter", "numeric", "word-amber"] } else { &["meter", "numeric"] },
-                                #[watch]
-                                set_label: &model.face.headroom,
-                            },
-                        },
-                        gtk::MenuButton {
-                            set_popover: Some(&alerts),
-                            #[watch]
-                            set_css_classes: &model.alert_classes(),
-                            #[watch]
-                            update_property: &[gtk::accessible::Property::Label(&model.alert_words())],
-                            #[wrap(Some)]
-                            set_child = &gtk::Box {
-                                set_spacing: 6,
-                                gtk::Image {
-                                    #[watch]
-                                    set_icon_name: Some(model.alert_icon()),
-                                },
-                                gtk::Label {
-                                    add_css_class: "numeric",
-                                    #[watch]
-                                    set_label: &model.face.alerts.to_string(),
-                                },
-                            },
-                        },
-                        gtk::WindowControls {
-                            set_side: gtk::PackType::End,
-                            #[watch]
-                            set_decoration_layout: if model.room == Room::Wide { None } else { Some(":close") },
-                        },
-                    },
-                },
-
-                #[name(second_row)]
-                gtk::Box {
-                    set_halign: gtk::Align::Center,
-                    #[watch]
-                    set_visible: model.room == Room::Narrow,
-                },
-
-                gtk::Label {
-                    add_css_class: "refusal",
-                    set_wrap: true,
-                    #[watch]
-                    set_visible: model.refusal().is_some(),
-                    #[watch]
-                    set_label: model.refusal().unwrap_or(""),
-                },
-            },
-        }
-    }
-
-    fn init((face, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self {
-            face,
-            room: Room::Wide,
-            guard: StopGuard::default(),
-            ticking: false,
-            fill: Rc::default(),
-            name: gtk::EntryBuffer::new(None::<&str>),
-            confirm: make_confirm(&sender),
-        };
-        let widgets = view_output!();
-        ring::connect(&widgets.ring, &model.fill);
-        model.confirm.set_parent(&widgets.stop);
-        widgets.stop.add_controller(make_hold(&sender));
-        widgets.stop.add_controller(make_keys(&sender));
-        ComponentParts { model, widgets }
-    }
-
-    fn update(&mut self, msg: TransportMsg, sender: ComponentSender<Self>) {
-        match msg {
-            TransportMsg::Show(face) => self.show(*face),
-            TransportMsg::Room(room) => self.room = room,
-            TransportMsg::KeyDown => self.key_down(&sender),
-            TransportMsg::KeyUp => self.touch(Touch::KeyUp, &sender),
-            TransportMsg::PointerDown => self.touch(Touch::PointerDown, &sender),
-            TransportMsg::PointerUp => self.touch(Touch::PointerUp, &sender),
-            TransportMsg::Tick => self.tick(&sender),
-            TransportMsg::RecordClicked => self.record(&sender),
-            TransportMsg::StopActivated => self.confirm.popup(),
-            TransportMsg::StopConfirmed => self.stop(&sender),
-        }
-    }
-
-    fn post_view(&self, widgets: &mut Self::Widgets) {
-        widgets.stack.set_visible_child_name(self.face.button.page());
-        place(self, widgets);
-        widgets.ring.queue_draw();
-    }
-}
-
 impl Transport {
     fn show(&mut self, face: TransportFace) {
-        if face.button.page() != self.face.button.page() {
+        if std::mem::discriminant(&face.button) != std::mem::discriminant(&self.face.button) {
             // What was begun on the button that was there before does not count for the next one.
             self.guard.disarm();
             self.confirm.popdown();
@@ -334,7 +95,7 @@ impl Transport {
     }
 
     fn key_down(&mut self, sender: &ComponentSender<Self>) {
-        if self.face.button.page() == "stop" {
+        if self.face.button.is_stop() {
             self.touch(Touch::KeyDown, sender);
         } else {
             let fresh = !self.guard.is_key_down();
@@ -375,8 +136,17 @@ impl Transport {
 
     fn stop(&self, sender: &ComponentSender<Self>) {
         self.confirm.popdown();
-        if self.face.button.page() == "stop" {
+        if self.face.button.is_stop() {
             let _ = sender.output(TransportOutput::Stop);
+        }
+    }
+
+    fn name_chars(&self) -> i32 {
+        match self.room {
+            Room::Wide => 28,
+            Room::Medium => 20,
+            Room::Small => 12,
+            Room::Narrow => 16,
         }
     }
 
@@ -436,70 +206,4 @@ impl Transport {
     fn alert_words(&self) -> String {
         crate::ui::format::fill(&gettext("Alerts: {n}"), &[("n", &self.face.alerts.to_string())])
     }
-}
-
-/// On a front panel the state and the button have a row of their own.
-fn place(model: &Transport, widgets: &TransportWidgets) {
-    let narrow = model.room == Room::Narrow;
-    if narrow == (widgets.middle.parent().as_ref() == Some(widgets.second_row.upcast_ref())) {
-        return;
-    }
-    if narrow {
-        widgets.first_row.set_center_widget(None::<&gtk::Widget>);
-        widgets.second_row.append(&widgets.middle);
-    } else {
-        widgets.second_row.remove(&widgets.middle);
-        widgets.first_row.set_center_widget(Some(&widgets.middle));
-    }
-}
-
-/// What assistive technology gets in place of holding.
-fn make_confirm(sender: &ComponentSender<Transport>) -> gtk::Popover {
-    let button = gtk::Button::with_label(&gettext("Stop recording"));
-    button.add_css_class("destructive-action");
-    button.add_css_class("big-button");
-    let input = sender.input_sender().clone();
-    button.connect_clicked(move |_| {
-        let _ = input.send(TransportMsg::StopConfirmed);
-    });
-    gtk::Popover::builder().child(&button).build()
-}
-
-/// The pointer on Stop. It claims the sequence, so that the button itself never sees a click: what the button reports
-/// as clicked then comes from assistive technology alone.
-fn make_hold(sender: &ComponentSender<Transport>) -> gtk::GestureClick {
-    let hold = gtk::GestureClick::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up, gone) =
-        (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
-    hold.connect_pressed(move |gesture, _, _, _| {
-        gesture.set_state(gtk::EventSequenceState::Claimed);
-        let _ = down.send(TransportMsg::PointerDown);
-    });
-    hold.connect_released(move |_, _, _, _| {
-        let _ = up.send(TransportMsg::PointerUp);
-    });
-    hold.connect_cancel(move |_, _| {
-        let _ = gone.send(TransportMsg::PointerUp);
-    });
-    hold
-}
-
-/// Space and Enter on Stop.
-fn make_keys(sender: &ComponentSender<Transport>) -> gtk::EventControllerKey {
-    let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up) = (sender.input_sender().clone(), sender.input_sender().clone());
-    let presses = |key| matches!(key, gtk::gdk::Key::space | gtk::gdk::Key::Return | gtk::gdk::Key::KP_Enter);
-    keys.connect_key_pressed(move |_, key, _, _| {
-        if !presses(key) {
-            return glib::Propagation::Proceed;
-        }
-        let _ = down.send(TransportMsg::KeyDown);
-        glib::Propagation::Stop
-    });
-    keys.connect_key_released(move |_, key, _, _| {
-        if presses(key) {
-            let _ = up.send(TransportMsg::KeyUp);
-        }
-    });
-    keys
 }

@@ -1,1 +1,339 @@
+//! The machine against what can happen to it: named cases, then any order of events.
 
+use super::*;
+use crate::media::durable_sink::{Progress, Trouble};
+use crate::media::signal::VideoFormat;
+use crate::model::encoding::Encoding;
+use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::session::{FactKind, PartEnd, PartFrames, PartRecord};
+use crate::model::snapshot::{Frames, InputState, RecordingState};
+use crate::protocol::worker::Ticket;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const REPLY: Reply = Reply { connection: 1, id: 1 };
+const MS: u64 = 1_000_000;
+
+fn format() -> VideoFormat {
+    VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: Some(gst::Fraction::new_raw(30, 1)) }
+}
+
+fn input(on_signal_loss: OnSignalLoss) -> InputSpec {
+    InputSpec {
+        id: "cam1".parse().expect("an id"),
+        name: "Camera".into(),
+        source: SourceSpec::Test { pattern: TestPattern::Ball, width: 640, height: 360, fps: 30, tone_hz: 440 },
+        audio: AudioChoice::Off,
+        on_signal_loss,
+        importance: 0,
+        armed: true,
+    }
+}
+
+fn session() -> SessionId {
+    SessionId(uuid::uuid!("01934f5e-0000-7000-8000-000000007f3a"))
+}
+
+fn ticket(start_at_ns: MonoNs) -> Ticket {
+    Ticket {
+        session: session(),
+        dir: "/library/session".into(),
+        start_at_ns,
+        boot_id: "boot".into(),
+        first_part: 1,
+        first_fact: 1,
+        encoding: Encoding::default(),
+    }
+}
+
+/// A worker, a clock, and a world that does what it is told.
+struct Bench {
+    state: State,
+    now: MonoNs,
+    frames: bool,
+    written: Option<Duration>,
+    /// The part being written, and why it is being closed.
+    part: Option<(u32, Option<PartEnd>)>,
+    opened: Vec<u32>,
+    facts: Vec<(u64, FactKind)>,
+    exit: Option<u8>,
+}
+
+impl Bench {
+    fn new(on_signal_loss: OnSignalLoss) -> Self {
+        let now = MonoNs(1_000_000 * MS);
+        let mut bench = Self {
+            state: State::new("cam1".parse().expect("an id"), now),
+            now,
+            frames: true,
+            written: None,
+            part: None,
+            opened: Vec::new(),
+            facts: Vec::new(),
+            exit: None,
+        };
+        let policy = WorkerPolicy::default();
+        bench.feed(Event::EngineConnected);
+        bench.feed(Event::Configure { reply: REPLY, input: Box::new(input(on_signal_loss)), policy });
+        bench.feed(Event::SourceFormat(format()));
+        bench.tick();
+        bench
+    }
+
+    fn feed(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for effect in self.state.handle(self.now, event) {
+                match effect {
+                    Effect::OpenPart { part, .. } => {
+                        self.opened.push(part);
+                        self.part = Some((part, None));
+                        self.written = Some(Duration::ZERO);
+                        events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
+                    }
+                    Effect::ClosePart { end, .. } | Effect::CutPart { end } => {
+                        let (part, _) = self.part.expect("only an open part is closed");
+                        self.part = Some((part, Some(end)));
+                    }
+                    Effect::WriteFact { fact, .. } => self.facts.push((fact.n, fact.kind)),
+                    Effect::CloseSource => events.push(Event::SourceReleased),
+                    Effect::Exit(code) => self.exit = Some(code),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The world finishes what it was told to close.
+    fn close_part(&mut self) {
+        let Some((part, Some(end))) = self.part else { return };
+        let duration = self.written.take().unwrap_or_default();
+        self.part = None;
+        let record = PartRecord {
+            part,
+            file: format!("cam1.part{part}.mp4"),
+            offset_ns: Some(0),
+            duration_ns: duration.as_nanos() as u64,
+            bytes: 1,
+            container: crate::model::encoding::Container::Mp4,
+            video: None,
+            audio: None,
+            frames: PartFrames::default(),
+            gaps: Vec::new(),
+            blake3: None,
+            end,
+        };
+        let frames = Frames { written: Some(3), ..Frames::default() };
+        self.feed(Event::PartClosed(Box::new(PartClosing { record, frames, safe: duration })));
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now.plus(Duration::from_millis(100));
+        let progress =
+            |written| Progress { written, safe: written, bytes: 1 + written.as_millis() as u64, video_frames: 1 };
+        let take = self.written.map(|written| TakeEvidence { progress: progress(written), ..TakeEvidence::default() });
+        let frame_at = self.frames.then_some(self.now);
+        self.feed(Event::Tick(Box::new(Evidence { frame_at, take, ..Evidence::default() })));
+    }
+
+    fn run(&mut self, time: Duration, growing: bool) {
+        for _ in 0..time.as_millis() / 100 {
+            if growing && let Some(written) = &mut self.written {
+                *written += Duration::from_millis(100);
+            }
+            self.tick();
+        }
+    }
+
+    fn start(&mut self) {
+        self.feed(Event::Start { reply: REPLY, ticket: Box::new(ticket(self.now)) });
+    }
+
+    fn shown(&mut self) -> (InputState, Option<RecordingState>) {
+        let status = self.state.status(self.now);
+        (status.state, status.recording.map(|recording| recording.state))
+    }
+
+    fn incidents(&self) -> Vec<IncidentCode> {
+        let code = |(_, kind): &(u64, FactKind)| match kind {
+            FactKind::Incident(incident) => Some(incident.code),
+            _ => None,
+        };
+        self.facts.iter().filter_map(code).collect()
+    }
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn recording_is_shown_only_while_the_file_grows() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    assert_eq!(bench.shown(), (InputState::Live, Some(RecordingState::Starting)));
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+    bench.run(Duration::from_millis(2100), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stalled));
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+}
+
+#[test]
+fn a_stall_becomes_an_incident_and_then_the_next_part() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.run(s(11), false);
+    assert_eq!(bench.incidents(), [IncidentCode::RecordingStalled]);
+    bench.run(s(20), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Stalled))));
+    bench.close_part();
+    assert_eq!(bench.opened, [1, 2]);
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+}
+
+#[test]
+fn a_lost_signal_closes_the_part_and_the_next_begins_when_it_returns() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    bench.frames = false;
+    bench.run(s(3), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::SignalLost))));
+    bench.close_part();
+    assert_eq!(bench.shown(), (InputState::NoSignal, Some(RecordingState::Stalled)));
+    assert_eq!(bench.opened, [1]);
+    bench.frames = true;
+    bench.feed(Event::SourceFormat(format()));
+    bench.run(s(1), true);
+    assert_eq!(bench.opened, [1, 2]);
+    assert_eq!(bench.shown(), (InputState::Live, Some(RecordingState::Recording)));
+}
+
+#[test]
+fn a_lost_signal_ends_the_recording_when_asked_to() {
+    let mut bench = Bench::new(OnSignalLoss::Stop);
+    bench.start();
+    bench.run(s(2), true);
+    bench.frames = false;
+    bench.run(s(3), false);
+    bench.close_part();
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_with_its_name() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    bench.feed(Event::PartTrouble(Trouble::DiskFull));
+    bench.close_part();
+    assert_eq!(bench.shown().1, Some(RecordingState::Failed));
+    assert_eq!(bench.incidents(), [IncidentCode::DiskFull]);
+}
+
+#[test]
+fn a_failing_sync_is_told_and_recording_goes_on() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::PartTrouble(Trouble::Sync("EIO".into())));
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+    assert_eq!(bench.incidents(), [IncidentCode::SyncFailed]);
+}
+
+#[test]
+fn a_recording_worker_outlives_its_engine_and_an_idle_one_does_not() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.feed(Event::EngineGone);
+    bench.run(s(90), true);
+    assert_eq!((bench.exit, bench.shown().1), (None, Some(RecordingState::Recording)));
+    bench.feed(Event::Terminate);
+    assert_eq!(bench.exit, None, "it left before its file was closed");
+    bench.close_part();
+    assert_eq!(bench.exit, Some(0));
+
+    let mut idle = Bench::new(OnSignalLoss::Split);
+    idle.feed(Event::EngineGone);
+    idle.run(s(61), false);
+    assert_eq!(idle.exit, Some(0));
+}
+
+#[test]
+fn a_worker_that_was_stopped_itself_does_not_blame_the_source() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    let before = bench.now;
+    bench.now = bench.now.plus(s(30));
+    let take = TakeEvidence::default();
+    let old = Evidence { frame_at: Some(before), take: Some(take), ..Evidence::default() };
+    bench.feed(Event::Tick(Box::new(old)));
+    assert_eq!(bench.incidents(), []);
+}
+
+#[test]
+fn the_flush_of_a_stop_has_a_deadline() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(16), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
+    bench.close_part();
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+    assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
+}
+
+proptest! {
+    #[test]
+    fn backoff_stays_in_its_bounds(attempt in 1u32..200, seed: u64) {
+        let longest = s(1).saturating_mul(1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX)).min(s(60));
+        let pause = backoff(attempt, s(1), s(60), seed);
+        prop_assert!(pause <= longest.max(s(1)) && pause >= longest / 11);
+    }
+
+    #[test]
+    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..14, 1..120)) {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        for op in ops {
+            match op {
+                0 => bench.start(),
+                1 => bench.feed(Event::Stop { reply: REPLY, session: session() }),
+                2 => bench.frames = !bench.frames,
+                3 => bench.run(s(4), false),
+                4 => bench.run(s(2), true),
+                5 => bench.close_part(),
+                6 if bench.part.is_some() => bench.feed(Event::TakeFailed { reason: "poison".into() }),
+                7 if bench.part.is_some() => bench.feed(Event::PartTrouble(Trouble::DiskFull)),
+                8 => bench.feed(Event::SourceFailed { reason: "gone".into(), permanent: false }),
+                9 => bench.feed(Event::SourceFormat(format())),
+                10 => bench.feed(Event::EngineGone),
+                11 => bench.feed(Event::EngineConnected),
+                12 => bench.feed(Event::Retry { reply: REPLY }),
+                13 => bench.feed(Event::SourceEnded),
+                _ => bench.tick(),
+            }
+            // Part numbers and fact numbers are never reused.
+            prop_assert!(bench.opened.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", bench.opened);
+            let numbers: BTreeSet<u64> = bench.facts.iter().map(|(n, _)| *n).collect();
+            prop_assert_eq!(numbers.len(), bench.facts.len());
+            // "recording" is never shown without a part that is being written.
+            if bench.shown().1 == Some(RecordingState::Recording) {
+                prop_assert!(bench.part.is_some_and(|(_, end)| end.is_none()));
+            }
+        }
+        // Whatever happened, asked to leave it leaves as soon as its file is closed.
+        bench.feed(Event::Terminate);
+        for _ in 0..3 {
+            bench.close_part();
+            bench.run(s(20), false);
+        }
+        prop_assert!(bench.exit.is_some() || bench.part.is_some_and(|(_, end)| end.is_none()));
+    }
+}

@@ -12,6 +12,7 @@ use super::face::Sight;
 use crate::media::frame_ring::RingReader;
 use crate::model::{InputId, MonoNs};
 use crate::sys::clock::mono_now;
+use anyhow::Context;
 use gtk::gdk;
 use screen::Screen;
 use std::cell::RefCell;
@@ -26,6 +27,13 @@ const FROZEN_AFTER: Duration = Duration::from_millis(1500);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause: a preview that can come back should be there two seconds later.
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// To be called once, before the first preview is made.
+pub fn prepare() -> anyhow::Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    gstgtk4::plugin_register_static().context("the preview sink does not start")?;
+    Ok(())
+}
 
 /// Hands the newest frame of the ring to the screen, once per display frame.
 #[derive(Default)]
@@ -128,12 +136,15 @@ impl Preview {
 
     /// To be called every half second: looks whether frames arrive, and tries again when they should and do not.
     pub fn look(&mut self) -> Sight {
+        if self.size == (0, 0) {
+            return Sight::Nothing;
+        }
         let now = mono_now();
         let last_frame = self.pump.borrow().last_frame;
         let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
         if last_frame.is_some() && !silent {
             self.pause = RETRY_FIRST;
-        } else if self.size != (0, 0) && now >= self.next_try {
+        } else if now >= self.next_try {
             self.connect();
         }
         match (silent, last_frame) {

@@ -1,7 +1,7 @@
 //! Shows frames of a ring in a `gdk::Paintable`, without copying them.
 //!
 //! ```text
-//!   appsrc (BGRx, at most 1 buffer, drops the older) ──▶ gtk4paintablesink (at once) ──▶ paintable
+//!   appsrc (BGRA, at most 1 buffer, drops the older) ──▶ gtk4paintablesink (at once) ──▶ paintable
 //! ```
 
 use crate::media::frame_ring::Frame;
@@ -72,7 +72,9 @@ impl Drop for Screen {
     }
 }
 
-/// BGRx costs least in the renderers of GTK (PLATFORM.md).
+/// The frames are BGRx; at the floor of GTK 4.8 the sink takes no format without alpha (its BGRx needs GTK 4.14), so they
+/// are handed on as BGRA: the worker fills the fourth byte with 255. Measured in this window, four previews of 622×350
+/// at 30 fps: 47 % of a core, against 60 % for a `gdk::MemoryTexture` per frame without the sink.
 fn caps((width, height): (u32, u32)) -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .format(gst_video::VideoFormat::Bgra)
