@@ -47,7 +47,7 @@ fn input_line(input: &InputView) -> String {
     if let Some(signal) = &input.signal {
         line.push_str(&format!(" {}x{}", signal.width, signal.height));
         if let Some(fps) = signal.fps {
-            line.push_str(&format!("@{fps:.4}").trim_end_matches('0').trim_end_matches('.').to_owned());
+            line.push_str(format!("@{fps:.4}").trim_end_matches('0').trim_end_matches('.'));
         }
     }
     if let Some(recording) = &input.recording {

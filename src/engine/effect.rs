@@ -6,7 +6,6 @@ use super::event::{Effect, Event, Reply, Token};
 use super::link::{Handles, Link};
 use super::worker_state::{Act, WorkerEvent};
 use crate::model::InputId;
-use crate::model::encoding::Encoding;
 use crate::model::incident::{Incident, Severity};
 use crate::model::session::Plan;
 use crate::protocol::worker::{Command, Ticket};
@@ -30,7 +29,6 @@ const SHELL_COMMANDS: u64 = 1 << 32;
 pub struct Shell {
     runtime: Runtime,
     demo: bool,
-    encoding: Encoding,
     events: Sender<Event>,
     disk: Disk,
     links: HashMap<InputId, Sender<Command>>,
@@ -46,11 +44,10 @@ pub struct Shell {
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, encoding: Encoding, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(runtime: Runtime, demo: bool, events: Sender<Event>, disk: Disk) -> Self {
         Self {
             runtime,
             demo,
-            encoding,
             events,
             disk,
             links: HashMap::new(),
@@ -154,8 +151,8 @@ impl Shell {
     }
 
     fn send(&self, input: &InputId, command: Command) {
-        let refused = self.links.get(input).map(|link| link.try_send(command));
-        if let Some(Err(error)) = refused {
+        let Some(link) = self.links.get(input) else { return };
+        if let Err(error) = link.try_send(command) {
             tracing::warn!(%input, %error, "a command did not reach a worker");
         }
     }
@@ -193,7 +190,7 @@ impl Shell {
     fn start_worker(&mut self, input: InputId, dir: PathBuf, plan: Plan, fresh: bool) {
         self.dirs.insert(input.clone(), dir.clone());
         let Some(link) = self.links.get(&input).cloned() else { return };
-        let (encoding, id) = (self.encoding.clone(), self.next_command());
+        let id = self.next_command();
         let folder = dir.clone();
         let ticket = move |first_part, first_fact| Command::Start {
             id,
@@ -204,7 +201,7 @@ impl Shell {
                 boot_id: plan.boot_id,
                 first_part,
                 first_fact,
-                encoding,
+                encoding: plan.encoding,
             },
         };
         if fresh {

@@ -109,13 +109,7 @@ impl Engine {
         let plans = read_plans(&self.library).await;
         let now = now();
         let (state, effects) = State::new(now, self.setup(kept.alerts.clone(), plans)?);
-        let mut shell = Shell::new(
-            self.options.runtime.clone(),
-            self.options.demo,
-            self.options.config.encoding.clone(),
-            events.clone(),
-            disk.clone(),
-        );
+        let mut shell = Shell::new(self.options.runtime.clone(), self.options.demo, events.clone(), disk.clone());
         for effect in effects {
             shell.perform(effect);
         }

@@ -1,6 +1,6 @@
 //! A session on disk: the plan, the facts, the journal and the manifest (DESIGN §3).
 
-use super::encoding::{AudioCodec, Container, VideoCodec};
+use super::encoding::{AudioCodec, Container, Encoding, VideoCodec};
 use super::id::{InputId, SessionId, SessionName};
 use super::input::InputSpec;
 use super::time::MonoNs;
@@ -26,10 +26,13 @@ pub struct Plan {
     pub start_at_ns: MonoNs,
     /// `/proc/sys/kernel/random/boot_id`; monotonic times mean nothing in another boot.
     pub boot_id: String,
-    /// Wall clock at the start.
+    /// Wall clock at `start_at_ns`.
     pub started_at: Timestamp,
     /// The inputs, as configured at the start.
     pub inputs: Vec<InputSpec>,
+    /// How they are encoded; the length of a fragment bounds what a crash can take.
+    #[serde(default)]
+    pub encoding: Encoding,
     /// The first file planned for each input.
     pub files: Vec<String>,
 }
@@ -107,6 +110,13 @@ pub enum FactKind {
         part: u32,
         /// File name.
         file: String,
+    },
+    /// A part holds media; told at once, so that a crash does not take the offset with it.
+    PartStarted {
+        /// Number of the part.
+        part: u32,
+        /// First running time − `start_at_ns`.
+        offset_ns: i64,
     },
     /// A part file is closed.
     PartClosed(PartRecord),

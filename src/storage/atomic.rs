@@ -30,8 +30,3 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     result?;
     sync_dir(dir)
 }
-
-/// Gives something temporary (a bound socket) its final name at once. Nothing is fsynced: it need not survive.
-pub fn publish(temporary: &Path, name: &Path) -> io::Result<()> {
-    std::fs::rename(temporary, name)
-}

@@ -15,6 +15,7 @@ use std::path::Path;
 pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
+    offsets: BTreeMap<u32, i64>,
     last: u64,
 }
 
@@ -32,6 +33,9 @@ impl InputFacts {
                     facts.parts.insert(record.part, record.clone());
                 }
                 FactKind::Gap(gap) => facts.gaps.push(gap.clone()),
+                FactKind::PartStarted { part, offset_ns } => {
+                    facts.offsets.insert(*part, *offset_ns);
+                }
                 FactKind::PartOpened { .. } | FactKind::Incident(_) | FactKind::Done { .. } => {}
             }
         }
@@ -41,6 +45,11 @@ impl InputFacts {
     /// Names of the parts that have an end.
     pub fn closed_files(&self) -> Vec<String> {
         self.parts.values().map(|record| record.file.clone()).collect()
+    }
+
+    /// Where a part began, as its worker said before it died.
+    pub fn offset(&self, part: u32) -> Option<i64> {
+        self.offsets.get(&part).copied()
     }
 
     /// The highest number used.

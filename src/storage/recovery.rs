@@ -8,6 +8,7 @@ use super::manifest::{InputFacts, assemble};
 use super::{atomic, journal, layout};
 use crate::model::InputId;
 use crate::model::encoding::Container;
+use crate::model::input::InputSpec;
 use crate::model::session::{
     Closed, Fact, FactKind, JournalKind, Line, Manifest, PartEnd, PartFrames, PartRecord, Plan, Verdict,
 };
@@ -129,7 +130,7 @@ pub fn last_session(manifest: &Manifest, dir: &Path) -> LastSession {
 pub fn next_numbers(dir: &Path, input: &InputId) -> (u32, u64) {
     let facts = read_facts(dir, input);
     let from_facts = facts.iter().filter_map(|line| match &line.kind.kind {
-        FactKind::PartOpened { part, .. } => Some(*part),
+        FactKind::PartOpened { part, .. } | FactKind::PartStarted { part, .. } => Some(*part),
         FactKind::PartClosed(record) => Some(record.part),
         FactKind::Gap(_) | FactKind::Incident(_) | FactKind::Done { .. } => None,
     });
@@ -168,7 +169,8 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         append(&mut lines, line)?;
     }
     let mut lost_ms = Vec::new();
-    let closed: BTreeSet<String> = facts_by_input(&plan, &lines).values().flat_map(InputFacts::closed_files).collect();
+    let facts = |spec: &InputSpec| InputFacts::of(&spec.id, &lines).closed_files();
+    let closed: BTreeSet<String> = plan.inputs.iter().flat_map(facts).collect();
     let open: Vec<_> = parts.into_iter().filter(|(name, ..)| !closed.contains(name)).collect();
     if !open.is_empty() {
         // The time of the last write tells how much of the end is missing; finalising changes it.
@@ -176,12 +178,14 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
         for (name, input, part) in open {
             let place = found.iter().position(|record| record.file == name);
-            let record = place.map_or_else(|| damaged(dir, &name, part), |place| found.swap_remove(place));
+            let mut record = place.map_or_else(|| damaged(dir, &name, part), |place| found.swap_remove(place));
+            let facts = InputFacts::of(&input, &lines);
+            record.offset_ns = record.offset_ns.or(facts.offset(part));
             if let Some(lost) = lost(&plan, &record, touched.get(&name)) {
                 lost_ms.push((input.clone(), lost));
             }
             let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
-            let n = facts_by_input(&plan, &lines).get(&input).map_or(0, InputFacts::last_number) + 1;
+            let n = facts.last_number() + 1;
             let kind = JournalKind::Fact { input, fact: Fact { n, kind: FactKind::PartClosed(record) } };
             append(&mut lines, Line { t_ns, at: clock::wall_now(), kind })?;
         }
@@ -224,11 +228,6 @@ fn unfolded(dir: &Path, plan: &Plan, lines: &[Line<JournalKind>]) -> Vec<Line<Jo
     missing
 }
 
-fn facts_by_input(plan: &Plan, lines: &[Line<JournalKind>]) -> BTreeMap<InputId, InputFacts> {
-    let facts = |id: &InputId| (id.clone(), InputFacts::of(id, lines));
-    plan.inputs.iter().map(|spec| facts(&spec.id)).collect()
-}
-
 /// Media files of ours in `dir`: name, input, part.
 fn media_files(dir: &Path) -> Vec<(String, InputId, u32)> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
@@ -248,12 +247,12 @@ fn modified(dir: &Path, name: &str) -> Option<(String, Timestamp)> {
     Some((name.to_owned(), Timestamp::try_from(time).ok()?))
 }
 
-/// Upper bound of what is missing at the end of a part, from the time of its last write.
+/// Upper bound of what is missing at the end of a part: fragments are written as they fill, so what was lost began
+/// behind the last one and was younger than one fragment at the time of the last write.
 fn lost(plan: &Plan, record: &PartRecord, touched: Option<&Timestamp>) -> Option<u64> {
-    let offset = record.offset_ns?;
-    let end = plan.started_at.as_nanosecond() + i128::from(offset) + i128::from(record.duration_ns);
-    let lost = touched?.as_nanosecond() - end;
-    u64::try_from(lost.max(0) / 1_000_000).ok()
+    let end = plan.started_at.as_nanosecond() + i128::from(record.offset_ns?) + i128::from(record.duration_ns);
+    let written = (touched?.as_nanosecond() - end).max(0) / 1_000_000;
+    u64::try_from(written).ok()?.checked_add(u64::from(plan.encoding.fragment_ms))
 }
 
 /// A file that could not be read: kept under its name.

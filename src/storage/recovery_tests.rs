@@ -28,6 +28,7 @@ fn plan() -> Plan {
         boot_id: "b".into(),
         started_at: clock::wall_now(),
         inputs: vec![input("a"), input("b")],
+        encoding: crate::model::encoding::Encoding::default(),
         files: vec!["a.mp4".into(), "b.mp4".into()],
     }
 }
@@ -54,7 +55,13 @@ fn crashed_session(dir: &Path) {
     let reason = "signal: 9".to_owned();
     log.append(&line(2, JournalKind::WorkerLost { input: "a".parse().expect("an id"), reason })).expect("a line");
     for (input, facts) in [
-        ("a", vec![FactKind::PartClosed(record("a.part2.mp4", 2, 3, PartEnd::Completed))]),
+        (
+            "a",
+            vec![
+                FactKind::PartStarted { part: 1, offset_ns: 0 },
+                FactKind::PartClosed(record("a.part2.mp4", 2, 3, PartEnd::Completed)),
+            ],
+        ),
         ("b", vec![FactKind::PartClosed(record("b.mp4", 1, 0, PartEnd::Completed))]),
     ] {
         let input: InputId = input.parse().expect("an id");
@@ -75,7 +82,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     let calls = Cell::new(0);
     let finalise = |_: &Path| {
         calls.set(calls.get() + 1);
-        Ok(vec![record("a.mp4", 1, 0, PartEnd::WorkerDied)])
+        Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
     };
     let closed = close(dir.path(), Closed::Completed, &finalise).expect("closed");
     let a = &closed.manifest.inputs[0];
@@ -129,6 +136,6 @@ fn numbers_go_on_behind_files_and_facts() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     fs::write(dir.path().join("a.part7.mp4"), b"").expect("a file");
-    assert_eq!(next_numbers(dir.path(), &"a".parse().expect("an id")), (8, 2));
+    assert_eq!(next_numbers(dir.path(), &"a".parse().expect("an id")), (8, 3));
     assert_eq!(next_numbers(dir.path(), &"c".parse().expect("an id")), (1, 1));
 }

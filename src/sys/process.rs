@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "the descriptor's lifetime is promised below")]
     pub async fn wait(self) -> io::Result<String> {
         // SAFETY: the descriptor belongs to the value that is registered and is closed only when that is dropped.
         let mut process = unsafe { AsyncFd::register(self) }.map_err(io::Error::from)?;
@@ -178,7 +178,8 @@ fn open_child(child: &Child) -> io::Result<OwnedFd> {
     Ok(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?)
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "pre_exec: session and priority must be set before the program starts")]
+#[allow(clippy::disallowed_methods, reason = "the one place that starts programs")]
 fn this_program<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("holdfast").args(args);
@@ -212,7 +213,7 @@ pub fn nice_of(pid: u32) -> Option<i32> {
 }
 
 /// The I/O class and level of `pid` (`be0`, `idle`), `None` when the kernel does not say.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "neither std nor rustix knows ioprio_get")]
 pub fn io_priority_of(pid: u32) -> Option<String> {
     // SAFETY: ioprio_get takes two integers and touches no memory of ours.
     let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, pid) };

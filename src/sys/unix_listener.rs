@@ -13,6 +13,7 @@ const BACKLOG: i32 = 16;
 
 /// Listens at `path` with mode 0600, in place of whatever a dead process left there. The caller holds the lock that
 /// decides who owns `path`. It listens before it has its name, so whoever finds the socket can connect.
+#[allow(clippy::disallowed_methods, reason = "a socket need not survive a power cut, it only must appear whole")]
 pub fn bind_private(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

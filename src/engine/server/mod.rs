@@ -11,11 +11,11 @@ use crate::model::SessionId;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::protocol::api::StartRequest;
 use crate::protocol::event::Event;
+use crate::sys::unix_listener::bind_private;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,15 +115,7 @@ impl Drop for ClientGuard {
 
 /// Binds `path` for our own user only. The caller holds the engine's lock, so what stands there is stale.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    let temporary = path.with_extension("sock.tmp");
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&temporary)?;
-    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
-    crate::storage::atomic::publish(&temporary, path)?;
-    Ok(listener)
+    UnixListener::from_std(bind_private(path)?.into())
 }
 
 /// Serves until the process ends.

@@ -140,9 +140,10 @@ impl State {
             request: command.digest.clone(),
             start_at_ns: now.mono.plus(START_AHEAD),
             boot_id: self.setup.boot_id.clone(),
-            started_at: now.at,
+            started_at: now.at + START_AHEAD,
             files: inputs.iter().map(|spec| layout::part_file(&spec.id, 1, container)).collect(),
             inputs,
+            encoding: self.setup.encoding.clone(),
         };
         let dir: PathBuf = self.setup.library.join(layout::session_dir(plan.started_at, &plan.name, plan.id));
         let reply = start_reply(&plan, "starting".to_owned());

@@ -5,7 +5,7 @@ use super::source::SourceState;
 use super::{Effect, State};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::PartEnd;
+use crate::model::session::{FactKind, PartEnd};
 use std::time::Duration;
 
 /// A stall becomes an incident after this long (R-FM-2).
@@ -22,16 +22,17 @@ impl State {
         let mut incident = None;
         let mut recovered = false;
         match &mut recording.phase {
-            Phase::Writing { since, grown_at, overflowed, .. } => {
+            Phase::Writing { part, since, grown_at, overflowed, .. } => {
                 let Some(take) = take else { return };
                 if take.progress.written > recording.take.progress.written {
                     recovered = grown_at.is_none_or(|at| now.since(at) >= policy.stall_shown);
                     if grown_at.replace(now).is_none() {
-                        let first = take.origin;
+                        let (part, first) = (*part, take.origin);
                         recording.take = take;
                         if let Some(origin) = first {
                             let offset = recording.since_origin(origin);
                             recording.note_gap(now, offset, out);
+                            recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
                         }
                         out.push(Effect::PublishStatus);
                         return self.clear(IncidentCode::PipelineFailed, out);

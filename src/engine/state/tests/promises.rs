@@ -1,0 +1,160 @@
+//! What the state machine promises to operators and clients.
+
+use super::*;
+
+#[test]
+fn a_start_is_answered_only_after_its_plan_is_on_disk() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    let effects = bench.start("k", None);
+    assert!(reply(&effects).is_none() && starts(&effects) == 0);
+    let session = bench.session_id();
+    let effects = bench.feed(Event::Persisted { session, result: Ok(()) });
+    assert!(matches!(reply(&effects), Some(Reply::Started { new: true, .. })));
+    assert_eq!(starts(&effects), 2);
+}
+
+#[test]
+fn nothing_is_called_recording_without_fresh_evidence() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    assert_eq!(bench.recording(0), Some(RecordingState::Starting));
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Starting));
+    bench.status("a", Some(session), RecordingState::Recording, 500);
+    assert_eq!(bench.recording(0), Some(RecordingState::Recording));
+    bench.ms += 2000;
+    assert_eq!(bench.recording(0), Some(RecordingState::Stalled));
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Failed));
+}
+
+#[test]
+fn the_same_key_gives_the_same_session_also_after_stop() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let repeated = bench.start("k", None);
+    assert!(matches!(reply(&repeated), Some(Reply::Started { new: false, body }) if body.session_id == session));
+    assert_eq!(refusal(&bench.start("k", Some("other"))).status, 422);
+    assert_eq!(refusal(&bench.start("k2", None)).status, 409);
+    bench.stop();
+    bench.done_fact("a", session);
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Completed))) });
+    assert!(bench.view().session.is_none());
+    let repeated = bench.start("k", None);
+    assert!(matches!(reply(&repeated), Some(Reply::Started { new: false, body }) if body.status == "finished"));
+}
+
+#[test]
+fn a_start_without_room_names_the_rule_and_the_numbers() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.feed(Event::Space(Some(Space { free: 3_000_000_000, total: 9_000_000_000 })));
+    let effects = bench.start("k", None);
+    let refused = refusal(&effects);
+    assert_eq!((refused.status, refused.code), (507, "no_space"));
+    for part in ["storage.stop_new_free", "3 GB", "5 GB", "/library"] {
+        assert!(refused.message.contains(part), "{part} is not in {:?}", refused.message);
+    }
+    bench.ms += 10_000;
+    assert_eq!(refusal(&bench.start("k", None)).code, "storage_frozen");
+}
+
+#[test]
+fn bad_starts_are_refused_with_words() {
+    let mut bench = Bench::ready(&["a"]);
+    assert_eq!(refusal(&bench.start("k", Some("../x"))).status, 422);
+    assert_eq!(refusal(&bench.stop()).code, "not_recording");
+    let mut empty = Bench::ready(&[]);
+    let effects = empty.start("k", None);
+    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "nothing_to_record"));
+}
+
+#[test]
+fn a_plan_that_cannot_be_written_starts_nothing_and_frees_its_key() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.start("k", None);
+    let session = bench.session_id();
+    let effects = bench.feed(Event::Persisted { session, result: Err("no room".into()) });
+    assert_eq!(refusal(&effects).code, "not_persisted");
+    assert!(bench.view().session.is_none());
+    bench.record("k");
+}
+
+#[test]
+fn a_plan_that_is_late_is_refused_and_its_folder_closed_when_it_arrives() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.start("k", None);
+    let session = bench.session_id();
+    bench.tick_for(7200);
+    assert!(bench.done.iter().any(|effect| matches!(effect, Effect::Reply(_, Reply::Refused(_)))));
+    let effects = bench.feed(Event::Persisted { session, result: Ok(()) });
+    assert_eq!(closes(&effects), Some(Closed::Failed));
+}
+
+#[test]
+fn a_killed_worker_goes_on_as_the_next_part_and_the_others_are_left_alone() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    let session = bench.record("k");
+    for input in ["a", "b"] {
+        bench.status(input, Some(session), RecordingState::Recording, 5000);
+    }
+    let effects = bench.worker("a", WorkerEvent::Exited { pid: 1, how: "signal: 9".into() });
+    assert!(effects.contains(&Effect::Worker(id("a"), Act::Spawn)));
+    let lost = |effect: &Effect| matches!(effect, Effect::Journal { kind, .. } if matches!(**kind, JournalKind::WorkerLost { .. }));
+    assert!(effects.iter().any(lost));
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Send(of, _) | Effect::Worker(of, _) if *of == id("b")))
+    );
+    assert_eq!(
+        (bench.recording(0), bench.recording(1)),
+        (Some(RecordingState::Stalled), Some(RecordingState::Recording))
+    );
+    let effects = bench.spawned("a", 7);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::StartWorker { fresh: false, .. })));
+    bench.status("a", Some(session), RecordingState::Recording, 1000);
+    let view = bench.view();
+    let recording = view.inputs[0].recording.as_ref().expect("a recording");
+    assert_eq!((recording.state, recording.media_ms), (RecordingState::Recording, Some(6000)));
+}
+
+#[test]
+fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    let session = bench.record("k");
+    let effects = bench.stop();
+    assert!(matches!(reply(&effects), Some(Reply::Stopped(body)) if body.status == "stopping"));
+    assert_eq!(
+        effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Send(_, command) if matches!(**command, Command::Stop { .. })))
+            .count(),
+        2
+    );
+    bench.done_fact("a", session);
+    while bench.ms < 15_800 {
+        bench.tick_for(200);
+        bench.status("b", Some(session), RecordingState::Stopping, 1000);
+    }
+    assert!(!bench.done.contains(&Effect::Worker(id("b"), Act::Terminate)));
+    bench.tick_for(400);
+    assert!(bench.done.contains(&Effect::Worker(id("b"), Act::Terminate)));
+    bench.tick_for(2200);
+    assert!(bench.done.contains(&Effect::Worker(id("b"), Act::Kill)));
+    let effects = bench.worker("b", WorkerEvent::Exited { pid: 2, how: "signal: 9".into() });
+    assert_eq!(closes(&effects), Some(Closed::Completed));
+}
+
+#[test]
+fn a_partial_start_is_named() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    let session = bench.record("k");
+    let both = |bench: &mut Bench, b: RecordingState| {
+        bench.status("a", Some(session), RecordingState::Recording, 500);
+        bench.status("b", Some(session), b, 0);
+        bench.tick_for(600);
+    };
+    while bench.ms < 5000 {
+        both(&mut bench, RecordingState::Starting);
+    }
+    assert!(bench.state.alerts.is_active("engine", "partial_start"));
+    both(&mut bench, RecordingState::Recording);
+    assert!(!bench.state.alerts.is_active("engine", "partial_start"));
+}

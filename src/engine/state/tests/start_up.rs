@@ -1,0 +1,84 @@
+//! Start-up is recovery: what an earlier engine left, and how this one leaves.
+
+use super::*;
+
+fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
+    let plan = Plan {
+        id: SessionId(uuid::Uuid::from_u128(session)),
+        name: "old".parse().expect("a name"),
+        key: "old".into(),
+        request: String::new(),
+        start_at_ns: MonoNs(0),
+        boot_id: "boot".into(),
+        started_at: Timestamp::UNIX_EPOCH,
+        inputs: inputs.iter().map(|text| spec(text)).collect(),
+        encoding: Encoding::default(),
+        files: Vec::new(),
+    };
+    Interrupted { dir: format!("/library/{session}").into(), plan, stop_requested: false }
+}
+
+#[test]
+fn a_session_that_workers_still_record_is_stopped_and_closed_whatever_order_they_answer_in() {
+    let mut bench = Bench::cold(&["a", "b"]);
+    let old = interrupted(77, &["a", "b"]);
+    let session = old.plan.id;
+    let linked = |pid| WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session: Some(session) };
+    bench.worker("a", linked(1));
+    bench.feed(Event::Searched { interrupted: vec![old], last: None });
+    bench.tick_for(400);
+    bench.worker("b", linked(2));
+    let stops = bench
+        .done
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Send(_, command) if matches!(**command, Command::Stop { .. })));
+    assert_eq!(stops.count(), 2);
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
+    assert_eq!(refusal(&bench.start("k", None)).status, 409);
+    bench.done_fact("a", session);
+    let effects = bench.done_fact("b", session);
+    assert_eq!(closes(&effects), Some(Closed::Completed));
+    assert!(bench.state.alerts.is_active("engine", "engine_restarted"));
+}
+
+#[test]
+fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible() {
+    let mut bench = Bench::cold(&["a"]);
+    bench.link("a", 1);
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    let effects =
+        bench.feed(Event::Searched { interrupted: vec![interrupted(5, &["a"]), interrupted(4, &["a"])], last: None });
+    assert_eq!(closes(&effects), Some(Closed::Recovered));
+    bench.record("k");
+    let first = SessionId(uuid::Uuid::from_u128(5));
+    let effects =
+        bench.feed(Event::Closed { session: first, dir: "/library/5".into(), result: Err(CloseFault::Locked) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("4"))));
+    let second = SessionId(uuid::Uuid::from_u128(4));
+    let result = Ok(Box::new(closed_session(second, Closed::Recovered)));
+    bench.feed(Event::Closed { session: second, dir: "/library/4".into(), result });
+    let told = bench.state.alerts.list().iter().find(|alert| alert.code == "session_recovered").expect("a notice");
+    assert!(told.message.contains("a at most 40 ms"), "{}", told.message);
+    let before = bench.done.len();
+    bench.tick_for(5400);
+    assert!(
+        bench.done[before..].iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("5")))
+    );
+}
+
+#[test]
+fn leaving_dismisses_idle_workers_and_leaves_recording_ones_alone() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    bench.feed(Event::Leave);
+    assert!(bench.done.contains(&Effect::Worker(id("a"), Act::Dismiss)));
+    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "0".into() });
+    assert!(!bench.done.contains(&Effect::Exit));
+    bench.worker("b", WorkerEvent::Exited { pid: 2, how: "0".into() });
+    assert!(bench.done.contains(&Effect::Exit));
+    assert!(bench.state.alerts.list().is_empty());
+
+    let mut bench = Bench::ready(&["a"]);
+    bench.record("k");
+    let effects = bench.feed(Event::Leave);
+    assert_eq!(effects, [Effect::Exit]);
+}
