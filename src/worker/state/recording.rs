@@ -105,7 +105,7 @@ impl Recording {
         i64::try_from(i128::from(time.0) - i128::from(self.ticket.start_at_ns.0)).unwrap_or(i64::MAX)
     }
 
-    fn write_fact(&mut self, now: MonoNs, kind: FactKind, out: &mut Vec<Effect>) {
+    pub(super) fn write_fact(&mut self, now: MonoNs, kind: FactKind, out: &mut Vec<Effect>) {
         let fact = Box::new(Fact { n: self.next_fact, kind });
         self.next_fact += 1;
         let t_ns = self.since_origin(now);
