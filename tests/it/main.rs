@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod desk;
 mod disk;
 mod kill;
 mod packages;

@@ -1,0 +1,197 @@
+//! The window on a screen of its own: pictures that move, Record and Stop by accessible name, a window that freezes or
+//! dies, and what is left after Quit.
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
+use crate::support::display::{Display, Region, Shot, difference};
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::process::{Deadline, Running};
+use rustix::process::Signal;
+use std::time::Duration;
+
+const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
+/// Part of each tile of a 2×2 grid on a 1280×800 screen that shows nothing but picture.
+const PICTURES: [Region; 4] = [
+    Region { x: 120, y: 130, width: 400, height: 140 },
+    Region { x: 760, y: 130, width: 400, height: 140 },
+    Region { x: 120, y: 480, width: 400, height: 140 },
+    Region { x: 760, y: 480, width: 400, height: 140 },
+];
+/// Tiles show pictures: promised 0.5 s after the tile is there; this is for a machine under full load.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+/// Share of pixels that must differ between two pictures of one moving input.
+const MOVED: f64 = 0.005;
+
+fn recorder() -> Holdfast {
+    Holdfast::new(&test_inputs(4, "auto"))
+}
+
+/// Takes shots until every tile has moved between two of them and no two tiles look alike.
+fn wait_moving(holdfast: &Holdfast, display: &mut Display, what: &str) -> Shot {
+    let deadline = Deadline::after(SHOWN_WITHIN);
+    let first = display.shot(holdfast);
+    loop {
+        let now = display.shot(holdfast);
+        let moved = PICTURES.map(|tile| now.changed(&first, tile));
+        let alike = (0..4)
+            .flat_map(|a| (0..a).map(move |b| (a, b)))
+            .map(|(a, b)| difference(&now.crop(PICTURES[a]), &now.crop(PICTURES[b])));
+        let least = alike.fold(1.0, f64::min);
+        if moved.iter().all(|share| *share > MOVED) && least > 0.2 {
+            return now;
+        }
+        assert!(deadline.left().is_some(), "{what}: tiles moved {moved:?}, least difference {least}: {:?}", now.file);
+    }
+}
+
+fn wait_recording(holdfast: &Holdfast) {
+    holdfast.wait_until("every input records", RECORDS_WITHIN, |snapshot| {
+        INPUTS.iter().all(|input| find_input(snapshot, input)["recording"]["state"] == "recording")
+    });
+}
+
+/// Every input has one part, nothing dropped, no frame number missing.
+fn assert_untouched(holdfast: &Holdfast) {
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    for input in INPUTS {
+        let parts = parts(&manifest, input);
+        assert_eq!(parts.len(), 1, "{input}: {manifest:#}");
+        assert_eq!(parts[0]["frames"]["dropped"], 0, "{input}: {manifest:#}");
+        assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
+    }
+}
+
+#[test]
+fn four_moving_previews_and_record_to_stop_by_accessible_name() {
+    let holdfast = recorder();
+    let mut display = Display::start(&holdfast, 1280, 800);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    wait_moving(&holdfast, &mut display, "idle");
+
+    display.atspi_ok(&holdfast, &["press", "Record"]);
+    wait_recording(&holdfast);
+    wait_media(&holdfast, "cam1", Duration::from_secs(3));
+    display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    wait_moving(&holdfast, &mut display, "recording");
+    display.atspi_ok(&holdfast, &["press", "Stop"]);
+    display.atspi_ok(&holdfast, &["press", "Stop recording"]);
+    holdfast.wait_until("the session is closed", Duration::from_secs(30), |snapshot| {
+        snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
+    });
+    display.atspi_ok(&holdfast, &["wait", "Record"]);
+    display.atspi_ok(&holdfast, &["gone", "● REC"]);
+    assert_untouched(&holdfast);
+}
+
+#[test]
+fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
+    let mut holdfast = recorder();
+    holdfast.spawn_engine();
+    let mut display = Display::start(&holdfast, 1280, 800);
+    let mut window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    wait_moving(&holdfast, &mut display, "before");
+    holdfast.cli_ok(&["record", "start"]);
+    wait_recording(&holdfast);
+
+    window.signal(Signal::STOP);
+    let media = find_input(&holdfast.status(), "cam1")["recording"]["media_ms"].as_u64().unwrap_or(0);
+    wait_media(&holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(rounds(10, 60).into()));
+    window.signal(Signal::CONT);
+    wait_moving(&holdfast, &mut display, "after SIGCONT");
+
+    for round in 1..=rounds(2, 20) {
+        window.kill();
+        window = display.window(&holdfast, &[]);
+        wait_moving(&holdfast, &mut display, &format!("after kill {round}"));
+        display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    }
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_untouched(&holdfast);
+    drop(window);
+}
+
+#[test]
+fn a_silent_engine_is_shown_as_no_contact() {
+    let mut holdfast = recorder();
+    let engine = holdfast.spawn_engine();
+    let mut display = Display::start(&holdfast, 1280, 800);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    wait_moving(&holdfast, &mut display, "before");
+    holdfast.cli_ok(&["record", "start"]);
+    wait_recording(&holdfast);
+    display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    holdfast.signal(engine, Signal::STOP);
+    display.atspi_ok(&holdfast, &["wait", "No contact with the recorder"]);
+    display.atspi_ok(&holdfast, &["gone", "● REC"]);
+    holdfast.signal(engine, Signal::CONT);
+    display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_untouched(&holdfast);
+}
+
+fn assert_nothing_left(holdfast: &Holdfast, own: &[u32]) {
+    /// 5 s are promised (R-SUP-13); the rest is a busy machine.
+    const GONE_WITHIN: Duration = Duration::from_secs(12);
+    let deadline = Deadline::after(GONE_WITHIN);
+    for pid in holdfast.processes().into_iter().filter(|pid| !own.contains(pid)) {
+        let left = deadline.left().unwrap_or_default();
+        assert!(holdfast.ended(pid, left), "process {pid} is left after Quit");
+    }
+    let mut left = Vec::new();
+    for dir in [holdfast.runtime(), holdfast.runtime().join("workers"), holdfast.library()] {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".sock") || name.contains(".tmp") {
+                left.push(entry.path());
+            }
+        }
+    }
+    assert_eq!(left, Vec::<std::path::PathBuf>::new(), "sockets or temporary files are left after Quit");
+}
+
+#[test]
+fn quit_leaves_nothing_when_idle_and_the_recording_when_not() {
+    let holdfast = recorder();
+    let display = Display::start(&holdfast, 1280, 800);
+    let own = holdfast.processes();
+    let mut window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    close(&holdfast, &display, &mut window);
+    assert_nothing_left(&holdfast, &with_children(&holdfast, &own));
+
+    let mut window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    display.atspi_ok(&holdfast, &["press", "Record"]);
+    wait_recording(&holdfast);
+    display.atspi_ok(&holdfast, &["press", "Close"]);
+    let said = display.atspi_ok(&holdfast, &["tree"]);
+    assert!(said.contains("goes on") || window.wait(Duration::from_secs(5)).is_some(), "{said}");
+    if window.runs() {
+        display.atspi_ok(&holdfast, &["press", "Close"]);
+    }
+    assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
+    let log = std::fs::read_to_string(holdfast.root().join("window.log")).unwrap_or_default();
+    assert!(said.contains("goes on") || log.contains("goes on"), "nobody said that the recording goes on: {said}");
+    let media = find_input(&holdfast.status(), "cam2")["recording"]["media_ms"].as_u64().unwrap_or(0);
+    wait_media(&holdfast, "cam2", Duration::from_millis(media) + Duration::from_secs(2));
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_untouched(&holdfast);
+}
+
+/// Processes of the display and its accessibility bus, which started after it and do not belong to the recorder.
+fn with_children(holdfast: &Holdfast, own: &[u32]) -> Vec<u32> {
+    let foreign = holdfast.processes().into_iter().filter(|pid| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        !name.starts_with("holdfast")
+    });
+    own.iter().copied().chain(foreign).collect()
+}
+
+fn close(holdfast: &Holdfast, display: &Display, window: &mut Running) {
+    display.atspi_ok(holdfast, &["press", "Close"]);
+    assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
+}
