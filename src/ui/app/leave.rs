@@ -49,10 +49,10 @@ impl App {
         }
     }
 
-    /// Says once that the files of the last session were read again, and what was found.
-    pub(super) fn toast_if_proved(&self, before: Option<&LastSession>) {
+    /// Says once that a session was saved, and once more what was found when its files were read again.
+    pub(super) fn toast_if_saved(&self, before: Option<&LastSession>) {
         let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
-        let Some(last) = last.filter(|last| last.verdict != Verdict::Unverified) else { return };
+        let Some(last) = last else { return };
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
             return;
         }
@@ -78,9 +78,8 @@ impl App {
 
 fn saved_words(last: &LastSession) -> String {
     let template = match last.verdict {
-        Verdict::Ok | Verdict::Unverified => {
-            ngettext("{name} saved · {n} file verified", "{name} saved · {n} files verified", last.parts)
-        }
+        Verdict::Unverified => ngettext("{name} saved · {n} file", "{name} saved · {n} files", last.parts),
+        Verdict::Ok => ngettext("{name} saved · {n} file verified", "{name} saved · {n} files verified", last.parts),
         Verdict::Warning => gettext("{name} saved, with gaps · see the alerts"),
         Verdict::Failed => gettext("{name}: something cannot be read · see the alerts"),
     };

@@ -107,7 +107,7 @@ impl App {
                     self.notice = None;
                 }
                 if !first {
-                    self.toast_if_proved(before.as_ref());
+                    self.toast_if_saved(before.as_ref());
                 }
             }
             Heard::Silence => self.desk.contact = Contact::Lost,
