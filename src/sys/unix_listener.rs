@@ -25,6 +25,7 @@ pub fn bind_private(path: &Path) -> io::Result<OwnedFd> {
     bind(&listener, &SocketAddrUnix::new(&temporary)?)?;
     rustix::fs::chmod(&temporary, Mode::from_raw_mode(0o600))?;
     listen(&listener, BACKLOG)?;
+    #[expect(clippy::disallowed_methods, reason = "a socket: there is nothing to sync")]
     std::fs::rename(&temporary, path)?;
     Ok(listener)
 }

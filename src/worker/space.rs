@@ -3,7 +3,7 @@
 use super::Notice;
 use super::mailbox::Mailbox;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Distance between two looks: at 100 MB/s the floor of 1 GB leaves ten of them.
@@ -12,13 +12,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Looks as long as it lives.
 #[derive(Debug)]
 pub struct SpaceWatch {
-    _stop: Sender<()>,
+    _stop: SyncSender<()>,
 }
 
 impl SpaceWatch {
     /// Starts looking at the file system of `dir`.
     pub fn start(dir: PathBuf, mailbox: Mailbox<Notice>) -> std::io::Result<Self> {
-        let (stop, stopped) = channel::<()>();
+        let (stop, stopped) = sync_channel::<()>(0);
         std::thread::Builder::new().name("space".to_owned()).spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 match rustix::fs::statvfs(&dir) {

@@ -48,6 +48,15 @@ pub struct Plan {
     pub ticket: Ticket,
 }
 
+/// A part file that was created for a take.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The durable sink that writes it.
+    pub sink: gst::Element,
+    /// How far it is.
+    pub progress: Arc<Mutex<Progress>>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
@@ -92,17 +101,16 @@ pub struct Take {
 }
 
 impl Take {
-    /// Starts encoding into `sink`. `generation` marks the notices of this take.
+    /// Starts encoding what `stage` hands out into `file`; notices of this take carry `generation`.
     pub fn start(
         plan: Plan,
-        sink: gst::Element,
-        progress: Arc<Mutex<Progress>>,
+        file: OpenFile,
         encoders: &Encoders,
         stage: &Stage,
         counters: SourceCounters,
-        generation: u64,
-        mailbox: &Mailbox<Notice>,
+        (generation, mailbox): (u64, &Mailbox<Notice>),
     ) -> Result<Self, BuildError> {
+        let OpenFile { sink, progress } = file;
         let input = plan.file.trim_end_matches(".mp4");
         let encoding = &plan.ticket.encoding;
         let priming = encoders.audio_priming();

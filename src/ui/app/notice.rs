@@ -20,7 +20,9 @@ impl Notice {
         match self {
             Notice::Refused(why) => why.clone(),
             Notice::NoEngine(why) => {
-                let words = gettext("The recorder does not start: {why}. It is tried again by itself.");
+                let words = gettext(
+                    "The recorder does not start ({why}). It is tried again by itself; “holdfast engine” in a terminal says more.",
+                );
                 format::fill(&words, &[("why", why)])
             }
             Notice::Closing => {

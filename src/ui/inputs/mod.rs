@@ -3,6 +3,7 @@
 mod arrangement;
 mod face;
 mod grid_layout;
+mod meter;
 mod preview;
 mod tile;
 

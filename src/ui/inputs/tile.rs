@@ -1,6 +1,7 @@
 //! One input in the grid: its picture, and over it, on a scrim, what the picture cannot say (DESK "Tile").
 
 use super::face::{Picture, Sight, TileFace};
+use super::meter;
 use super::preview::{Preview, ViewerEvent};
 use crate::model::InputId;
 use crate::model::snapshot::{InputState, InputView, SessionState};
@@ -17,6 +18,9 @@ const RESIZE_REST: Duration = Duration::from_millis(300);
 /// Widths from which the words of a tile are set larger: legible from two metres where there is room.
 const LARGE_FROM: i32 = 560;
 const MEDIUM_FROM: i32 = 300;
+
+/// Width and height of the level bars in pixels.
+const METER_SIZE: (i32, i32) = (150, 14);
 
 /// What the engine says about an input, as far as its tile shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +168,14 @@ impl FactoryComponent for Tile {
                         #[watch]
                         set_label: self.format_words(),
                     },
+                    #[name(meter)]
+                    gtk::DrawingArea {
+                        set_valign: gtk::Align::Center,
+                        set_content_width: METER_SIZE.0,
+                        set_content_height: METER_SIZE.1,
+                        #[watch]
+                        set_visible: self.has_meter(),
+                    },
                     gtk::Label {
                         add_css_class: "tile-rec",
                         #[watch]
@@ -253,10 +265,18 @@ impl FactoryComponent for Tile {
     ) -> Self::Widgets {
         let widgets = view_output!();
         let pump = self.preview.pump();
+        let levels = meter::Levels::default();
+        meter::connect(&widgets.meter, &levels);
+        let meter = widgets.meter.clone();
         // All tiles share the frame clock of the window, so their pictures are painted in one go; it rests while the
         // window is hidden.
         widgets.picture.add_tick_callback(move |_, _| {
-            pump.borrow_mut().pull();
+            let mut pump = pump.borrow_mut();
+            pump.pull();
+            if let Some(renewed) = pump.new_levels() {
+                levels.replace(renewed);
+                meter.queue_draw();
+            }
             glib::ControlFlow::Continue
         });
         widgets
@@ -347,6 +367,11 @@ impl Tile {
     /// A small tile has room for the most important words only.
     fn has_room(&self) -> bool {
         self.line || self.size.0 >= MEDIUM_FROM
+    }
+
+    /// Levels come with the frames, and are shown where there is sound and room.
+    fn has_meter(&self) -> bool {
+        !self.line && self.size.0 >= LARGE_FROM && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
     }
 
     fn format_words(&self) -> &str {

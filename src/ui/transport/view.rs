@@ -54,6 +54,7 @@ impl SimpleComponent for Transport {
                                 add_css_class: "refusal",
                                 set_wrap: true,
                                 set_xalign: 0.0,
+                                set_width_chars: 16,
                                 set_max_width_chars: 22,
                                 #[watch]
                                 set_visible: model.refusal().is_some() && matches!(model.room, Room::Wide | Room::Medium),

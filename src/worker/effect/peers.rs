@@ -23,7 +23,7 @@ impl Worker {
                     self.publish_status(now);
                 }
                 Said::EngineGone => self.decide(now, Event::EngineGone),
-                Said::Command(connection, command) => self.on_command(now, connection, command),
+                Said::Command(connection, command) => self.on_command(now, connection, *command),
                 Said::Watch(connection, width, height) => {
                     self.viewers.watch(now, connection, width, height);
                     self.refresh_viewers(now);

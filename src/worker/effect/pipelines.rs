@@ -12,7 +12,7 @@ use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, PartClosing, PartRefusal};
-use crate::worker::take::{self, Ended, Plan, SourceCounters, Take};
+use crate::worker::take::{self, Ended, OpenFile, Plan, SourceCounters, Take};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Worker {
         let Some(Pending { plan, progress }) = self.pending.take() else { return };
         let (part, file) = (plan.part, plan.file.clone());
         let refusal = match made {
-            Ok(sink) => match self.start_take(plan, sink, progress) {
+            Ok(sink) => match self.start_take(plan, OpenFile { sink, progress }) {
                 Ok(take) => {
                     self.take = Some(take);
                     return self.decide(now, Event::PartOpened { part, file });
@@ -164,16 +164,15 @@ impl Worker {
         self.decide(now, Event::PartRefused { refusal });
     }
 
-    fn start_take(&mut self, plan: Plan, sink: gst::Element, progress: Arc<Mutex<Progress>>) -> Result<Take, String> {
+    fn start_take(&mut self, plan: Plan, file: OpenFile) -> Result<Take, String> {
         let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
         let stage = self.stage.as_ref().ok_or("the stage is gone")?;
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
         };
-        let generation = self.take_generation;
-        Take::start(plan, sink, progress, encoders, stage, counters, generation, &self.mailbox)
-            .map_err(|error| error.to_string())
+        let notices = (self.take_generation, &self.mailbox);
+        Take::start(plan, file, encoders, stage, counters, notices).map_err(|error| error.to_string())
     }
 
     pub(super) fn on_part_ended(&mut self, now: MonoNs) {

@@ -39,7 +39,7 @@ pub enum Said {
     /// The engine is gone.
     EngineGone,
     /// A command of the engine.
-    Command(u64, Command),
+    Command(u64, Box<Command>),
     /// A viewer wants pictures of at most this size; 0×0 = none.
     Watch(u64, u32, u32),
     /// A viewer is gone.
@@ -130,7 +130,7 @@ impl Link {
             }
             (Some(Role::Engine), Command::Hello { .. } | Command::Watch { .. }) => false,
             (Some(Role::Engine), command) => {
-                said.push(Said::Command(id, command));
+                said.push(Said::Command(id, Box::new(command)));
                 true
             }
             (Some(Role::Viewer), Command::Watch { width, height }) => {

@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    pub(super) fn on_start(&mut self, now: MonoNs, reply: Reply, ticket: Box<Ticket>, out: &mut Vec<Effect>) {
+    pub(super) fn on_start(&mut self, now: MonoNs, reply: Reply, ticket: Ticket, out: &mut Vec<Effect>) {
         if self.config.is_none() {
             return refuse(reply, "not_configured", "configure this worker first", out);
         }
@@ -60,7 +60,7 @@ impl State {
             }
             _ => {
                 ack(reply, out);
-                self.recording = Some(Recording::new(now, *ticket));
+                self.recording = Some(Recording::new(now, ticket));
                 // What is wrong already belongs to the new session as well.
                 let active: Vec<_> = self.active.values().cloned().collect();
                 for incident in active {

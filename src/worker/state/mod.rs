@@ -16,6 +16,7 @@ mod source;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
 
@@ -105,7 +106,7 @@ impl State {
             Event::EngineConnected => self.engine = Engine::Connected,
             Event::EngineGone => self.engine = Engine::GoneSince(now),
             Event::Configure { reply, input, policy } => self.on_configure(now, reply, input, policy, out),
-            Event::Start { reply, ticket } => self.on_start(now, reply, ticket, out),
+            Event::Start { reply, ticket } => self.on_start(now, reply, *ticket, out),
             Event::Stop { reply, session } => self.on_stop(now, reply, session, out),
             Event::Retry { reply } => self.on_retry(now, reply, out),
             Event::Leave { reply } => self.on_leave(now, reply, out),

@@ -12,8 +12,6 @@ use crate::storage::layout;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A stall becomes an incident after this long (R-FM-2).
-const STALL_INCIDENT: Duration = Duration::from_secs(10);
 /// Between two attempts to write a part after pipelines failed: a broken encoder must not spin.
 const NEXT_PART_PAUSE: Duration = Duration::from_secs(1);
 /// A gap shorter than this is the rounding of a frame period, not missing media.
@@ -103,11 +101,11 @@ impl Recording {
         self.stopping
     }
 
-    fn since_origin(&self, time: MonoNs) -> i64 {
+    pub(super) fn since_origin(&self, time: MonoNs) -> i64 {
         i64::try_from(i128::from(time.0) - i128::from(self.ticket.start_at_ns.0)).unwrap_or(i64::MAX)
     }
 
-    fn write_fact(&mut self, now: MonoNs, kind: FactKind, out: &mut Vec<Effect>) {
+    pub(super) fn write_fact(&mut self, now: MonoNs, kind: FactKind, out: &mut Vec<Effect>) {
         let fact = Box::new(Fact { n: self.next_fact, kind });
         self.next_fact += 1;
         let t_ns = self.since_origin(now);
@@ -121,7 +119,7 @@ impl Recording {
         }
     }
 
-    fn note_gap(&mut self, now: MonoNs, to_ns: i64, out: &mut Vec<Effect>) {
+    pub(super) fn note_gap(&mut self, now: MonoNs, to_ns: i64, out: &mut Vec<Effect>) {
         if let Some((from_ns, cause)) = self.lost_since.take()
             && to_ns - from_ns >= LEAST_GAP.as_nanos() as i64
         {
@@ -138,7 +136,7 @@ impl Recording {
         out.push(Effect::PublishStatus);
     }
 
-    fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
+    pub(super) fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         if let Phase::Writing { part, file, .. } = &self.phase {
             self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, cut: false };
             out.push(Effect::ClosePart { at: now, end });
@@ -146,7 +144,7 @@ impl Recording {
         }
     }
 
-    fn cut(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
+    pub(super) fn cut(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         let (part, file) = match &self.phase {
             Phase::Writing { part, file, .. } | Phase::Closing { part, file, cut: false, .. } => (*part, file.clone()),
             Phase::Closing { .. } | Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. } => return,
@@ -356,63 +354,6 @@ impl State {
             Phase::Writing { .. } => recording.close(now, end, if stays { Then::Next } else { Then::Done }, out),
             Phase::Awaiting { .. } if !stays && recording.parts > 0 => recording.finish(now, false, out),
             Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
-        }
-    }
-
-    /// Takes in how far the part is, notices stalls, lost frames and deadlines.
-    pub(super) fn watch_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
-        self.open_part_if_live(now, out);
-        let policy = self.policy();
-        let take = self.evidence.take;
-        let frames_arrive = matches!(self.source, SourceState::Live { .. });
-        let Some(recording) = &mut self.recording else { return };
-        let mut incident = None;
-        let mut recovered = false;
-        match &mut recording.phase {
-            Phase::Writing { part, since, grown_at, overflowed, .. } => {
-                let Some(take) = take else { return };
-                if take.progress.written > recording.take.progress.written {
-                    recovered = grown_at.is_none_or(|at| now.since(at) >= policy.stall_shown);
-                    if grown_at.replace(now).is_none() {
-                        let (part, first) = (*part, take.origin);
-                        recording.take = take;
-                        if let Some(origin) = first {
-                            let offset = recording.since_origin(origin);
-                            recording.note_gap(now, offset, out);
-                            recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
-                        }
-                        out.push(Effect::PublishStatus);
-                        return self.clear(IncidentCode::PipelineFailed, out);
-                    }
-                }
-                if take.overflowed > *overflowed {
-                    *overflowed = take.overflowed;
-                    incident = Some(Incident::new(IncidentCode::QueueOverflow).with("frames", take.overflowed));
-                }
-                recording.take = take;
-                let quiet = now.since(grown_at.unwrap_or(*since).max(recording.ticket.start_at_ns));
-                if frames_arrive && quiet >= policy.stall_restart {
-                    recording.cut(now, PartEnd::Stalled, Then::Next, out);
-                } else if frames_arrive && quiet >= STALL_INCIDENT {
-                    incident = Some(Incident::new(IncidentCode::RecordingStalled));
-                }
-            }
-            Phase::Closing { since, then, cut: false, .. } => {
-                if now.since(*since) >= policy.flush_deadline {
-                    let then = *then;
-                    recording.cut(now, PartEnd::Cut, then, out);
-                    incident = Some(Incident::new(IncidentCode::StopCut));
-                } else if let Some(take) = take {
-                    recording.take = take;
-                }
-            }
-            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
-        }
-        if recovered {
-            self.clear(IncidentCode::RecordingStalled, out);
-        }
-        if let Some(incident) = incident {
-            self.raise(now, incident, out);
         }
     }
 }

@@ -10,6 +10,7 @@ pub use viewer::ViewerEvent;
 
 use super::face::Sight;
 use crate::media::frame_ring::RingReader;
+use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::sys::clock::mono_now;
 use anyhow::Context;
@@ -41,9 +42,17 @@ pub struct Pump {
     ring: Option<RingReader>,
     screen: Option<Screen>,
     last_frame: Option<MonoNs>,
+    /// Number of the levels handed out last.
+    levels_seen: u32,
 }
 
 impl Pump {
+    /// The audio levels when they were renewed since the last call (20 times a second).
+    pub fn new_levels(&mut self) -> Option<Vec<Meter>> {
+        let (number, levels) = self.ring.as_ref()?.meters();
+        (std::mem::replace(&mut self.levels_seen, number) != number).then_some(levels)
+    }
+
     /// Called from the frame clock. One atomic load when there is nothing new.
     pub fn pull(&mut self) {
         if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
