@@ -28,8 +28,10 @@ pub const AUDIO_CHANNELS: u32 = 2;
 const MAX_DUPLICATION: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long the mixer waits for late sound. Measured: 100 ms covers a loaded machine.
 const MIXER_LATENCY: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// 10 ms per buffer of silence, the usual period of a sound card.
-const SILENCE_SAMPLES: i32 = 480;
+/// Sound travels in steps of 20 ms: half the wake-ups of the mixer's own 10 ms, still short beside a frame.
+const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// One step of silence.
+const SILENCE_SAMPLES: i32 = 960;
 
 /// The stage; see the module.
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Sound {
 
         let mixer = element::make("audiomixer", &name("mixer"))?;
         mixer.set_property("latency", MIXER_LATENCY.nseconds());
+        mixer.set_property("output-buffer-duration", STEP.nseconds());
         mixer.set_property_from_str("start-time-selection", "first");
         let level = element::make("level", &name("level"))?;
         level.set_property("interval", level::INTERVAL.nseconds());

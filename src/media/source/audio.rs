@@ -9,10 +9,10 @@ use std::path::Path;
 
 /// Peak of tone and noise: −20 dBFS.
 const VOLUME: f64 = 0.1;
-/// 10 ms per buffer, the usual period of a sound card.
-const SAMPLES_PER_BUFFER: i32 = 480;
+/// 20 ms per buffer, a usual period of a sound card.
+const SAMPLES_PER_BUFFER: i32 = 960;
 /// The device `dies` delivers this many buffers: 4 s.
-const DIES_AFTER_BUFFERS: i32 = 400;
+const DIES_AFTER_BUFFERS: i32 = 200;
 
 /// A sound device of its own, beside the source of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
