@@ -59,6 +59,8 @@ pub struct Worker {
     /// Number of the current connection; words of older ones are ignored.
     link: u64,
     pid: Option<u32>,
+    /// The process is our child: its exit will be told.
+    child: bool,
     started: Option<MonoNs>,
     heard: MonoNs,
     /// When its file last grew, watched while it is silent.
@@ -75,6 +77,7 @@ impl Worker {
             restarts: Restarts::default(),
             link: 1,
             pid: None,
+            child: false,
             started: None,
             heard: now,
             grown: now,
@@ -173,7 +176,7 @@ impl Worker {
     }
 
     fn spawned(&mut self, pid: u32) -> Vec<Act> {
-        self.pid = Some(pid);
+        (self.pid, self.child) = (Some(pid), true);
         if matches!(self.phase, Phase::Starting { .. }) { vec![self.connect(true)] } else { vec![Act::Terminate] }
     }
 
@@ -192,6 +195,8 @@ impl Worker {
 
     fn lock_free(&mut self, now: MonoNs) -> Vec<Act> {
         match &self.phase {
+            // It lets go of its lock a moment before it is gone; a child is waited for to its end.
+            Phase::Dismissed if self.child => Vec::new(),
             // Nobody served this input: that is no death.
             Phase::Connecting { .. } if self.pid.is_none() => self.start(now),
             _ => self.died(now, "its connection and its lock are gone".to_owned()),
@@ -236,8 +241,7 @@ impl Worker {
 
     /// It is dead, by exit or by lock: replace it now, later, or never.
     fn died(&mut self, now: MonoNs, reason: String) -> Vec<Act> {
-        self.pid = None;
-        self.started = None;
+        (self.pid, self.child, self.started) = (None, false, None);
         // A death is seen by exit and by lock; whatever comes second is of an older connection.
         self.link += 1;
         if matches!(self.phase, Phase::Dismissed | Phase::Gone) {

@@ -96,6 +96,17 @@ fn a_late_stop_is_escalated_to_sigkill() {
     assert_eq!(worker.handle(at(3000), WorkerEvent::Tick, false), [Act::Kill]);
 }
 
+#[test]
+fn a_dismissed_child_is_waited_for_to_its_end() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(1000), WorkerEvent::Leave, false), [Act::Dismiss]);
+    worker.handle(at(1100), WorkerEvent::LinkLost { link: 2 }, false);
+    worker.handle(at(1101), WorkerEvent::LockFree { link: 3 }, false);
+    assert!(!worker.is_gone());
+    assert_eq!(worker.handle(at(1110), WorkerEvent::Exited { pid: 7, how: "0".into() }, false), []);
+    assert!(worker.is_gone());
+}
+
 fn event() -> impl Strategy<Value = WorkerEvent> {
     let link = 1u64..6;
     let pid = 1u32..4;

@@ -152,6 +152,12 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
     let path = dir.join(layout::JOURNAL);
     let failed = |error| CloseError::Io { path: path.clone(), error };
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&path).map_err(failed)?;
+    // Two writers may have folded the same fact: its number makes it one.
+    let mut known = BTreeSet::new();
+    lines.retain(|line| match &line.kind {
+        JournalKind::Fact { input, fact } => known.insert((input.clone(), fact.n)),
+        _ => true,
+    });
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
     let parts = media_files(dir);
     for (name, ..) in &parts {
@@ -165,7 +171,7 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         lines.push(line);
         Ok::<(), CloseError>(())
     };
-    for line in unfolded(dir, &plan, &lines) {
+    for line in unfolded(dir, &plan, known) {
         append(&mut lines, line)?;
     }
     let mut lost_ms = Vec::new();
@@ -209,14 +215,7 @@ fn read_facts(dir: &Path, input: &InputId) -> Vec<Line<Fact>> {
 }
 
 /// Facts on disk that the journal does not hold yet.
-fn unfolded(dir: &Path, plan: &Plan, lines: &[Line<JournalKind>]) -> Vec<Line<JournalKind>> {
-    let mut known: BTreeSet<(InputId, u64)> = lines
-        .iter()
-        .filter_map(|line| match &line.kind {
-            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
-            _ => None,
-        })
-        .collect();
+fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> Vec<Line<JournalKind>> {
     let mut missing = Vec::new();
     for spec in &plan.inputs {
         for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id) {

@@ -32,13 +32,13 @@ impl State {
             _ => return,
         };
         self.alerts.resolve(now, super::ENGINE, IncidentCode::PartialStart.as_str());
-        let id = session.plan.id;
-        self.close_now(id, state, out);
+        let (id, asked) = (session.plan.id, !session.runs());
+        self.close_now(id, state, asked, out);
     }
 
-    pub(super) fn close_now(&mut self, id: SessionId, state: Closed, out: &mut Vec<Effect>) {
+    pub(super) fn close_now(&mut self, id: SessionId, state: Closed, asked: bool, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
-        session.phase = Phase::Closing { state, retry: None };
+        session.phase = Phase::Closing { state, asked, retry: None };
         out.push(Effect::Close { session: id, dir: session.dir.clone(), state });
     }
 
@@ -48,10 +48,8 @@ impl State {
         self.last_session = Some(recovery::last_session(&closed.manifest, dir));
         match &mut self.session {
             // Nobody asked it to stop: it stays on the screen as failed.
-            Some(session)
-                if matches!(session.phase, Phase::Closing { state: Closed::Failed, .. }) && !session.adopted =>
-            {
-                session.phase = Phase::Over;
+            Some(session) if matches!(session.phase, Phase::Closing { asked: false, .. }) => {
+                session.phase = Phase::Over
             }
             session => *session = None,
         }

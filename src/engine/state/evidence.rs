@@ -7,6 +7,10 @@ use crate::model::incident::IncidentCode;
 use crate::model::session::{Fact, FactKind, JournalKind};
 use crate::model::snapshot::RecordingState;
 use crate::model::{InputId, SessionId};
+use std::time::Duration;
+
+/// The fact that ends a recording follows the report within milliseconds; after this the connection has lost it.
+const FACT_DEADLINE: Duration = Duration::from_secs(1);
 
 impl State {
     /// A fact of a worker: journaled at once, and its meaning for the session.
@@ -41,15 +45,19 @@ impl State {
         let Some(session) = self.session.as_mut().filter(|session| Some(session.plan.id) == reported) else { return };
         let Some(recording) = recording else { return };
         let line = session.line(now, JournalKind::Started { input: id.clone() });
-        let stopping = !session.runs();
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
         match recording.state {
             RecordingState::Recording if !take.evident => {
                 take.evident = true;
                 out.push(line);
             }
-            RecordingState::Done => take.ending = Some(Ending::Done),
-            RecordingState::Failed if stopping => take.ending = Some(Ending::Failed),
+            RecordingState::Done | RecordingState::Failed => {
+                let ending = if recording.state == RecordingState::Done { Ending::Done } else { Ending::Failed };
+                let since = *take.ended_since.get_or_insert(now.mono);
+                if now.mono.since(since) >= FACT_DEADLINE {
+                    take.ending = Some(ending);
+                }
+            }
             _ => {}
         }
         if recording.state == RecordingState::Recording {

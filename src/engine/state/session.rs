@@ -35,8 +35,8 @@ pub enum Phase {
     Running { since: MonoNs },
     /// Asked to stop.
     Stopping { since: MonoNs, signalled: bool },
-    /// Its files are being finalised and its manifest written; `retry` = again then.
-    Closing { state: Closed, retry: Option<MonoNs> },
+    /// Its files are being finalised and its manifest written; `asked` = somebody wanted it to stop; `retry` = again then.
+    Closing { state: Closed, asked: bool, retry: Option<MonoNs> },
     /// Closed without being asked to stop; shown until the next start.
     Over,
 }
@@ -59,6 +59,8 @@ pub struct Take {
     /// New media was seen in its file at least once.
     pub evident: bool,
     pub ending: Option<Ending>,
+    /// Since when its worker's reports call it ended although the fact has not come.
+    pub ended_since: Option<MonoNs>,
     /// What workers that died had safely written.
     pub before: Totals,
 }
@@ -89,6 +91,7 @@ impl Session {
             ticketed: false,
             evident: false,
             ending: None,
+            ended_since: None,
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
@@ -179,7 +182,7 @@ impl State {
             }
             Phase::Running { since } if now.mono.since(since) >= EVIDENCE_DEADLINE => self.tell_partial(now, out),
             Phase::Stopping { since, signalled } => self.hurry(now, since, signalled, out),
-            Phase::Closing { state, retry: Some(at) } if now.mono >= at => self.close_now(id, state, out),
+            Phase::Closing { state, asked, retry: Some(at) } if now.mono >= at => self.close_now(id, state, asked, out),
             _ => {}
         }
     }

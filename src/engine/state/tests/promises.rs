@@ -158,3 +158,28 @@ fn a_partial_start_is_named() {
     both(&mut bench, RecordingState::Recording);
     assert!(!bench.state.alerts.is_active("engine", "partial_start"));
 }
+
+#[test]
+fn a_session_stopped_before_its_first_frame_leaves_the_screen() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.stop();
+    bench.status("a", Some(session), RecordingState::Failed, 0);
+    assert!(!bench.done.iter().any(|effect| matches!(effect, Effect::Close { .. })), "its last facts are on their way");
+    bench.done_fact("a", session);
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Failed))) });
+    assert!(bench.view().session.is_none());
+}
+
+#[test]
+fn a_session_that_ends_by_itself_stays_as_failed_until_the_next_start() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let effects = bench.done_fact("a", session);
+    assert_eq!(closes(&effects), Some(Closed::Failed));
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Failed))) });
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Failed));
+    assert_ne!(bench.record("k2"), session);
+}
