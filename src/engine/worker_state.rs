@@ -25,6 +25,9 @@ pub const HUNG_AFTER: Duration = Duration::from_secs(3);
 const MEASURE_AFTER: Duration = Duration::from_secs(1);
 /// A worker that holds its lock but never answers gets this many connection attempts of 5 s.
 const MUTE_CONNECTS: u32 = 3;
+/// Ticks come every 0.2 s. One this late means that the engine itself stood still (SIGSTOP, suspend, a frozen
+/// machine): it has heard nobody because it did not listen, and begins to count anew.
+const OWN_PAUSE: Duration = Duration::from_secs(1);
 /// From SIGTERM to SIGKILL (R-SUP-8).
 pub const KILL_AFTER: Duration = Duration::from_secs(2);
 /// A process that survives SIGKILL this long sits in the kernel (D state).
@@ -67,6 +70,7 @@ pub struct Worker {
     grown: MonoNs,
     bytes: Option<u64>,
     measured: MonoNs,
+    ticked: MonoNs,
 }
 
 impl Worker {
@@ -83,6 +87,7 @@ impl Worker {
             grown: now,
             bytes: None,
             measured: now,
+            ticked: now,
         };
         (worker, vec![Act::Connect { link: 1, child: false }])
     }
@@ -300,6 +305,9 @@ impl Worker {
     }
 
     fn tick(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
+        if now.since(std::mem::replace(&mut self.ticked, now)) >= OWN_PAUSE {
+            (self.heard, self.grown, self.bytes) = (now, now, None);
+        }
         match &self.phase {
             Phase::Starting { since } if now.since(*since) >= START_DEADLINE => {
                 self.end(now, true, "it did not start in time")

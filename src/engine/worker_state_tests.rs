@@ -58,14 +58,25 @@ fn a_silent_recording_worker_lives_while_its_file_grows() {
 #[test]
 fn a_silent_idle_worker_is_replaced_after_three_seconds() {
     let mut worker = linked_worker();
-    assert_eq!(worker.handle(at(3200), WorkerEvent::Tick, false), []);
-    assert_eq!(worker.handle(at(3400), WorkerEvent::Tick, false), [Act::Kill]);
+    let killed = (400..5000).step_by(200).find(|ms| worker.handle(at(*ms), WorkerEvent::Tick, false) == [Act::Kill]);
+    assert_eq!(killed, Some(3400));
     assert!(matches!(
         worker.handle(at(3450), WorkerEvent::LinkLost { link: 2 }, false)[..],
         [Act::Connect { link: 3, child: false }]
     ));
     let acts = worker.handle(at(3500), WorkerEvent::LockFree { link: 3 }, false);
     assert!(is_death(&acts[0]) && acts[1] == Act::Spawn);
+}
+
+#[test]
+fn an_engine_that_stood_still_kills_nobody() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(400), WorkerEvent::Tick, true), []);
+    assert_eq!(worker.handle(at(20_400), WorkerEvent::Tick, true), []);
+    assert_eq!(worker.handle(at(20_600), WorkerEvent::Tick, true), []);
+    let killed =
+        (20_800..30_000).step_by(200).find(|ms| worker.handle(at(*ms), WorkerEvent::Tick, true).contains(&Act::Kill));
+    assert!(killed.is_some_and(|ms| (23_400..25_000).contains(&ms)), "a worker silent since then: {killed:?}");
 }
 
 #[test]

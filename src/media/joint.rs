@@ -214,11 +214,12 @@ impl Inlet {
         let _ = self.appsrc.end_of_stream();
     }
 
-    /// Buffers lost because this inlet was full. Exact when nothing is in flight, else at most one too high.
+    /// Buffers that are known to be lost because this inlet was full. One buffer may be on its way out of the queue
+    /// at any moment and counts as passed, so this is at most one too low.
     pub fn overflowed(&self) -> u64 {
         let queued = self.appsrc.current_level_buffers();
         let pushed = self.pushed_before + self.link.as_ref().map_or(0, gst_utils::ConsumptionLink::pushed);
-        pushed.saturating_sub(self.out.count() + queued)
+        pushed.saturating_sub(self.out.count() + queued + 1)
     }
 
     /// What has passed.

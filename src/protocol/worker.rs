@@ -4,6 +4,7 @@
 //! [`Report::Hello`]. One engine connection (a newer one displaces an older one) and up to four viewers.
 
 use crate::model::encoding::Encoding;
+use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::Fact;
@@ -184,7 +185,7 @@ pub struct WorkerStatus {
     pub recording: Option<RecordingView>,
     /// The nice value read back.
     pub nice: Option<i32>,
-    /// Incidents whose cause goes on (codes).
+    /// Incidents whose cause goes on.
     #[serde(default)]
-    pub active: Vec<String>,
+    pub active: Vec<Incident>,
 }

@@ -24,7 +24,8 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         if let FactKind::Incident(incident) = &fact.kind {
-            self.raise(now, id.as_str(), incident.clone(), out);
+            // The worker's status lists it as well, before or after the fact.
+            self.keep(now, id.as_str(), incident.clone(), out);
         }
         let done = matches!(fact.kind, FactKind::Done { .. });
         if done && self.input(id).is_some_and(|input| input.orphan == Some(about)) {

@@ -270,6 +270,13 @@ impl State {
         }
     }
 
+    /// Raises an incident whose cause goes on, once.
+    fn keep(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
+        if !self.alerts.is_active(source, incident.code.as_str()) {
+            self.raise(now, source, incident, out);
+        }
+    }
+
     fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
         self.alerts.raise(now, source, &incident);
         out.push(Effect::Log { source: source.to_owned(), incident });

@@ -127,18 +127,14 @@ impl State {
     }
 
     /// Causes that came or went, as the worker lists them.
-    fn follow_causes(&mut self, now: Now, id: &InputId, before: &[String], out: &mut Vec<Effect>) {
+    fn follow_causes(&mut self, now: Now, id: &InputId, before: &[Incident], out: &mut Vec<Effect>) {
         let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
-        let (active, code, params) = (status.active.clone(), status.detail_code.clone(), status.detail_params.clone());
-        for gone in before.iter().filter(|code| !active.contains(code)) {
-            self.alerts.resolve(now, id.as_str(), gone);
+        let active = status.active.clone();
+        for gone in before.iter().filter(|was| active.iter().all(|is| is.code != was.code)) {
+            self.alerts.resolve(now, id.as_str(), gone.code.as_str());
         }
-        for name in &active {
-            let known = IncidentCode::ALL.into_iter().find(|code| code.as_str() == name);
-            if let Some(known) = known.filter(|_| !self.alerts.is_active(id.as_str(), name)) {
-                let params = if code.as_ref() == Some(name) { params.clone() } else { Default::default() };
-                self.raise(now, id.as_str(), Incident { code: known, params }, out);
-            }
+        for incident in active {
+            self.keep(now, id.as_str(), incident, out);
         }
     }
 }

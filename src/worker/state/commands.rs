@@ -2,7 +2,7 @@
 
 use super::recording::Recording;
 use super::source::SourceState;
-use super::{Config, Effect, Leaving, Reply, State};
+use super::{Config, Effect, Leaving, Reply, State, ends_with_session};
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::{MonoNs, SessionId};
@@ -61,7 +61,8 @@ impl State {
             _ => {
                 ack(reply, out);
                 self.recording = Some(Recording::new(now, ticket));
-                // What is wrong already belongs to the new session as well.
+                // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
+                self.active.retain(|code, _| !ends_with_session(*code));
                 let active: Vec<_> = self.active.values().cloned().collect();
                 for incident in active {
                     self.raise(now, incident, out);

@@ -224,6 +224,23 @@ impl State {
     }
 }
 
+/// Whether an incident is about one recording, and so over when the next begins; the others last until their cause
+/// has gone.
+fn ends_with_session(code: IncidentCode) -> bool {
+    use IncidentCode as Code;
+    matches!(
+        code,
+        Code::QueueOverflow
+            | Code::RecordingStalled
+            | Code::PipelineFailed
+            | Code::DiskFull
+            | Code::DiskError
+            | Code::SyncFailed
+            | Code::StopCut
+            | Code::TeardownStuck
+    )
+}
+
 /// A pause before attempt `attempt` (from 1): full jitter between 0 and min(cap, first · 2^(attempt − 1)), never
 /// below a tenth of that so that a source which fails at once does not spin (R-SRC-1). `seed` is any number that
 /// differs between inputs and moments.

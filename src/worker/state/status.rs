@@ -37,7 +37,7 @@ impl State {
             session,
             recording: self.recording.as_mut().map(|recording| recording.view(now, &policy)),
             nice: self.evidence.nice,
-            active: self.active.keys().map(|code| code.as_str().to_owned()).collect(),
+            active: self.active.values().cloned().collect(),
         }
     }
 
