@@ -8,6 +8,7 @@ use holdfast::model::InputId;
 use holdfast::prove;
 use holdfast::sys::log::{self, Form};
 use holdfast::sys::paths::Runtime;
+use holdfast::sys::process;
 use holdfast::ui;
 use holdfast::worker::{self, WorkerArgs};
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Some(Command::Worker { input }) => record(input, demo),
         Some(Command::Prove { finalise, path }) => {
             log::init(Form::Json);
+            process::set_name(c"holdfast-prove");
             prove::run(&prove::Options { path, finalise })
         }
         Some(Command::Status(form)) => cli::status(demo, form).into(),
@@ -41,6 +43,7 @@ fn window(flags: Flags) -> ExitCode {
 /// One input's recording process.
 fn record(input: InputId, demo: bool) -> ExitCode {
     log::init(Form::Json);
+    process::set_name(c"holdfast-worker");
     match Runtime::open(demo) {
         Ok(runtime) => worker::run(WorkerArgs { input, runtime }),
         Err(error) => cli::failed(error).into(),
@@ -50,6 +53,7 @@ fn record(input: InputId, demo: bool) -> ExitCode {
 /// The engine, in the foreground.
 fn supervise(flags: &Flags, spawned: bool) -> ExitCode {
     log::init(Form::Json);
+    process::set_name(c"holdfast-engine");
     let run = || -> anyhow::Result<()> {
         let config = Config::load(flags)?;
         let runtime = Runtime::open(flags.demo)?;

@@ -266,6 +266,12 @@ fn stat_field(stat: &str, field: usize) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)
 }
 
+/// Names this process for `ps` and `top`: started through `/proc/self/exe` it would be called `exe`.
+pub fn set_name(name: &std::ffi::CStr) {
+    // A name is a help for people; nothing depends on it.
+    let _ = rustix::thread::set_name(name);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
 use crate::support::display::{Display, Region, Shot, difference};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
-use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::proc::{BINARY, Holdfast, find_input, rounds, test_inputs};
 use crate::support::process::{Deadline, Running};
 use rustix::process::Signal;
 use std::time::Duration;
@@ -17,6 +17,8 @@ const PICTURES: [Region; 4] = [
     Region { x: 120, y: 480, width: 400, height: 140 },
     Region { x: 760, y: 480, width: 400, height: 140 },
 ];
+/// The window's close button at this size. GTK 4.8 gives it a name, but no accessible action.
+const CLOSE: (u32, u32) = (1240, 36);
 /// Tiles show pictures: promised 0.5 s after the tile is there; this is for a machine under full load.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
 /// Share of pixels that must differ between two pictures of one moving input.
@@ -125,7 +127,7 @@ fn a_silent_engine_is_shown_as_no_contact() {
     wait_recording(&holdfast);
     display.atspi_ok(&holdfast, &["wait", "● REC"]);
     holdfast.signal(engine, Signal::STOP);
-    display.atspi_ok(&holdfast, &["wait", "No contact with the recorder"]);
+    display.atspi_ok(&holdfast, &["wait", "No contact"]);
     display.atspi_ok(&holdfast, &["gone", "● REC"]);
     holdfast.signal(engine, Signal::CONT);
     display.atspi_ok(&holdfast, &["wait", "● REC"]);
@@ -167,15 +169,11 @@ fn quit_leaves_nothing_when_idle_and_the_recording_when_not() {
     holdfast.wait_live(LIVE_WITHIN);
     display.atspi_ok(&holdfast, &["press", "Record"]);
     wait_recording(&holdfast);
-    display.atspi_ok(&holdfast, &["press", "Close"]);
-    let said = display.atspi_ok(&holdfast, &["tree"]);
-    assert!(said.contains("goes on") || window.wait(Duration::from_secs(5)).is_some(), "{said}");
-    if window.runs() {
-        display.atspi_ok(&holdfast, &["press", "Close"]);
-    }
+    display.click(&holdfast, CLOSE);
+    display.atspi_ok(&holdfast, &["press", "Close window"]);
     assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
     let log = std::fs::read_to_string(holdfast.root().join("window.log")).unwrap_or_default();
-    assert!(said.contains("goes on") || log.contains("goes on"), "nobody said that the recording goes on: {said}");
+    assert!(log.contains("goes on"), "nobody said that the recording goes on: {log}");
     let media = find_input(&holdfast.status(), "cam2")["recording"]["media_ms"].as_u64().unwrap_or(0);
     wait_media(&holdfast, "cam2", Duration::from_millis(media) + Duration::from_secs(2));
     holdfast.cli_ok(&["record", "stop"]);
@@ -185,13 +183,14 @@ fn quit_leaves_nothing_when_idle_and_the_recording_when_not() {
 /// Processes of the display and its accessibility bus, which started after it and do not belong to the recorder.
 fn with_children(holdfast: &Holdfast, own: &[u32]) -> Vec<u32> {
     let foreign = holdfast.processes().into_iter().filter(|pid| {
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        !name.starts_with("holdfast")
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        program != std::path::Path::new(BINARY)
     });
     own.iter().copied().chain(foreign).collect()
 }
 
 fn close(holdfast: &Holdfast, display: &Display, window: &mut Running) {
-    display.atspi_ok(holdfast, &["press", "Close"]);
+    display.atspi_ok(holdfast, &["wait", "Record"]);
+    display.click(holdfast, CLOSE);
     assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
 }

@@ -96,6 +96,17 @@ impl Display {
         output.stdout.trim_end().to_owned()
     }
 
+    /// Clicks at a place of the screen, as a finger would.
+    pub fn click(&self, holdfast: &Holdfast, (x, y): (u32, u32)) {
+        let mut xdotool = holdfast.command("xdotool");
+        // Through a place beside it: a pointer that does not move is not noticed by a new window.
+        let aside = ["mousemove".to_owned(), (x - 40).to_string(), (y + 40).to_string()];
+        let there = ["mousemove".to_owned(), x.to_string(), y.to_string(), "click".to_owned(), "1".to_owned()];
+        self.attach(&mut xdotool).args(aside).args(there);
+        let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// Takes a picture of the whole screen.
     pub fn shot(&mut self, holdfast: &Holdfast) -> Shot {
         self.shots += 1;
