@@ -5,14 +5,13 @@
 #   make lint     format and lints only
 #   make bench    latency, CPU and memory at reference load, against a bare GStreamer pipeline
 #   make torture  the fault tests with their full counts (minutes to hours)
-#   make soak     endurance (hours)
 #   make install  into $(DESTDIR)$(PREFIX)
 #   make pot      collect the words of the window into po/holdfast.pot
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench torture soak install pot
+.PHONY: help run test lint bench torture install pot
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
@@ -28,7 +27,7 @@ RUN_PACKAGES := gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0
 HEADLESS_PACKAGES := xvfb dbus-daemon imagemagick libgl1-mesa-dri
 # A second opinion on every file (ffprobe), a real RTSP server, hands and eyes for the window, validators.
 TEST_PACKAGES := $(HEADLESS_PACKAGES) ffmpeg python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
-    at-spi2-core gir1.2-atspi-2.0 desktop-file-utils appstream
+    at-spi2-core gir1.2-atspi-2.0 xdotool desktop-file-utils appstream
 # gst-launch-1.0, the bare pipeline a worker is measured against.
 BENCH_PACKAGES := gstreamer1.0-tools
 
@@ -63,10 +62,6 @@ bench:
 torture:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
 	$(CLEAN_ENV) TORTURE=1 $(CARGO) test --release --locked </dev/null
-
-soak:
-	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
-	$(CLEAN_ENV) TORTURE=1 $(CARGO) test --release --locked --test it soak -- --ignored --nocapture </dev/null
 
 install:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
