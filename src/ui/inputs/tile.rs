@@ -155,26 +155,11 @@ impl FactoryComponent for Tile {
 
                     gtk::Label {
                         add_css_class: "tile-name",
-                        set_xalign: 0.0,
-                        set_ellipsize: gtk::pango::EllipsizeMode::End,
-                        #[watch]
-                        set_label: &self.face.name,
-                    },
-                    gtk::Label {
-                        add_css_class: "tile-format",
                         set_hexpand: true,
                         set_xalign: 0.0,
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
-                        set_label: self.format_words(),
-                    },
-                    #[name(meter)]
-                    gtk::DrawingArea {
-                        set_valign: gtk::Align::Center,
-                        set_content_width: METER_SIZE.0,
-                        set_content_height: METER_SIZE.1,
-                        #[watch]
-                        set_visible: self.has_meter(),
+                        set_label: &self.face.name,
                     },
                     gtk::Label {
                         add_css_class: "tile-rec",
@@ -197,6 +182,15 @@ impl FactoryComponent for Tile {
                     #[watch]
                     set_visible: self.has_second_row(),
 
+                    gtk::Label {
+                        add_css_class: "tile-format",
+                        set_xalign: 0.0,
+                        set_ellipsize: gtk::pango::EllipsizeMode::End,
+                        #[watch]
+                        set_visible: !self.format_words().is_empty(),
+                        #[watch]
+                        set_label: self.format_words(),
+                    },
                     gtk::Label {
                         add_css_class: "tile-words",
                         set_hexpand: true,
@@ -226,6 +220,14 @@ impl FactoryComponent for Tile {
                                 set_visible: self.has_room(),
                             },
                         },
+                    },
+                    #[name(meter)]
+                    gtk::DrawingArea {
+                        set_valign: gtk::Align::Center,
+                        set_content_width: METER_SIZE.0,
+                        set_content_height: METER_SIZE.1,
+                        #[watch]
+                        set_visible: self.has_meter(),
                     },
                     gtk::Label {
                         add_css_class: "tile-safe",
@@ -361,7 +363,8 @@ impl Tile {
     }
 
     fn has_second_row(&self) -> bool {
-        self.face.words.is_some() || self.face.retry || (self.face.safe.is_some() && !self.line)
+        let shows = self.face.words.is_some() || self.face.retry || self.face.safe.is_some();
+        !self.line && (shows || !self.format_words().is_empty()) || self.line && self.face.words.is_some()
     }
 
     /// A small tile has room for the most important words only.
@@ -375,7 +378,8 @@ impl Tile {
     }
 
     fn format_words(&self) -> &str {
-        self.face.format.as_deref().filter(|_| self.has_room()).unwrap_or("")
+        // Words of trouble need the room more.
+        self.face.format.as_deref().filter(|_| self.has_room() && self.face.words.is_none()).unwrap_or("")
     }
 
     fn safe_words(&self) -> String {
