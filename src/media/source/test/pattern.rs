@@ -110,7 +110,8 @@ impl Painter {
         let mut plane = Plane { luma: picture.luma, stride: self.width, width: self.width, height: self.height };
         let height = (self.height / 14).max(7);
         let x = self.width / 20;
-        let y = self.height - 3 * height;
+        // Above the words that a tile lays over the lowest fifth of a picture.
+        let y = self.height * 2 / 3;
         digits::draw(&mut plane, x, y, height, &time_text(time_of_day_ms));
         let number_text = number_text(number);
         let x = self.width.saturating_sub(digits::text_width(number_text.len(), height) + x);
