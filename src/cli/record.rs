@@ -53,7 +53,8 @@ fn print_stop(reply: &StopReply, snapshot: Option<&Snapshot>, json: bool) -> Out
     if let Some(last) =
         snapshot.and_then(|snapshot| snapshot.last_session.as_ref()).filter(|last| last.id == reply.session_id)
     {
-        println!("{} files in {}", last.parts, Path::new(&last.dir).display());
+        let files = if last.parts == 1 { "file" } else { "files" };
+        println!("{} {files} in {}", last.parts, Path::new(&last.dir).display());
     }
     Outcome::Done
 }

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::format;
-use crate::model::snapshot::{InputView, PreviewState, SessionState, Snapshot};
+use crate::model::snapshot::{InputView, PreviewState, RecordingState, SessionState, Snapshot};
 use gettextrs::{gettext, ngettext};
 
 /// Left and right end of the line.
@@ -65,6 +65,12 @@ fn previews(inputs: &[InputView]) -> String {
 
 fn verdict(snapshot: &Snapshot) -> String {
     let Some(session) = &snapshot.session else { return snapshot.storage.path.clone() };
+    let wanted: Vec<_> = snapshot.inputs.iter().filter_map(|input| input.recording.as_ref()).collect();
+    let recording = wanted.iter().filter(|recording| recording.state == RecordingState::Recording).count();
+    if session.state == SessionState::Recording && recording < wanted.len() {
+        let (n, all) = (recording.to_string(), wanted.len().to_string());
+        return format::fill(&gettext("{n} of {all} inputs record"), &[("n", &n), ("all", &all)]);
+    }
     match (session.state, session.media_ms, session.safe_ms) {
         (SessionState::Recording, Some(media), Some(safe)) => {
             let behind = media.saturating_sub(safe);
