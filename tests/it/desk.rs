@@ -2,6 +2,7 @@
 //! dies, and what is left after Quit.
 
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
+use crate::support::dice::Dice;
 use crate::support::display::{Display, Region, Shot, difference};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
 use crate::support::proc::{BINARY, Holdfast, find_input, rounds, test_inputs};
@@ -89,6 +90,7 @@ fn four_moving_previews_and_record_to_stop_by_accessible_name() {
 
 #[test]
 fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
+    let mut dice = Dice::for_test("kill the window");
     let mut holdfast = recorder();
     holdfast.spawn_engine();
     let mut display = Display::start(&holdfast, 1280, 800);
@@ -104,7 +106,10 @@ fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
     window.signal(Signal::CONT);
     wait_moving(&holdfast, &mut display, "after SIGCONT");
 
-    for round in 1..=rounds(2, 20) {
+    for round in 1..=rounds(5, 50) {
+        // A random moment: of its life, of a fragment, of a frame.
+        let media = find_input(&holdfast.status(), "cam3")["recording"]["media_ms"].as_u64().unwrap_or(0);
+        wait_media(&holdfast, "cam3", Duration::from_millis(media + dice.below(1500) as u64));
         window.kill();
         window = display.window(&holdfast, &[]);
         wait_moving(&holdfast, &mut display, &format!("after kill {round}"));
