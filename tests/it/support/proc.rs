@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 /// The program under test.
@@ -52,17 +52,22 @@ pub struct Holdfast {
     engines: u32,
     folder: Option<tempfile::TempDir>,
     root: PathBuf,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One recorder at a time: two would take frames from each other on a machine of two cores.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Holdfast {
     /// A recorder with these `[[input]]`s (and any other sections); `version`, `[library]` and low floors for
     /// `[storage]` are added unless the text has them.
     pub fn new(config: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         registry();
         // Short, because a socket's path has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("hf").tempdir_in("/tmp").expect("/tmp takes folders");
         let root = folder.path().to_owned();
-        let this = Self { engine: None, engines: 0, folder: Some(folder), root };
+        let this = Self { engine: None, engines: 0, folder: Some(folder), root, _turn: turn };
         for name in ["run", "library", "home", "xdg"] {
             std::fs::create_dir(this.root.join(name)).expect("the folder is new");
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
