@@ -4,7 +4,7 @@
 //! only files it could lock, so never a part that is being recorded; changes nothing unless asked to finalise; killed
 //! anywhere, it can be run again. Started by the engine at idle priority; links no GStreamer pipeline.
 
-use crate::media::finalise::{self, Contents, FinaliseError, Outcome, Summary};
+use crate::media::finalise::{self, Contents, FinaliseError, Outcome, PartStore, Summary};
 use crate::model::encoding::Container;
 use crate::model::session::{PartEnd, PartFrames, PartRecord};
 use crate::storage::layout;
@@ -114,7 +114,10 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
 }
 
 fn finalised(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {
-    match finalise::finalise(file) {
+    let outcome = finalise::finalise(file);
+    // What a killed worker had kept reserved; a matter of tidiness, not of the recording.
+    let _ = PartStore::release(file);
+    match outcome {
         Ok(Outcome::Finalised(summary)) => Ok((PartEnd::WorkerDied, summary.bytes, Some(summary))),
         Ok(Outcome::AlreadyFinal(summary)) => Ok((PartEnd::Completed, summary.bytes, Some(summary))),
         Ok(Outcome::Empty { bytes }) => Ok((PartEnd::Empty, bytes, None)),

@@ -1,10 +1,16 @@
 //! Advisory locks (`flock`) that decide ownership. A lock lives as long as its file descriptor, also across
 //! `exec` never (CLOEXEC), and is released by the kernel whatever kills the holder.
 
+use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// Asking whether a lock is held takes it for microseconds; this is generous for a busy machine.
+const ASKING_TAKES: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+/// How often a lock is tried for that is held by somebody who only asks.
+const ASKINGS: u32 = 50;
 
 /// A lock that is held until dropped.
 #[derive(Debug)]
@@ -28,11 +34,35 @@ pub fn try_lock_fd(fd: impl AsFd) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody holds the lock `path`; a missing file is free.
+/// Takes a lock that can only be held for an instant, by somebody who asks ([`is_held`]); `Ok(false)` = held for
+/// longer than that. Blocks at most [`ASKING_TAKES`] times [`ASKINGS`].
+pub fn lock_fd_soon(fd: impl AsFd) -> io::Result<bool> {
+    for _ in 0..ASKINGS {
+        if try_lock_fd(&fd)? {
+            return Ok(true);
+        }
+        pause(ASKING_TAKES)?;
+    }
+    Ok(false)
+}
+
+/// Whether somebody holds the lock `path`; a missing file is free. Asks with a shared lock, so that two who ask do
+/// not take each other for a holder.
 pub fn is_held(path: &Path) -> io::Result<bool> {
     match open(path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
-        Ok(fd) => Ok(!try_lock_fd(&fd)?),
+        Ok(fd) => match flock(&fd, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error.into()),
+        },
         Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn pause(time: Timespec) -> io::Result<()> {
+    match poll(&mut [], Some(&time)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -40,6 +70,15 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_held_for_good_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("lock");
+        let _holder = try_lock(&path).expect("locked").expect("free");
+        let other = std::fs::File::open(&path).expect("the file");
+        assert!(!lock_fd_soon(&other).expect("asked"));
+    }
 
     #[test]
     fn a_lock_is_held_once_and_freed_by_drop() {

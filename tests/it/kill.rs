@@ -60,6 +60,10 @@ fn a_killed_worker_costs_its_input_a_second_and_the_others_nothing() {
         let (lost, paused) = check_kill(&holdfast.session(), victim, killed_at);
         println!("round {round}: {victim} lost {lost:?} before the kill, part 2 began {paused:?} after it");
         worst = (worst.0.max(lost), worst.1.max(paused));
+        // An operator's Retry: deaths without 60 s of media in between would end in quarantine, as they should.
+        let path = format!("/api/v1/inputs/{victim}/retry");
+        let forgiven = holdfast.api("POST", &path, &[], None).expect("a reply");
+        assert!(forgiven.status < 300, "{forgiven:?}");
         holdfast.wait_live(LIVE_WITHIN);
     }
     println!("worst: {:?} lost before the kill, {:?} until the next part", worst.0, worst.1);
@@ -184,6 +188,9 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
         let sound = assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
         assert!(sound.video.samples() >= before, "recovery lost frames of {input}");
         assert!(sound.video.samples() >= 60, "{input}: {}", sound.video.samples());
+        let meta = std::fs::metadata(session.join(format!("{input}.mp4"))).expect("the part");
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
+        assert!(blocks <= meta.len() + 64 * 1024, "{input}: {blocks} bytes stay reserved for {}", meta.len());
     }
     let text = std::fs::read(session.join("session.json")).expect("a manifest");
     // A second run changes nothing.

@@ -119,8 +119,10 @@ fn create(path: &std::path::Path) -> Result<File, OpenError> {
         Err(rustix::io::Errno::EXIST) => return Err(OpenError::Exists(path.to_owned())),
         Err(error) => return Err(io_error(error.into())),
     };
-    // Nobody else can know a file this young: the lock is free.
-    lock::try_lock_fd(&file).map_err(io_error)?;
+    // Nobody else can know a file this young, but somebody may just be asking whether it is locked.
+    if !lock::lock_fd_soon(&file).map_err(io_error)? {
+        return Err(io_error(io::Error::other("its lock is held by another process")));
+    }
     PartStore::sync(&file).map_err(io_error)?;
     if let Some(dir) = path.parent() {
         let dir = open(dir, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());

@@ -10,8 +10,8 @@ use mp4_atom::{Decode, Moov, StszSamples, Trak};
 use std::io;
 use std::ops::Range;
 
-/// Fragments at the end that may not have been synced when the power went: one in flight to the disk, one being
-/// written, and room for a disk that is seconds late.
+/// Fragments at the end that are looked at for holes even if they are committed: the commits of one sync (one in
+/// flight, the next being gathered) may have reached the disk before a later sector did.
 const UNPROVEN_FRAGMENTS: usize = 16;
 /// The unit in which a disk loses data.
 const SECTOR_BYTES: u64 = 512;
@@ -107,7 +107,10 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
         at = header.end();
     }
 
-    let proven = found.len().saturating_sub(UNPROVEN_FRAGMENTS);
+    // A fragment is committed only after its bytes were synced: whatever follows the first that is not is unproven,
+    // however much a slow disk had let pile up.
+    let committed = found.iter().take_while(|fragment| fragment.moof.kind == *b"moof").count();
+    let proven = committed.min(found.len().saturating_sub(UNPROVEN_FRAGMENTS));
     for (n, fragment) in found.iter().enumerate() {
         let data = fragment.data.start..fragment.data.end();
         let whole = n < proven || !has_hole(store, fragment.moof.start..data.end)?;
