@@ -196,10 +196,26 @@ fn this_program<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> Command {
             // Refused for an ordinary user without a limit for it; what was got is read back by the parent.
             let _ = rustix::process::setpriority_process(None, nice);
             libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ioprio);
+            set_autogroup_nice(priority);
             Ok(())
         });
     }
     command
+}
+
+/// With `sched_autogroup` (the default of most desktop kernels) every session is a scheduling group, and nice only
+/// counts within one: setsid would make a worker the equal of a whole compiler run. So its group gets the same nice.
+/// Runs between fork and exec: system calls only. Absent or refused, nothing is lost that was there before.
+fn set_autogroup_nice(priority: Priority) {
+    let nice: &[u8] = match priority {
+        Priority::Recording => b"-10",
+        Priority::Idle => b"19",
+        Priority::Inherited => return,
+    };
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    if let Ok(group) = rustix::fs::open(c"/proc/self/autogroup", flags, rustix::fs::Mode::empty()) {
+        let _ = rustix::io::write(&group, nice);
+    }
 }
 
 /// The highest (= worst) nice value of any thread of `pid`, `None` when it has gone.
