@@ -52,13 +52,16 @@ impl Runtime {
                 })
             })
             .unwrap_or_else(|| std::env::temp_dir().join(format!("holdfast-{}", rustix::process::getuid().as_raw())));
-        make_private(&dir)?;
-        if demo {
-            dir.push("demo");
-            make_private(&dir)?;
+        let demo_dir = demo.then(|| dir.join("demo"));
+        // Asked first: a folder that is no use is not left behind.
+        let longest = demo_dir.as_ref().unwrap_or(&dir);
+        if longest.as_os_str().len() + LONGEST_SOCKET_SUFFIX > SOCKET_PATH_MAX_BYTES {
+            return Err(RuntimeError::TooLong(longest.clone()));
         }
-        if dir.as_os_str().len() + LONGEST_SOCKET_SUFFIX > SOCKET_PATH_MAX_BYTES {
-            return Err(RuntimeError::TooLong(dir));
+        make_private(&dir)?;
+        if let Some(demo_dir) = demo_dir {
+            make_private(&demo_dir)?;
+            dir = demo_dir;
         }
         make_private(&dir.join("workers"))?;
         Ok(Self { dir })
