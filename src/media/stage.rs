@@ -127,7 +127,7 @@ impl Sound {
         let silence_caps = element::caps_filter(&name("silence-caps"), &audio_caps())?;
 
         let input = Inlet::add(bin, &name("audio-in"), Limits::RAW_AUDIO, true)?;
-        let convert = element::make("audioconvert", &name("audio-convert"))?;
+        let convert = element::audio_convert(&name("audio-convert"))?;
         let resample = element::make("audioresample", &name("audio-resample"))?;
         let input_caps = element::caps_filter(&name("audio-caps"), &audio_caps())?;
 
