@@ -21,6 +21,15 @@ pub fn pad(element: &impl IsA<gst::Element>, name: &str) -> Result<gst::Pad, Bui
     element.static_pad(name).ok_or_else(|| BuildError::Refused(format!("{} has no pad {name}", element.name())))
 }
 
+/// An `audioconvert` that adds no noise of its own. Its dither turns digital silence into ±1 LSB of noise, on which
+/// the AAC encoder then spends its whole bitrate (measured: 160 kbit/s instead of 24, and twice the CPU time); what
+/// dither is for lies 90 dB below anything AAC keeps.
+pub fn audio_convert(name: &str) -> Result<gst::Element, BuildError> {
+    let convert = make("audioconvert", name)?;
+    convert.set_property_from_str("dithering", "none");
+    Ok(convert)
+}
+
 /// A request pad of `element` from the template `name`.
 pub fn request_pad(element: &gst::Element, name: &str) -> Result<gst::Pad, BuildError> {
     element

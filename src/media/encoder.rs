@@ -237,7 +237,7 @@ fn make_video(
 
 fn make_audio(bin: &gst::Bin, name: &str, factory: &str, clip: &Clip) -> Result<Track, BuildError> {
     let input = Inlet::add(bin, &format!("{name}-audio-in"), Limits::RAW_AUDIO, false)?;
-    let convert = element::make("audioconvert", &format!("{name}-audio-convert"))?;
+    let convert = element::audio_convert(&format!("{name}-audio-convert"))?;
     let encoder = element::make(factory, &format!("{name}-aac"))?;
     set_first(&encoder, &[("bitrate", &AAC_BITRATE.to_string())]);
     let caps = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw").build();

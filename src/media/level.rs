@@ -3,8 +3,11 @@
 use crate::model::snapshot::Meter;
 use gst::glib;
 
-/// Distance between two readings: 20 per second.
+/// Distance between two readings while somebody looks at them: 20 per second.
 pub const INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// Distance between two readings for the status alone, which goes out twice per second: a peak then stands for the
+/// whole time since the last one, and the main loop is not woken 18 times per second for nobody.
+pub const IDLE_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 /// Below this everything counts as silence; −∞ cannot travel as JSON.
 const FLOOR_DBFS: f64 = -120.0;
 /// A peak this close to full scale counts as clipped (one 16-bit step is 0.0003 dB).

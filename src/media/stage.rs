@@ -54,6 +54,7 @@ pub struct Sound {
     pub input: Inlet,
     /// Hands out mixed sound.
     pub output: Outlet,
+    level: gst::Element,
 }
 
 /// Caps of all recorded sound.
@@ -105,6 +106,16 @@ impl Stage {
         self.frozen.set_property("caps", caps);
     }
 
+    /// Reads the meters as often as a picture of them needs (`watched`), or as the status does.
+    pub fn watch_meters(&self, watched: bool) {
+        let Some(sound) = &self.audio else { return };
+        let interval = if watched { level::INTERVAL } else { level::IDLE_INTERVAL }.nseconds();
+        // Asked first, because this is called at every tick and a change makes the element count anew.
+        if sound.level.property::<u64>("interval") != interval {
+            sound.level.set_property("interval", interval);
+        }
+    }
+
     /// Frames repeated so far to keep the rate.
     pub fn duplicated(&self) -> u64 {
         self.rate.property("duplicate")
@@ -127,7 +138,7 @@ impl Sound {
         let silence_caps = element::caps_filter(&name("silence-caps"), &audio_caps())?;
 
         let input = Inlet::add(bin, &name("audio-in"), Limits::RAW_AUDIO, true)?;
-        let convert = element::make("audioconvert", &name("audio-convert"))?;
+        let convert = element::audio_convert(&name("audio-convert"))?;
         let resample = element::make("audioresample", &name("audio-resample"))?;
         let input_caps = element::caps_filter(&name("audio-caps"), &audio_caps())?;
 
@@ -136,7 +147,7 @@ impl Sound {
         mixer.set_property("output-buffer-duration", STEP.nseconds());
         mixer.set_property_from_str("start-time-selection", "first");
         let level = element::make("level", &name("level"))?;
-        level.set_property("interval", level::INTERVAL.nseconds());
+        level.set_property("interval", level::IDLE_INTERVAL.nseconds());
         let output_caps = element::caps_filter(&name("mixed"), &audio_caps())?;
 
         element::chain(bin, &[&silence, &silence_caps])?;
@@ -147,6 +158,6 @@ impl Sound {
             element::pad(branch, "src")?.link(&element::request_pad(&mixer, "sink_%u")?)?;
         }
         let output = Outlet::append(bin, &level, &name("audio-out"))?;
-        Ok(Self { input, output })
+        Ok(Self { input, output, level })
     }
 }

@@ -111,6 +111,11 @@ impl Viewers {
         }
     }
 
+    /// Whether somebody watches.
+    pub fn any(&self) -> bool {
+        !self.viewers.is_empty()
+    }
+
     /// What the status says of the preview, `None` = nobody watches.
     pub fn view(&mut self, now: MonoNs) -> Option<PreviewView> {
         if self.viewers.is_empty() {

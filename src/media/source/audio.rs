@@ -85,7 +85,7 @@ pub fn add(bin: &gst::Bin, name: &str, device: &SoundDevice) -> Result<Option<Ou
         }
     };
     let caps = element::caps_filter(&format!("{name}-caps"), &crate::media::stage::audio_caps())?;
-    let convert = element::make("audioconvert", &format!("{name}-convert"))?;
+    let convert = element::audio_convert(&format!("{name}-convert"))?;
     let resample = element::make("audioresample", &format!("{name}-resample"))?;
     element::chain(bin, &[&source, &convert, &resample, &caps])?;
     Outlet::append(bin, &caps, &format!("{name}-audio")).map(Some)
