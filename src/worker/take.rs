@@ -223,6 +223,7 @@ impl Take {
         let Self { plan, end, encode, part, progress, .. } = self;
         encode.discard(|| {});
         part.discard(move |sink| {
+            mailbox.send(Notice::TakeReleased(generation));
             let finished = durable_sink::finish(&sink);
             let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
             mailbox.send(Notice::TakeFinished(

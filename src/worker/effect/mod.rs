@@ -194,6 +194,9 @@ impl Worker {
             Notice::Trouble(generation, trouble) if generation == self.take_generation => {
                 self.decide(now, Event::PartTrouble(trouble));
             }
+            Notice::TakeReleased(generation) if generation == self.take_generation => {
+                self.decide(now, Event::PartReleased);
+            }
             Notice::TakeFinished(_, ended) => self.decide(now, Event::PartClosed(Box::new(pipelines::closing(*ended)))),
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: entry.fact };
@@ -210,6 +213,7 @@ impl Worker {
             | Notice::Encode(..)
             | Notice::Part(..)
             | Notice::SinkMade(..)
+            | Notice::TakeReleased(_)
             | Notice::Trouble(..) => {}
         }
     }
@@ -238,7 +242,7 @@ impl Worker {
             Effect::OpenPart { part, path, start_at, format, with_audio, ticket } => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let plan = Plan { part, file, start_at, format, with_audio, ticket: *ticket };
-                self.make_sink(plan, path);
+                self.make_sink(now, plan, path);
             }
             Effect::ClosePart { at, end } => {
                 if let Some(take) = &mut self.take {
