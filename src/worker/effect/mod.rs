@@ -20,6 +20,7 @@ use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
+use crate::sys::lock::Lock;
 use crate::sys::paths::Runtime;
 use gst::glib;
 use std::path::PathBuf;
@@ -62,7 +63,8 @@ pub struct Worker {
     take: Option<Take>,
     viewers: Viewers,
     meters: Vec<Meter>,
-    device_lock: Option<crate::sys::lock::Lock>,
+    /// The lock of the capture device, and where it is.
+    device_lock: Option<(PathBuf, Lock)>,
     /// Counts sources and takes.
     generation: u64,
     source_generation: u64,

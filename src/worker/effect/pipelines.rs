@@ -5,15 +5,16 @@ use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOption
 use crate::media::encoder::Encoders;
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
-use crate::media::source::Source;
+use crate::media::source::{self, Source};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
+use crate::sys::lock;
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, PartClosing, PartRefusal};
 use crate::worker::take::{self, Ended, OpenFile, Plan, SourceCounters, Take};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Worker {
     }
 
     pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {
-        let Some(input) = self.input.clone() else { return };
+        let Some(mut input) = self.input.clone() else { return };
         let first_at = match self.counters.frames.ends_at() {
             Some(end) if seamless && now.since(end) <= SEAMLESS_LIMIT => end,
             _ => now,
@@ -53,7 +54,7 @@ impl Worker {
             let mailbox = mailbox.clone();
             move |event| mailbox.send(wrap(generation, event))
         };
-        let opened = self.lock_device(&input).and_then(|()| {
+        let opened = self.lock_device(&mut input).and_then(|()| {
             Source::open(&input, first_at, &self.counters, notify(Notice::Source), notify(Notice::Sound))
         });
         let joined = match opened {
@@ -90,23 +91,23 @@ impl Worker {
         Ok(())
     }
 
-    /// Two openers of one device crash some kernels, so a device is locked before it is touched.
-    fn lock_device(&mut self, input: &InputSpec) -> Result<(), BuildError> {
-        let SourceSpec::V4l2 { device, .. } = &input.source else { return Ok(()) };
-        if self.device_lock.is_some() {
+    /// Two openers of one device crash some kernels, so a device is locked before it is touched. Names its node in
+    /// `input`, so that what is locked is what is opened.
+    fn lock_device(&mut self, input: &mut InputSpec) -> Result<(), BuildError> {
+        let SourceSpec::V4l2 { device, .. } = &mut input.source else { return Ok(()) };
+        *device = source::capture_device(device)?;
+        let unlockable = |error| BuildError::Unreachable(format!("{device} cannot be locked: {error}"));
+        let path = self.runtime.device_lock(Path::new(device)).map_err(unlockable)?;
+        if self.device_lock.as_ref().is_some_and(|(held, _)| *held == path) {
             return Ok(());
         }
-        let path = self.runtime.device_lock(device);
-        match crate::sys::lock::try_lock(&path) {
-            Ok(Some(lock)) => {
-                self.device_lock = Some(lock);
-                Ok(())
-            }
-            Ok(None) => {
-                Err(BuildError::Unreachable(format!("{device} is used by another Holdfast; stop that one first")))
-            }
-            Err(error) => Err(BuildError::Unreachable(format!("{device} cannot be locked: {error}"))),
-        }
+        let Some(lock) = lock::try_lock(&path).map_err(unlockable)? else {
+            return Err(BuildError::Unreachable(format!(
+                "{device} is used by another Holdfast, or by another input under another name; stop that one first"
+            )));
+        };
+        self.device_lock = Some((path, lock));
+        Ok(())
     }
 
     pub(super) fn close_source(&mut self, now: MonoNs) {
