@@ -247,8 +247,8 @@ impl Worker {
                 self.make_sink(now, plan, path);
             }
             Effect::ClosePart { at, end } => {
-                if let Some(take) = &mut self.take {
-                    take.close(now, at, end);
+                if let (Some(take), Some(stage)) = (&mut self.take, &self.stage) {
+                    take.close(now, at, end, stage);
                 }
             }
             Effect::CutPart { end } => {
