@@ -58,7 +58,8 @@ pub(super) fn check(at: &Reader<'_>, raw: &Spanned<Input>, index: usize) -> Resu
     })
 }
 
-/// The device of an input that only one input may use.
+/// The device of an input that only one input may use, as it is written: two names of one device are found out only
+/// when the second worker locks it.
 pub(super) fn device_of(spec: &InputSpec) -> Option<String> {
     match &spec.source {
         SourceSpec::V4l2 { device, .. } => Some(device.clone()),

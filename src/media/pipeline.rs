@@ -2,8 +2,9 @@
 //!
 //! Contract: running time *is* CLOCK_MONOTONIC ([`crate::sys::clock::mono_now`]) in every pipeline, so times can
 //! be compared between pipelines and processes. The bus is consumed once, on the glib main loop, and mapped to
-//! [`BusEvent`]s; nothing is decided here. [`Pipeline::discard`] is the only teardown: on a thread of its own,
-//! because NULL blocks until every streaming thread has returned, which a broken driver may never do.
+//! [`BusEvent`]s; nothing is decided here. There is one teardown, on a thread of its own, because NULL blocks until
+//! every streaming thread has returned, which a broken driver may never do: [`Pipeline::discard`], and the same when a
+//! pipeline is dropped because something beside it could not be made.
 
 use super::error::{BuildError, Failure};
 use super::joint;
@@ -125,8 +126,14 @@ impl Pipeline {
     /// Throws the pipeline away. `done` is called on the teardown thread once everything has let go; it never is
     /// when a driver blocks, so the caller arms [`TEARDOWN_DEADLINE`].
     pub fn discard(mut self, done: impl FnOnce() + Send + 'static) {
+        self.tear_down(done);
+    }
+
+    fn tear_down(&mut self, done: impl FnOnce() + Send + 'static) {
         self.watch = None;
-        self.discarded.store(true, Ordering::SeqCst);
+        if self.discarded.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let pipeline = self.pipeline.clone();
         let name = format!("stop-{}", pipeline.name());
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
@@ -139,6 +146,13 @@ impl Pipeline {
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread to stop a pipeline; it is left behind");
         }
+    }
+}
+
+impl Drop for Pipeline {
+    /// Elements must not be freed while they run.
+    fn drop(&mut self) {
+        self.tear_down(|| {});
     }
 }
 
@@ -168,5 +182,38 @@ fn interpret(pipeline: &str, message: &gst::Message) -> Option<BusEvent> {
             }
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::element;
+
+    #[test]
+    fn a_pipeline_that_is_dropped_while_playing_stops() {
+        gst::init().expect("GStreamer");
+        let context = glib::MainContext::new();
+        let stopped = context.with_thread_default(|| {
+            let mut pipeline = Pipeline::new("dropped");
+            let source = element::make("audiotestsrc", "dropped-source").expect("an element");
+            let sink = element::make("fakesink", "dropped-sink").expect("an element");
+            element::chain(pipeline.bin(), &[&source, &sink]).expect("linked");
+            let (tell, told) = std::sync::mpsc::channel();
+            pipeline.pipeline.bus().expect("a bus").set_sync_handler(move |_, message| {
+                if let gst::MessageView::StateChanged(change) = message.view()
+                    && change.current() == gst::State::Ready
+                    && change.old() == gst::State::Paused
+                {
+                    // Nobody listens any more once the first has been heard.
+                    let _ = tell.send(());
+                }
+                gst::BusSyncReply::Pass
+            });
+            pipeline.play(|_| {}).expect("playing");
+            drop(pipeline);
+            told.recv_timeout(TEARDOWN_DEADLINE)
+        });
+        stopped.expect("a context of its own").expect("it went on playing");
     }
 }

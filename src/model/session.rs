@@ -208,7 +208,7 @@ pub struct Gap {
     pub from_ns: i64,
     /// End, since `start_at_ns`.
     pub to_ns: i64,
-    /// Incident code of the cause.
+    /// Incident code of the cause, or `late_start`: there was a signal, and the first part took too long to begin.
     pub cause: String,
 }
 

@@ -87,22 +87,31 @@ impl Runtime {
         self.dir.join("workers").join(format!("{input}.lock"))
     }
 
-    /// Lock of a capture device, shared by every Holdfast of this user whatever its runtime folder: beside the
-    /// default runtime folder, which a sandbox sees too.
-    pub fn device_lock(&self, device: &str) -> PathBuf {
+    /// Lock of the capture device behind `node`, whatever it is called: keyed by its device number. It lies beside the
+    /// default runtime folder, so that all recorders of this user share it whatever `HOLDFAST_RUNTIME_DIR` says, as
+    /// long as `XDG_RUNTIME_DIR` is set. A Flatpak sees only its own part of that folder: it shares locks with other
+    /// instances of the same Flatpak, not with a recorder outside; between those two only the kernel's `EBUSY` is left.
+    pub fn device_lock(&self, node: &Path) -> io::Result<PathBuf> {
         let base = match (std::env::var_os("XDG_RUNTIME_DIR"), std::env::var_os("FLATPAK_ID")) {
             (Some(xdg), Some(app)) => PathBuf::from(xdg).join("app").join(app),
             (Some(xdg), None) => PathBuf::from(xdg),
             (None, _) => self.dir.clone(),
         };
-        let key: String = device.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        base.join(format!("holdfast-device{key}.lock"))
+        Ok(base.join(device_lock_name(node)?))
     }
 
     /// Socket of the worker of an input.
     pub fn worker_socket(&self, input: &crate::model::InputId) -> PathBuf {
         self.dir.join("workers").join(format!("{input}.sock"))
     }
+}
+
+fn device_lock_name(node: &Path) -> io::Result<String> {
+    let number = std::fs::metadata(node)?.rdev();
+    if number == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a device"));
+    }
+    Ok(format!("holdfast-device-{}-{}.lock", rustix::fs::major(number), rustix::fs::minor(number)))
 }
 
 fn make_private(dir: &Path) -> Result<(), RuntimeError> {
@@ -117,4 +126,21 @@ fn make_private(dir: &Path) -> Result<(), RuntimeError> {
     let meta = std::fs::symlink_metadata(dir).map_err(io_error)?;
     let ours = meta.is_dir() && meta.uid() == rustix::process::getuid().as_raw() && meta.mode() & 0o077 == 0;
     if ours { Ok(()) } else { Err(RuntimeError::NotOurs(dir.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_one_lock_whatever_it_is_called() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let alias = dir.path().join("alias");
+        std::os::unix::fs::symlink("/dev/zero", &alias).expect("a link");
+        let name = |path: &str| device_lock_name(Path::new(path)).expect("a device");
+        assert_eq!(name("/dev/zero"), "holdfast-device-1-5.lock");
+        assert_eq!(device_lock_name(&alias).expect("a device"), name("/dev/zero"));
+        assert_ne!(name("/dev/null"), name("/dev/zero"));
+        assert!(device_lock_name(dir.path()).is_err(), "a folder is no device");
+    }
 }

@@ -32,6 +32,8 @@ pub enum Notice {
     SinkMade(u64, Result<gst::Element, OpenError>),
     /// The disk is in trouble.
     Trouble(u64, Trouble),
+    /// The pipelines of a part are at rest.
+    TakeReleased(u64),
     /// A part file is closed.
     TakeFinished(u64, Box<Ended>),
     /// A fact is on the disk.

@@ -4,8 +4,9 @@
 //! recording ─(close)─▶ draining ─(both streams at the end | deadline)─▶ encoder ends ─▶ part ends ─▶ finished
 //!      └───────────────(cut)──────────────────────────────────────────────────────────────▶ finished
 //! ```
-//! Contract: nothing here decides; the worker's state says when to close or cut. Frame counts follow the identity
-//! captured + duplicated = encoded + dropped.queue + dropped.encoder, exactly once the take has ended.
+//! Contract: nothing here decides; the worker's state says when to close or cut. Frame counts are measured, each
+//! where it happens; once the take has ended, captured + duplicated = encoded + dropped.queue + dropped.encoder, but for
+//! a copy at either border that may be counted on the other side.
 
 use super::state::TakeEvidence;
 use super::{Notice, mailbox::Mailbox};
@@ -96,6 +97,8 @@ pub struct Take {
     progress: Arc<Mutex<Progress>>,
     counters: SourceCounters,
     base: Option<Base>,
+    /// Copies the stage had made when the end was set; later ones are not in the part.
+    duplicated_at_end: Option<u64>,
     overflow_seen: u64,
     ending: Ending,
 }
@@ -128,12 +131,25 @@ impl Take {
             return Err(error);
         }
         let end = PartEnd::Completed;
-        Ok(Self { plan, end, clip, encode, part, progress, counters, base: None, overflow_seen: 0, ending: Ending::No })
+        Ok(Self {
+            plan,
+            end,
+            clip,
+            encode,
+            part,
+            progress,
+            counters,
+            base: None,
+            duplicated_at_end: None,
+            overflow_seen: 0,
+            ending: Ending::No,
+        })
     }
 
     /// Lets nothing at or after `at` in, and ends the streams once both have come so far.
-    pub fn close(&mut self, now: MonoNs, at: MonoNs, end: PartEnd) {
+    pub fn close(&mut self, now: MonoNs, at: MonoNs, end: PartEnd, stage: &Stage) {
         self.end = end;
+        self.duplicated_at_end = Some(stage.duplicated());
         self.clip.end_at(at);
         self.ending = Ending::Draining { until: now.plus(DRAIN_DEADLINE) };
         // Without a signal no frame will come to show that the end is reached.
@@ -196,12 +212,12 @@ impl Take {
             overflowed: stage.video_in.overflowed(),
         });
         let captured = counters.frames.count_before(last.plus(half)).saturating_sub(base.captured);
-        let duplicated = stage.duplicated().saturating_sub(base.duplicated);
+        let duplicated = self.duplicated_at_end.unwrap_or_else(|| stage.duplicated()).saturating_sub(base.duplicated);
         let encoder = self.encode.frames();
         let overflowed = encoder.overflowed + self.stage_overflow(stage);
         let lost = lost_now.map(|lost| lost.saturating_sub(base.lost));
         if settled {
-            settle(captured, duplicated, encoder, written, lost)
+            settle(Measured { captured, duplicated, encoder, overflowed }, written, lost)
         } else {
             let encoder_dropped = (encoder.taken - encoder.made.min(encoder.taken)).saturating_sub(ENCODER_HOLDS);
             let dropped = Dropped { source: lost, queue: Some(overflowed), encoder: Some(encoder_dropped) };
@@ -223,6 +239,7 @@ impl Take {
         let Self { plan, end, encode, part, progress, .. } = self;
         encode.discard(|| {});
         part.discard(move |sink| {
+            mailbox.send(Notice::TakeReleased(generation));
             let finished = durable_sink::finish(&sink);
             let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
             mailbox.send(Notice::TakeFinished(
@@ -233,11 +250,21 @@ impl Take {
     }
 }
 
-/// The counts of a take in which nothing is in flight any more; they fulfil the identity by construction, because
-/// everything that came and did not reach the encoder was lost between, whichever queue lost it. Pure.
-fn settle(captured: u64, duplicated: u64, encoder: EncoderFrames, written: u64, lost: Option<u64>) -> Frames {
-    // At the borders of a take a copy may be counted on the other side: then the difference says so.
-    let duplicated = duplicated.max(encoder.taken.saturating_sub(captured));
+/// What the counters along the way showed of one take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Measured {
+    captured: u64,
+    duplicated: u64,
+    encoder: EncoderFrames,
+    /// What full queues before the encoder are known to have lost.
+    overflowed: u64,
+}
+
+/// The counts of a take in which nothing is in flight any more. Every number is measured; what came, left no queue
+/// and is in no overflow was lost between two counters, and counts as dropped all the same. Pure.
+fn settle(measured: Measured, written: u64, lost: Option<u64>) -> Frames {
+    let Measured { captured, duplicated, encoder, overflowed } = measured;
+    let missing = (captured + duplicated).saturating_sub(encoder.taken);
     Frames {
         captured: Some(captured),
         encoded: Some(encoder.made),
@@ -245,7 +272,7 @@ fn settle(captured: u64, duplicated: u64, encoder: EncoderFrames, written: u64, 
         duplicated: Some(duplicated),
         dropped: Dropped {
             source: lost,
-            queue: Some((captured + duplicated).saturating_sub(encoder.taken)),
+            queue: Some(missing.max(overflowed)),
             encoder: Some(encoder.taken.saturating_sub(encoder.made)),
         },
     }
@@ -297,14 +324,40 @@ mod tests {
 
     proptest! {
         #[test]
-        fn settled_counts_add_up(captured in 0u64..500, duplicated in 0u64..9, taken in 0u64..500, held in 0u64..9) {
-            let encoder = EncoderFrames { taken, made: taken.saturating_sub(held), overflowed: 0 };
-            let frames = settle(captured, duplicated, encoder, 0, None);
-            let value = |count: Option<u64>| count.expect("counted");
-            prop_assert_eq!(
-                value(frames.captured) + value(frames.duplicated),
-                value(frames.encoded) + value(frames.dropped.queue) + value(frames.dropped.encoder)
-            );
+        fn a_frame_that_is_lost_anywhere_is_dropped_and_none_is_invented(
+            fates in prop::collection::vec(0u8..6, 1..400), seen_by_the_queue: bool,
+        ) {
+            // Frames go from counter to counter as in a take; each meets one fate on its way.
+            let mut measured = Measured { captured: 0, duplicated: 0, encoder: EncoderFrames::default(), overflowed: 0 };
+            let (mut queue, mut encoder) = (0, 0);
+            for fate in fates {
+                measured.captured += 1;
+                let copies = match fate {
+                    0 => {
+                        queue += 1;
+                        measured.overflowed += u64::from(seen_by_the_queue);
+                        0
+                    }
+                    1 => 2,
+                    _ => 1,
+                };
+                measured.duplicated += u64::from(copies == 2);
+                measured.encoder.taken += copies;
+                let held = u64::from(fate == 2);
+                encoder += held;
+                measured.encoder.made += copies - held;
+            }
+            let frames = settle(measured, 0, None);
+            prop_assert_eq!(frames.dropped.queue, Some(queue));
+            prop_assert_eq!(frames.dropped.encoder, Some(encoder));
+            prop_assert_eq!(frames.duplicated, Some(measured.duplicated));
         }
+    }
+
+    #[test]
+    fn frames_nobody_captured_are_not_called_copies() {
+        let encoder = EncoderFrames { taken: 12, made: 12, overflowed: 0 };
+        let frames = settle(Measured { captured: 10, duplicated: 1, encoder, overflowed: 0 }, 12, None);
+        assert_eq!((frames.duplicated, frames.dropped.queue), (Some(1), Some(0)));
     }
 }

@@ -85,7 +85,7 @@ pub struct Finished {
     pub summary: Option<Summary>,
     /// Size of the file.
     pub bytes: u64,
-    /// The first trouble of this part.
+    /// The first trouble of this part that puts what was written in doubt (sync, write), else the first.
     pub trouble: Option<Trouble>,
     /// Why it could not be made an ordinary MP4; it is a fragmented one then.
     pub unfinalised: Option<FinaliseError>,

@@ -311,7 +311,10 @@ impl PartWriter {
         let completed = index.map(|index| (finalise::complete(&*self.store, index), index));
         // Room that stays reserved is a matter of tidiness, not of the recording.
         let _ = self.store.release();
-        let trouble = self.shared.lock().1.first().cloned();
+        // What puts the written in doubt says more than a full disk that came first.
+        let doubt = |trouble: &&Trouble| matches!(trouble, Trouble::Sync(_) | Trouble::Write(_));
+        let troubles = std::mem::take(&mut self.shared.lock().1);
+        let trouble = troubles.iter().find(doubt).or(troubles.first()).cloned();
         match completed {
             None => Finished { summary: None, bytes, trouble, unfinalised: None },
             Some((Ok(summary), _)) => {

@@ -110,6 +110,11 @@ impl Source {
     }
 }
 
+/// The path of the capture device that `wanted` means now: its number may change whenever it is plugged in.
+pub fn capture_device(wanted: &str) -> Result<String, BuildError> {
+    Ok(v4l2::find(wanted)?.path)
+}
+
 fn add_test(bin: &gst::Bin, name: &str, format: test::TestFormat) -> Result<Parts, BuildError> {
     let device = test::TestSrc::new(&format!("{name}-device"), format);
     bin.add(&device)?;

@@ -15,8 +15,7 @@ const CLASS: &str = "/sys/class/video4linux";
 
 /// Adds the capture device `wanted` to `bin`. The subdevice only serves bridges, whose node reports 0×0.
 pub fn add(bin: &gst::Bin, name: &str, wanted: &str, subdevice: Option<&str>) -> Result<Parts, BuildError> {
-    let nodes = nodes();
-    let node = device::find(wanted, &nodes).map_err(|error| BuildError::Unreachable(error.to_string()))?;
+    let node = find(wanted)?;
     if device::size_from(&node.driver) == device::SizeFrom::Subdevice && subdevice.is_none() {
         let path = &node.path;
         return Err(BuildError::Misconfigured(format!(
@@ -29,6 +28,13 @@ pub fn add(bin: &gst::Bin, name: &str, wanted: &str, subdevice: Option<&str>) ->
     element::chain(bin, &[&source, &caps])?;
     let video = Outlet::append(bin, &caps, &format!("{name}-video"))?;
     Ok(Parts { video, audio: None, lost: None })
+}
+
+/// The node that `wanted` means now: a path (also a link such as those of `/dev/v4l/by-id`), driver or bus.
+pub fn find(wanted: &str) -> Result<Node, BuildError> {
+    let path = wanted.starts_with('/').then(|| std::fs::canonicalize(wanted).ok()).flatten();
+    let wanted = path.as_deref().and_then(Path::to_str).unwrap_or(wanted);
+    device::find(wanted, &nodes()).cloned().map_err(|error| BuildError::Unreachable(error.to_string()))
 }
 
 /// Every video node of this machine, sorted by path.

@@ -20,6 +20,7 @@ use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
+use crate::sys::lock::Lock;
 use crate::sys::paths::Runtime;
 use gst::glib;
 use std::path::PathBuf;
@@ -62,7 +63,8 @@ pub struct Worker {
     take: Option<Take>,
     viewers: Viewers,
     meters: Vec<Meter>,
-    device_lock: Option<crate::sys::lock::Lock>,
+    /// The lock of the capture device, and where it is.
+    device_lock: Option<(PathBuf, Lock)>,
     /// Counts sources and takes.
     generation: u64,
     source_generation: u64,
@@ -194,6 +196,9 @@ impl Worker {
             Notice::Trouble(generation, trouble) if generation == self.take_generation => {
                 self.decide(now, Event::PartTrouble(trouble));
             }
+            Notice::TakeReleased(generation) if generation == self.take_generation => {
+                self.decide(now, Event::PartReleased);
+            }
             Notice::TakeFinished(_, ended) => self.decide(now, Event::PartClosed(Box::new(pipelines::closing(*ended)))),
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: entry.fact };
@@ -210,6 +215,7 @@ impl Worker {
             | Notice::Encode(..)
             | Notice::Part(..)
             | Notice::SinkMade(..)
+            | Notice::TakeReleased(_)
             | Notice::Trouble(..) => {}
         }
     }
@@ -238,11 +244,11 @@ impl Worker {
             Effect::OpenPart { part, path, start_at, format, with_audio, ticket } => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let plan = Plan { part, file, start_at, format, with_audio, ticket: *ticket };
-                self.make_sink(plan, path);
+                self.make_sink(now, plan, path);
             }
             Effect::ClosePart { at, end } => {
-                if let Some(take) = &mut self.take {
-                    take.close(now, at, end);
+                if let (Some(take), Some(stage)) = (&mut self.take, &self.stage) {
+                    take.close(now, at, end, stage);
                 }
             }
             Effect::CutPart { end } => {

@@ -1,19 +1,20 @@
 //! The worker's pipelines: made, joined, thrown away.
 
 use super::{OpenSource, Pending, Worker};
-use crate::media::durable_sink::{self, OpenError, Progress, SinkOptions};
+use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
 use crate::media::encoder::Encoders;
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
-use crate::media::source::Source;
+use crate::media::source::{self, Source};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
+use crate::sys::lock;
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, PartClosing, PartRefusal};
 use crate::worker::take::{self, Ended, OpenFile, Plan, SourceCounters, Take};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Worker {
     }
 
     pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {
-        let Some(input) = self.input.clone() else { return };
+        let Some(mut input) = self.input.clone() else { return };
         let first_at = match self.counters.frames.ends_at() {
             Some(end) if seamless && now.since(end) <= SEAMLESS_LIMIT => end,
             _ => now,
@@ -53,49 +54,60 @@ impl Worker {
             let mailbox = mailbox.clone();
             move |event| mailbox.send(wrap(generation, event))
         };
-        let opened = self.lock_device(&input).and_then(|()| {
+        let opened = self.lock_device(&mut input).and_then(|()| {
             Source::open(&input, first_at, &self.counters, notify(Notice::Source), notify(Notice::Sound))
         });
-        match opened.and_then(|source| self.join_source(source)) {
+        let joined = match opened {
             Ok(source) => {
+                let joined = self.join_source(&source);
                 let since = if seamless { first_at.min(now) } else { now };
                 self.source = Some(OpenSource { source, since });
+                joined
             }
             Err(error) => {
-                let permanent = matches!(error, BuildError::Misconfigured(_) | BuildError::Missing(_));
-                let reason = self.name_source(&error.to_string());
-                self.decide(now, Event::SourceFailed { reason, permanent });
-                self.decide(now, Event::SourceReleased);
+                // Nothing of it runs: what was begun stops by itself.
+                self.fail_source(now, &error);
+                return self.decide(now, Event::SourceReleased);
             }
+        };
+        if let Err(error) = joined {
+            // Closed by the state, which waits for its device to be let go of.
+            self.fail_source(now, &error);
         }
     }
 
-    fn join_source(&mut self, source: Source) -> Result<Source, BuildError> {
-        let Some(stage) = &mut self.stage else { return Ok(source) };
+    fn fail_source(&mut self, now: MonoNs, error: &BuildError) {
+        let permanent = matches!(error, BuildError::Misconfigured(_) | BuildError::Missing(_));
+        let reason = self.name_source(&error.to_string());
+        self.decide(now, Event::SourceFailed { reason, permanent });
+    }
+
+    fn join_source(&mut self, source: &Source) -> Result<(), BuildError> {
+        let Some(stage) = &mut self.stage else { return Ok(()) };
         stage.video_in.connect(&source.video)?;
         if let (Some(sound), Some(outlet)) = (&mut stage.audio, &source.audio) {
             sound.input.connect(outlet)?;
         }
-        Ok(source)
+        Ok(())
     }
 
-    /// Two openers of one device crash some kernels, so a device is locked before it is touched.
-    fn lock_device(&mut self, input: &InputSpec) -> Result<(), BuildError> {
-        let SourceSpec::V4l2 { device, .. } = &input.source else { return Ok(()) };
-        if self.device_lock.is_some() {
+    /// Two openers of one device crash some kernels, so a device is locked before it is touched. Names its node in
+    /// `input`, so that what is locked is what is opened.
+    fn lock_device(&mut self, input: &mut InputSpec) -> Result<(), BuildError> {
+        let SourceSpec::V4l2 { device, .. } = &mut input.source else { return Ok(()) };
+        *device = source::capture_device(device)?;
+        let unlockable = |error| BuildError::Unreachable(format!("{device} cannot be locked: {error}"));
+        let path = self.runtime.device_lock(Path::new(device)).map_err(unlockable)?;
+        if self.device_lock.as_ref().is_some_and(|(held, _)| *held == path) {
             return Ok(());
         }
-        let path = self.runtime.device_lock(device);
-        match crate::sys::lock::try_lock(&path) {
-            Ok(Some(lock)) => {
-                self.device_lock = Some(lock);
-                Ok(())
-            }
-            Ok(None) => {
-                Err(BuildError::Unreachable(format!("{device} is used by another Holdfast; stop that one first")))
-            }
-            Err(error) => Err(BuildError::Unreachable(format!("{device} cannot be locked: {error}"))),
-        }
+        let Some(lock) = lock::try_lock(&path).map_err(unlockable)? else {
+            return Err(BuildError::Unreachable(format!(
+                "{device} is used by another Holdfast, or by another input under another name; stop that one first"
+            )));
+        };
+        self.device_lock = Some((path, lock));
+        Ok(())
     }
 
     pub(super) fn close_source(&mut self, now: MonoNs) {
@@ -124,8 +136,11 @@ impl Worker {
         }
     }
 
-    /// Creates the file on a thread of its own, because that waits for the disk.
-    pub(super) fn make_sink(&mut self, plan: Plan, path: PathBuf) {
+    /// Creates the file on a thread of its own, because that waits for the disk; but none that nobody could fill.
+    pub(super) fn make_sink(&mut self, now: MonoNs, plan: Plan, path: PathBuf) {
+        if let Err(reason) = self.can_encode() {
+            return self.decide(now, Event::PartRefused { refusal: PartRefusal::Pipeline { reason } });
+        }
         self.generation += 1;
         self.take_generation = self.generation;
         let generation = self.generation;
@@ -164,9 +179,15 @@ impl Worker {
         self.decide(now, Event::PartRefused { refusal });
     }
 
-    fn start_take(&mut self, plan: Plan, file: OpenFile) -> Result<Take, String> {
+    /// What every take needs, or why there can be none.
+    fn can_encode(&self) -> Result<(&Encoders, &Stage), String> {
         let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
         let stage = self.stage.as_ref().ok_or("the stage is gone")?;
+        Ok((encoders, stage))
+    }
+
+    fn start_take(&mut self, plan: Plan, file: OpenFile) -> Result<Take, String> {
+        let (encoders, stage) = self.can_encode()?;
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
@@ -178,6 +199,7 @@ impl Worker {
     pub(super) fn on_part_ended(&mut self, now: MonoNs) {
         if self.take.as_ref().is_some_and(Take::is_part_ending) {
             self.finish_take();
+            self.decide(now, Event::PartFlushed);
         } else {
             self.decide(now, Event::TakeFailed { reason: "the file ended by itself".to_owned() });
         }
@@ -193,19 +215,24 @@ impl Worker {
 /// A closed file as the state sees it.
 pub(super) fn closing(ended: Ended) -> PartClosing {
     let Ended { plan, end, mut frames, origin, finished, progress } = ended;
-    let (summary, bytes) = match finished {
-        Some(finished) => {
-            if let Some(error) = &finished.unfinalised {
-                tracing::warn!(file = plan.file, %error, "the part stays a fragmented MP4");
-            }
-            (finished.summary, finished.bytes)
+    let (summary, bytes, trouble, unfinalised) = match finished {
+        Some(Finished { summary, bytes, trouble, unfinalised }) => {
+            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()))
         }
-        None => (None, progress.bytes),
+        None => (None, progress.bytes, None, None),
     };
     frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
     let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
     let start = i128::from(plan.ticket.start_at_ns.0);
     let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
+    // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
+    let in_doubt = unfinalised.is_some() || matches!(trouble, Some(Trouble::Sync(_) | Trouble::Write(_)));
+    let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
+    let end = match summary {
+        None => PartEnd::Empty,
+        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
+        Some(_) => end,
+    };
     let record = PartRecord {
         part: plan.part,
         file: plan.file,
@@ -218,9 +245,52 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         frames: take::part_frames(frames),
         gaps: Vec::new(),
         blake3: None,
-        end: if summary.is_some() { end } else { PartEnd::Empty },
+        end,
     };
-    // A clean finish syncs everything; without one only what was safe before counts.
-    let safe = if summary.is_some() { duration } else { progress.safe };
-    PartClosing { record, frames, safe }
+    PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::finalise::{FinaliseError, Summary};
+    use crate::media::signal::VideoFormat;
+    use crate::model::SessionId;
+    use crate::model::encoding::Encoding;
+    use crate::model::snapshot::Frames;
+    use crate::protocol::worker::Ticket;
+
+    const MEDIA: Duration = Duration::from_secs(20);
+    const SAFE: Duration = Duration::from_secs(7);
+
+    fn closed(trouble: Option<Trouble>, unfinalised: Option<FinaliseError>) -> PartClosing {
+        let ticket = Ticket {
+            session: SessionId(uuid::Uuid::nil()),
+            dir: "/library/session".into(),
+            start_at_ns: MonoNs(0),
+            boot_id: "boot".into(),
+            first_part: 1,
+            first_fact: 1,
+            encoding: Encoding::default(),
+        };
+        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
+        let plan = Plan { part: 1, file: "a.mp4".into(), start_at: MonoNs(0), format, with_audio: false, ticket };
+        let summary =
+            Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
+        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised });
+        let progress = Progress { safe: SAFE, ..Progress::default() };
+        let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
+        closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
+    }
+
+    #[test]
+    fn only_what_the_disk_confirmed_is_safe() {
+        assert_eq!(closed(None, None).safe, MEDIA);
+        assert_eq!(closed(Some(Trouble::DiskFull), None).safe, MEDIA, "the reserved room sufficed");
+        assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).safe, SAFE);
+        assert_eq!(closed(Some(Trouble::Write("EIO".into())), None).safe, SAFE);
+        let unfinalised = closed(None, Some(FinaliseError::Tables("too long".into())));
+        assert_eq!((unfinalised.safe, unfinalised.record.end), (SAFE, PartEnd::DiskError));
+        assert!(unfinalised.unfinalised.is_some());
+    }
 }

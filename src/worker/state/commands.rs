@@ -60,7 +60,8 @@ impl State {
             }
             _ => {
                 ack(reply, out);
-                self.recording = Some(Recording::new(now, ticket));
+                let live = matches!(self.source, SourceState::Live { .. });
+                self.recording = Some(Recording::new(now, ticket, live));
                 // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
                 self.active.retain(|code, _| !ends_with_session(*code));
                 let active: Vec<_> = self.active.values().cloned().collect();

@@ -104,6 +104,10 @@ pub enum Event {
     },
     /// The disk is in trouble.
     PartTrouble(Trouble),
+    /// Everything has reached the part file.
+    PartFlushed,
+    /// The pipelines of the part are at rest.
+    PartReleased,
     /// A part file is closed.
     PartClosed(Box<PartClosing>),
     /// A fact could not be written.
@@ -144,12 +148,16 @@ pub enum PartRefusal {
 /// A closed part: what is in it and until when it reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartClosing {
+    /// Of which session.
+    pub session: SessionId,
     /// For the manifest; `end` is what the closing began with, or `empty`.
     pub record: PartRecord,
     /// All counters of the part.
     pub frames: Frames,
     /// Media time that is safe.
     pub safe: Duration,
+    /// Why it is still a fragmented MP4; the close of the session tries again.
+    pub unfinalised: Option<String>,
 }
 
 /// What probes, sink and meters show at one moment.

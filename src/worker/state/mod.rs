@@ -9,8 +9,10 @@
 //! only (R-TRU-1).
 
 mod audio;
+mod closing;
 mod commands;
 mod event;
+mod pace;
 mod recording;
 mod source;
 mod status;
@@ -122,6 +124,8 @@ impl State {
             Event::PartRefused { refusal } => self.on_part_refused(now, refusal, out),
             Event::TakeFailed { reason } => self.on_take_failed(now, reason, out),
             Event::PartTrouble(trouble) => self.on_trouble(now, trouble, out),
+            Event::PartFlushed => self.on_part_flushed(now),
+            Event::PartReleased => self.on_part_released(now),
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::FactsFailed { reason } => self.on_facts_failed(now, reason, out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
@@ -191,6 +195,9 @@ impl State {
             out.push(Effect::PublishStatus);
         }
         if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.is_done()) {
+            if OF_THE_DISK.contains(&code) {
+                recording.doubted_at = Some(now);
+            }
             recording.note_incident(now, incident, out);
         }
     }
@@ -224,21 +231,21 @@ impl State {
     }
 }
 
+/// Incidents about one part: over when another one grows.
+const OF_A_PART: [IncidentCode; 5] = [
+    IncidentCode::QueueOverflow,
+    IncidentCode::RecordingStalled,
+    IncidentCode::PipelineFailed,
+    IncidentCode::StopCut,
+    IncidentCode::TeardownStuck,
+];
+/// Incidents about the disk: over when media of another part is safe.
+const OF_THE_DISK: [IncidentCode; 3] = [IncidentCode::DiskFull, IncidentCode::DiskError, IncidentCode::SyncFailed];
+
 /// Whether an incident is about one recording, and so over when the next begins; the others last until their cause
 /// has gone.
 fn ends_with_session(code: IncidentCode) -> bool {
-    use IncidentCode as Code;
-    matches!(
-        code,
-        Code::QueueOverflow
-            | Code::RecordingStalled
-            | Code::PipelineFailed
-            | Code::DiskFull
-            | Code::DiskError
-            | Code::SyncFailed
-            | Code::StopCut
-            | Code::TeardownStuck
-    )
+    OF_A_PART.contains(&code) || OF_THE_DISK.contains(&code)
 }
 
 /// A pause before attempt `attempt` (from 1): full jitter between 0 and min(cap, first · 2^(attempt − 1)), never

@@ -1,7 +1,8 @@
 //! The recording: parts one after the other until somebody says stop.
 
+use super::pace::Pace;
 use super::source::SourceState;
-use super::{Effect, PartClosing, PartRefusal, State, TakeEvidence};
+use super::{Effect, PartRefusal, State, TakeEvidence};
 use crate::media::durable_sink::Trouble;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, PartEnd};
@@ -12,10 +13,10 @@ use crate::storage::layout;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Between two attempts to write a part after pipelines failed: a broken encoder must not spin.
-const NEXT_PART_PAUSE: Duration = Duration::from_secs(1);
-/// A gap shorter than this is the rounding of a frame period, not missing media.
+/// A gap shorter than this, or than two frames, is the rounding of a frame period, not missing media.
 const LEAST_GAP: Duration = Duration::from_millis(100);
+/// Cause of a gap at the beginning although there was a signal: the first part was late.
+const LATE_START: &str = "late_start";
 
 /// What happens after a part is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,17 @@ pub(super) enum Then {
     Failed,
 }
 
+/// How far the closing of a part is, `Phase::Closing::since` this long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// What was captured is on its way into the file.
+    Flushing,
+    /// Its pipelines are being thrown away.
+    Releasing,
+    /// It is made an ordinary MP4.
+    Finalising,
+}
+
 /// Where the recording stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
@@ -38,7 +50,7 @@ pub(super) enum Phase {
     /// A part is being written.
     Writing { part: u32, file: String, since: MonoNs, grown_at: Option<MonoNs>, overflowed: u64 },
     /// A part is being closed.
-    Closing { part: u32, file: String, since: MonoNs, then: Then, cut: bool },
+    Closing { part: u32, file: String, since: MonoNs, then: Then, step: Step },
     /// Nothing more comes.
     Done { failed: bool },
 }
@@ -64,13 +76,22 @@ pub(super) struct Recording {
     /// (when, bytes) about two seconds ago, for the rate.
     pub(super) rate_from: Option<(MonoNs, u64)>,
     /// End of the last media since the origin, and why it ended.
-    lost_since: Option<(i64, String)>,
+    pub(super) lost_since: Option<(i64, String)>,
+    /// Length of a frame of the last part.
+    period: Duration,
+    pub(super) pace: Pace,
+    /// Parts whose closing missed its deadline.
+    pub(super) left_behind: BTreeSet<u32>,
+    /// When the disk last gave reason to doubt it.
+    pub(super) doubted_at: Option<MonoNs>,
     noted: BTreeSet<IncidentCode>,
 }
 
 impl Recording {
-    pub(super) fn new(now: MonoNs, ticket: Ticket) -> Self {
+    /// A recording that begins with the source `live` or not.
+    pub(super) fn new(now: MonoNs, ticket: Ticket, live: bool) -> Self {
         let (next_part, next_fact) = (ticket.first_part.max(1), ticket.first_fact.max(1));
+        let cause = if live { LATE_START } else { IncidentCode::NoSignal.as_str() };
         Self {
             phase: Phase::Awaiting { not_before: now },
             stopping: false,
@@ -83,7 +104,11 @@ impl Recording {
             last: None,
             take: TakeEvidence::default(),
             rate_from: None,
-            lost_since: (next_part == 1).then(|| (0, IncidentCode::NoSignal.as_str().to_owned())),
+            lost_since: (next_part == 1).then(|| (0, cause.to_owned())),
+            period: Duration::ZERO,
+            pace: Pace::default(),
+            left_behind: BTreeSet::new(),
+            doubted_at: None,
             noted: BTreeSet::new(),
             ticket,
         }
@@ -121,13 +146,13 @@ impl Recording {
 
     pub(super) fn note_gap(&mut self, now: MonoNs, to_ns: i64, out: &mut Vec<Effect>) {
         if let Some((from_ns, cause)) = self.lost_since.take()
-            && to_ns - from_ns >= LEAST_GAP.as_nanos() as i64
+            && to_ns - from_ns >= LEAST_GAP.max(self.period * 2).as_nanos() as i64
         {
             self.write_fact(now, FactKind::Gap(Gap { from_ns, to_ns, cause }), out);
         }
     }
 
-    fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
+    pub(super) fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
         self.note_gap(now, self.since_origin(now), out);
         self.phase = Phase::Done { failed: failed || self.parts == 0 };
         self.take = TakeEvidence::default();
@@ -138,7 +163,7 @@ impl Recording {
 
     pub(super) fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         if let Phase::Writing { part, file, .. } = &self.phase {
-            self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, cut: false };
+            self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, step: Step::Flushing };
             out.push(Effect::ClosePart { at: now, end });
             out.push(Effect::PublishStatus);
         }
@@ -146,10 +171,12 @@ impl Recording {
 
     pub(super) fn cut(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         let (part, file) = match &self.phase {
-            Phase::Writing { part, file, .. } | Phase::Closing { part, file, cut: false, .. } => (*part, file.clone()),
+            Phase::Writing { part, file, .. } | Phase::Closing { part, file, step: Step::Flushing, .. } => {
+                (*part, file.clone())
+            }
             Phase::Closing { .. } | Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. } => return,
         };
-        self.phase = Phase::Closing { part, file, since: now, then, cut: true };
+        self.phase = Phase::Closing { part, file, since: now, then, step: Step::Releasing };
         out.push(Effect::CutPart { end });
         out.push(Effect::PublishStatus);
     }
@@ -194,6 +221,7 @@ impl State {
         }
         let part = recording.next_part;
         recording.next_part += 1;
+        recording.period = format.period();
         recording.phase = Phase::Opening { part, since: now };
         let ticket = recording.ticket.clone();
         let file = layout::part_file(&self.input, part, ticket.encoding.container);
@@ -252,7 +280,8 @@ impl State {
             PartRefusal::Disk { .. } => recording.finish(now, true, out),
             PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
             PartRefusal::Pipeline { .. } => {
-                recording.phase = Phase::Awaiting { not_before: now.plus(NEXT_PART_PAUSE) };
+                let pause = recording.pace.after_failure();
+                recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
             }
         }
     }
@@ -297,41 +326,13 @@ impl State {
     pub(super) fn on_facts_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
         let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
         out.push(Effect::Log(incident.clone()));
+        if let Some(recording) = &mut self.recording {
+            recording.doubted_at = Some(now);
+        }
         // The media goes on; only the fact cannot be kept, so it is not written as one either.
         if self.active.insert(incident.code, incident).is_none() {
             out.push(Effect::PublishStatus);
         }
-        let _ = now;
-    }
-
-    pub(super) fn on_part_closed(&mut self, now: MonoNs, closing: PartClosing, out: &mut Vec<Effect>) {
-        let Some(recording) = &mut self.recording else { return };
-        let Phase::Closing { then, .. } = recording.phase else { return };
-        let PartClosing { record, frames, safe } = closing;
-        recording.frames = sum(recording.frames, frames);
-        recording.media += Duration::from_nanos(record.duration_ns);
-        recording.safe += safe;
-        recording.take = TakeEvidence::default();
-        if record.end != PartEnd::Empty {
-            recording.parts += 1;
-        }
-        if let Some(offset) = record.offset_ns.filter(|_| record.end != PartEnd::Empty) {
-            recording.note_gap(now, offset, out);
-            let end_ns = offset.saturating_add_unsigned(record.duration_ns);
-            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(record.end).to_owned()));
-        }
-        recording.write_fact(now, FactKind::PartClosed(record), out);
-        match then {
-            _ if recording.stopping && then != Then::Failed => recording.finish(now, false, out),
-            Then::Next => {
-                recording.phase = Phase::Awaiting { not_before: now };
-                self.clear(IncidentCode::RecordingStalled, out);
-                self.open_part_if_live(now, out);
-            }
-            Then::Done => recording.finish(now, false, out),
-            Then::Failed => recording.finish(now, true, out),
-        }
-        out.push(Effect::PublishStatus);
     }
 
     pub(super) fn stop_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
@@ -350,22 +351,13 @@ impl State {
 
     pub(super) fn close_part_for_loss(&mut self, now: MonoNs, end: PartEnd, stays: bool, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
+        if let Some((_, cause)) = recording.lost_since.as_mut().filter(|(_, cause)| cause == LATE_START) {
+            IncidentCode::NoSignal.as_str().clone_into(cause);
+        }
         match recording.phase {
             Phase::Writing { .. } => recording.close(now, end, if stays { Then::Next } else { Then::Done }, out),
             Phase::Awaiting { .. } if !stays && recording.parts > 0 => recording.finish(now, false, out),
             Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
         }
     }
-}
-
-fn cause_of(end: PartEnd) -> &'static str {
-    match end {
-        PartEnd::SignalLost => IncidentCode::NoSignal,
-        PartEnd::Stalled => IncidentCode::RecordingStalled,
-        PartEnd::DiskFull => IncidentCode::DiskFull,
-        PartEnd::DiskError => IncidentCode::DiskError,
-        PartEnd::WorkerDied => IncidentCode::WorkerDied,
-        PartEnd::Completed | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => IncidentCode::PipelineFailed,
-    }
-    .as_str()
 }

@@ -57,7 +57,18 @@ struct Bench {
     opened: Vec<u32>,
     facts: Vec<(u64, FactKind)>,
     exit: Option<u8>,
+    /// Parts cannot be built.
+    refuses: bool,
+    /// Parts asked for.
+    attempts: usize,
+    /// Why parts cannot be finalised.
+    unfinalised: Option<String>,
+    /// A part has its first frame when it grows, not at no known time.
+    origin_at_growth: bool,
+    origin: Option<MonoNs>,
 }
+
+mod parts;
 
 impl Bench {
     fn new(on_signal_loss: OnSignalLoss) -> Self {
@@ -71,6 +82,11 @@ impl Bench {
             opened: Vec::new(),
             facts: Vec::new(),
             exit: None,
+            refuses: false,
+            attempts: 0,
+            unfinalised: None,
+            origin_at_growth: false,
+            origin: None,
         };
         let policy = WorkerPolicy::default();
         bench.feed(Event::EngineConnected);
@@ -85,7 +101,13 @@ impl Bench {
         while let Some(event) = events.pop() {
             for effect in self.state.handle(self.now, event) {
                 match effect {
+                    Effect::OpenPart { .. } if self.refuses => {
+                        self.attempts += 1;
+                        let refusal = PartRefusal::Pipeline { reason: "no encoder".into() };
+                        events.push(Event::PartRefused { refusal });
+                    }
                     Effect::OpenPart { part, .. } => {
+                        self.attempts += 1;
                         self.opened.push(part);
                         self.part = Some((part, None));
                         self.written = Some(Duration::ZERO);
@@ -124,14 +146,22 @@ impl Bench {
             end,
         };
         let frames = Frames { written: Some(3), ..Frames::default() };
-        self.feed(Event::PartClosed(Box::new(PartClosing { record, frames, safe: duration })));
+        let closing =
+            PartClosing { session: session(), record, frames, safe: duration, unfinalised: self.unfinalised.take() };
+        self.feed(Event::PartClosed(Box::new(closing)));
     }
 
     fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(100));
         let progress =
             |written| Progress { written, safe: written, bytes: 1 + written.as_millis() as u64, video_frames: 1 };
-        let take = self.written.map(|written| TakeEvidence { progress: progress(written), ..TakeEvidence::default() });
+        let grown = self.written.is_some_and(|written| !written.is_zero());
+        if self.origin_at_growth && grown && self.origin.is_none() {
+            self.origin = Some(self.now);
+        }
+        let origin = self.origin;
+        let take =
+            self.written.map(|written| TakeEvidence { progress: progress(written), origin, ..TakeEvidence::default() });
         let frame_at = self.frames.then_some(self.now);
         self.feed(Event::Tick(Box::new(Evidence { frame_at, take, ..Evidence::default() })));
     }

@@ -2,7 +2,7 @@
 
 use super::recording::{Phase, Then};
 use super::source::SourceState;
-use super::{Effect, State};
+use super::{Effect, OF_A_PART, OF_THE_DISK, State};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{FactKind, PartEnd};
@@ -15,54 +15,57 @@ impl State {
     /// Takes in how far the part is, notices stalls, lost frames and deadlines.
     pub(super) fn watch_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
         self.open_part_if_live(now, out);
-        let policy = self.policy();
-        let take = self.evidence.take;
-        let frames_arrive = matches!(self.source, SourceState::Live { .. });
-        let Some(recording) = &mut self.recording else { return };
-        let mut incident = None;
-        let mut recovered = false;
-        match &mut recording.phase {
-            Phase::Writing { part, since, grown_at, overflowed, .. } => {
-                let Some(take) = take else { return };
-                if take.progress.written > recording.take.progress.written {
-                    recovered = grown_at.is_none_or(|at| now.since(at) >= policy.stall_shown);
-                    if grown_at.replace(now).is_none() {
-                        let (part, first) = (*part, take.origin);
-                        recording.take = take;
-                        if let Some(origin) = first {
-                            let offset = recording.since_origin(origin);
-                            recording.note_gap(now, offset, out);
-                            recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
-                        }
-                        out.push(Effect::PublishStatus);
-                        return self.clear(IncidentCode::PipelineFailed, out);
-                    }
-                }
-                if take.overflowed > *overflowed {
-                    *overflowed = take.overflowed;
-                    incident = Some(Incident::new(IncidentCode::QueueOverflow).with("frames", take.overflowed));
-                }
-                recording.take = take;
-                let quiet = now.since(grown_at.unwrap_or(*since).max(recording.ticket.start_at_ns));
-                if frames_arrive && quiet >= policy.stall_restart {
-                    recording.cut(now, PartEnd::Stalled, Then::Next, out);
-                } else if frames_arrive && quiet >= STALL_INCIDENT {
-                    incident = Some(Incident::new(IncidentCode::RecordingStalled));
-                }
+        match self.recording.as_ref().map(|recording| &recording.phase) {
+            Some(Phase::Writing { .. }) => self.watch_writing(now, out),
+            Some(Phase::Closing { .. }) => self.watch_closing(now, out),
+            // Creating a file waits for the disk only.
+            Some(Phase::Opening { since, .. }) if now.since(*since) >= STALL_INCIDENT => {
+                self.raise(now, Incident::new(IncidentCode::RecordingStalled), out);
             }
-            Phase::Closing { since, then, cut: false, .. } => {
-                if now.since(*since) >= policy.flush_deadline {
-                    let then = *then;
-                    recording.cut(now, PartEnd::Cut, then, out);
-                    incident = Some(Incident::new(IncidentCode::StopCut));
-                } else if let Some(take) = take {
-                    recording.take = take;
-                }
-            }
-            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
+            Some(Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. }) | None => {}
         }
-        if recovered {
-            self.clear(IncidentCode::RecordingStalled, out);
+    }
+
+    fn watch_writing(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let policy = self.policy();
+        let frames_arrive = matches!(self.source, SourceState::Live { .. });
+        let (Some(recording), Some(take)) = (&mut self.recording, self.evidence.take) else { return };
+        let Phase::Writing { part, since, grown_at, overflowed, .. } = &mut recording.phase else { return };
+        let (part, since) = (*part, *since);
+        let before = std::mem::replace(&mut recording.take, take);
+        let mut over: &[IncidentCode] = &[];
+        let mut first = false;
+        if take.progress.written > before.progress.written {
+            match grown_at.replace(now) {
+                None => (first, over) = (true, &OF_A_PART),
+                Some(at) if now.since(at) >= policy.stall_shown => over = &[IncidentCode::RecordingStalled],
+                Some(_) => {}
+            }
+        }
+        let mut incident = None;
+        if take.overflowed > *overflowed {
+            *overflowed = take.overflowed;
+            incident = Some(Incident::new(IncidentCode::QueueOverflow).with("frames", take.overflowed));
+        }
+        let quiet = now.since(grown_at.unwrap_or(since).max(recording.ticket.start_at_ns));
+        if first {
+            if let Some(origin) = take.origin {
+                let offset = recording.since_origin(origin);
+                recording.note_gap(now, offset, out);
+                recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
+            }
+            out.push(Effect::PublishStatus);
+        }
+        if frames_arrive && quiet >= policy.stall_restart {
+            recording.cut(now, PartEnd::Stalled, Then::Next, out);
+        } else if frames_arrive && quiet >= STALL_INCIDENT {
+            incident = Some(Incident::new(IncidentCode::RecordingStalled));
+        }
+        // A disk that was doubted before this part began and makes some of it safe works again.
+        let proven = before.progress.safe.is_zero() && !take.progress.safe.is_zero();
+        let disk_works = proven && recording.doubted_at.is_none_or(|at| at < since);
+        for code in over.iter().chain(OF_THE_DISK.iter().filter(|_| disk_works)) {
+            self.clear(*code, out);
         }
         if let Some(incident) = incident {
             self.raise(now, incident, out);

@@ -1,0 +1,160 @@
+//! Closing a part: what it waits for, what comes out, and what comes next.
+//!
+//! ```text
+//! flushing ─(end of stream)─▶ releasing ─(pipelines at rest)─▶ finalising ─▶ closed
+//!     └──────────(cut)───────────▲
+//! ```
+//! Contract: every step has a deadline. A part that misses one of the last two is left behind: its thread may still
+//! finish it, else the close of the session does. A part that could not be finalised gets no fact of its end, for
+//! the same reason.
+
+use super::recording::{Phase, Recording, Step, Then, sum};
+use super::{Effect, PartClosing, State};
+use crate::media::pipeline::TEARDOWN_DEADLINE;
+use crate::model::MonoNs;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{FactKind, PartEnd};
+use std::time::Duration;
+
+/// Finalising appends a few MB and syncs twice; a busy USB disk takes seconds for that, a minute is a broken one.
+const FINALISE_DEADLINE: Duration = Duration::from_secs(60);
+
+impl Recording {
+    /// The part being closed has come this far.
+    fn step_on(&mut self, now: MonoNs, from: Step, to: Step) {
+        if let Phase::Closing { since, step, .. } = &mut self.phase
+            && *step == from
+        {
+            *step = to;
+            *since = now;
+        }
+    }
+}
+
+impl State {
+    /// Everything has reached the file; its pipelines are being thrown away.
+    pub(super) fn on_part_flushed(&mut self, now: MonoNs) {
+        if let Some(recording) = &mut self.recording {
+            recording.step_on(now, Step::Flushing, Step::Releasing);
+        }
+    }
+
+    /// The pipelines of the part are at rest; its file is being finalised.
+    pub(super) fn on_part_released(&mut self, now: MonoNs) {
+        if let Some(recording) = &mut self.recording {
+            recording.step_on(now, Step::Releasing, Step::Finalising);
+        }
+    }
+
+    /// Notices deadlines of a part being closed.
+    pub(super) fn watch_closing(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let flush_deadline = self.policy().flush_deadline;
+        let take = self.evidence.take;
+        let Some(recording) = &mut self.recording else { return };
+        let Phase::Closing { since, then, step, file, .. } = &recording.phase else { return };
+        let (waited, then) = (now.since(*since), *then);
+        match step {
+            Step::Flushing if waited >= flush_deadline => {
+                recording.cut(now, PartEnd::Cut, then, out);
+                self.raise(now, Incident::new(IncidentCode::StopCut), out);
+            }
+            Step::Flushing => recording.take = take.unwrap_or(recording.take),
+            Step::Releasing if waited >= TEARDOWN_DEADLINE => {
+                self.leave_part_behind(now, Incident::new(IncidentCode::TeardownStuck), out);
+            }
+            Step::Finalising if waited >= FINALISE_DEADLINE => {
+                let reason = format!("{file} could not be finalised within {} s", FINALISE_DEADLINE.as_secs());
+                self.leave_part_behind(now, Incident::new(IncidentCode::DiskError).with("reason", reason), out);
+            }
+            Step::Releasing | Step::Finalising => {}
+        }
+    }
+
+    /// Goes on without the part being closed, counting what was seen of it.
+    fn leave_part_behind(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        let Some(recording) = &mut self.recording else { return };
+        let Phase::Closing { part, then, .. } = recording.phase else { return };
+        recording.left_behind.insert(part);
+        let take = std::mem::take(&mut recording.take);
+        recording.frames = sum(recording.frames, take.frames);
+        recording.media += take.progress.written;
+        recording.safe += take.progress.safe;
+        if !take.progress.written.is_zero() {
+            recording.parts += 1;
+        }
+        if let Some(origin) = take.origin {
+            let end_ns = recording.since_origin(origin.plus(take.progress.written));
+            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(PartEnd::Cut).to_owned()));
+        }
+        let pause = recording.pace.after(PartEnd::Cut, take.progress.written);
+        self.go_on(now, then, pause, out);
+    }
+
+    pub(super) fn on_part_closed(&mut self, now: MonoNs, closing: PartClosing, out: &mut Vec<Effect>) {
+        let PartClosing { session, record, frames, safe, unfinalised } = closing;
+        let Some(recording) = &mut self.recording else { return };
+        if recording.session() != session || recording.is_done() {
+            return;
+        }
+        if recording.left_behind.remove(&record.part) {
+            // Counted when it was left behind; but it is whole after all.
+            if unfinalised.is_none() {
+                recording.write_fact(now, FactKind::PartClosed(record), out);
+            }
+            return;
+        }
+        let Phase::Closing { then, .. } = recording.phase else { return };
+        let media = Duration::from_nanos(record.duration_ns);
+        recording.frames = sum(recording.frames, frames);
+        recording.media += media;
+        recording.safe += safe;
+        recording.take = Default::default();
+        if record.end != PartEnd::Empty {
+            recording.parts += 1;
+        }
+        if let Some(offset) = record.offset_ns.filter(|_| record.end != PartEnd::Empty) {
+            recording.note_gap(now, offset, out);
+            let end_ns = offset.saturating_add_unsigned(record.duration_ns);
+            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(record.end).to_owned()));
+        }
+        let pause = recording.pace.after(record.end, media);
+        match unfinalised {
+            None => recording.write_fact(now, FactKind::PartClosed(record), out),
+            Some(reason) => {
+                let reason = format!("{} could not be finalised: {reason}", record.file);
+                let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
+                out.push(Effect::Log(incident.clone()));
+                self.raise(now, incident, out);
+            }
+        }
+        self.go_on(now, then, pause, out);
+    }
+
+    fn go_on(&mut self, now: MonoNs, then: Then, pause: Duration, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        match then {
+            _ if recording.is_stopping() && then != Then::Failed => recording.finish(now, false, out),
+            Then::Next => {
+                recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
+                self.open_part_if_live(now, out);
+            }
+            Then::Done => recording.finish(now, false, out),
+            Then::Failed => recording.finish(now, true, out),
+        }
+        out.push(Effect::PublishStatus);
+    }
+}
+
+fn cause_of(end: PartEnd) -> &'static str {
+    match end {
+        PartEnd::SignalLost => IncidentCode::NoSignal,
+        PartEnd::Stalled => IncidentCode::RecordingStalled,
+        PartEnd::DiskFull => IncidentCode::DiskFull,
+        PartEnd::DiskError => IncidentCode::DiskError,
+        PartEnd::WorkerDied => IncidentCode::WorkerDied,
+        PartEnd::Completed | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => IncidentCode::PipelineFailed,
+    }
+    .as_str()
+}

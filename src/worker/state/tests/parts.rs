@@ -1,0 +1,158 @@
+//! From one part to the next: pauses, deadlines of closing, causes of gaps, what clears an incident.
+
+use super::*;
+use crate::media::pipeline::TEARDOWN_DEADLINE;
+use crate::model::session::Gap;
+
+/// The pauses of [`super::super::pace`] allow no more attempts than this in a minute without media.
+const ATTEMPTS_PER_MINUTE: usize = 8;
+
+fn gaps(bench: &Bench) -> Vec<Gap> {
+    let gap = |(_, kind): &(u64, FactKind)| match kind {
+        FactKind::Gap(gap) => Some(gap.clone()),
+        _ => None,
+    };
+    bench.facts.iter().filter_map(gap).collect()
+}
+
+fn closed(bench: &Bench) -> Vec<u32> {
+    let part = |(_, kind): &(u64, FactKind)| match kind {
+        FactKind::PartClosed(record) => Some(record.part),
+        _ => None,
+    };
+    bench.facts.iter().filter_map(part).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_fails_without_media_is_tried_a_few_times_a_minute(ways in prop::collection::vec(0u8..3, 600)) {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.refuses = ways[0] == 0;
+        bench.start();
+        for way in ways {
+            bench.refuses = way == 0;
+            if way == 1 && bench.part.is_some() {
+                bench.feed(Event::TakeFailed { reason: "no such encoder".into() });
+            }
+            if bench.part.is_some() {
+                bench.written = Some(Duration::ZERO);
+            }
+            bench.tick();
+            if way != 2 {
+                bench.close_part();
+            }
+        }
+        prop_assert!(bench.attempts <= ATTEMPTS_PER_MINUTE, "{} attempts", bench.attempts);
+    }
+}
+
+#[test]
+fn the_first_failure_costs_no_pause_and_a_repeated_one_a_second() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    for (failure, opened) in [(1, 2), (2, 2)] {
+        bench.feed(Event::TakeFailed { reason: format!("number {failure}") });
+        bench.close_part();
+        assert_eq!(bench.opened.len(), opened, "failure {failure}");
+        bench.run(s(2), true);
+    }
+    assert_eq!(bench.opened.len(), 3);
+}
+
+#[test]
+fn slow_finalising_is_not_a_cut() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.feed(Event::PartFlushed);
+    bench.feed(Event::PartReleased);
+    bench.run(s(40), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Completed))));
+    bench.close_part();
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+    assert_eq!(bench.incidents(), []);
+}
+
+#[test]
+fn a_teardown_that_hangs_is_left_behind() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::TakeFailed { reason: "poison".into() });
+    let (stuck, written) = (bench.part.take(), bench.written.take());
+    bench.run(TEARDOWN_DEADLINE + s(1), false);
+    assert_eq!(bench.incidents(), [IncidentCode::PipelineFailed, IncidentCode::TeardownStuck]);
+    assert_eq!(bench.opened, [1, 2]);
+    // It lets go after all: its end becomes a fact, the part that took its place goes on.
+    let present = (std::mem::replace(&mut bench.part, stuck), std::mem::replace(&mut bench.written, written));
+    bench.close_part();
+    (bench.part, bench.written) = present;
+    assert_eq!(closed(&bench), [1]);
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+}
+
+#[test]
+fn a_stop_whose_teardown_hangs_ends() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(15) + TEARDOWN_DEADLINE + s(1), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+    assert_eq!(bench.incidents(), [IncidentCode::StopCut, IncidentCode::TeardownStuck]);
+}
+
+#[test]
+fn a_part_that_could_not_be_finalised_is_left_to_the_close_of_the_session() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.unfinalised = Some("I/O error".into());
+    bench.close_part();
+    assert_eq!(bench.incidents(), [IncidentCode::DiskError]);
+    assert_eq!(closed(&bench), [0u32; 0]);
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+}
+
+#[test]
+fn a_gap_at_the_beginning_blames_the_signal_only_if_there_was_none() {
+    let mut late = Bench::new(OnSignalLoss::Split);
+    late.refuses = true;
+    late.start();
+    late.refuses = false;
+    late.origin_at_growth = true;
+    late.run(s(3), true);
+    assert_eq!(gaps(&late).iter().map(|gap| gap.cause.as_str()).collect::<Vec<_>>(), ["late_start"]);
+
+    let mut dark = Bench::new(OnSignalLoss::Split);
+    dark.frames = false;
+    dark.run(s(3), false);
+    dark.start();
+    dark.frames = true;
+    dark.origin_at_growth = true;
+    dark.run(s(3), true);
+    dark.feed(Event::SourceFormat(format()));
+    dark.run(s(3), true);
+    assert_eq!(gaps(&dark).iter().map(|gap| gap.cause.as_str()).collect::<Vec<_>>(), ["no_signal"]);
+}
+
+#[test]
+fn a_disk_is_doubted_until_another_part_is_safe() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::PartTrouble(Trouble::Sync("EIO".into())));
+    bench.run(s(5), true);
+    assert!(bench.state.active.contains_key(&IncidentCode::SyncFailed));
+    bench.feed(Event::TakeFailed { reason: "poison".into() });
+    bench.close_part();
+    assert_eq!(bench.opened, [1, 2]);
+    assert!(bench.state.active.contains_key(&IncidentCode::SyncFailed));
+    bench.run(s(1), true);
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+}
