@@ -12,7 +12,7 @@ pub mod test;
 mod v4l2;
 
 use super::element;
-use super::error::BuildError;
+use super::error::{BuildError, Failure};
 use super::joint::Outlet;
 use super::pipeline::{BusEvent, Pipeline};
 use super::tally::Tally;
@@ -60,6 +60,11 @@ impl Source {
         on_event: impl FnMut(BusEvent) + 'static,
         on_sound: impl FnMut(BusEvent) + 'static,
     ) -> Result<Self, BuildError> {
+        let driver = match &input.source {
+            SourceSpec::V4l2 { device, .. } => v4l2::find(device)?.driver,
+            SourceSpec::Test { .. } | SourceSpec::File { .. } | SourceSpec::Rtsp { .. } => String::new(),
+        };
+        let on_event = without_stand_in(driver, on_event);
         let name = format!("{}-source", input.id);
         let mut pipeline = Pipeline::new(&name);
         let bin = pipeline.bin().clone();
@@ -115,9 +120,40 @@ pub fn capture_device(wanted: &str) -> Result<String, BuildError> {
     Ok(v4l2::find(wanted)?.path)
 }
 
+/// An HDMI receiver without a cable delivers a picture of its own; it is no signal and never called live (R-TRU-6).
+/// The device is opened again, which is how the real format is learnt when the cable is there.
+fn without_stand_in(driver: String, mut on_event: impl FnMut(BusEvent)) -> impl FnMut(BusEvent) {
+    move |event| match event {
+        BusEvent::Format(format) if format.is_stand_in(&driver) => {
+            let reason = "the receiver has no signal (it shows its own 640×480 picture)".to_owned();
+            on_event(BusEvent::Failed(Failure { element: driver.clone(), reason }));
+        }
+        event => on_event(event),
+    }
+}
+
 fn add_test(bin: &gst::Bin, name: &str, format: test::TestFormat) -> Result<Parts, BuildError> {
     let device = test::TestSrc::new(&format!("{name}-device"), format);
     bin.add(&device)?;
     let video = Outlet::append(bin, device.upcast_ref(), &format!("{name}-video"))?;
     Ok(Parts { video, audio: None, lost: Some(device.dropped()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::signal::VideoFormat;
+
+    #[test]
+    fn the_picture_of_an_empty_receiver_is_a_failure_and_a_real_one_is_not() {
+        let format = |width, height| VideoFormat { width, height, pixels: "BGR".into(), rate: None };
+        let told = |driver: &str, format: VideoFormat| {
+            let mut heard = None;
+            without_stand_in(driver.to_owned(), |event| heard = Some(event))(BusEvent::Format(format));
+            matches!(heard, Some(BusEvent::Failed(_)))
+        };
+        assert!(told("rk_hdmirx", format(640, 480)));
+        assert!(!told("rk_hdmirx", format(1920, 1080)));
+        assert!(!told("uvcvideo", format(640, 480)));
+    }
 }
