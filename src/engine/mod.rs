@@ -4,6 +4,7 @@
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
 mod alerts;
+mod breaks;
 mod disk;
 mod effect;
 mod event;

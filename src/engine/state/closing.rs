@@ -55,6 +55,13 @@ impl State {
         }
     }
 
+    /// Somebody asked to stop the session that is being closed: it leaves the screen afterwards.
+    pub(super) fn ask_closing(&mut self) {
+        if let Some(Session { phase: Phase::Closing { asked, .. }, .. }) = &mut self.session {
+            *asked = true;
+        }
+    }
+
     pub(super) fn close_later(&mut self, now: Now) {
         if let Some(Session { phase: Phase::Closing { retry, .. }, .. }) = &mut self.session {
             *retry = Some(now.mono.plus(CLOSE_AGAIN));

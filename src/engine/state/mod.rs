@@ -7,6 +7,7 @@
 mod closing;
 mod commands;
 mod evidence;
+mod handover;
 mod interrupted;
 mod keys;
 mod session;
@@ -25,6 +26,7 @@ use crate::model::session::Plan;
 use crate::model::snapshot::{Alert, LastSession, RecordingView};
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::worker::{Command, WorkerStatus};
+use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
 use session::{Phase, Session};
@@ -70,6 +72,8 @@ struct Input {
     status: Option<(MonoNs, WorkerStatus)>,
     /// A session of an earlier engine it still records.
     orphan: Option<SessionId>,
+    /// What its worker was told.
+    handover: Handover,
     usage: WorkerUsage,
     /// What is known of its last recording once the session is over.
     frozen: Option<RecordingView>,
@@ -114,11 +118,14 @@ impl State {
                 worker,
                 status: None,
                 orphan: None,
+                handover: Handover::default(),
                 usage: WorkerUsage::default(),
                 frozen: None,
                 commands: 0,
             });
         }
+        let mut alerts = Alerts::restore(setup.alerts.clone());
+        alerts.forget_causes(now);
         let state = Self {
             inputs,
             session: None,
@@ -127,7 +134,7 @@ impl State {
             recovery: Recovery::default(),
             abandoned: None,
             space: None,
-            alerts: Alerts::restore(setup.alerts.clone()),
+            alerts,
             leaving: None,
             setup,
         };
@@ -141,6 +148,10 @@ impl State {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
             Event::Fact { input, session, t_ns, fact } => self.on_fact(now, &input, session, t_ns, fact, &mut out),
+            Event::Ack { input, link, command, refused } => self.on_ack(now, &input, link, command, refused, &mut out),
+            Event::Numbered { input, link, session, result } => {
+                self.on_numbered(now, &input, link, session, result, &mut out);
+            }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
@@ -207,6 +218,7 @@ impl State {
         let ids: Vec<InputId> = self.inputs.iter().map(|input| input.spec.id.clone()).collect();
         for id in ids {
             self.on_worker(now, &id, WorkerEvent::Tick, out);
+            self.watch_handover(now, &id, out);
         }
         self.watch_session(now, out);
     }

@@ -15,7 +15,7 @@ fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
         encoding: Encoding::default(),
         files: Vec::new(),
     };
-    Interrupted { dir: format!("/library/{session}").into(), plan, stop_requested: false }
+    Interrupted { dir: format!("/library/{session}").into(), plan }
 }
 
 #[test]
@@ -51,8 +51,11 @@ fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible(
     assert_eq!(closes(&effects), Some(Closed::Recovered));
     bench.record("k");
     let first = SessionId(uuid::Uuid::from_u128(5));
-    let effects =
-        bench.feed(Event::Closed { session: first, dir: "/library/5".into(), result: Err(CloseFault::Locked) });
+    let effects = bench.feed(Event::Closed {
+        session: first,
+        dir: "/library/5".into(),
+        result: Err(CloseFault::Locked("busy".into())),
+    });
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("4"))));
     let second = SessionId(uuid::Uuid::from_u128(4));
     let result = Ok(Box::new(closed_session(second, Closed::Recovered)));
