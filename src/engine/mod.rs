@@ -176,6 +176,7 @@ impl Engine {
             config_file,
             own_nice: process::own_nice(),
             alerts,
+            strays: locks::strays(&self.options.runtime, &config.inputs),
             plans,
         })
     }

@@ -84,6 +84,16 @@ impl Runtime {
         self.dir.join("workers").join(format!("{input}.lock"))
     }
 
+    /// Every input that has, or once had, a worker here.
+    pub fn workers(&self) -> io::Result<Vec<crate::model::InputId>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.dir.join("workers"))? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|name| name.strip_suffix(".lock")?.parse().ok()));
+        }
+        Ok(found)
+    }
+
     /// Lock of a capture device, shared by every Holdfast of this user whatever its runtime folder: beside the
     /// default runtime folder, which a sandbox sees too.
     pub fn device_lock(&self, device: &str) -> PathBuf {

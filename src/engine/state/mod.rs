@@ -11,6 +11,7 @@ mod handover;
 mod interrupted;
 mod keys;
 mod session;
+mod strays;
 mod view;
 mod workers;
 
@@ -32,6 +33,7 @@ use keys::Keys;
 use session::{Phase, Session};
 use std::path::PathBuf;
 use std::time::Duration;
+use strays::Stray;
 
 /// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
 const SPACE_AGE: Duration = Duration::from_secs(6);
@@ -59,6 +61,8 @@ pub struct Setup {
     pub own_nice: i32,
     /// Alerts an earlier engine left.
     pub alerts: Vec<Alert>,
+    /// Workers that run although their input is not configured any more.
+    pub strays: Vec<InputId>,
     /// Plans of the last 24 h, newest first.
     pub plans: Vec<Plan>,
 }
@@ -93,6 +97,7 @@ impl Input {
 pub struct State {
     setup: Setup,
     inputs: Vec<Input>,
+    strays: Vec<Stray>,
     session: Option<Session>,
     last_session: Option<LastSession>,
     keys: Keys,
@@ -124,10 +129,13 @@ impl State {
                 commands: 0,
             });
         }
+        let (strays, looks): (Vec<_>, Vec<_>) = setup.strays.iter().map(|id| Stray::new(now, id.clone())).unzip();
+        effects.extend(looks);
         let mut alerts = Alerts::restore(setup.alerts.clone());
         alerts.forget_causes(now);
         let state = Self {
             inputs,
+            strays,
             session: None,
             last_session: None,
             keys: Keys::restore(now, &setup.plans),

@@ -81,6 +81,8 @@ pub struct Session {
     pub partial_told: bool,
     /// It was found at start-up and is being stopped.
     pub adopted: bool,
+    /// Times that it could not be closed.
+    pub unclosed: u32,
 }
 
 impl Session {
@@ -94,7 +96,7 @@ impl Session {
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, partial_told: false, adopted: false }
+        Self { plan, dir, phase, takes, partial_told: false, adopted: false, unclosed: 0 }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {

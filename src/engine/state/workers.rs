@@ -14,7 +14,7 @@ use std::time::Duration;
 impl State {
     pub(super) fn on_worker(&mut self, now: Now, id: &InputId, event: WorkerEvent, out: &mut Vec<Effect>) {
         let recording = self.session.as_ref().is_some_and(|session| session.runs()) && self.is_wanted(id);
-        let Some(input) = self.input_mut(id) else { return };
+        let Some(input) = self.input_mut(id) else { return self.on_stray(now, id, event, out) };
         for act in input.worker.handle(now.mono, event, recording) {
             match act {
                 Act::Ready { session } => self.on_ready(now, id, session, out),
@@ -58,6 +58,9 @@ impl State {
     }
 
     pub(super) fn on_status(&mut self, now: Now, id: &InputId, link: u64, status: WorkerStatus, out: &mut Vec<Effect>) {
+        if self.input(id).is_none() {
+            return self.on_stray_status(now, id, link, &status, out);
+        }
         let written = status.recording.as_ref().and_then(|recording| recording.media_ms).map(Duration::from_millis);
         self.on_worker(now, id, WorkerEvent::Heard { link }, out);
         if let Some(written) = written {

@@ -53,6 +53,7 @@ fn setup(inputs: &[&str]) -> Setup {
         config_file: "config.toml".into(),
         own_nice: 0,
         alerts: Vec::new(),
+        strays: Vec::new(),
         plans: Vec::new(),
     }
 }
