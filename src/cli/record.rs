@@ -29,12 +29,17 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
             Ok(outcome)
         }
         RecordCommand::Stop { json, no_wait } => {
-            let reply = client.stop(&StopRequest::default()).await?;
+            // Named, so that a repeated request (a lost answer, a second stop) means this session and no other.
+            let running = client.status().await?.session.map(|session| session.id);
+            let reply = client.stop(&StopRequest { session_id: running }).await?;
             if no_wait {
                 return Ok(print_stop(&reply, None, json.json));
             }
             let last = wait_for(&client, STOP_WAIT, |snapshot| is_closed(snapshot, reply.session_id)).await?;
             Ok(match last {
+                Reached::Yes(snapshot) if !is_last(&snapshot, reply.session_id) => failed(
+                    "the recording has stopped, but its files could not be closed yet; `holdfast status` says why",
+                ),
                 Reached::Yes(snapshot) => {
                     let reply = StopReply { status: "finished".to_owned(), ..reply };
                     print_stop(&reply, Some(&snapshot), json.json)
@@ -61,6 +66,11 @@ fn print_stop(reply: &StopReply, snapshot: Option<&Snapshot>, json: bool) -> Out
 
 fn is_closed(snapshot: &Snapshot, id: SessionId) -> bool {
     snapshot.session.as_ref().is_none_or(|session| session.id != id)
+}
+
+/// Nothing newer ended, so the last session is the one that was stopped.
+fn is_last(snapshot: &Snapshot, id: SessionId) -> bool {
+    snapshot.last_session.as_ref().is_some_and(|last| last.id >= id)
 }
 
 /// What one input of a started session came to.

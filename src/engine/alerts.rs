@@ -4,7 +4,7 @@
 //! alert resolved; the last [`KEPT`] are kept, and an active critical one is never dropped for a newer one.
 
 use super::event::Now;
-use crate::model::incident::{Incident, Severity};
+use crate::model::incident::{Incident, IncidentCode, Severity};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
 
 /// How many alerts are kept (R-ALR-1).
@@ -24,6 +24,17 @@ impl Alerts {
     pub fn restore(list: Vec<Alert>) -> Self {
         let next_id = list.iter().map(|alert| alert.id).max().unwrap_or(0);
         Self { list, next_id, changed: Vec::new() }
+    }
+
+    /// Nothing is known of any cause any more: what still goes on will be told anew. Only a damaged file stays one.
+    pub fn forget_causes(&mut self, now: Now) {
+        let lasts = |alert: &Alert| alert.code == IncidentCode::FileDamaged.as_str();
+        let over = |alert: &&mut Alert| alert.state == AlertState::Active && !lasts(alert);
+        for alert in self.list.iter_mut().filter(over) {
+            alert.state = AlertState::Resolved;
+            alert.resolved_at = Some(now.at);
+            self.changed.push(alert.id);
+        }
     }
 
     /// Every alert, newest first.
@@ -134,7 +145,6 @@ impl Alerts {
 mod tests {
     use super::*;
     use crate::model::MonoNs;
-    use crate::model::incident::IncidentCode;
     use jiff::Timestamp;
 
     fn now() -> Now {
@@ -156,6 +166,18 @@ mod tests {
         let mut seq = 10;
         assert_eq!(alerts.take_changed(&mut seq).len(), 2);
         assert_eq!((seq, alerts.take_changed(&mut seq).len()), (12, 0));
+    }
+
+    #[test]
+    fn a_new_engine_believes_no_cause_it_has_not_seen_but_a_damaged_file_stays_one() {
+        let mut alerts = Alerts::default();
+        for code in [IncidentCode::WorkerDied, IncidentCode::FileDamaged] {
+            alerts.raise(now(), "cam1", &Incident::new(code));
+        }
+        let mut restored = Alerts::restore(alerts.list().to_vec());
+        restored.forget_causes(now());
+        assert!(!restored.is_active("cam1", "worker_died") && restored.is_active("cam1", "file_damaged"));
+        assert_eq!(restored.take_changed(&mut 0).len(), 1);
     }
 
     #[test]

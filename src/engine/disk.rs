@@ -168,8 +168,8 @@ impl DiskThread {
         let folder = dir.clone();
         let work = move || {
             let result = recovery::close(&dir, state, &finalise).map(Box::new).map_err(|error| match error {
-                CloseError::Locked(_) => CloseFault::Locked,
-                CloseError::Io { .. } => CloseFault::Failed(error.to_string()),
+                CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
+                CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
             });
             drop(events.blocking_send(Event::Closed { session, dir, result }));
         };

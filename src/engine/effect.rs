@@ -5,16 +5,16 @@ use super::disk::{Disk, Job, Kept};
 use super::event::{Effect, Event, Reply, Token};
 use super::link::{Handles, Link};
 use super::worker_state::{Act, WorkerEvent};
-use crate::model::InputId;
 use crate::model::incident::{Incident, Severity};
-use crate::model::session::Plan;
-use crate::protocol::worker::{Command, Ticket};
+use crate::model::{InputId, SessionId};
+use crate::protocol::worker::Command;
 use crate::storage::recovery;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
@@ -108,7 +108,11 @@ impl Shell {
             }
             Effect::Worker(input, act) => self.act(&input, act),
             Effect::Send(input, command) => self.send(&input, *command),
-            Effect::StartWorker { input, dir, plan, fresh } => self.start_worker(input, dir, *plan, fresh),
+            Effect::Number { input, link, session, dir } => self.number(input, link, session, dir),
+            Effect::StartWorker { input, command, ticket } => {
+                self.dirs.insert(input.clone(), ticket.dir.clone());
+                self.send(&input, Command::Start { id: command, ticket: *ticket });
+            }
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
         }
@@ -116,7 +120,7 @@ impl Shell {
 
     fn act(&mut self, input: &InputId, act: Act) {
         match act {
-            Act::Connect { link, child } => self.connect(input, link, child),
+            Act::Connect { link, child, pause } => self.connect(input, link, child, pause),
             Act::Spawn => self.spawn(input),
             Act::Measure => self.measure(input),
             Act::Terminate => self.handles.with(input, process::Handle::terminate),
@@ -133,7 +137,7 @@ impl Shell {
         }
     }
 
-    fn connect(&mut self, input: &InputId, number: u64, child: bool) {
+    fn connect(&mut self, input: &InputId, number: u64, child: bool, pause: Duration) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         // Replacing the sender ends an older connection.
         self.links.insert(input.clone(), commands);
@@ -146,6 +150,7 @@ impl Shell {
             events: self.events.clone(),
             commands: queue,
             handles: self.handles.clone(),
+            pause,
         };
         tokio::spawn(link.run());
     }
@@ -187,29 +192,11 @@ impl Shell {
         });
     }
 
-    fn start_worker(&mut self, input: InputId, dir: PathBuf, plan: Plan, fresh: bool) {
-        self.dirs.insert(input.clone(), dir.clone());
-        let Some(link) = self.links.get(&input).cloned() else { return };
-        let id = self.next_command();
-        let folder = dir.clone();
-        let ticket = move |first_part, first_fact| Command::Start {
-            id,
-            ticket: Ticket {
-                session: plan.id,
-                dir,
-                start_at_ns: plan.start_at_ns,
-                boot_id: plan.boot_id,
-                first_part,
-                first_fact,
-                encoding: plan.encoding,
-            },
-        };
-        if fresh {
-            return self.send(&input, ticket(1, 1));
-        }
+    fn number(&self, input: InputId, link: u64, session: SessionId, dir: PathBuf) {
+        let events = self.events.clone();
         tokio::task::spawn_blocking(move || {
-            let (part, fact) = recovery::next_numbers(&folder, &input);
-            drop(link.blocking_send(ticket(part, fact)));
+            let result = recovery::next_numbers(&dir, &input).map_err(|error| format!("{} ({error})", dir.display()));
+            drop(events.blocking_send(Event::Numbered { input, link, session, result }));
         });
     }
 

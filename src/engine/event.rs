@@ -6,7 +6,7 @@ use crate::model::session::{Closed, Fact, JournalKind, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
-use crate::protocol::worker::{Command, WorkerStatus};
+use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -52,6 +52,28 @@ pub enum Event {
         t_ns: i64,
         /// The fact.
         fact: Fact,
+    },
+    /// A worker answered a command.
+    Ack {
+        /// The input.
+        input: InputId,
+        /// Number of the connection.
+        link: u64,
+        /// Number of the command.
+        command: u64,
+        /// Why it was refused, `None` = carried out (or begun).
+        refused: Option<Refusal>,
+    },
+    /// The numbers a worker may use were looked up ([`Effect::Number`]).
+    Numbered {
+        /// The input.
+        input: InputId,
+        /// Number of the connection they were asked for.
+        link: u64,
+        /// The session.
+        session: SessionId,
+        /// First part and first fact; `Err` = why they are not known, in English.
+        result: Result<(u32, u64), String>,
     },
     /// Somebody wants to record.
     Start(StartCommand),
@@ -144,8 +166,8 @@ pub struct WorkerUsage {
 /// Why a session could not be closed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseFault {
-    /// Somebody still writes one of its files.
-    Locked,
+    /// Somebody still writes one of its files; which, in English.
+    Locked(String),
     /// Anything else, in English.
     Failed(String),
 }
@@ -206,16 +228,25 @@ pub enum Effect {
     Worker(InputId, Act),
     /// Send a worker a command.
     Send(InputId, Box<Command>),
-    /// Hand a worker its ticket; `fresh` = no earlier worker can have written anything.
+    /// Look up which part and fact numbers an earlier worker has used.
+    Number {
+        /// The input.
+        input: InputId,
+        /// Number of the connection they are for.
+        link: u64,
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// Hand a worker its ticket.
     StartWorker {
         /// The input.
         input: InputId,
-        /// The session's folder.
-        dir: PathBuf,
-        /// The session.
-        plan: Box<Plan>,
-        /// Whether part and fact numbers need not be looked up.
-        fresh: bool,
+        /// Number of the command.
+        command: u64,
+        /// The ticket.
+        ticket: Box<Ticket>,
     },
     /// Finalise, write the manifest, close the journal.
     Close {

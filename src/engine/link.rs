@@ -75,6 +75,8 @@ pub struct Link {
     pub commands: Receiver<Command>,
     /// Where to leave the peer's process.
     pub handles: Handles,
+    /// Pause before the first attempt.
+    pub pause: Duration,
 }
 
 /// How an attempt to connect ended.
@@ -88,6 +90,7 @@ impl Link {
     /// Runs the connection to its end.
     pub async fn run(mut self) {
         let link = self.number;
+        sleep(self.pause).await;
         let mut stream = match self.connect().await {
             Attempt::Connected(stream) => stream,
             Attempt::LockFree => return self.tell(WorkerEvent::LockFree { link }).await,
@@ -200,10 +203,13 @@ fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
     match report {
         Report::Status(status) => Some(Event::Status { input, link, status }),
         Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact }),
-        Report::Ack { id, refused: Some(refusal) } => {
-            tracing::warn!(%input, id, code = refusal.code, message = refusal.message, "a worker refused a command");
-            None
+        Report::Ack { id, refused } => {
+            if let Some(refusal) = &refused {
+                let (code, message) = (&refusal.code, &refusal.message);
+                tracing::warn!(%input, id, code, message, "a worker refused a command");
+            }
+            Some(Event::Ack { input, link, command: id, refused })
         }
-        Report::Ack { .. } | Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => None,
+        Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => None,
     }
 }

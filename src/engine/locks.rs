@@ -1,8 +1,10 @@
 //! The locks that make an engine the only one of its runtime folder and of its library.
 
 use super::disk::explain;
+use crate::model::InputId;
+use crate::model::input::InputSpec;
 use crate::storage::layout;
-use crate::sys::lock::{Lock, try_lock};
+use crate::sys::lock::{Lock, is_held, try_lock};
 use crate::sys::paths::Runtime;
 use anyhow::{Context, bail};
 use std::path::Path;
@@ -12,6 +14,17 @@ use std::path::Path;
 pub struct Locks {
     _engine: Lock,
     _library: Lock,
+}
+
+/// Inputs that are served by a worker although they are not configured (any more). An earlier engine left it.
+pub fn strays(runtime: &Runtime, configured: &[InputSpec]) -> Vec<InputId> {
+    let found = runtime.workers().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the locks of workers cannot be listed; workers of older configurations are not found");
+        Vec::new()
+    });
+    let known = |id: &InputId| configured.iter().any(|spec| spec.id == *id);
+    let held = |id: &InputId| matches!(is_held(&runtime.worker_lock(id)), Ok(true));
+    found.into_iter().filter(|id| !known(id) && held(id)).collect()
 }
 
 /// Takes both, making the library when it does not exist.

@@ -4,6 +4,7 @@
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
 mod alerts;
+mod breaks;
 mod disk;
 mod effect;
 mod event;
@@ -175,6 +176,7 @@ impl Engine {
             config_file,
             own_nice: process::own_nice(),
             alerts,
+            strays: locks::strays(&self.options.runtime, &config.inputs),
             plans,
         })
     }

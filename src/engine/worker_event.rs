@@ -70,6 +70,8 @@ pub enum WorkerEvent {
     Retry,
     /// It did not close its files in time.
     StopLate,
+    /// It serves a source that is not configured any more, and records nothing.
+    Outdated,
     /// The engine leaves.
     Leave,
     /// Time passes.
@@ -85,6 +87,8 @@ pub enum Act {
         link: u64,
         /// The process was just started and will take its lock soon.
         child: bool,
+        /// To wait before: a worker that breaks every link must not keep the engine busy.
+        pause: Duration,
     },
     /// Start a process.
     Spawn,

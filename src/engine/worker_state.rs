@@ -9,8 +9,10 @@
 //!                            ▼ dead: replace now, later or never
 //!                Waiting ───▶ Starting            Quarantined ──(operator)──▶ Starting
 //! ```
+//! `Replacing` goes from Linked to Starting: the worker leaves because its source was changed.
 //! A link that breaks is not a death: the lock decides (DESIGN §1). `Ending` is any phase after we signalled it.
 
+use super::breaks::Breaks;
 use super::restart::{Next, PROVED_AFTER, Restarts};
 pub use super::worker_event::{Act, WorkerEvent};
 use crate::model::{MonoNs, SessionId};
@@ -28,6 +30,8 @@ const MUTE_CONNECTS: u32 = 3;
 /// Ticks come every 0.2 s. One this late means that the engine itself stood still (SIGSTOP, suspend, a frozen
 /// machine): it has heard nobody because it did not listen, and begins to count anew.
 const OWN_PAUSE: Duration = Duration::from_secs(1);
+/// An idle worker that is told to leave does so within a second; its device may take two to close.
+const REPLACED_AFTER: Duration = Duration::from_secs(3);
 /// From SIGTERM to SIGKILL (R-SUP-8).
 pub const KILL_AFTER: Duration = Duration::from_secs(2);
 /// A process that survives SIGKILL this long sits in the kernel (D state).
@@ -48,6 +52,8 @@ enum Phase {
     Waiting { until: MonoNs },
     /// Nothing more is tried.
     Quarantined,
+    /// It was told to leave, and is replaced by one that serves the source as it is configured now.
+    Replacing { since: MonoNs },
     /// The engine leaves; deaths are expected.
     Dismissed,
     /// It is gone for good.
@@ -61,6 +67,7 @@ pub struct Worker {
     restarts: Restarts,
     /// Number of the current connection; words of older ones are ignored.
     link: u64,
+    breaks: Breaks,
     pid: Option<u32>,
     /// The process is our child: its exit will be told.
     child: bool,
@@ -80,6 +87,7 @@ impl Worker {
             phase: Phase::Connecting { tries: 0 },
             restarts: Restarts::default(),
             link: 1,
+            breaks: Breaks::default(),
             pid: None,
             child: false,
             started: None,
@@ -89,7 +97,12 @@ impl Worker {
             measured: now,
             ticked: now,
         };
-        (worker, vec![Act::Connect { link: 1, child: false }])
+        (worker, vec![Act::Connect { link: 1, child: false, pause: Duration::ZERO }])
+    }
+
+    /// Number of the current connection.
+    pub fn link(&self) -> u64 {
+        self.link
     }
 
     /// Process id, when there is one.
@@ -147,7 +160,7 @@ impl Worker {
             WorkerEvent::Linked { link, pid, started, session } if link == self.link => {
                 self.linked(now, pid, started, session)
             }
-            WorkerEvent::LinkLost { link } if link == self.link => self.reconnect(),
+            WorkerEvent::LinkLost { link } if link == self.link => self.reconnect(now),
             WorkerEvent::Heard { link } if link == self.link => {
                 self.heard = now;
                 Vec::new()
@@ -168,6 +181,7 @@ impl Worker {
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
             WorkerEvent::Retry => self.retry(now),
             WorkerEvent::StopLate => self.end(now, false, "it did not close its files in time"),
+            WorkerEvent::Outdated => self.replace(now),
             WorkerEvent::Leave => self.leave(),
             WorkerEvent::Tick => self.tick(now, recording),
             // Words of an older connection or process.
@@ -182,26 +196,48 @@ impl Worker {
 
     fn spawned(&mut self, pid: u32) -> Vec<Act> {
         (self.pid, self.child) = (Some(pid), true);
-        if matches!(self.phase, Phase::Starting { .. }) { vec![self.connect(true)] } else { vec![Act::Terminate] }
+        if matches!(self.phase, Phase::Starting { .. }) {
+            vec![self.connect(true, Duration::ZERO)]
+        } else {
+            vec![Act::Terminate]
+        }
     }
 
-    fn connect(&mut self, child: bool) -> Act {
+    fn connect(&mut self, child: bool, pause: Duration) -> Act {
         self.link += 1;
-        Act::Connect { link: self.link, child }
+        Act::Connect { link: self.link, child, pause }
     }
 
-    fn reconnect(&mut self) -> Vec<Act> {
+    /// Connects anew, the later the more links in a row have broken.
+    fn connect_again(&mut self) -> Act {
+        let pause = self.breaks.next_pause();
+        self.connect(false, pause)
+    }
+
+    /// Its source was changed: it makes room for a worker of the new one.
+    fn replace(&mut self, now: MonoNs) -> Vec<Act> {
+        if !self.is_linked() {
+            return Vec::new();
+        }
+        self.phase = Phase::Replacing { since: now };
+        vec![Act::Dismiss]
+    }
+
+    fn reconnect(&mut self, now: MonoNs) -> Vec<Act> {
+        if let Phase::Linked { since } = self.phase {
+            self.breaks.ended(now.since(since));
+        }
         if matches!(self.phase, Phase::Linked { .. } | Phase::Starting { .. }) {
             self.phase = Phase::Connecting { tries: 0 };
         }
         // Whatever we did to it, only its lock tells whether it is gone.
-        vec![self.connect(false)]
+        vec![self.connect_again()]
     }
 
     fn lock_free(&mut self, now: MonoNs) -> Vec<Act> {
         match &self.phase {
             // It lets go of its lock a moment before it is gone; a child is waited for to its end.
-            Phase::Dismissed if self.child => Vec::new(),
+            Phase::Dismissed | Phase::Replacing { .. } if self.child => Vec::new(),
             // Nobody served this input: that is no death.
             Phase::Connecting { .. } if self.pid.is_none() => self.start(now),
             _ => self.died(now, "its connection and its lock are gone".to_owned()),
@@ -215,10 +251,10 @@ impl Worker {
 
     fn mute(&mut self, now: MonoNs, pid: Option<u32>) -> Vec<Act> {
         self.pid = pid.or(self.pid);
-        let Phase::Connecting { tries } = self.phase else { return vec![self.connect(false)] };
+        let Phase::Connecting { tries } = self.phase else { return vec![self.connect_again()] };
         if tries + 1 < MUTE_CONNECTS {
             self.phase = Phase::Connecting { tries: tries + 1 };
-            return vec![self.connect(false)];
+            return vec![self.connect_again()];
         }
         if self.pid.is_none() {
             // Nobody to signal: another instance, perhaps in a sandbox of its own, has to end it.
@@ -226,7 +262,7 @@ impl Worker {
             return vec![Act::GaveUp];
         }
         let mut acts = self.end(now, true, "it held its lock but did not answer");
-        acts.push(self.connect(false));
+        acts.push(self.connect_again());
         acts
     }
 
@@ -239,7 +275,7 @@ impl Worker {
                 self.phase = Phase::Linked { since: now };
                 vec![Act::Ready { session }]
             }
-            Phase::Dismissed => vec![Act::Dismiss],
+            Phase::Dismissed | Phase::Replacing { .. } => vec![Act::Dismiss],
             _ => Vec::new(),
         }
     }
@@ -252,6 +288,10 @@ impl Worker {
         if matches!(self.phase, Phase::Dismissed | Phase::Gone) {
             self.phase = Phase::Gone;
             return Vec::new();
+        }
+        if matches!(self.phase, Phase::Replacing { .. }) {
+            // It left as it was told: no death, and no attempt.
+            return self.start(now);
         }
         // Why we ended it says more than how it ended.
         let reason = if let Phase::Ending { why, .. } = &self.phase { why.clone() } else { reason };
@@ -317,6 +357,9 @@ impl Worker {
                     self.restarts.proved();
                 }
                 self.watch(now, recording)
+            }
+            Phase::Replacing { since } if now.since(*since) >= REPLACED_AFTER => {
+                self.end(now, false, "it did not make room for the changed input")
             }
             Phase::Ending { since, killed: false, why } if now.since(*since) >= KILL_AFTER => {
                 self.phase = Phase::Ending { since: now, killed: true, why: why.clone() };

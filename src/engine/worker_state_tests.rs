@@ -10,7 +10,10 @@ fn at(ms: u64) -> MonoNs {
 fn linked_worker() -> Worker {
     let (mut worker, _) = Worker::new(at(0));
     assert_eq!(worker.handle(at(1), WorkerEvent::LockFree { link: 1 }, false), [Act::Spawn]);
-    assert_eq!(worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false), [Act::Connect { link: 2, child: true }]);
+    assert_eq!(
+        worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false),
+        [Act::Connect { link: 2, child: true, pause: Duration::ZERO }]
+    );
     let hello = WorkerEvent::Linked { link: 2, pid: 7, started: at(2), session: None };
     assert_eq!(worker.handle(at(300), hello, false), [Act::Ready { session: None }]);
     worker
@@ -32,7 +35,7 @@ fn a_broken_link_asks_the_lock_before_it_is_called_a_death() {
     let mut worker = linked_worker();
     assert_eq!(
         worker.handle(at(900), WorkerEvent::LinkLost { link: 2 }, true),
-        [Act::Connect { link: 3, child: false }]
+        [Act::Connect { link: 3, child: false, pause: Duration::ZERO }]
     );
     let hello = WorkerEvent::Linked { link: 3, pid: 7, started: at(2), session: None };
     assert_eq!(worker.handle(at(950), hello, true), [Act::Ready { session: None }]);
@@ -62,7 +65,7 @@ fn a_silent_idle_worker_is_replaced_after_three_seconds() {
     assert_eq!(killed, Some(3400));
     assert!(matches!(
         worker.handle(at(3450), WorkerEvent::LinkLost { link: 2 }, false)[..],
-        [Act::Connect { link: 3, child: false }]
+        [Act::Connect { link: 3, child: false, pause: Duration::ZERO }]
     ));
     let acts = worker.handle(at(3500), WorkerEvent::LockFree { link: 3 }, false);
     assert!(is_death(&acts[0]) && acts[1] == Act::Spawn);
@@ -118,6 +121,32 @@ fn a_dismissed_child_is_waited_for_to_its_end() {
     assert!(worker.is_gone());
 }
 
+#[test]
+fn an_outdated_worker_leaves_and_is_replaced_without_being_called_dead() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(1000), WorkerEvent::Outdated, false), [Act::Dismiss]);
+    worker.handle(at(1100), WorkerEvent::LinkLost { link: 2 }, false);
+    assert_eq!(worker.handle(at(1101), WorkerEvent::LockFree { link: 3 }, false), []);
+    assert_eq!(worker.handle(at(1110), WorkerEvent::Exited { pid: 7, how: "0".into() }, false), [Act::Spawn]);
+    assert_eq!(worker.attempts(), 0);
+}
+
+#[test]
+fn a_worker_that_breaks_every_link_is_asked_more_and_more_slowly() {
+    let mut worker = linked_worker();
+    let (mut now, mut pauses) = (300, Vec::new());
+    for link in 2..10 {
+        let acts = worker.handle(at(now), WorkerEvent::LinkLost { link }, true);
+        let [Act::Connect { link: next, child: false, pause }] = acts[..] else { panic!("{acts:?}") };
+        now += 1 + u64::try_from(pause.as_millis()).expect("a short pause");
+        pauses.push(pause.as_millis());
+        worker.handle(at(now), WorkerEvent::Linked { link: next, pid: 7, started: at(2), session: None }, true);
+    }
+    assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
+    let acts = worker.handle(at(now + 6000), WorkerEvent::LinkLost { link: 10 }, true);
+    assert_eq!(acts, [Act::Connect { link: 11, child: false, pause: Duration::ZERO }]);
+}
+
 fn event() -> impl Strategy<Value = WorkerEvent> {
     let link = 1u64..6;
     let pid = 1u32..4;
@@ -139,6 +168,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         pid.prop_map(|pid| WorkerEvent::Exited { pid, how: "0".into() }),
         Just(WorkerEvent::Retry),
         Just(WorkerEvent::StopLate),
+        Just(WorkerEvent::Outdated),
         Just(WorkerEvent::Leave),
         Just(WorkerEvent::Tick),
     ]

@@ -64,6 +64,21 @@ pub enum SourceSpec {
     },
 }
 
+impl InputSpec {
+    /// The same without the user and password of its address: what may be written to a disk others read.
+    pub fn redacted(mut self) -> Self {
+        if let SourceSpec::Rtsp { url, .. } = &mut self.source
+            && let Some((scheme, rest)) = url.split_once("://")
+        {
+            // A password may hold an `@` or a `/` itself: better too much is hidden than too little.
+            if let Some((_, open)) = rest.rsplit_once('@') {
+                *url = format!("{scheme}://***@{open}");
+            }
+        }
+        self
+    }
+}
+
 impl SourceSpec {
     /// The word used in the configuration and the snapshot.
     pub fn kind(&self) -> &'static str {

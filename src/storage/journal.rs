@@ -1,7 +1,8 @@
 //! Append-only JSON lines, fsynced one by one: the engine's journal and a worker's facts.
 //!
-//! Contract: a line that was returned `Ok` survives a power cut. Reading stops at the first line that is not
-//! whole; appending after a torn line starts a new line first, so one torn line costs only itself.
+//! Contract: a line that was returned `Ok` survives a power cut. Reading skips (and counts) every line that is not
+//! whole and goes on behind it; appending after a torn line starts a new line first: one torn line costs only itself.
+//! Only the user may read a log: it says what was recorded where.
 
 use rustix::fs::{Mode, OFlags, open};
 use serde::Serialize;
@@ -22,7 +23,7 @@ impl Log {
     /// Opens `path`, creating it (and fsyncing its folder) when it does not exist. Blocks on the disk.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-        let mut file = File::from(open(path, flags, Mode::from_raw_mode(0o644))?);
+        let mut file = File::from(open(path, flags, Mode::from_raw_mode(0o600))?);
         let length = file.seek(SeekFrom::End(0))?;
         let torn = length > 0 && {
             let mut last = [0];

@@ -1,6 +1,7 @@
 //! From the lines of a journal to the manifest. Pure.
 
 use crate::model::InputId;
+use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
 use crate::model::session::{
     Closed, FactKind, Gap, JournalKind, Line, MANIFEST_VERSION, Manifest, ManifestIncident, ManifestInput, PartEnd,
@@ -10,6 +11,9 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Two parts closer than this follow each other without a gap: one frame of the slowest source (10 per second).
+const SEAM_NS: i64 = 100_000_000;
+
 /// What the journal knows of one input.
 #[derive(Debug, Default)]
 pub(super) struct InputFacts {
@@ -17,6 +21,7 @@ pub(super) struct InputFacts {
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
     last: u64,
+    done: bool,
 }
 
 impl InputFacts {
@@ -36,7 +41,8 @@ impl InputFacts {
                 FactKind::PartStarted { part, offset_ns } => {
                     facts.offsets.insert(*part, *offset_ns);
                 }
-                FactKind::PartOpened { .. } | FactKind::Incident(_) | FactKind::Done { .. } => {}
+                FactKind::Done { .. } => facts.done = true,
+                FactKind::PartOpened { .. } | FactKind::Incident(_) => {}
             }
         }
         facts
@@ -57,8 +63,14 @@ impl InputFacts {
         self.last
     }
 
-    /// The parts in order, each with the gaps inside or before it.
-    fn into_parts(self) -> Vec<PartRecord> {
+    /// Its worker has ended the recording itself.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The parts in order, each with the gaps inside or before it; the last one also with the gap behind it, up to
+    /// the moment somebody asked to stop. What no worker lived to tell follows from where the parts lie.
+    fn into_parts(self, stopped_ns: Option<i64>) -> Vec<PartRecord> {
         let mut parts: Vec<PartRecord> = self.parts.into_values().collect();
         for gap in self.gaps {
             let told = parts.iter().any(|part| part.gaps.contains(&gap));
@@ -68,18 +80,53 @@ impl InputFacts {
                 parts[place].gaps.push(gap);
             }
         }
-        for place in 1..parts.len() {
-            let (before, after) = (&parts[place - 1], &parts[place]);
-            let died = before.end == PartEnd::WorkerDied;
-            if let (true, true, Some(from_ns), Some(to_ns)) =
-                (died, after.gaps.is_empty(), end_ns(before), after.offset_ns)
-                && to_ns > from_ns
-            {
-                parts[place].gaps.push(Gap { from_ns, to_ns, cause: "worker_died".to_owned() });
+        let mut before: Option<(i64, PartEnd)> = None;
+        for place in 0..parts.len() {
+            let (offset, end) = (parts[place].offset_ns, end_ns(&parts[place]));
+            if let (Some((from, why)), Some(to)) = (before, offset) {
+                tell_gap(&mut parts, place, from, to, why);
             }
+            before = end.map(|end| (end, parts[place].end)).or(before);
+        }
+        if let (Some((from, why)), Some(to)) = (before, stopped_ns)
+            && why != PartEnd::Completed
+        {
+            let last = parts.len() - 1;
+            tell_gap(&mut parts, last, from, to, why);
         }
         parts
     }
+}
+
+/// Adds what no gap covers between `from` and `to` to the gaps of one part.
+fn tell_gap(parts: &mut [PartRecord], place: usize, mut from: i64, to: i64, why: PartEnd) {
+    let mut told: Vec<(i64, i64)> =
+        parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect();
+    told.push((to, to));
+    told.sort_unstable();
+    for (start, end) in told {
+        let until = start.min(to);
+        if until.saturating_sub(from) > SEAM_NS {
+            parts[place].gaps.push(Gap { from_ns: from, to_ns: until, cause: cause_of(why).to_owned() });
+        }
+        from = from.max(end);
+    }
+    parts[place].gaps.sort_by_key(|gap| gap.from_ns);
+}
+
+/// The incident that follows from how the part before a gap ended.
+fn cause_of(end: PartEnd) -> &'static str {
+    let code = match end {
+        // A part without media or one its worker closed, and nothing behind it: the worker was gone.
+        PartEnd::Completed | PartEnd::Empty | PartEnd::WorkerDied => IncidentCode::WorkerDied,
+        PartEnd::Stalled => IncidentCode::RecordingStalled,
+        PartEnd::SignalLost => IncidentCode::NoSignal,
+        PartEnd::DiskFull => IncidentCode::DiskFull,
+        PartEnd::DiskError => IncidentCode::DiskError,
+        PartEnd::Cut => IncidentCode::StopCut,
+        PartEnd::Damaged => IncidentCode::FileDamaged,
+    };
+    code.as_str()
 }
 
 fn end_ns(part: &PartRecord) -> Option<i64> {
@@ -110,7 +157,8 @@ pub(super) fn assemble(
 }
 
 fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInput {
-    let parts = InputFacts::of(&spec.id, lines).into_parts();
+    let asked = lines.iter().filter(|line| line.kind == JournalKind::StopRequested);
+    let parts = InputFacts::of(&spec.id, lines).into_parts(asked.map(|line| line.t_ns).min());
     let something = parts.iter().any(|part| !matches!(part.end, PartEnd::Empty | PartEnd::Damaged));
     ManifestInput {
         id: spec.id.clone(),
@@ -122,7 +170,6 @@ fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInpu
 }
 
 fn incident(line: &Line<JournalKind>) -> Option<ManifestIncident> {
-    use crate::model::incident::{Incident, IncidentCode};
     let (input, incident) = match &line.kind {
         JournalKind::Fact { input, fact } => match &fact.kind {
             FactKind::Incident(incident) => (Some(input.clone()), incident.clone()),

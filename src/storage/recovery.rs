@@ -7,11 +7,8 @@
 use super::manifest::{InputFacts, assemble};
 use super::{atomic, journal, layout};
 use crate::model::InputId;
-use crate::model::encoding::Container;
 use crate::model::input::InputSpec;
-use crate::model::session::{
-    Closed, Fact, FactKind, JournalKind, Line, Manifest, PartEnd, PartFrames, PartRecord, Plan, Verdict,
-};
+use crate::model::session::{Closed, Fact, FactKind, JournalKind, Line, Manifest, PartRecord, Plan, Verdict};
 use crate::model::snapshot::LastSession;
 use crate::sys::{clock, lock};
 use jiff::Timestamp;
@@ -27,8 +24,6 @@ pub struct Interrupted {
     pub dir: PathBuf,
     /// Its plan.
     pub plan: Plan,
-    /// Somebody asked it to stop.
-    pub stop_requested: bool,
 }
 
 /// A session that was closed.
@@ -46,6 +41,9 @@ pub enum CloseError {
     /// A part is still being written.
     #[error("{0} is still being written")]
     Locked(String),
+    /// A part is there, but nothing could be learned of it: it may be as good as any, so nothing is said of it.
+    #[error("{0} could not be looked at")]
+    Unread(String),
     /// Its journal has no plan, or the disk refused.
     #[error("{path}: {error}")]
     Io {
@@ -83,8 +81,7 @@ pub fn search(library: &Path) -> io::Result<(Vec<Interrupted>, Option<LastSessio
                 last = read_manifest(&dir).ok().map(|manifest| last_session(&manifest, &dir));
             }
         } else {
-            let stop_requested = lines.iter().any(|line| line.kind == JournalKind::StopRequested);
-            interrupted.push(Interrupted { plan: plan.clone(), dir, stop_requested });
+            interrupted.push(Interrupted { plan: plan.clone(), dir });
         }
     }
     Ok((interrupted, last))
@@ -126,23 +123,24 @@ pub fn last_session(manifest: &Manifest, dir: &Path) -> LastSession {
     }
 }
 
-/// The first part and fact numbers that no worker has used in `dir` for `input`; looks at files and facts.
-pub fn next_numbers(dir: &Path, input: &InputId) -> (u32, u64) {
-    let facts = read_facts(dir, input);
+/// The first part and fact numbers that no worker has used in `dir` for `input`; looks at files and facts. An error
+/// must not be taken for a beginning: the caller tries again.
+pub fn next_numbers(dir: &Path, input: &InputId) -> io::Result<(u32, u64)> {
+    let facts = read_facts(dir, input)?;
     let from_facts = facts.iter().filter_map(|line| match &line.kind.kind {
         FactKind::PartOpened { part, .. } | FactKind::PartStarted { part, .. } => Some(*part),
         FactKind::PartClosed(record) => Some(record.part),
         FactKind::Gap(_) | FactKind::Incident(_) | FactKind::Done { .. } => None,
     });
-    let from_files = media_files(dir).into_iter().filter(|(_, owner, _)| owner == input).map(|(_, _, part)| part);
+    let from_files = media_files(dir)?.into_iter().filter(|(_, owner, _)| owner == input).map(|(_, _, part)| part);
     let part = from_facts.chain(from_files).max().unwrap_or(0);
     let fact = facts.iter().map(|line| line.kind.n).max().unwrap_or(0);
-    (part + 1, fact + 1)
+    Ok((part + 1, fact + 1))
 }
 
 /// Size of the newest part of `input` in `dir`.
 pub fn newest_part_bytes(dir: &Path, input: &InputId) -> Option<u64> {
-    let parts = media_files(dir).into_iter().filter(|(_, owner, _)| owner == input);
+    let parts = media_files(dir).ok()?.into_iter().filter(|(_, owner, _)| owner == input);
     let (name, ..) = parts.max_by_key(|(_, _, part)| *part)?;
     Some(fs::metadata(dir.join(name)).ok()?.len())
 }
@@ -159,7 +157,7 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         _ => true,
     });
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
-    let parts = media_files(dir);
+    let parts = media_files(dir).map_err(failed)?;
     for (name, ..) in &parts {
         if lock::is_held(&dir.join(name)).map_err(failed)? {
             return Err(CloseError::Locked(name.clone()));
@@ -171,7 +169,7 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         lines.push(line);
         Ok::<(), CloseError>(())
     };
-    for line in unfolded(dir, &plan, known) {
+    for line in unfolded(dir, &plan, known).map_err(failed)? {
         append(&mut lines, line)?;
     }
     let mut lost_ms = Vec::new();
@@ -182,9 +180,13 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         // The time of the last write tells how much of the end is missing; finalising changes it.
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
         let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
+        let mut unread = None;
         for (name, input, part) in open {
-            let place = found.iter().position(|record| record.file == name);
-            let mut record = place.map_or_else(|| damaged(dir, &name, part), |place| found.swap_remove(place));
+            let Some(place) = found.iter().position(|record| record.file == name) else {
+                unread = Some(name);
+                continue;
+            };
+            let mut record = found.swap_remove(place);
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
             if let Some(lost) = lost(&plan, &record, touched.get(&name)) {
@@ -195,7 +197,11 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
             let kind = JournalKind::Fact { input, fact: Fact { n, kind: FactKind::PartClosed(record) } };
             append(&mut lines, Line { t_ns, at: clock::wall_now(), kind })?;
         }
+        if let Some(name) = unread {
+            return Err(CloseError::Unread(name));
+        }
     }
+    let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };
     let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
     atomic::replace(dir, layout::MANIFEST, &text).map_err(failed)?;
@@ -210,35 +216,49 @@ fn plan_of(lines: &[Line<JournalKind>]) -> Option<&Plan> {
     lines.iter().find_map(|line| if let JournalKind::Plan(plan) = &line.kind { Some(plan) } else { None })
 }
 
-fn read_facts(dir: &Path, input: &InputId) -> Vec<Line<Fact>> {
-    journal::read(&dir.join(layout::facts_file(input))).map(|(facts, _)| facts).unwrap_or_default()
+/// Whether only the engine was missing at the end: somebody asked to stop, and every worker that began to write has
+/// said that its recording is complete.
+fn stopped_properly(plan: &Plan, lines: &[Line<JournalKind>]) -> bool {
+    let facts: Vec<_> = plan.inputs.iter().map(|spec| InputFacts::of(&spec.id, lines)).collect();
+    let mut began = facts.iter().filter(|facts| facts.last_number() > 0).peekable();
+    let asked = lines.iter().any(|line| line.kind == JournalKind::StopRequested);
+    asked && began.peek().is_some() && began.all(InputFacts::is_done)
+}
+
+/// The facts of `input`; none when it never wrote any.
+fn read_facts(dir: &Path, input: &InputId) -> io::Result<Vec<Line<Fact>>> {
+    match journal::read(&dir.join(layout::facts_file(input))) {
+        Ok((facts, _)) => Ok(facts),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Facts on disk that the journal does not hold yet.
-fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> Vec<Line<JournalKind>> {
+fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> io::Result<Vec<Line<JournalKind>>> {
     let mut missing = Vec::new();
     for spec in &plan.inputs {
-        for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id) {
+        for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id)? {
             if known.insert((spec.id.clone(), fact.n)) {
                 missing.push(Line { t_ns, at, kind: JournalKind::Fact { input: spec.id.clone(), fact } });
             }
         }
     }
-    missing
+    Ok(missing)
 }
 
 /// Media files of ours in `dir`: name, input, part.
-fn media_files(dir: &Path) -> Vec<(String, InputId, u32)> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut files: Vec<_> = names
-        .filter_map(|name| {
-            let (input, part) = layout::parse_part_file(&name)?;
-            Some((name, input, part))
-        })
-        .collect();
+fn media_files(dir: &Path) -> io::Result<Vec<(String, InputId, u32)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some((input, part)) = layout::parse_part_file(name) {
+            files.push((name.to_owned(), input, part));
+        }
+    }
     files.sort();
-    files
+    Ok(files)
 }
 
 fn modified(dir: &Path, name: &str) -> Option<(String, Timestamp)> {
@@ -252,24 +272,6 @@ fn lost(plan: &Plan, record: &PartRecord, touched: Option<&Timestamp>) -> Option
     let end = plan.started_at.as_nanosecond() + i128::from(record.offset_ns?) + i128::from(record.duration_ns);
     let written = (touched?.as_nanosecond() - end).max(0) / 1_000_000;
     u64::try_from(written).ok()?.checked_add(u64::from(plan.encoding.fragment_ms))
-}
-
-/// A file that could not be read: kept under its name.
-fn damaged(dir: &Path, name: &str, part: u32) -> PartRecord {
-    PartRecord {
-        part,
-        file: name.to_owned(),
-        offset_ns: None,
-        duration_ns: 0,
-        bytes: fs::metadata(dir.join(name)).map(|meta| meta.len()).unwrap_or(0),
-        container: Container::Mp4,
-        video: None,
-        audio: None,
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        end: PartEnd::Damaged,
-    }
 }
 
 #[cfg(test)]

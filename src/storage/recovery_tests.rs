@@ -1,8 +1,9 @@
 //! Closing a session: what is folded, what is finalised, and that a second run changes nothing.
 
 use super::*;
+use crate::model::encoding::Container;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
-use crate::model::session::Gap;
+use crate::model::session::{Gap, PartEnd, PartFrames};
 use crate::model::{MonoNs, SessionId};
 use std::cell::Cell;
 
@@ -34,14 +35,25 @@ fn plan() -> Plan {
 }
 
 fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
-    let frames = PartFrames { written: Some(60), ..PartFrames::default() };
     PartRecord {
+        part,
+        file: file.to_owned(),
         offset_ns: Some(offset * SECOND),
         duration_ns: 2_000_000_000,
+        bytes: 5,
+        container: Container::Mp4,
+        video: None,
+        audio: None,
+        frames: PartFrames { written: Some(60), ..PartFrames::default() },
+        gaps: Vec::new(),
+        blake3: None,
         end,
-        frames,
-        ..damaged(Path::new("/nowhere"), file, part)
     }
+}
+
+/// What the prove role finds when it can read everything.
+fn read_all(_: &Path) -> io::Result<Vec<PartRecord>> {
+    Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
 }
 
 fn line<K>(t: i64, kind: K) -> Line<K> {
@@ -100,12 +112,72 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
 }
 
 #[test]
-fn a_part_nobody_can_read_is_kept_and_called_damaged() {
+fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let closed = close(dir.path(), Closed::Recovered, &|_| Ok(Vec::new())).expect("closed");
+    let foreign = |_: &Path| Ok(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]);
+    let closed = close(dir.path(), Closed::Recovered, &foreign).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::Damaged);
     assert!(dir.path().join("a.mp4").exists());
+}
+
+#[test]
+fn a_part_that_could_not_be_looked_at_is_tried_again_and_nothing_is_said_of_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let result = close(dir.path(), Closed::Recovered, &|_| Ok(Vec::new()));
+    assert!(matches!(result, Err(CloseError::Unread(name)) if name == "a.mp4"));
+    assert!(!dir.path().join(layout::MANIFEST).exists());
+    let closed = close(dir.path(), Closed::Recovered, &read_all).expect("closed");
+    assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::WorkerDied);
+}
+
+#[test]
+fn facts_that_cannot_be_read_are_not_taken_for_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let facts = dir.path().join("a.facts.jsonl");
+    fs::remove_file(&facts).expect("removed");
+    fs::create_dir(&facts).expect("a folder in its place");
+    assert!(next_numbers(dir.path(), &"a".parse().expect("an id")).is_err());
+    assert!(matches!(close(dir.path(), Closed::Recovered, &read_all), Err(CloseError::Io { .. })));
+}
+
+#[test]
+fn a_session_stopped_properly_that_lost_only_its_engine_is_completed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = journal::Log::open(&dir.path().join(layout::JOURNAL)).expect("a journal");
+    log.append(&line(0, JournalKind::Plan(plan()))).expect("a plan");
+    log.append(&line(2, JournalKind::StopRequested)).expect("a line");
+    let mut facts = journal::Log::open(&dir.path().join("b.facts.jsonl")).expect("facts");
+    let part = FactKind::PartClosed(record("b.mp4", 1, 0, PartEnd::Completed));
+    facts.append(&line(2, Fact { n: 1, kind: part })).expect("a fact");
+    fs::write(dir.path().join("b.mp4"), b"media").expect("a file");
+    let state = |dir: &Path| close(dir, Closed::Recovered, &read_all).expect("closed").manifest.state;
+    assert_eq!(state(dir.path()), Closed::Recovered);
+    let frames = crate::model::snapshot::Frames::default();
+    facts.append(&line(2, Fact { n: 2, kind: FactKind::Done { frames } })).expect("a fact");
+    assert_eq!(state(dir.path()), Closed::Completed);
+}
+
+#[test]
+fn every_stretch_without_media_is_named_also_behind_the_last_part() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = journal::Log::open(&dir.path().join(layout::JOURNAL)).expect("a journal");
+    log.append(&line(0, JournalKind::Plan(plan()))).expect("a plan");
+    let told = Gap { from_ns: 7 * SECOND, to_ns: 8 * SECOND, cause: "source_unreachable".into() };
+    let a: InputId = "a".parse().expect("an id");
+    let parts = [(1, 0, PartEnd::Completed), (2, 5, PartEnd::SignalLost), (3, 9, PartEnd::Stalled)];
+    let closed = parts.map(|(part, at, end)| FactKind::PartClosed(record(&format!("a.part{part}.mp4"), part, at, end)));
+    for (n, kind) in (1..).zip(closed.into_iter().chain([FactKind::Gap(told.clone())])) {
+        log.append(&line(9, JournalKind::Fact { input: a.clone(), fact: Fact { n, kind } })).expect("a fact");
+    }
+    log.append(&line(15, JournalKind::StopRequested)).expect("a line");
+    let closed = close(dir.path(), Closed::Completed, &read_all).expect("closed");
+    let gaps: Vec<_> = closed.manifest.inputs[0].parts.iter().map(|part| part.gaps.clone()).collect();
+    let gap = |from, to, cause: &str| Gap { from_ns: from * SECOND, to_ns: to * SECOND, cause: cause.into() };
+    let third = vec![told, gap(8, 9, "no_signal"), gap(11, 15, "recording_stalled")];
+    assert_eq!(gaps, [vec![], vec![gap(2, 5, "worker_died")], third]);
 }
 
 #[test]
@@ -124,7 +196,7 @@ fn interrupted_sessions_are_found_newest_first_and_closed_ones_are_not() {
         fs::create_dir(library.path().join(name)).expect("a folder");
         crashed_session(&library.path().join(name));
     }
-    close(&library.path().join("2026-01-02_00-00-00_x_bbbb"), Closed::Completed, &|_| Ok(Vec::new())).expect("closed");
+    close(&library.path().join("2026-01-02_00-00-00_x_bbbb"), Closed::Completed, &read_all).expect("closed");
     let (interrupted, last) = search(library.path()).expect("searched");
     let names: Vec<_> = interrupted.iter().filter_map(|session| session.dir.file_name()).collect();
     assert_eq!(names, ["2026-01-03_00-00-00_x_cccc", "2026-01-01_00-00-00_x_aaaa"]);
@@ -136,6 +208,6 @@ fn numbers_go_on_behind_files_and_facts() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     fs::write(dir.path().join("a.part7.mp4"), b"").expect("a file");
-    assert_eq!(next_numbers(dir.path(), &"a".parse().expect("an id")), (8, 3));
-    assert_eq!(next_numbers(dir.path(), &"c".parse().expect("an id")), (1, 1));
+    assert_eq!(next_numbers(dir.path(), &"a".parse().expect("an id")).expect("read"), (8, 3));
+    assert_eq!(next_numbers(dir.path(), &"c".parse().expect("an id")).expect("read"), (1, 1));
 }

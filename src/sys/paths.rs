@@ -87,6 +87,16 @@ impl Runtime {
         self.dir.join("workers").join(format!("{input}.lock"))
     }
 
+    /// Every input that has, or once had, a worker here.
+    pub fn workers(&self) -> io::Result<Vec<crate::model::InputId>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.dir.join("workers"))? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|name| name.strip_suffix(".lock")?.parse().ok()));
+        }
+        Ok(found)
+    }
+
     /// Lock of the capture device behind `node`, whatever it is called: keyed by its device number. It lies beside the
     /// default runtime folder, so that all recorders of this user share it whatever `HOLDFAST_RUNTIME_DIR` says, as
     /// long as `XDG_RUNTIME_DIR` is set. A Flatpak sees only its own part of that folder: it shares locks with other

@@ -6,11 +6,17 @@ use crate::support::process::Deadline;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// R-SUP-13: after this nothing of an idle recorder is left.
 const LEFT_WITHIN: Duration = Duration::from_secs(5);
+/// R-CMD-7: connections at a time.
+const CLIENTS: usize = 64;
+/// An engine with room for a client answers a hundred times faster.
+const NO_ANSWER_FOR: Duration = Duration::from_millis(500);
 
 #[test]
 fn every_answer_is_traced_and_every_error_has_one_form() {
@@ -106,6 +112,47 @@ fn the_stream_begins_with_everything_then_numbers_every_change_and_beats() {
     }
     assert_eq!(states, [json!("starting"), json!("recording"), json!("stopping"), Value::Null]);
     assert!(kinds.contains("sample") && kinds.contains("input"), "{kinds:?}");
+}
+
+#[test]
+fn event_streams_count_among_the_clients_and_give_their_place_back() {
+    let mut holdfast = Holdfast::new("");
+    holdfast.spawn_engine();
+    let mut streams: Vec<_> = (0..CLIENTS).map(|_| holdfast.events().expect("a stream")).collect();
+    let mut one_more = UnixStream::connect(holdfast.socket()).expect("the socket listens");
+    one_more.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+    one_more.set_read_timeout(Some(NO_ANSWER_FOR)).expect("set");
+    let mut answer = [0; 12];
+    let refused = one_more.read_exact(&mut answer).expect_err("there is no place");
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    drop(streams.pop());
+    one_more.set_read_timeout(Some(LEFT_WITHIN)).expect("set");
+    one_more.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[test]
+fn a_worker_whose_input_was_removed_is_stopped_and_its_session_closed() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    let engine = holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1", "cam2"]);
+    let stray = holdfast.worker_pid("cam2");
+    holdfast.signal(engine, Signal::KILL);
+    assert!(holdfast.ended(engine, LEFT_WITHIN));
+    let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
+    let second = config.rfind("[[input]]").expect("two inputs");
+    holdfast.write_config(&config[..second]);
+    holdfast.spawn_engine();
+    holdfast.wait_until("the session is closed", LIVE_WITHIN, |snapshot| {
+        snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
+    });
+    assert!(holdfast.ended(stray, LEFT_WITHIN), "the worker of the removed input goes on");
+    let manifest = crate::support::evidence::manifest(&holdfast.session());
+    for input in ["cam1", "cam2"] {
+        let parts = crate::support::evidence::parts(&manifest, input);
+        assert_eq!((parts.len(), &parts[0]["end"]), (1, &json!("completed")), "{manifest:#}");
+    }
 }
 
 #[test]

@@ -165,6 +165,11 @@ fn unreachable_sources_are_named_and_the_others_record() {
     for file in ["cam1.mp4", "cam2.mp4"] {
         assert_no_frame_missing(&session.join(file));
     }
+    for entry in std::fs::read_dir(&session).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let text = String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned();
+        assert!(!text.contains("secret"), "a password stands in {}", path.display());
+    }
     let log = std::fs::read_to_string(holdfast.log()).expect("a log");
     assert!(!log.contains("secret"), "a password stands in the log");
 }

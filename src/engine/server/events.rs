@@ -3,7 +3,7 @@
 //! Contract: a client that lags more than the buffer gets the whole state again; one that is silent for
 //! [`PONG_DEADLINE`] or does not take a message within [`SEND_DEADLINE`] is dropped. Nobody ever waits for it.
 
-use super::{Api, Request, Subscription};
+use super::{Api, Place, Request, Subscription};
 use crate::protocol::event::Event;
 use crate::sys::clock;
 use axum::extract::ws::{Message, WebSocket};
@@ -21,8 +21,8 @@ const PONG_DEADLINE: Duration = Duration::from_secs(15);
 /// A client that takes nothing for this long is gone or frozen.
 const SEND_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Serves one client to its end.
-pub(super) async fn serve(mut socket: WebSocket, api: Api) {
+/// Serves one client to its end; its place is free again only then.
+pub(super) async fn serve(mut socket: WebSocket, api: Api, _place: Place) {
     let _counted = api.clients.enter();
     // Whatever ends it, the client connects anew and gets the whole state.
     let _ended = converse(&mut socket, &api).await;

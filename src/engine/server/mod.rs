@@ -5,6 +5,7 @@
 
 mod events;
 mod routes;
+mod stream;
 
 use super::event::Reply;
 use crate::model::SessionId;
@@ -12,7 +13,7 @@ use crate::model::snapshot::{Alert, Snapshot};
 use crate::protocol::api::StartRequest;
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
 /// Most connections at a time (R-CMD-7).
 const CLIENTS: usize = 64;
@@ -88,6 +89,12 @@ struct Api {
     clients: Clients,
 }
 
+/// The place of one connection; whoever serves the client longest holds it.
+#[derive(Debug, Clone)]
+struct Place {
+    _held: Arc<OwnedSemaphorePermit>,
+}
+
 /// How many event clients are connected.
 #[derive(Debug, Clone, Default)]
 pub struct Clients(Arc<AtomicUsize>);
@@ -145,11 +152,9 @@ pub async fn serve(
             tracing::warn!("a client of another user was turned away");
             continue;
         }
-        let router = router.clone();
-        tokio::spawn(async move {
-            converse(stream, router).await;
-            drop(place);
-        });
+        // An event stream outlives its HTTP connection: the place travels with the request.
+        let router = router.clone().layer(Extension(Place { _held: Arc::new(place) }));
+        tokio::spawn(converse(stream, router));
     }
 }
 
@@ -157,7 +162,8 @@ async fn converse(stream: UnixStream, router: Router) {
     let service = TowerToHyperService::new(router);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(READ_DEADLINE);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await {
+    if let Err(error) = http.serve_connection(TokioIo::new(stream::Stream::new(stream)), service).with_upgrades().await
+    {
         tracing::debug!(%error, "a client's connection ended");
     }
 }

@@ -1,6 +1,6 @@
 //! The routes of API version 1 and the form of every answer.
 
-use super::{Api, READ_DEADLINE, Request, events};
+use super::{Api, Place, READ_DEADLINE, Request, events};
 use crate::engine::event::{Refused, Reply};
 use crate::model::snapshot::HealthVerdict;
 use crate::protocol::api::{
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -124,8 +124,12 @@ async fn health(State(api): State<Api>) -> Response {
     Json(reply).into_response()
 }
 
-async fn event_stream(State(api): State<Api>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(move |socket| events::serve(socket, api))
+async fn event_stream(
+    State(api): State<Api>,
+    Extension(place): Extension<Place>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade.on_upgrade(move |socket| events::serve(socket, api, place))
 }
 
 async fn start(State(api): State<Api>, headers: HeaderMap, request: axum::extract::Request) -> Response {

@@ -10,6 +10,8 @@ use crate::storage::recovery::{self, ClosedSession};
 use std::path::Path;
 use std::time::Duration;
 
+/// After this many tries a session is closed in the background.
+const CLOSE_TRIES: u32 = 3;
 /// Pause before closing is tried again when a file was still locked or the disk refused.
 const CLOSE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -55,10 +57,28 @@ impl State {
         }
     }
 
-    pub(super) fn close_later(&mut self, now: Now) {
-        if let Some(Session { phase: Phase::Closing { retry, .. }, .. }) = &mut self.session {
-            *retry = Some(now.mono.plus(CLOSE_AGAIN));
+    /// Somebody asked to stop the session that is being closed: it leaves the screen afterwards.
+    pub(super) fn ask_closing(&mut self) {
+        if let Some(Session { phase: Phase::Closing { asked, .. }, .. }) = &mut self.session {
+            *asked = true;
         }
+    }
+
+    pub(super) fn close_later(&mut self, now: Now) {
+        let Some(session) = &mut self.session else { return };
+        let Phase::Closing { retry, state, asked } = &mut session.phase else { return };
+        session.unclosed += 1;
+        if session.unclosed < CLOSE_TRIES {
+            *retry = Some(now.mono.plus(CLOSE_AGAIN));
+            return;
+        }
+        // Nobody shall be kept from the next recording by a file of the last one.
+        let (state, asked) = (*state, *asked);
+        let (plan, dir) = (session.plan.clone(), session.dir.clone());
+        session.phase = Phase::Over;
+        self.freeze(now, None);
+        self.session = self.session.take().filter(|_| !asked);
+        self.recover_ours(now, plan, dir, state);
     }
 
     pub(super) fn on_closed(
@@ -72,18 +92,20 @@ impl State {
         let running = self.session.as_ref().is_some_and(|session| session.plan.id == id);
         match result {
             Ok(closed) if running => {
+                self.calm_disk(now);
                 self.tell_damaged(now, &closed.manifest, out);
                 self.session_closed(now, dir, &closed);
             }
             Ok(closed) => {
                 self.tell_damaged(now, &closed.manifest, out);
                 self.recovered(now, id, dir, &closed, out);
+                self.calm_disk(now);
             }
             Err(fault) if running => {
                 self.tell_unclosed(now, &fault, out);
                 self.close_later(now);
             }
-            Err(fault) => self.recover_later(now, id, &fault),
+            Err(fault) => self.recover_later(now, id, &fault, out),
         }
     }
 

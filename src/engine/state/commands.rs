@@ -142,7 +142,8 @@ impl State {
             boot_id: self.setup.boot_id.clone(),
             started_at: now.at + START_AHEAD,
             files: inputs.iter().map(|spec| layout::part_file(&spec.id, 1, container)).collect(),
-            inputs,
+            // The plan is written to the library; workers get their input, whole, when they are configured.
+            inputs: inputs.into_iter().map(InputSpec::redacted).collect(),
             encoding: self.setup.encoding.clone(),
         };
         let dir: PathBuf = self.setup.library.join(layout::session_dir(plan.started_at, &plan.name, plan.id));
@@ -190,7 +191,9 @@ impl State {
                     Phase::Running { .. } => self.stop_session(now, out),
                     // Acknowledged: the failed session leaves the screen.
                     Phase::Over => self.session = None,
-                    Phase::Stopping { .. } | Phase::Closing { .. } => {}
+                    // It ended by itself a moment ago; now somebody wants it gone.
+                    Phase::Closing { .. } => self.ask_closing(),
+                    Phase::Stopping { .. } => {}
                     Phase::Persisting { .. } => {
                         let message = "the session is still being started; stop it again in a moment".to_owned();
                         out.push(refuse(token, 503, "busy", message, true));

@@ -2,7 +2,7 @@
 
 use super::super::event::{Effect, Now};
 use super::State;
-use super::session::Ending;
+use super::session::{Ending, Phase};
 use crate::model::incident::IncidentCode;
 use crate::model::session::{Fact, FactKind, JournalKind};
 use crate::model::snapshot::RecordingState;
@@ -29,11 +29,14 @@ impl State {
         }
         let done = matches!(fact.kind, FactKind::Done { .. });
         if done && self.input(id).is_some_and(|input| input.orphan == Some(about)) {
-            self.release_orphan(id, out);
+            self.release_orphan(now, id, out);
         }
         let Some(session) = self.session.as_mut().filter(|session| session.plan.id == about) else { return };
-        let kind = JournalKind::Fact { input: id.clone(), fact };
-        out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
+        // A session being closed takes the facts from the worker's file: told here as well, they would stand twice.
+        if !matches!(session.phase, Phase::Closing { .. } | Phase::Over) {
+            let kind = JournalKind::Fact { input: id.clone(), fact };
+            out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
+        }
         if done && let Some(take) = session.take_mut(id) {
             take.ending = Some(Ending::Done);
         }
@@ -47,6 +50,9 @@ impl State {
         let Some(recording) = recording else { return };
         let line = session.line(now, JournalKind::Started { input: id.clone() });
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
+        if !matches!(recording.state, RecordingState::Done | RecordingState::Failed) {
+            take.ended_since = None;
+        }
         match recording.state {
             RecordingState::Recording if !take.evident => {
                 take.evident = true;
@@ -74,6 +80,7 @@ impl State {
             return;
         }
         if let (Some(recording), Some(take)) = (status.recording, session.take_mut(id)) {
+            take.ended_since = None;
             take.before.media_ms += recording.safe_ms.unwrap_or(0);
             take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
         }

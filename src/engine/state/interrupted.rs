@@ -4,19 +4,22 @@
 use super::super::event::{CloseFault, Effect, Now};
 use super::State;
 use super::session::{Ending, Phase, Session};
+use super::strays::Stray;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{Closed, JournalKind};
+use crate::model::session::{Closed, JournalKind, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{MonoNs, SessionId};
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Pause before a session that could not be recovered is tried again (a worker may still write to it).
 const AGAIN: Duration = Duration::from_secs(5);
 /// A session that fails this often is left for the next engine; a disk that is broken stays broken.
 const TRIES: u32 = 10;
+/// A file that is still being written this many tries later is written by somebody nobody here can stop.
+const LOCKED_TOLD: u32 = 3;
 
 /// The work that start-up found.
 #[derive(Debug, Default)]
@@ -24,13 +27,25 @@ pub struct Recovery {
     searched: bool,
     waiting: VecDeque<Job>,
     running: Option<Job>,
+    /// A session was left for the next engine.
+    gave_up: bool,
 }
 
 #[derive(Debug)]
 struct Job {
     found: Interrupted,
+    /// How it ended, as far as it is known.
+    state: Closed,
     not_before: MonoNs,
     tries: u32,
+    /// Times in a row that a file of it was still being written.
+    locked: u32,
+}
+
+impl Job {
+    fn new(found: Interrupted, state: Closed, not_before: MonoNs) -> Self {
+        Self { found, state, not_before, tries: 0, locked: 0 }
+    }
 }
 
 impl Recovery {
@@ -43,14 +58,20 @@ impl Recovery {
 impl State {
     pub(super) fn on_searched(&mut self, interrupted: Vec<Interrupted>, last: Option<LastSession>) {
         self.recovery.searched = true;
-        let job = |found| Job { found, not_before: MonoNs(0), tries: 0 };
+        let job = |found| Job::new(found, Closed::Recovered, MonoNs(0));
         self.recovery.waiting.extend(interrupted.into_iter().map(job));
         self.last_session = self.last_session.take().or(last);
     }
 
     /// It is not known yet of every input whether somebody serves it.
     fn looking(&self) -> bool {
-        self.inputs.iter().any(|input| input.worker.is_connecting())
+        self.inputs.iter().any(|input| input.worker.is_connecting()) || self.strays.iter().any(Stray::is_looked_at)
+    }
+
+    /// Sessions that workers still record for an engine that is gone.
+    fn orphans(&self) -> Vec<SessionId> {
+        let strays = self.strays.iter().filter_map(Stray::orphan);
+        self.inputs.iter().filter_map(|input| input.orphan).chain(strays).collect()
     }
 
     /// A session that a worker still records becomes the running one, being stopped.
@@ -59,7 +80,7 @@ impl State {
         if self.session.is_some() || self.looking() {
             return;
         }
-        let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();
+        let orphans = self.orphans();
         let Some(place) = self.recovery.waiting.iter().position(|job| orphans.contains(&job.found.plan.id)) else {
             return;
         };
@@ -70,7 +91,8 @@ impl State {
         session.adopted = true;
         for take in &mut session.takes {
             take.ticketed = true;
-            let open = self.inputs.iter().any(|input| input.spec.id == take.input && input.orphan == Some(id));
+            let open = self.inputs.iter().any(|input| input.spec.id == take.input && input.orphan == Some(id))
+                || self.strays.iter().any(|stray| stray.records(&take.input, id));
             take.ending = (!open).then_some(Ending::Failed);
         }
         let incident = Incident::new(IncidentCode::EngineRestarted);
@@ -89,11 +111,11 @@ impl State {
         if self.looking() || self.recovery.running.is_some() {
             return;
         }
-        let orphans: Vec<SessionId> = self.inputs.iter().filter_map(|input| input.orphan).collect();
+        let orphans = self.orphans();
         let ready = |job: &Job| now.mono >= job.not_before && !orphans.contains(&job.found.plan.id);
         let Some(place) = self.recovery.waiting.iter().position(ready) else { return };
         let Some(job) = self.recovery.waiting.remove(place) else { return };
-        out.push(Effect::Close { session: job.found.plan.id, dir: job.found.dir.clone(), state: Closed::Recovered });
+        out.push(Effect::Close { session: job.found.plan.id, dir: job.found.dir.clone(), state: job.state });
         self.recovery.running = Some(job);
     }
 
@@ -106,9 +128,17 @@ impl State {
         closed: &ClosedSession,
         out: &mut Vec<Effect>,
     ) {
-        if self.recovery.running.take_if(|job| job.found.plan.id == id).is_none() {
-            return;
+        let Some(job) = self.recovery.running.take_if(|job| job.found.plan.id == id) else { return };
+        if job.state == Closed::Recovered {
+            self.tell_recovered(now, closed, out);
         }
+        let newer = self.last_session.as_ref().is_none_or(|last| last.id < id);
+        if newer {
+            self.last_session = Some(crate::storage::recovery::last_session(&closed.manifest, dir));
+        }
+    }
+
+    fn tell_recovered(&mut self, now: Now, closed: &ClosedSession, out: &mut Vec<Effect>) {
         let lost: Vec<String> = closed.lost_ms.iter().map(|(input, ms)| format!("{input} at most {ms} ms")).collect();
         let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
         let incident =
@@ -116,23 +146,43 @@ impl State {
         self.raise(now, super::ENGINE, incident, out);
         // It is over and done with: the notice stays in the list, but nothing is active about it.
         self.alerts.resolve(now, super::ENGINE, IncidentCode::SessionRecovered.as_str());
-        let newer = self.last_session.as_ref().is_none_or(|last| last.id < id);
-        if newer {
-            self.last_session = Some(crate::storage::recovery::last_session(&closed.manifest, dir));
+    }
+
+    /// A session of this engine that could not be closed: from here on it is closed in the background.
+    pub(super) fn recover_ours(&mut self, now: Now, plan: Plan, dir: PathBuf, state: Closed) {
+        let found = Interrupted { dir, plan };
+        self.recovery.waiting.push_back(Job::new(found, state, now.mono.plus(AGAIN)));
+    }
+
+    /// A session was closed: unless another one cannot be, the disk is in order again.
+    pub(super) fn calm_disk(&mut self, now: Now) {
+        if !self.recovery.gave_up && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0) {
+            self.alerts.resolve(now, super::ENGINE, IncidentCode::DiskError.as_str());
         }
     }
 
     /// An interrupted session could not be closed now.
-    pub(super) fn recover_later(&mut self, now: Now, id: SessionId, fault: &CloseFault) {
+    pub(super) fn recover_later(&mut self, now: Now, id: SessionId, fault: &CloseFault, out: &mut Vec<Effect>) {
         let Some(mut job) = self.recovery.running.take_if(|job| job.found.plan.id == id) else { return };
-        if let CloseFault::Failed(reason) = fault {
-            job.tries += 1;
-            let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
-            self.alerts.keep(now, super::ENGINE, &incident);
+        let reason = match fault {
+            CloseFault::Failed(reason) => {
+                job.tries += 1;
+                Some(reason)
+            }
+            CloseFault::Locked(reason) => {
+                job.locked += 1;
+                Some(reason).filter(|_| job.locked >= LOCKED_TOLD)
+            }
+        };
+        if let Some(reason) = reason {
+            let reason = format!("session {} cannot be closed: {reason}", job.found.plan.name);
+            self.keep(now, super::ENGINE, Incident::new(IncidentCode::DiskError).with("reason", reason), out);
         }
         if job.tries < TRIES {
             job.not_before = now.mono.plus(AGAIN);
             self.recovery.waiting.push_back(job);
+        } else {
+            self.recovery.gave_up = true;
         }
     }
 }

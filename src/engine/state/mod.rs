@@ -7,9 +7,11 @@
 mod closing;
 mod commands;
 mod evidence;
+mod handover;
 mod interrupted;
 mod keys;
 mod session;
+mod strays;
 mod view;
 mod workers;
 
@@ -25,11 +27,13 @@ use crate::model::session::Plan;
 use crate::model::snapshot::{Alert, LastSession, RecordingView};
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::worker::{Command, WorkerStatus};
+use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
 use session::{Phase, Session};
 use std::path::PathBuf;
 use std::time::Duration;
+use strays::Stray;
 
 /// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
 const SPACE_AGE: Duration = Duration::from_secs(6);
@@ -57,6 +61,8 @@ pub struct Setup {
     pub own_nice: i32,
     /// Alerts an earlier engine left.
     pub alerts: Vec<Alert>,
+    /// Workers that run although their input is not configured any more.
+    pub strays: Vec<InputId>,
     /// Plans of the last 24 h, newest first.
     pub plans: Vec<Plan>,
 }
@@ -70,6 +76,8 @@ struct Input {
     status: Option<(MonoNs, WorkerStatus)>,
     /// A session of an earlier engine it still records.
     orphan: Option<SessionId>,
+    /// What its worker was told.
+    handover: Handover,
     usage: WorkerUsage,
     /// What is known of its last recording once the session is over.
     frozen: Option<RecordingView>,
@@ -89,6 +97,7 @@ impl Input {
 pub struct State {
     setup: Setup,
     inputs: Vec<Input>,
+    strays: Vec<Stray>,
     session: Option<Session>,
     last_session: Option<LastSession>,
     keys: Keys,
@@ -114,20 +123,26 @@ impl State {
                 worker,
                 status: None,
                 orphan: None,
+                handover: Handover::default(),
                 usage: WorkerUsage::default(),
                 frozen: None,
                 commands: 0,
             });
         }
+        let (strays, looks): (Vec<_>, Vec<_>) = setup.strays.iter().map(|id| Stray::new(now, id.clone())).unzip();
+        effects.extend(looks);
+        let mut alerts = Alerts::restore(setup.alerts.clone());
+        alerts.forget_causes(now);
         let state = Self {
             inputs,
+            strays,
             session: None,
             last_session: None,
             keys: Keys::restore(now, &setup.plans),
             recovery: Recovery::default(),
             abandoned: None,
             space: None,
-            alerts: Alerts::restore(setup.alerts.clone()),
+            alerts,
             leaving: None,
             setup,
         };
@@ -141,6 +156,10 @@ impl State {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
             Event::Fact { input, session, t_ns, fact } => self.on_fact(now, &input, session, t_ns, fact, &mut out),
+            Event::Ack { input, link, command, refused } => self.on_ack(now, &input, link, command, refused, &mut out),
+            Event::Numbered { input, link, session, result } => {
+                self.on_numbered(now, &input, link, session, result, &mut out);
+            }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
@@ -207,6 +226,7 @@ impl State {
         let ids: Vec<InputId> = self.inputs.iter().map(|input| input.spec.id.clone()).collect();
         for id in ids {
             self.on_worker(now, &id, WorkerEvent::Tick, out);
+            self.watch_handover(now, &id, out);
         }
         self.watch_session(now, out);
     }

@@ -13,7 +13,6 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Closed, JournalKind, Plan};
 use crate::model::snapshot::Frames;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::worker::Command;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +81,8 @@ pub struct Session {
     pub partial_told: bool,
     /// It was found at start-up and is being stopped.
     pub adopted: bool,
+    /// Times that it could not be closed.
+    pub unclosed: u32,
 }
 
 impl Session {
@@ -95,7 +96,7 @@ impl Session {
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, partial_told: false, adopted: false }
+        Self { plan, dir, phase, takes, partial_told: false, adopted: false, unclosed: 0 }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {
@@ -140,7 +141,10 @@ impl State {
         match result {
             Ok(()) => {
                 session.phase = Phase::Running { since: now.mono };
-                self.start_workers(out);
+                let inputs: Vec<InputId> = session.takes.iter().map(|take| take.input.clone()).collect();
+                for input in &inputs {
+                    self.start_worker(now, input, out);
+                }
                 self.answer_started(&waiting, out);
             }
             Err(reason) => self.abandon(&waiting, reason, out),
@@ -153,23 +157,6 @@ impl State {
             && written
         {
             out.push(Effect::Close { session: id, dir, state: Closed::Failed });
-        }
-    }
-
-    /// Hands every linked worker its ticket.
-    fn start_workers(&mut self, out: &mut Vec<Effect>) {
-        let Some(session) = &mut self.session else { return };
-        for take in &mut session.takes {
-            let linked = self.inputs.iter().any(|input| input.spec.id == take.input && input.worker.is_linked());
-            if linked {
-                out.push(Effect::StartWorker {
-                    input: take.input.clone(),
-                    dir: session.dir.clone(),
-                    plan: Box::new(session.plan.clone()),
-                    fresh: !take.ticketed,
-                });
-                take.ticketed = true;
-            }
         }
     }
 
@@ -251,7 +238,7 @@ impl State {
                 .and_then(|session| session.take(&input))
                 .is_some_and(|take| take.ending.is_none());
             if linked && open {
-                self.send(&input, out, |command| Command::Stop { id: command, session: id });
+                self.stop_worker(now, &input, id, out);
             }
         }
     }

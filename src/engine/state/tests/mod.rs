@@ -1,5 +1,6 @@
 //! A bench for the state machine: its clock, its events, everything it wanted done.
 
+mod handover;
 mod histories;
 mod promises;
 mod start_up;
@@ -13,6 +14,7 @@ use crate::model::snapshot::{
     Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RetryState, RetryView, SessionState,
 };
 use crate::protocol::api::StartRequest;
+use crate::protocol::worker::Refusal;
 use crate::storage::recovery::Interrupted;
 use jiff::Timestamp;
 
@@ -51,6 +53,7 @@ fn setup(inputs: &[&str]) -> Setup {
         config_file: "config.toml".into(),
         own_nice: 0,
         alerts: Vec::new(),
+        strays: Vec::new(),
         plans: Vec::new(),
     }
 }
@@ -94,8 +97,12 @@ impl Bench {
     }
 
     fn cold(inputs: &[&str]) -> Self {
+        Self::with(setup(inputs))
+    }
+
+    fn with(setup: Setup) -> Self {
         let now = Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH };
-        let (state, done) = State::new(now, setup(inputs));
+        let (state, done) = State::new(now, setup);
         Self { state, ms: 0, token: 0, done }
     }
 
@@ -124,7 +131,27 @@ impl Bench {
     fn spawned(&mut self, input: &str, pid: u32) -> Vec<Effect> {
         self.worker(input, WorkerEvent::Spawned { pid });
         let link = self.last_link(input);
-        self.worker(input, WorkerEvent::Linked { link, pid, started: MonoNs(0), session: None })
+        self.worker(input, WorkerEvent::Linked { link, pid, started: MonoNs(0), session: None });
+        self.ack_configure(input, None)
+    }
+
+    /// The worker answers the last Configure; refused with this code, if any.
+    fn ack_configure(&mut self, input: &str, refused: Option<&str>) -> Vec<Effect> {
+        let configures = self.done.iter().rev().filter_map(|effect| match effect {
+            Effect::Send(of, command) if *of == id(input) => match **command {
+                Command::Configure { id, .. } => Some(id),
+                _ => None,
+            },
+            _ => None,
+        });
+        let Some(command) = configures.max() else { return Vec::new() };
+        self.ack(input, command, refused)
+    }
+
+    fn ack(&mut self, input: &str, command: u64, refused: Option<&str>) -> Vec<Effect> {
+        let refused = refused.map(|code| Refusal { code: code.into(), message: format!("it is {code}") });
+        let link = self.last_link(input);
+        self.feed(Event::Ack { input: id(input), link, command, refused })
     }
 
     fn last_link(&self, input: &str) -> u64 {

@@ -108,7 +108,11 @@ fn a_killed_worker_goes_on_as_the_next_part_and_the_others_are_left_alone() {
         (Some(RecordingState::Stalled), Some(RecordingState::Recording))
     );
     let effects = bench.spawned("a", 7);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::StartWorker { fresh: false, .. })));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Number { .. })) && starts(&effects) == 0);
+    let link = bench.last_link("a");
+    let effects = bench.feed(Event::Numbered { input: id("a"), link, session, result: Ok((2, 7)) });
+    let next = |effect: &Effect| matches!(effect, Effect::StartWorker { ticket, .. } if ticket.first_part == 2);
+    assert!(effects.iter().any(next));
     bench.status("a", Some(session), RecordingState::Recording, 1000);
     let view = bench.view();
     let recording = view.inputs[0].recording.as_ref().expect("a recording");
@@ -140,6 +144,26 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
     assert!(bench.done.contains(&Effect::Worker(id("b"), Act::Kill)));
     let effects = bench.worker("b", WorkerEvent::Exited { pid: 2, how: "signal: 9".into() });
     assert_eq!(closes(&effects), Some(Closed::Completed));
+}
+
+#[test]
+fn no_password_reaches_the_library_but_the_worker_gets_it() {
+    let mut setup = setup(&["a"]);
+    setup.inputs[0].source = SourceSpec::Rtsp { url: "rtsp://op:se@c/ret@cam:554/x".into(), latency_ms: 200 };
+    let mut bench = Bench::with(setup);
+    bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.link("a", 1);
+    let effects = bench.start("k", None);
+    let plan = effects.iter().find_map(|effect| match effect {
+        Effect::Persist { plan, .. } => serde_json::to_string(plan).ok(),
+        _ => None,
+    });
+    let plan = plan.expect("a plan");
+    assert!(plan.contains("rtsp://***@cam:554/x") && !plan.contains("op:"), "{plan}");
+    let configure =
+        |effect: &Effect| matches!(effect, Effect::Send(_, command) if format!("{command:?}").contains("op:se@c/ret@"));
+    assert!(bench.done.iter().any(configure));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
         encoding: Encoding::default(),
         files: Vec::new(),
     };
-    Interrupted { dir: format!("/library/{session}").into(), plan, stop_requested: false }
+    Interrupted { dir: format!("/library/{session}").into(), plan }
 }
 
 #[test]
@@ -51,8 +51,11 @@ fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible(
     assert_eq!(closes(&effects), Some(Closed::Recovered));
     bench.record("k");
     let first = SessionId(uuid::Uuid::from_u128(5));
-    let effects =
-        bench.feed(Event::Closed { session: first, dir: "/library/5".into(), result: Err(CloseFault::Locked) });
+    let effects = bench.feed(Event::Closed {
+        session: first,
+        dir: "/library/5".into(),
+        result: Err(CloseFault::Locked("busy".into())),
+    });
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("4"))));
     let second = SessionId(uuid::Uuid::from_u128(4));
     let result = Ok(Box::new(closed_session(second, Closed::Recovered)));
@@ -64,6 +67,62 @@ fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible(
     assert!(
         bench.done[before..].iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("5")))
     );
+}
+
+#[test]
+fn a_worker_of_an_input_that_was_removed_is_stopped_its_session_closed_and_it_is_dismissed() {
+    let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
+    let old = interrupted(77, &["gone"]);
+    let session = old.plan.id;
+    bench.feed(Event::Searched { interrupted: vec![old], last: None });
+    bench.link("a", 1);
+    bench.tick_for(400);
+    assert!(bench.state.session.is_none(), "it is not known yet what it records");
+    let linked = WorkerEvent::Linked { link: 1, pid: 9, started: MonoNs(0), session: Some(session) };
+    let told = |effects: &[Effect], wanted: fn(&Command) -> bool| {
+        effects.iter().any(|effect| matches!(effect, Effect::Send(of, command) if *of == id("gone") && wanted(command)))
+    };
+    assert!(told(&bench.worker("gone", linked), |command| matches!(command, Command::Stop { .. })));
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
+    assert_eq!(bench.view().inputs.len(), 1);
+    let report = Box::new(status(Some(session), RecordingState::Done, 100));
+    let effects = bench.feed(Event::Status { input: id("gone"), link: 1, status: report });
+    assert!(told(&effects, |command| matches!(command, Command::Leave { .. })));
+    let effects = bench.worker("gone", WorkerEvent::LinkLost { link: 1 });
+    assert!(closes(&effects).is_none());
+    assert_eq!(closes(&bench.worker("gone", WorkerEvent::LockFree { link: 2 })), Some(Closed::Completed));
+}
+
+#[test]
+fn a_stray_worker_that_does_not_answer_is_told_and_keeps_nobody_from_recording() {
+    let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
+    bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.link("a", 1);
+    bench.worker("gone", WorkerEvent::Mute { link: 1, pid: None });
+    assert!(bench.state.alerts.is_active("gone", "teardown_stuck"));
+    bench.record("k");
+}
+
+#[test]
+fn a_session_that_stays_locked_is_told_and_a_running_one_makes_room() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.stop();
+    bench.done_fact("a", session);
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    for _ in 0..6 {
+        let fault = CloseFault::Locked("a.mp4 is still being written".into());
+        bench.feed(Event::Closed { session, dir: dir.clone(), result: Err(fault) });
+        bench.tick_for(5200);
+    }
+    assert!(bench.state.alerts.is_active("engine", "disk_error"));
+    assert!(bench.state.session.is_none());
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.record("k2");
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Completed))) });
+    assert!(!bench.state.alerts.is_active("engine", "disk_error"));
+    assert_eq!(bench.view().last_session.map(|last| last.id), Some(session));
 }
 
 #[test]
