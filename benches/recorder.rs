@@ -53,7 +53,8 @@ const TICKS: f64 = 100.0;
 fn main() -> ExitCode {
     // `cargo bench` passes flags of the standard harness; they are no chapters.
     let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
-    let chapters: [(&str, fn(&mut Report)); 3] = [("latency", latency), ("cpu", cpu), ("memory", memory)];
+    type Chapter = (&'static str, fn(&mut Report));
+    let chapters: [Chapter; 3] = [("latency", latency), ("cpu", cpu), ("memory", memory)];
     let mut report = Report::default();
     for (name, chapter) in chapters {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
