@@ -174,6 +174,8 @@ fn quit_leaves_nothing_when_idle_and_the_recording_when_not() {
     holdfast.wait_live(LIVE_WITHIN);
     display.atspi_ok(&holdfast, &["press", "Record"]);
     wait_recording(&holdfast);
+    // The window itself must know by now, or it closes as an idle one does.
+    display.atspi_ok(&holdfast, &["wait", "● REC"]);
     display.click(&holdfast, CLOSE);
     display.atspi_ok(&holdfast, &["press", "Close window"]);
     assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
