@@ -20,6 +20,8 @@ const PICTURES: [Region; 4] = [
 ];
 /// The window's close button at this size. GTK 4.8 gives it a name, but no accessible action.
 const CLOSE: (u32, u32) = (1240, 36);
+/// A click may fall between two layouts of a header that is just changing; a person would click again.
+const CLICKS: u32 = 4;
 /// Tiles show pictures: promised 0.5 s after the tile is there; this is for a machine under full load.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
 /// Share of pixels that must differ between two pictures of one moving input.
@@ -176,7 +178,11 @@ fn quit_leaves_nothing_when_idle_and_the_recording_when_not() {
     wait_recording(&holdfast);
     // The window itself must know by now, or it closes as an idle one does.
     display.atspi_ok(&holdfast, &["wait", "● REC"]);
-    display.click(&holdfast, CLOSE);
+    let asked = (0..CLICKS).any(|_| {
+        display.click(&holdfast, CLOSE);
+        display.atspi(&holdfast, &["--within", "3", "wait", "Close window"]).code == Some(0)
+    });
+    assert!(asked, "closing is not answered by a word about the recording");
     display.atspi_ok(&holdfast, &["press", "Close window"]);
     assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
     let log = std::fs::read_to_string(holdfast.root().join("window.log")).unwrap_or_default();
@@ -198,6 +204,9 @@ fn with_children(holdfast: &Holdfast, own: &[u32]) -> Vec<u32> {
 
 fn close(holdfast: &Holdfast, display: &Display, window: &mut Running) {
     display.atspi_ok(holdfast, &["wait", "Record"]);
-    display.click(holdfast, CLOSE);
-    assert!(window.wait(Duration::from_secs(10)).is_some(), "the window does not close");
+    let closed = (0..CLICKS).any(|_| {
+        display.click(holdfast, CLOSE);
+        window.wait(Duration::from_secs(4)).is_some()
+    });
+    assert!(closed, "the window does not close");
 }
