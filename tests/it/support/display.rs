@@ -64,7 +64,11 @@ impl Display {
         // What the bus starts (the accessibility bus) must find the display too.
         bus.env("DISPLAY", format!(":{number}"));
         let (bus, address) = Running::start_and_hear("dbus-daemon", bus.stderr(log("bus.log")), UP_WITHIN);
-        Self { number, bus: address, shots: 0, _servers: [bus, xvfb] }
+        let display = Self { number, bus: address, shots: 0, _servers: [bus, xvfb] };
+        // Brings the accessibility bus up before anybody needs it: a program that starts while it does may go without.
+        let nobody = display.atspi(holdfast, &["--within", "0.2", "tree"]);
+        assert_eq!(nobody.code, Some(1), "the desktop is empty: {nobody:?}");
+        display
     }
 
     /// Lets `command` show itself here, drawn by the CPU alone.
