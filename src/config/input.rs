@@ -51,6 +51,7 @@ pub(super) fn check(at: &Reader<'_>, raw: &Spanned<Input>, index: usize) -> Resu
         name: name(at, keys, &id)?,
         audio: audio(at, keys, source.kind())?,
         on_signal_loss: on_signal_loss(at, keys)?,
+        codec: None,
         importance: importance(at, keys)?,
         armed: true,
         id,

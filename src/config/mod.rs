@@ -146,6 +146,7 @@ fn demo_inputs() -> Vec<InputSpec> {
             source: SourceSpec::Test { pattern: *pattern, width: 640, height: 360, fps: 30, tone_hz },
             audio: AudioChoice::Auto,
             on_signal_loss: OnSignalLoss::Split,
+            codec: None,
             importance: 0,
             armed: true,
         }

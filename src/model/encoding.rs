@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Container {
     /// Fragmented MP4 while recording, an ordinary MP4 once finalised.
     Mp4,
+    /// Matroska: clusters of one fragment's length while recording, with an index once finalised.
+    Mkv,
 }
 
 impl Container {
@@ -15,16 +17,31 @@ impl Container {
     pub fn extension(self) -> &'static str {
         match self {
             Container::Mp4 => "mp4",
+            Container::Mkv => "mkv",
         }
     }
 }
 
-/// The video codec of a recording.
+/// The video codec of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264 / AVC.
     H264,
+    /// H.265 / HEVC.
+    H265,
+}
+
+/// What becomes of an input's pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoChoice {
+    /// Encoded to H.264.
+    H264,
+    /// Encoded to H.265.
+    H265,
+    /// Written as they come, already encoded (network inputs that deliver H.264 or H.265).
+    Copy,
 }
 
 /// The audio codec of a recording.
@@ -33,6 +50,10 @@ pub enum VideoCodec {
 pub enum AudioCodec {
     /// AAC-LC, 48 kHz.
     Aac,
+    /// Opus, 48 kHz.
+    Opus,
+    /// Uncompressed, 16 bit little endian, 48 kHz (Matroska only).
+    Pcm,
 }
 
 /// Everything a worker needs to know to encode and write one input.
@@ -40,8 +61,8 @@ pub enum AudioCodec {
 pub struct Encoding {
     /// Container of every part.
     pub container: Container,
-    /// Video codec.
-    pub codec: VideoCodec,
+    /// What becomes of the pictures.
+    pub codec: VideoChoice,
     /// Video bitrate in kbit/s.
     pub bitrate_kbps: u32,
     /// Longest distance between two keyframes in ms.
@@ -56,7 +77,7 @@ impl Default for Encoding {
     fn default() -> Self {
         Self {
             container: Container::Mp4,
-            codec: VideoCodec::H264,
+            codec: VideoChoice::H264,
             bitrate_kbps: 4000,
             keyframe_interval_ms: 1000,
             fragment_ms: 500,

@@ -1,6 +1,7 @@
 //! An input as the operator configured it. Validation of files and texts lives in [`crate::config`]; these
 //! types can only hold what this version implements.
 
+use super::encoding::VideoChoice;
 use super::id::InputId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ pub struct InputSpec {
     pub source: SourceSpec,
     /// Which sound is recorded with it.
     pub audio: AudioChoice,
+    /// What becomes of its pictures, `None` = as for all inputs.
+    #[serde(default)]
+    pub codec: Option<VideoChoice>,
     /// What the recording does when the signal goes.
     pub on_signal_loss: OnSignalLoss,
     /// Higher = its preview is kept longer under load.

@@ -22,6 +22,25 @@ pub struct WorkerPolicy {
     pub flush_deadline: Duration,
     /// An idle worker without an engine for this long exits (R-SUP-13, 60 s).
     pub orphan_exit: Duration,
+    /// When a part is followed by the next one although nothing is wrong (R-JOB-7).
+    #[serde(default)]
+    pub split: Split,
+}
+
+/// How long a part may become. The next part begins with the first keyframe behind the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Media time, `None` = not limited.
+    pub after: Option<Duration>,
+    /// Size in bytes, `None` = not limited.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Split {
+    /// Four hours: below the 4 GB of FAT at 2 Mbit/s, and a day is still only six files.
+    fn default() -> Self {
+        Self { after: Some(Duration::from_secs(4 * 3600)), bytes: None }
+    }
 }
 
 impl Default for WorkerPolicy {
@@ -35,6 +54,7 @@ impl Default for WorkerPolicy {
             critical_free_bytes: 1_000_000_000,
             flush_deadline: Duration::from_secs(15),
             orphan_exit: Duration::from_secs(60),
+            split: Split::default(),
         }
     }
 }

@@ -67,6 +67,11 @@ pub enum JournalKind {
         /// The fact.
         fact: Fact,
     },
+    /// An engine that was started while the session ran goes on with it.
+    Adopted {
+        /// Its epoch.
+        epoch: u64,
+    },
     /// The worker of an input is gone.
     WorkerLost {
         /// The input.
@@ -156,6 +161,10 @@ pub struct PartRecord {
     pub gaps: Vec<Gap>,
     /// BLAKE3 of the whole file in hex, `None` before the proof.
     pub blake3: Option<String>,
+    /// BLAKE3 in hex of the payload of every fragment (`mdat`, cluster) in the order of the file, kept by the worker
+    /// while it wrote: what the proof compares with. `None` = its worker died, or an older version wrote it.
+    #[serde(default)]
+    pub payload_blake3: Option<String>,
     /// Why it ended.
     pub end: PartEnd,
 }
@@ -218,6 +227,8 @@ pub struct Gap {
 pub enum PartEnd {
     /// Stop was asked for and everything was written.
     Completed,
+    /// The next part follows without a gap: a limit was reached or somebody asked for it (R-JOB-7).
+    Split,
     /// The worker died; finalised later from what had reached the disk.
     WorkerDied,
     /// The pipeline stalled and was thrown away.

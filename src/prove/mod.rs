@@ -109,6 +109,7 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
         frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },
         gaps: Vec::new(),
         blake3: None,
+        payload_blake3: None,
         end,
     })))
 }

@@ -118,7 +118,7 @@ fn tell_gap(parts: &mut [PartRecord], place: usize, mut from: i64, to: i64, why:
 fn cause_of(end: PartEnd) -> &'static str {
     let code = match end {
         // A part without media or one its worker closed, and nothing behind it: the worker was gone.
-        PartEnd::Completed | PartEnd::Empty | PartEnd::WorkerDied => IncidentCode::WorkerDied,
+        PartEnd::Completed | PartEnd::Split | PartEnd::Empty | PartEnd::WorkerDied => IncidentCode::WorkerDied,
         PartEnd::Stalled => IncidentCode::RecordingStalled,
         PartEnd::SignalLost => IncidentCode::NoSignal,
         PartEnd::DiskFull => IncidentCode::DiskFull,

@@ -17,6 +17,7 @@ fn plan() -> Plan {
         source: source.clone(),
         audio: AudioChoice::Auto,
         on_signal_loss: OnSignalLoss::Split,
+        codec: None,
         importance: 0,
         armed: true,
     };
@@ -47,6 +48,7 @@ fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
         frames: PartFrames { written: Some(60), ..PartFrames::default() },
         gaps: Vec::new(),
         blake3: None,
+        payload_blake3: None,
         end,
     }
 }

@@ -103,6 +103,7 @@ mod tests {
             source: SourceSpec::Test { pattern: TestPattern::Ball, width: 64, height: 48, fps: 30, tone_hz: 550 },
             audio,
             on_signal_loss: OnSignalLoss::Split,
+            codec: None,
             importance: 0,
             armed: true,
         }

@@ -245,6 +245,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         frames: take::part_frames(frames),
         gaps: Vec::new(),
         blake3: None,
+        payload_blake3: None,
         end,
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }

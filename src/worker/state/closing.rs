@@ -154,7 +154,9 @@ fn cause_of(end: PartEnd) -> &'static str {
         PartEnd::DiskFull => IncidentCode::DiskFull,
         PartEnd::DiskError => IncidentCode::DiskError,
         PartEnd::WorkerDied => IncidentCode::WorkerDied,
-        PartEnd::Completed | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => IncidentCode::PipelineFailed,
+        PartEnd::Completed | PartEnd::Split | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => {
+            IncidentCode::PipelineFailed
+        }
     }
     .as_str()
 }

@@ -27,9 +27,12 @@ impl Pace {
         }
         match end {
             PartEnd::Cut | PartEnd::Stalled | PartEnd::Empty | PartEnd::DiskError => self.after_failure(),
-            PartEnd::Completed | PartEnd::SignalLost | PartEnd::DiskFull | PartEnd::WorkerDied | PartEnd::Damaged => {
-                Duration::ZERO
-            }
+            PartEnd::Completed
+            | PartEnd::Split
+            | PartEnd::SignalLost
+            | PartEnd::DiskFull
+            | PartEnd::WorkerDied
+            | PartEnd::Damaged => Duration::ZERO,
         }
     }
 

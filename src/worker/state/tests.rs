@@ -25,6 +25,7 @@ fn input(on_signal_loss: OnSignalLoss) -> InputSpec {
         source: SourceSpec::Test { pattern: TestPattern::Ball, width: 640, height: 360, fps: 30, tone_hz: 440 },
         audio: AudioChoice::Off,
         on_signal_loss,
+        codec: None,
         importance: 0,
         armed: true,
     }
@@ -143,6 +144,7 @@ impl Bench {
             frames: PartFrames::default(),
             gaps: Vec::new(),
             blake3: None,
+            payload_blake3: None,
             end,
         };
         let frames = Frames { written: Some(3), ..Frames::default() };

@@ -37,6 +37,7 @@ fn spec(text: &str) -> InputSpec {
         source: SourceSpec::Test { pattern: TestPattern::Bars, width: 64, height: 64, fps: 30, tone_hz: 440 },
         audio: AudioChoice::Auto,
         on_signal_loss: OnSignalLoss::Split,
+        codec: None,
         importance: 0,
         armed: true,
     }
