@@ -3,11 +3,11 @@
 //! Contract: links no media code, opens no device, does no blocking I/O on its loop. The loop here turns
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
-mod alerts;
+pub mod alerts;
 mod breaks;
 mod disk;
 mod effect;
-mod event;
+pub mod event;
 mod lifetime;
 mod link;
 mod locks;
@@ -16,8 +16,8 @@ mod publish;
 pub mod recover;
 mod restart;
 mod server;
-mod state;
-mod worker_event;
+pub mod state;
+pub mod worker_event;
 mod worker_state;
 
 use crate::config::Config;
@@ -144,7 +144,8 @@ impl Engine {
         while !core.shell.may_exit() {
             let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
-                let listener = server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
+                let listener =
+                    server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
                 tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
             }
             tokio::select! {

@@ -136,7 +136,7 @@ pub enum Report {
         /// Time since the session's origin.
         t_ns: i64,
         /// The fact.
-        fact: Fact,
+        fact: Box<Fact>,
     },
     /// To a viewer: a frame ring; its memfd travels with this line (SCM_RIGHTS).
     Ring {
