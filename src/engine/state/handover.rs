@@ -11,6 +11,7 @@ use super::super::event::{Effect, Now};
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::session::{Ending, Phase};
+use crate::model::encoding::Encoding;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
 use crate::model::snapshot::RecordingState;
@@ -194,6 +195,7 @@ impl State {
         };
         match result {
             Ok((first_part, first_fact)) => {
+                let encoding = Encoding { codec: input.spec.video_choice(encoding.codec), ..encoding };
                 let ticket = Ticket { session, dir, start_at_ns, boot_id, first_part, first_fact, encoding };
                 let command = input.next_command();
                 input.handover.starting = Some(command);
