@@ -4,7 +4,8 @@ use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::api;
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
-use crate::support::proc::{Holdfast, find_input, rounds, test_inputs, wait_for_change};
+use crate::support::proc::{BINARY, Holdfast, find_input, rounds, test_inputs, wait_for_change};
+use crate::support::process::{self, Deadline, Running};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ const INPUTS: [&str; 2] = ["cam1", "cam2"];
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 /// A change in a folder that a start or stop makes comes within this, or not at all.
 const CHANGE_WITHIN: Duration = Duration::from_millis(400);
+
+/// An engine that finds another one leaves at once, or after it has waited for that one to start (10 s).
+const REFUSED_WITHIN: Duration = Duration::from_secs(20);
 
 /// When the engine dies.
 #[derive(Debug, Clone, Copy)]
@@ -221,4 +225,126 @@ fn a_worker_that_dies_without_an_engine_is_replaced_by_the_next_one_within_the_s
     assert_eq!((gaps.len(), &gaps[0]["cause"]), (1, &json!("worker_died")), "{manifest:#}");
     let lost = lines(&session.join("journal.jsonl")).into_iter().filter(|line| line["kind"] == "worker_lost");
     assert_eq!(lost.count(), 1);
+}
+
+/// Everything below `library`, with its bytes.
+fn contents(library: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![library.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path => drop(found.insert(path.clone(), std::fs::read(&path).expect("a file"))),
+            }
+        }
+    }
+    found
+}
+
+/// Runs another `holdfast engine` that is expected to leave at once; what it said.
+fn refused_engine(holdfast: &Holdfast, runtime: Option<&Path>) -> String {
+    let mut command = holdfast.command(BINARY);
+    command.arg("engine");
+    if let Some(runtime) = runtime {
+        command.env("HOLDFAST_RUNTIME_DIR", runtime);
+    }
+    let output = process::run("another engine", &mut command, holdfast.root(), REFUSED_WITHIN);
+    assert_eq!(output.code, Some(1), "{output:#?}");
+    output.stderr
+}
+
+#[test]
+fn of_two_engines_started_at_once_one_wins_and_the_other_says_so() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    for round in 1..=rounds(2, 10) {
+        // Both at the same instant, in the same folder.
+        let start = |n: usize| {
+            let log = holdfast.root().join(format!("race-{round}-{n}.log"));
+            let mut command = holdfast.command(BINARY);
+            command.arg("engine").stdout(process::log_file(&log)).stderr(process::log_file(&log));
+            (Running::start("an engine of two", &mut command), log)
+        };
+        let mut both = [start(0), start(1)];
+        let seen = holdfast.wait_until("an engine answers", LIVE_WITHIN, |_| true);
+        assert!(seen["version"].is_u64());
+        let deadline = Deadline::after(REFUSED_WITHIN);
+        let loser = loop {
+            if let Some(place) = both.iter().position(|(engine, _)| !engine.runs()) {
+                break place;
+            }
+            let left = deadline.left().expect("two engines run in one folder");
+            both[0].0.wait(left.min(CHANGE_WITHIN));
+        };
+        let said = process::tail(&both[loser].1, 20);
+        assert!(said.contains("an engine is running already"), "{said}");
+        assert_eq!(both[loser].0.wait(REFUSED_WITHIN).and_then(|status| status.code()), Some(1));
+        assert!(both[1 - loser].0.runs());
+        let winner = both[1 - loser].0.pid();
+        holdfast.signal(winner, Signal::TERM);
+        assert!(both[1 - loser].0.wait(CLOSED_WITHIN).is_some(), "the engine does not leave");
+    }
+    // Another runtime folder, the same library.
+    holdfast.spawn_engine();
+    let elsewhere = holdfast.root().join("elsewhere");
+    let said = refused_engine(&holdfast, Some(&elsewhere));
+    assert!(said.contains("another engine records to"), "{said}");
+    assert!(holdfast.try_status().is_ok());
+}
+
+#[test]
+fn an_engine_that_hangs_is_replaced_and_writes_nothing_when_it_is_woken() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    let hung = holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    wait_media(&holdfast, INPUTS[0], Duration::from_secs(1));
+    let (id, workers) = (session_id(&holdfast.status()).expect("a session").to_owned(), worker_pids(&holdfast));
+    holdfast.signal(hung, Signal::STOP);
+    // The next one, while the first still holds every lock: it has to find out, kill, and take over by itself.
+    let mut old = holdfast.release_engine();
+    holdfast.spawn_engine();
+    let status = old.wait(RECORDS_WITHIN).expect("two engines run: what hung would write again once it is woken");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::KILL.as_raw()));
+    let seen = holdfast.wait_until("every input records", RECORDS_WITHIN, |snapshot| {
+        INPUTS.iter().all(|input| find_input(snapshot, input)["recording"]["state"] == "recording")
+    });
+    assert_eq!(session_id(&seen), Some(id.as_str()));
+    assert_eq!(worker_pids(&holdfast), workers);
+    let said = refused_engine(&holdfast, None);
+    assert!(said.contains("an engine is running already"), "{said}");
+    let media = find_input(&seen, INPUTS[1])["recording"]["media_ms"].as_u64().unwrap_or(0);
+    wait_media(&holdfast, INPUTS[1], Duration::from_millis(media + 500));
+    holdfast.cli_ok(&["record", "stop"]);
+    let session = holdfast.session();
+    let manifest = assert_one_session(&session, &INPUTS.map(|input| (input, 1)));
+    assert_eq!(manifest["state"], "completed");
+    let adopted = lines(&session.join("journal.jsonl")).into_iter().filter(|line| line["kind"] == "adopted");
+    assert_eq!(adopted.count(), 1);
+}
+
+#[test]
+fn an_engine_whose_locks_were_taken_away_is_told_that_it_was_superseded_and_writes_nothing_more() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    wait_media(&holdfast, INPUTS[0], Duration::from_secs(1));
+    let id = session_id(&holdfast.status()).expect("a session").to_owned();
+    // Somebody tidied up: the locks are still held, but nobody who comes can see it.
+    let library = holdfast.library();
+    for lock in [holdfast.runtime().join("engine.lock"), library.join(".holdfast.lock")] {
+        std::fs::remove_file(lock).expect("a lock");
+    }
+    let mut old = holdfast.release_engine();
+    holdfast.spawn_engine();
+    let status = old.wait(RECORDS_WITHIN).expect("the engine that was superseded leaves");
+    assert_eq!(status.code(), Some(1));
+    assert!(process::tail(&holdfast.log(), 60).contains("has taken over"));
+    let seen = holdfast.wait_until("the session goes on", RECORDS_WITHIN, |snapshot| {
+        INPUTS.iter().all(|input| find_input(snapshot, input)["recording"]["state"] == "recording")
+    });
+    assert_eq!(session_id(&seen), Some(id.as_str()), "its socket is the new engine's");
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_one_session(&holdfast.session(), &INPUTS.map(|input| (input, 1)));
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! linked ──Configure──▶ accepted ──(a session runs)──▶ numbers looked up ──Start──▶ accepted
-//!              └ refused: outdated, replaced once it records nothing        └ refused: named, again in a second
+//!   └ of another version, or refused: outdated, replaced once it records nothing        └ refused: named, again in a second
 //! ```
 //! Contract: no Start before the Configure was accepted; every answer and every number is checked against the phase
 //! it arrives in, so that nothing overtakes a Stop; a refusal is never silent.
@@ -52,8 +52,13 @@ impl State {
         let Some(input) = self.input_mut(id) else { return };
         let (command, spec) = (input.next_command(), input.spec.clone());
         let trouble = input.handover.trouble;
-        input.handover = Handover { configuring: Some(command), trouble, ..Handover::default() };
-        out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
+        if input.worker.is_older() {
+            // It is told nothing it may not know: it finishes what it does, and makes room then.
+            input.handover = Handover { outdated: true, trouble, ..Handover::default() };
+        } else {
+            input.handover = Handover { configuring: Some(command), trouble, ..Handover::default() };
+            out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
+        }
         let ours = self.session.as_ref().map(|session| session.plan.id);
         if let Some(other) = records.filter(|records| Some(*records) != ours) {
             if let Some(input) = self.input_mut(id) {
@@ -233,7 +238,7 @@ impl State {
         let runs = self.session.as_ref().is_some_and(|session| session.runs());
         let wanted = self.is_wanted(id);
         let Some(input) = self.input_mut(id) else { return };
-        let idle = input.orphan.is_none() && input.status.as_ref().is_none_or(|(_, status)| records(status).is_none());
+        let idle = input.orphan.is_none() && input.status.as_ref().is_some_and(|(_, status)| records(status).is_none());
         if input.handover.outdated && idle && (runs || !wanted) {
             input.handover = Handover::default();
             input.status = None;

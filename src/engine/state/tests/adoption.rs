@@ -14,7 +14,7 @@ fn running(inputs: &[&str]) -> Interrupted {
 }
 
 fn linked(pid: u32, session: Option<SessionId>) -> WorkerEvent {
-    WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session }
+    WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session, older: false }
 }
 
 fn searched(bench: &mut Bench, found: Interrupted) -> Vec<Effect> {
