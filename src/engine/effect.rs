@@ -40,11 +40,13 @@ pub struct Shell {
     /// Numbers the commands made here, apart from those of the state machine.
     next_command: u64,
     exit: bool,
+    superseded: Option<u64>,
+    epoch: u64,
 }
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(runtime: Runtime, demo: bool, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
         Self {
             runtime,
             demo,
@@ -57,6 +59,8 @@ impl Shell {
             next_token: 0,
             next_command: SHELL_COMMANDS,
             exit: false,
+            superseded: None,
+            epoch,
         }
     }
 
@@ -72,6 +76,11 @@ impl Shell {
     /// Nothing is left to do.
     pub fn may_exit(&self) -> bool {
         self.exit
+    }
+
+    /// The epoch of the engine that has taken over from this one.
+    pub fn superseded(&self) -> Option<u64> {
+        self.superseded
     }
 
     /// Keeps what survives a restart.
@@ -121,6 +130,10 @@ impl Shell {
             }
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
+            Effect::Abandon { epoch } => {
+                self.disk.abandon();
+                self.superseded = Some(epoch);
+            }
         }
     }
 
@@ -157,6 +170,7 @@ impl Shell {
             commands: queue,
             handles: self.handles.clone(),
             pause,
+            epoch: self.epoch,
         };
         tokio::spawn(link.run());
     }

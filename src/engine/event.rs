@@ -115,6 +115,11 @@ pub enum Event {
         /// What is known of it; `Err` = why it is not, in English.
         result: Result<Box<History>, String>,
     },
+    /// A worker obeys another engine.
+    Superseded {
+        /// That one's epoch.
+        epoch: u64,
+    },
     /// The library was searched at start-up.
     Searched {
         /// Interrupted sessions, newest first.
@@ -285,4 +290,9 @@ pub enum Effect {
     },
     /// Nothing is left to wait for.
     Exit,
+    /// Another engine has taken over: leave at once, writing nothing more.
+    Abandon {
+        /// That one's epoch.
+        epoch: u64,
+    },
 }

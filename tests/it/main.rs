@@ -7,6 +7,7 @@
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
 )]
 
+mod adopt;
 mod api;
 mod architecture;
 mod desk;
