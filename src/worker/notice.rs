@@ -5,7 +5,9 @@ use super::facts::Entry;
 use super::link::LinkEvent;
 use super::take::Ended;
 use crate::media::durable_sink::{OpenError, Trouble};
+use crate::media::encoder::Encoders;
 use crate::media::pipeline::BusEvent;
+use crate::model::MonoNs;
 
 /// One thing to know.
 #[derive(Debug)]
@@ -32,10 +34,14 @@ pub enum Notice {
     SinkMade(u64, Result<gst::Element, OpenError>),
     /// The disk is in trouble.
     Trouble(u64, Trouble),
-    /// The pipelines of a part are at rest.
-    TakeReleased(u64),
+    /// The boundary at which this take begins is decided: here.
+    Split(u64, MonoNs),
+    /// The pipelines of the part with this number are at rest.
+    TakeReleased(u32),
     /// A part file is closed.
-    TakeFinished(u64, Box<Ended>),
+    TakeFinished(Box<Ended>),
+    /// Which encoders work here, or why none does.
+    Probed(Result<Encoders, String>),
     /// A fact is on the disk.
     FactWritten(Box<Entry>),
     /// A fact could not be written.

@@ -45,6 +45,11 @@ impl Encoders {
     }
 }
 
+/// How much sound a decoder must have heard before what it makes is right: one AAC frame overlaps the next.
+pub(super) fn audio_warm_up() -> Duration {
+    Duration::from_nanos(1024 * 1_000_000_000 / u64::from(stage::AUDIO_RATE))
+}
+
 fn factory_name(element: &gst::Element) -> String {
     element.factory().map(|factory| factory.name().to_string()).unwrap_or_default()
 }
