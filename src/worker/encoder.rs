@@ -13,7 +13,7 @@ use super::mailbox::Mailbox;
 use super::take::Plan;
 use crate::media::boundary::Boundary;
 use crate::media::clip::Clip;
-use crate::media::encoder::{Encode, EncoderFrames, Encoders};
+use crate::media::encoder::{Chosen, Encode, EncoderFrames};
 use crate::media::error::BuildError;
 use crate::media::signal::VideoFormat;
 use crate::media::stage::Stage;
@@ -89,11 +89,11 @@ pub struct Encoder {
 
 impl Encoder {
     /// Builds what `plan` needs; nothing flows before [`Self::start`].
-    pub fn build(plan: &Plan, encoders: &Encoders, stage: &Stage, generation: u64) -> Result<Self, BuildError> {
-        let clip = Clip::new(plan.start_at, encoders.audio_priming());
+    pub fn build(plan: &Plan, chosen: &Chosen, stage: &Stage, generation: u64) -> Result<Self, BuildError> {
+        let clip = Clip::new(plan.start_at, chosen.audio_priming());
         let name = format!("{}-encode", plan.element_name());
         let encoding = &plan.ticket.encoding;
-        let encode = Encode::build(&name, encoders, encoding, &plan.format, stage, plan.with_audio, &clip)?;
+        let encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
         Ok(Self { generation, clip, encode, format: plan.format.clone(), phase: Phase::Running })
     }
 

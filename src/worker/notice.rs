@@ -3,9 +3,10 @@
 
 use super::facts::Entry;
 use super::link::LinkEvent;
+use super::state::PartRefusal;
 use super::take::Ended;
-use crate::media::durable_sink::{OpenError, Trouble};
-use crate::media::encoder::Encoders;
+use crate::media::durable_sink::Trouble;
+use crate::media::encoder::Chosen;
 use crate::media::pipeline::BusEvent;
 use crate::model::MonoNs;
 
@@ -30,8 +31,8 @@ pub enum Notice {
     Encode(u64, BusEvent),
     /// The part's bus.
     Part(u64, BusEvent),
-    /// A part file was created, or not.
-    SinkMade(u64, Result<gst::Element, OpenError>),
+    /// The encoders of a part are known and its file was created, or not.
+    SinkMade(u64, Box<Result<(Chosen, gst::Element), PartRefusal>>),
     /// The disk is in trouble.
     Trouble(u64, Trouble),
     /// The boundary at which this take begins is decided: here.
@@ -40,8 +41,6 @@ pub enum Notice {
     TakeReleased(u32),
     /// A part file is closed.
     TakeFinished(Box<Ended>),
-    /// Which encoders work here, or why none does.
-    Probed(Result<Encoders, String>),
     /// A fact is on the disk.
     FactWritten(Box<Entry>),
     /// A fact could not be written.

@@ -61,7 +61,7 @@ pub struct Worker {
     status_at: MonoNs,
 
     input: Option<InputSpec>,
-    encoders: Result<Encoders, String>,
+    encoders: Encoders,
     stage: Option<Stage>,
     source: Option<OpenSource>,
     counters: Counters,
@@ -109,7 +109,7 @@ impl Worker {
             exit: None,
             status_at: now,
             input: None,
-            encoders: Err("not probed".to_owned()),
+            encoders: Encoders::default(),
             stage: None,
             source: None,
             counters: Counters::default(),
@@ -190,10 +190,9 @@ impl Worker {
             Notice::Preview(generation, BusEvent::Failed(failure)) => {
                 self.viewers.on_failed(now, generation, &failure.reason);
             }
-            Notice::Probed(probed) => self.on_probed(now, probed),
             Notice::Encode(generation, event) => self.on_encode(now, generation, event),
             Notice::Part(generation, event) => self.on_part(now, generation, event),
-            Notice::SinkMade(generation, made) => self.on_sink_made(now, generation, made),
+            Notice::SinkMade(generation, made) => self.on_sink_made(now, generation, *made),
             Notice::Trouble(generation, trouble) => self.on_trouble(now, generation, trouble),
             Notice::Split(generation, at) => self.on_boundary(now, generation, at),
             Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
@@ -237,7 +236,7 @@ impl Worker {
             Effect::OpenPart { part, path, start_at, split_at, format, with_audio, ticket } => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let plan = Plan { part, file, start_at, split_at, format, with_audio, ticket: *ticket };
-                self.make_sink(now, plan, path);
+                self.make_sink(plan, path);
             }
             Effect::ClosePart { at, end } => self.close_part(now, at, end),
             Effect::CutPart { end } => self.cut_part(end),

@@ -3,7 +3,7 @@
 use super::{Pending, Worker};
 use crate::media::boundary::Boundary;
 use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
-use crate::media::encoder::Encoders;
+use crate::media::encoder::Chosen;
 use crate::media::error::BuildError;
 use crate::media::pipeline::BusEvent;
 use crate::media::stage::Stage;
@@ -102,59 +102,60 @@ impl Worker {
         }
     }
 
-    /// Creates the file on a thread of its own, because that waits for the disk; but none that nobody could fill.
-    pub(super) fn make_sink(&mut self, now: MonoNs, plan: Plan, path: PathBuf) {
-        if let Err(reason) = self.can_encode() {
-            let refusal = PartRefusal::Pipeline { reason };
-            return self.decide(now, Event::PartRefused { part: plan.part, refusal });
-        }
+    /// Creates the file on a thread of its own, because that waits for the disk, and for the encoders to be known: there
+    /// is no file that nobody could fill.
+    pub(super) fn make_sink(&mut self, plan: Plan, path: PathBuf) {
         self.generation += 1;
         let generation = self.generation;
         let progress = Arc::new(Mutex::new(Progress::default()));
         let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
         let options = SinkOptions { name: format!("{}-sink", plan.element_name()), path };
+        let (encoders, encoding, with_audio) = (self.encoders.clone(), plan.ticket.encoding.clone(), plan.with_audio);
         self.pending.push(Pending { generation, plan, progress, dropped: false });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
-            mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));
+            let chosen = encoders.choose(&encoding, with_audio);
+            let chosen = chosen.map_err(|error| PartRefusal::Pipeline { reason: error.to_string() });
+            let made = chosen.and_then(|chosen| Ok((chosen, durable_sink::make(options, listener).map_err(refusal)?)));
+            mailbox.send(Notice::SinkMade(generation, Box::new(made)));
         });
         if let Err(error) = spawned {
-            let error = OpenError::Io { path: PathBuf::new(), error };
-            self.mailbox.send(Notice::SinkMade(generation, Err(error)));
+            let reason = format!("no thread to create the file: {error}");
+            self.mailbox.send(Notice::SinkMade(generation, Box::new(Err(PartRefusal::Pipeline { reason }))));
         }
     }
 
-    pub(super) fn on_sink_made(&mut self, now: MonoNs, generation: u64, made: Result<gst::Element, OpenError>) {
+    pub(super) fn on_sink_made(
+        &mut self,
+        now: MonoNs,
+        generation: u64,
+        made: Result<(Chosen, gst::Element), PartRefusal>,
+    ) {
         let Some(place) = self.pending.iter().position(|pending| pending.generation == generation) else { return };
         let Pending { plan, progress, dropped, .. } = self.pending.swap_remove(place);
         let (part, file) = (plan.part, plan.file.clone());
         let refusal = match made {
-            Ok(sink) if dropped => {
+            Ok((_, sink)) if dropped => {
                 self.decide(now, Event::PartOpened { part, file });
                 return take::close_unused(plan, sink, self.mailbox.clone());
             }
-            Ok(sink) => match self.start_take(now, plan, OpenFile { sink, progress }, generation) {
+            Ok((chosen, sink)) => match self.start_take(now, plan, &chosen, OpenFile { sink, progress }, generation) {
                 Ok(()) => return self.decide(now, Event::PartOpened { part, file }),
                 Err(reason) => PartRefusal::Pipeline { reason },
             },
-            Err(OpenError::Exists(_)) => PartRefusal::Exists,
-            Err(OpenError::Io { error, .. }) => {
-                let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-                let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
-                PartRefusal::Disk { full, reason: format!("{file}: {error}") }
-            }
+            Err(refusal) => refusal,
         };
         self.decide(now, Event::PartRefused { part, refusal });
     }
 
-    /// What every take needs, or why there can be none.
-    fn can_encode(&self) -> Result<(&Encoders, &Stage), String> {
-        let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
-        let stage = self.stage.as_ref().ok_or("the stage is gone")?;
-        Ok((encoders, stage))
-    }
-
-    fn start_take(&mut self, now: MonoNs, plan: Plan, file: OpenFile, generation: u64) -> Result<(), String> {
+    fn start_take(
+        &mut self,
+        now: MonoNs,
+        plan: Plan,
+        chosen: &Chosen,
+        file: OpenFile,
+        generation: u64,
+    ) -> Result<(), String> {
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
@@ -165,7 +166,7 @@ impl Worker {
         } else if splits {
             Err(BuildError::Refused("the encoders that would go on are gone".to_owned()))
         } else {
-            self.begin_take(plan, file, counters, generation)
+            self.begin_take(plan, chosen, file, counters, generation)
         };
         let take = Some(began.map_err(|error| error.to_string())?);
         if splits {
@@ -180,6 +181,7 @@ impl Worker {
     fn begin_take(
         &mut self,
         plan: Plan,
+        chosen: &Chosen,
         file: OpenFile,
         counters: SourceCounters,
         generation: u64,
@@ -187,8 +189,8 @@ impl Worker {
         self.release_encoder();
         self.generation += 1;
         let encoder_generation = self.generation;
-        let (encoders, stage) = self.can_encode().map_err(BuildError::Refused)?;
-        let mut encoder = Encoder::build(&plan, encoders, stage, encoder_generation)?;
+        let stage = self.stage.as_ref().ok_or_else(|| BuildError::Refused("the stage is gone".to_owned()))?;
+        let mut encoder = Encoder::build(&plan, chosen, stage, encoder_generation)?;
         let take = Take::start(plan, file, (&encoder, counters), None, (generation, &self.mailbox))?;
         // Last: from here on frames flow, and everything that takes them is there.
         encoder.start(&self.mailbox)?;
@@ -291,6 +293,15 @@ impl Worker {
             encoder.discard();
         }
     }
+}
+
+/// Why there is no file, for the state.
+fn refusal(error: OpenError) -> PartRefusal {
+    let OpenError::Io { path, error } = error else { return PartRefusal::Exists };
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    PartRefusal::Disk { full, reason: format!("{file}: {error}") }
 }
 
 /// A closed file as the state sees it.

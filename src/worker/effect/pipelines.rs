@@ -1,12 +1,12 @@
 //! The worker's pipelines: made, joined, thrown away.
 
 use super::{OpenSource, Worker};
-use crate::media::encoder::Encoders;
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{self, Source};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
+use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::sys::lock;
 use crate::worker::notice::Notice;
@@ -19,7 +19,7 @@ const SEAMLESS_LIMIT: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
-        self.probe_encoders();
+        self.warm_up_encoders(input.audio != AudioChoice::Off);
         let mailbox = self.mailbox.clone();
         let with_audio = input.audio != AudioChoice::Off;
         match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
@@ -33,24 +33,19 @@ impl Worker {
         self.refresh_viewers(now);
     }
 
-    /// On a thread of its own: loading an encoder's library or opening its device can take seconds, and a worker that is
-    /// silent for so long is taken for hung. No encoder runs in this process meanwhile.
-    fn probe_encoders(&self) {
-        let mailbox = self.mailbox.clone();
+    /// Finds out which of the usual encoders work while the source is being opened, so that a start does not have to:
+    /// loading a library or opening a device can take seconds. Whoever needs the answer sooner waits for it on a thread
+    /// of its own ([`Worker::make_sink`]); the main loop never does, for a worker that is silent is taken for hung.
+    fn warm_up_encoders(&self, with_audio: bool) {
+        let encoders = self.encoders.clone();
         let spawned = std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
-            mailbox.send(Notice::Probed(Encoders::probe().map_err(|error| error.to_string())));
+            if let Err(error) = encoders.choose(&Encoding::default(), with_audio) {
+                tracing::warn!(%error, "the usual encoders do not work here");
+            }
         });
         if let Err(error) = spawned {
-            self.mailbox.send(Notice::Probed(Err(format!("no thread to probe the encoders: {error}"))));
+            tracing::warn!(%error, "no thread to probe the encoders; the first start does it");
         }
-    }
-
-    pub(super) fn on_probed(&mut self, now: MonoNs, probed: Result<Encoders, String>) {
-        if let Err(error) = &probed {
-            tracing::error!(error, "nothing can be recorded");
-        }
-        self.encoders = probed;
-        self.decide(now, Event::EncodersProbed);
     }
 
     pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {

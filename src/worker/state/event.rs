@@ -72,8 +72,6 @@ pub enum Event {
     },
     /// SIGTERM or SIGINT.
     Terminate,
-    /// It is known which encoders work here, or that none does.
-    EncodersProbed,
     /// The source delivers this from now on.
     SourceFormat(VideoFormat),
     /// The source has no sound at all.

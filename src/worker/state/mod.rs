@@ -67,8 +67,6 @@ enum Leaving {
 pub struct State {
     input: InputId,
     config: Option<Config>,
-    /// Whether it is known which encoders work here: no part is opened before.
-    probed: bool,
     source: SourceState,
     /// Attempts to open the source since it last was live.
     attempt: u32,
@@ -91,7 +89,6 @@ impl State {
         Self {
             input,
             config: None,
-            probed: false,
             source: SourceState::Unconfigured,
             attempt: 0,
             released: true,
@@ -119,10 +116,6 @@ impl State {
             Event::Retry { reply } => self.on_retry(now, reply, out),
             Event::Leave { reply } => self.on_leave(now, reply, out),
             Event::Terminate => self.terminate(now, 0, out),
-            Event::EncodersProbed => {
-                self.probed = true;
-                self.open_part_if_live(now, out);
-            }
             Event::SourceFormat(format) => self.on_format(format, out),
             Event::SourceSilent => self.audio.absent = true,
             Event::SourceFailed { reason, permanent } => self.on_source_failed(now, reason, permanent, out),

@@ -269,10 +269,9 @@ impl State {
     pub(super) fn open_part_if_live(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
         let SourceState::Live { format, .. } = &self.source else { return };
         let (format, with_audio) = (format.clone(), self.records_audio());
-        let probed = self.probed;
         let Some(recording) = &mut self.recording else { return };
         match recording.phase {
-            Phase::Awaiting { not_before } if now >= not_before && !recording.stopping && probed => {}
+            Phase::Awaiting { not_before } if now >= not_before && !recording.stopping => {}
             _ => return,
         }
         let part = recording.next_part;

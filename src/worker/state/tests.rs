@@ -104,7 +104,6 @@ impl Bench {
         };
         bench.feed(Event::EngineConnected);
         bench.feed(Event::Configure { reply: REPLY, input: Box::new(input(on_signal_loss)), policy });
-        bench.feed(Event::EncodersProbed);
         bench.feed(Event::SourceFormat(format()));
         bench.tick();
         bench
