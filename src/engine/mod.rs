@@ -233,6 +233,10 @@ impl Loop {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Stop { token, session });
             }
+            Request::Split { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Split { token, session });
+            }
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Retry { token, input });
