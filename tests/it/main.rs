@@ -11,6 +11,7 @@ mod api;
 mod architecture;
 mod desk;
 mod disk;
+mod formats;
 mod kill;
 mod packages;
 mod record;
