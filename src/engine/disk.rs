@@ -4,9 +4,9 @@
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event};
-use crate::model::{InputId, SessionId};
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
+use crate::model::{InputId, SessionId};
 use crate::storage::history;
 use crate::storage::journal::{self, Log};
 use crate::storage::recovery::{self, CloseError};

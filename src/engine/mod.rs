@@ -144,7 +144,8 @@ impl Engine {
         while !core.shell.may_exit() {
             let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
-                let listener = server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
+                let listener =
+                    server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
                 tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
             }
             tokio::select! {

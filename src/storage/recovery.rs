@@ -242,7 +242,11 @@ pub(super) fn read_facts(dir: &Path, input: &InputId) -> io::Result<Vec<Line<Fac
 }
 
 /// Facts on disk that the journal does not hold yet.
-pub(super) fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> io::Result<Vec<Line<JournalKind>>> {
+pub(super) fn unfolded(
+    dir: &Path,
+    plan: &Plan,
+    mut known: BTreeSet<(InputId, u64)>,
+) -> io::Result<Vec<Line<JournalKind>>> {
     let mut missing = Vec::new();
     for spec in &plan.inputs {
         for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id)? {

@@ -51,8 +51,7 @@ impl SoundEncoder {
             }
             SoundEncoder::Opus(factory) => {
                 // Constrained: a burst of noise must not exceed what a fragment is expected to hold.
-                let settings =
-                    [("bitrate", OPUS_BITRATE.to_string()), ("bitrate-type", "constrained-vbr".to_owned())];
+                let settings = [("bitrate", OPUS_BITRATE.to_string()), ("bitrate-type", "constrained-vbr".to_owned())];
                 (factory, settings, gst::Caps::new_empty_simple("audio/x-opus"))
             }
             SoundEncoder::Pcm => {

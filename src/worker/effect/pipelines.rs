@@ -10,6 +10,7 @@ use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
+use crate::storage::layout;
 use crate::sys::lock;
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, PartClosing, PartRefusal};
@@ -147,7 +148,7 @@ impl Worker {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
-        let options = SinkOptions { name: format!("{}-sink", plan.file.trim_end_matches(".mp4")), path };
+        let options = SinkOptions { name: format!("{}-sink", layout::part_stem(&plan.file)), path };
         self.pending = Some(Pending { plan, chosen, progress });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
             mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));

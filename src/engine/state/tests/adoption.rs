@@ -55,7 +55,10 @@ fn a_session_that_workers_record_goes_on_whatever_order_they_answer_in() {
     let shown = view.session.expect("a session");
     assert_eq!((shown.id, shown.state, shown.media_ms), (session, SessionState::Recording, Some(3000)));
     assert!(!told(&bench.done, "a", is_stop) && !told(&bench.done, "b", is_stop));
-    assert_eq!((starts(&bench.done), journaled(&bench.done, |kind| matches!(kind, JournalKind::WorkerLost { .. }))), (0, 0));
+    assert_eq!(
+        (starts(&bench.done), journaled(&bench.done, |kind| matches!(kind, JournalKind::WorkerLost { .. }))),
+        (0, 0)
+    );
     assert_eq!(refusal(&bench.start("k", None)).status, 409);
     bench.stop();
     bench.done_fact("a", session);
@@ -161,7 +164,8 @@ fn a_worker_of_an_input_that_was_removed_records_on_until_stop_and_is_dismissed_
     bench.worker("a", linked(1, Some(session)));
     bench.worker("gone", linked(9, Some(session)));
     bench.tick_for(2000);
-    let report = |state| Event::Status { input: id("gone"), link: 1, status: Box::new(status(Some(session), state, 100)) };
+    let report =
+        |state| Event::Status { input: id("gone"), link: 1, status: Box::new(status(Some(session), state, 100)) };
     bench.feed(report(RecordingState::Recording));
     assert!(!told(&bench.done, "gone", |_| true));
     assert_eq!(bench.view().inputs.len(), 1);
