@@ -151,6 +151,7 @@ impl SimEngine {
             Report::Status(status) => Event::Status { input, link, status },
             Report::Fact { session, t_ns, fact } => Event::Fact { input, session, t_ns, fact: *fact },
             Report::Ack { id, refused } => Event::Ack { input, link, command: id, refused },
+            Report::Superseded { epoch } => Event::Superseded { epoch },
             Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => return,
         };
         self.inbox.push_back(event);
