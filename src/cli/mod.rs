@@ -67,6 +67,9 @@ pub enum Command {
         /// Finalise what a crash left
         #[arg(long)]
         finalise: bool,
+        /// Read everything and compare it with what was recorded
+        #[arg(long, conflicts_with = "finalise")]
+        verify: bool,
         /// A session folder or a file
         path: PathBuf,
     },

@@ -12,6 +12,7 @@ mod lifetime;
 mod link;
 mod locks;
 mod probe;
+mod proof;
 mod publish;
 pub mod recover;
 mod restart;
@@ -54,6 +55,9 @@ const SEQ_BLOCK: u64 = 10_000;
 const PLANS_DEADLINE: Duration = Duration::from_secs(2);
 /// A disk that does not take the last journal lines within this keeps nobody from leaving.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Newest sessions that are looked at for files nobody has proved; older ones are for `holdfast verify`.
+const UNPROVED_LOOKED_AT: usize = 200;
 
 /// How to run an engine.
 #[derive(Debug, Clone)]
@@ -294,5 +298,9 @@ fn search(library: PathBuf, events: mpsc::Sender<Event>) {
             Default::default()
         });
         drop(events.blocking_send(Event::Searched { interrupted, last }));
+        match crate::storage::proof::unproved(&library, UNPROVED_LOOKED_AT) {
+            Ok(sessions) => drop(events.blocking_send(Event::Unproved(sessions))),
+            Err(error) => tracing::warn!(%error, "the library could not be searched for unproved sessions"),
+        }
     });
 }

@@ -20,6 +20,7 @@ pub mod level;
 pub mod mux;
 pub mod pipeline;
 pub mod preview;
+pub mod reread;
 pub mod signal;
 pub mod source;
 pub mod stage;

@@ -7,5 +7,6 @@ pub mod atomic;
 pub mod journal;
 pub mod layout;
 mod manifest;
+pub mod proof;
 pub mod recovery;
 pub mod space;

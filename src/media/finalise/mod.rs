@@ -12,14 +12,19 @@
 //! a clean stop (index kept by the sink) and what a crash left (index from [`scan`]); it may be killed anywhere and
 //! run again.
 
+mod audit;
 mod boxes;
 mod index;
 mod moov;
+mod reader;
 mod scan;
 mod store;
+mod tables;
 
+pub use audit::{Audit, Audited, audit};
 pub use boxes::{BoxScanner, Scanned, StreamError};
 pub use index::{Index, IndexError, TrackSummary};
+pub use reader::{MediaReader, Read};
 pub use scan::{Contents, scan};
 pub use store::PartStore;
 
