@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Status(form)) => cli::status(demo, form).into(),
         Some(Command::Record(command)) => cli::record(demo, command).into(),
         Some(Command::Sessions { json, limit }) => cli::sessions(demo, limit, json).into(),
+        Some(Command::Verify { json, path }) => cli::verify(&path, json).into(),
         Some(Command::Recover(form)) => recover(&flags, form).into(),
         Some(Command::Config(ConfigCommand::Check(form))) => cli::config_check(&flags, form).into(),
     }

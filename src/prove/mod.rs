@@ -55,8 +55,9 @@ pub fn run(options: &Options) -> ExitCode {
         return match verify::run(&options.path) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
+            // `holdfast verify` shows this as its own.
             Err(error) => {
-                eprintln!("holdfast prove: {error:#}");
+                eprintln!("holdfast: {error:#}");
                 ExitCode::FAILURE
             }
         };

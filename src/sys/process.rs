@@ -60,6 +60,11 @@ impl Process {
         Ok(self.child.try_wait()?.map(|status| status.to_string()))
     }
 
+    /// Waits for its end, reaps it, and says how it ended. Blocks this thread for as long as it takes.
+    pub fn wait_here(mut self) -> io::Result<String> {
+        Ok(self.child.wait()?.to_string())
+    }
+
     /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
     #[allow(unsafe_code, reason = "the descriptor's lifetime is promised below")]
     pub async fn wait(self) -> io::Result<String> {

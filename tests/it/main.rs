@@ -13,6 +13,7 @@ mod desk;
 mod disk;
 mod kill;
 mod packages;
+mod proof;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
