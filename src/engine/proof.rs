@@ -5,6 +5,7 @@
 
 use super::event::{Event, ProofEvent};
 use crate::model::proof::ProofLine;
+use crate::storage::proof;
 use crate::sys::process::{self, Handle, Priority, Process};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,17 @@ use tokio::sync::mpsc::Sender;
 
 /// Longest line: a part with its gaps is some kilobytes.
 const LINE_MAX_BYTES: u64 = 4 << 20;
+
+/// Newest sessions that are looked at for files nobody has proved; older ones are for `holdfast verify`.
+const LOOKED_AT: usize = 200;
+
+/// Looks for sessions nobody has proved, in the background. One that cannot be read now is found by the next engine.
+pub fn search(library: PathBuf, events: Sender<Event>) {
+    tokio::task::spawn_blocking(move || match proof::unproved(&library, LOOKED_AT) {
+        Ok(sessions) => drop(events.blocking_send(Event::Unproved(sessions))),
+        Err(error) => tracing::warn!(%error, "the library could not be searched for unproved sessions"),
+    });
+}
 
 /// The proof that runs, if any.
 #[derive(Debug, Clone, Default)]

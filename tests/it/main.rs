@@ -11,6 +11,7 @@ mod api;
 mod architecture;
 mod desk;
 mod disk;
+mod formats;
 mod kill;
 mod packages;
 mod proof;
@@ -18,4 +19,5 @@ mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod timeline;
 mod words;
