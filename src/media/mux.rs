@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! in (video) ─▶ (pad offset) ┐
-//! in (sound) ─▶ (pad offset) ┴▶ isofmp4mux ─▶ durable sink
+//! in (sound) ─▶ (pad offset) ┴▶ muxer ─▶ durable sink
 //! ```
 //! Contract: append only, one fragment per `fragment_ms`, first sample at 0. The inlets are not live: the muxer
 //! waits for both streams instead of guessing by time-out; the stage guarantees that sound never stops.
 
-use super::element;
 use super::encoder::Encode;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits};
+use super::muxer::{self, Stream, make_muxer};
 use super::pipeline::{BusEvent, Pipeline};
 use crate::model::encoding::Encoding;
 use gst::prelude::*;
@@ -38,26 +38,18 @@ impl Part {
     ) -> Result<Self, BuildError> {
         let mut pipeline = Pipeline::new(name);
         let bin = pipeline.bin().clone();
-        let mux = element::make("isofmp4mux", &format!("{name}-mux"))?;
-        let fragment = gst::ClockTime::from_mseconds(u64::from(encoding.fragment_ms)).nseconds();
-        mux.set_property("fragment-duration", fragment);
-        mux.set_property("chunk-duration", fragment);
-        // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes in
-        // every second fragment only, and the sound behind the last keyframe is lost at the end.
-        mux.set_property("send-force-keyunit", true);
-        mux.set_property("offset-to-zero", true);
-        mux.set_property_from_str("write-edts-mode", "never");
+        let mux = make_muxer(&format!("{name}-mux"), encoding)?;
         bin.add(&mux)?;
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
-        attach(&video, &mux)?;
+        attach(&video, &mux, Stream::Video)?;
         video.prepare(encode.video_out())?;
         let mut audio = None;
         if let Some(outlet) = encode.audio_out() {
             let mut inlet = Inlet::add(&bin, &format!("{name}-audio-in"), Limits::ENCODED, false)?;
             // The encoder's first packet only warms decoders up; see [`super::clip`].
             inlet.pad()?.set_offset(-i64::try_from(priming.as_nanos()).unwrap_or(0));
-            attach(&inlet, &mux)?;
+            attach(&inlet, &mux, Stream::Audio)?;
             inlet.prepare(outlet)?;
             audio = Some(inlet);
         }
@@ -92,7 +84,7 @@ impl Part {
     }
 }
 
-fn attach(inlet: &Inlet, mux: &gst::Element) -> Result<(), BuildError> {
-    inlet.pad()?.link(&element::request_pad(mux, "sink_%u")?)?;
+fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<(), BuildError> {
+    inlet.pad()?.link(&muxer::request_pad(mux, stream)?)?;
     Ok(())
 }

@@ -119,6 +119,9 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     if !found.finalised {
         add(Finding::new(FindingCode::Unfinalised));
     }
+    if found.read.broken_fragments > 0 {
+        add(Finding::new(FindingCode::FragmentsBroken).with("fragments", found.read.broken_fragments));
+    }
     if let Some(number) = found.read.first_broken {
         let at =
             found.summary.duration.as_millis() * u128::from(number) / u128::from(found.summary.video_samples.max(1));

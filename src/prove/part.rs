@@ -3,7 +3,6 @@
 use super::judge::{Found, FoundPart};
 use crate::media::finalise::{Audited, MediaReader, audit};
 use crate::media::reread::reread;
-use crate::model::encoding::Container;
 use crate::sys::lock;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -49,16 +48,14 @@ fn read(file: &File, on_bytes: &mut dyn FnMut(u64)) -> io::Result<Found> {
         Audited::Foreign => return Ok(Found::Foreign { bytes: file.metadata()?.len() }),
     };
     let read = MediaReader::new(file).read(Some(&audit), on_bytes)?;
-    let container = Container::Mp4;
-    let reread = reread(file, container, on_bytes).map_err(io::Error::other)?;
-    let volumes = audit.volumes();
+    let reread = reread(file, audit.container, on_bytes).map_err(io::Error::other)?;
     Ok(Found::Part(Box::new(FoundPart {
-        container,
+        container: audit.container,
         summary: audit.summary,
         finalised: audit.finalised,
         findings: audit.findings,
         tail_bytes: audit.tail_bytes,
-        volumes,
+        volumes: audit.volumes,
         read,
         reread,
     })))

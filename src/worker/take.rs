@@ -23,6 +23,7 @@ use crate::model::MonoNs;
 use crate::model::session::{PartEnd, PartFrames};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::protocol::worker::Ticket;
+use crate::storage::layout;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -114,7 +115,7 @@ impl Take {
         (generation, mailbox): (u64, &Mailbox<Notice>),
     ) -> Result<Self, BuildError> {
         let OpenFile { sink, progress } = file;
-        let input = plan.file.trim_end_matches(".mp4");
+        let input = layout::part_stem(&plan.file);
         let encoding = &plan.ticket.encoding;
         let priming = chosen.audio_priming();
         let clip = Clip::new(plan.start_at, priming);

@@ -13,6 +13,7 @@ mod desk;
 mod disk;
 mod formats;
 mod kill;
+mod matroska;
 mod packages;
 mod proof;
 mod record;

@@ -6,6 +6,8 @@
 
 use super::PartStore;
 use super::audit::Audit;
+use super::mkv::cluster::{CRC_BYTES, stated_crc};
+use crate::model::encoding::Container;
 use std::io;
 use std::ops::Range;
 
@@ -21,6 +23,8 @@ pub struct Read {
     pub blake3: String,
     /// BLAKE3 of the payload of every fragment in the order of the file, in hex.
     pub payload_blake3: String,
+    /// Fragments whose own checksum does not fit (Matroska).
+    pub broken_fragments: u64,
     /// Pictures whose inside is broken.
     pub broken_pictures: u64,
     /// Number of the first of them, from 0.
@@ -49,9 +53,9 @@ impl<'a> MediaReader<'a> {
     /// `on_bytes` is told of every block. Blocks on the disk.
     pub fn read(&self, audit: Option<&Audit>, on_bytes: &mut dyn FnMut(u64)) -> io::Result<Read> {
         let mut whole = blake3::Hasher::new();
-        let mut payload = blake3::Hasher::new();
-        let mut payloads = audit.map_or(&[][..], |audit| &audit.payloads);
-        let mut pictures = audit.map(Pictures::of);
+        let mut payloads = Payloads::of(audit);
+        let nal = audit.and_then(|audit| Some((audit.pictures.as_slice(), audit.nal_length?)));
+        let mut pictures = nal.map(|(pictures, length)| Pictures::new(pictures, length));
         let bytes = self.store.len()?;
         let mut block = vec![0; BLOCK_BYTES];
         let mut at = 0;
@@ -60,27 +64,18 @@ impl<'a> MediaReader<'a> {
             let block = &mut block[..length];
             self.store.read_at(at, block)?;
             whole.update(block);
-            let end = at + length as u64;
-            while let Some(range) = payloads.first() {
-                let (from, to) = (range.start.max(at), range.end.min(end));
-                if from < to {
-                    payload.update(part(block, at, from..to));
-                }
-                if range.end > end {
-                    break;
-                }
-                payloads = &payloads[1..];
-            }
+            payloads.feed(at, block);
             if let Some(pictures) = &mut pictures {
                 pictures.feed(at, block);
             }
             on_bytes(length as u64);
-            at = end;
+            at += length as u64;
         }
         let (broken_pictures, first_broken) = pictures.map_or((0, None), Pictures::result);
         Ok(Read {
             blake3: whole.finalize().to_hex().to_string(),
-            payload_blake3: payload.finalize().to_hex().to_string(),
+            payload_blake3: payloads.digest.finalize().to_hex().to_string(),
+            broken_fragments: payloads.broken,
             broken_pictures,
             first_broken,
         })
@@ -93,10 +88,64 @@ fn part(block: &[u8], at: u64, range: Range<u64>) -> &[u8] {
     &block[inside(range.start)..inside(range.end)]
 }
 
+/// Digests the payloads of the fragments as blocks of the file pass by, and checks those that carry a checksum.
+struct Payloads<'a> {
+    left: &'a [Range<u64>],
+    digest: blake3::Hasher,
+    /// The fragments begin with a CRC-32 element of their own.
+    checked: bool,
+    crc: crc32fast::Hasher,
+    /// The CRC-32 element of the fragment that is being read.
+    stated: Vec<u8>,
+    broken: u64,
+}
+
+impl<'a> Payloads<'a> {
+    fn of(audit: Option<&'a Audit>) -> Self {
+        Self {
+            left: audit.map_or(&[][..], |audit| &audit.payloads),
+            digest: blake3::Hasher::new(),
+            checked: audit.is_some_and(|audit| audit.container == Container::Mkv),
+            crc: crc32fast::Hasher::new(),
+            stated: Vec::new(),
+            broken: 0,
+        }
+    }
+
+    fn feed(&mut self, at: u64, block: &[u8]) {
+        let end = at + block.len() as u64;
+        while let Some(range) = self.left.first() {
+            let (from, to) = (range.start.max(at), range.end.min(end));
+            if from < to {
+                self.take(part(block, at, from..to));
+            }
+            if range.end > end {
+                break;
+            }
+            self.left = &self.left[1..];
+            let whole = std::mem::take(&mut self.crc).finalize();
+            if self.checked && self.stated != stated_crc(whole) {
+                self.broken += 1;
+            }
+            self.stated.clear();
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        if self.checked {
+            let missing = CRC_BYTES as usize - self.stated.len();
+            let (stated, rest) = bytes.split_at(missing.min(bytes.len()));
+            self.stated.extend_from_slice(stated);
+            self.crc.update(rest);
+        }
+    }
+}
+
 /// Walks through the NAL units of all pictures as blocks of the file pass by.
 struct Pictures<'a> {
     /// (offset, bytes) of the pictures to come, in the order of the file.
-    spans: Box<dyn Iterator<Item = (u64, u64)> + 'a>,
+    spans: std::slice::Iter<'a, (u64, u32)>,
     /// End of the picture that is being read.
     end: Option<u64>,
     /// Offset of the unit that comes next.
@@ -110,26 +159,10 @@ struct Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
-    fn of(audit: &'a Audit) -> Self {
-        let nal_length = audit.nal_length.unwrap_or(0);
-        let tracks = audit.index.tracks().iter().filter(move |track| track.video && nal_length > 0);
-        let spans = tracks.flat_map(|track| {
-            let mut sizes = track.sizes.iter();
-            track.chunks.iter().flat_map(move |(at, samples)| {
-                let sizes: Vec<u32> = sizes.by_ref().take(*samples as usize).copied().collect();
-                sizes.into_iter().scan(*at, |at, size| {
-                    let from = *at;
-                    *at += u64::from(size);
-                    Some((from, u64::from(size)))
-                })
-            })
-        });
-        Self::new(Box::new(spans), nal_length)
-    }
-
-    fn new(spans: Box<dyn Iterator<Item = (u64, u64)> + 'a>, nal_length: usize) -> Self {
+    fn new(spans: &'a [(u64, u32)], nal_length: usize) -> Self {
+        let (spans, head) = (spans.iter(), Vec::new());
         let mut pictures =
-            Self { spans, end: None, unit: 0, head: Vec::new(), nal_length, number: 0, broken: 0, first_broken: None };
+            Self { spans, end: None, unit: 0, head, nal_length, number: 0, broken: 0, first_broken: None };
         pictures.step();
         pictures
     }
@@ -137,8 +170,8 @@ impl<'a> Pictures<'a> {
     fn step(&mut self) {
         self.head.clear();
         let span = self.spans.next();
-        self.unit = span.map_or(0, |(at, _)| at);
-        self.end = span.map(|(at, size)| at + size);
+        self.unit = span.map_or(0, |(at, _)| *at);
+        self.end = span.map(|(at, size)| at + u64::from(*size));
     }
 
     fn next(&mut self, fine: bool) {
@@ -181,7 +214,7 @@ impl<'a> Pictures<'a> {
 
     /// Broken pictures, and the number of the first; those that lie behind the end of the file are broken too.
     fn result(self) -> (u64, Option<u64>) {
-        let unread = u64::from(self.end.is_some()) + self.spans.count() as u64;
+        let unread = u64::from(self.end.is_some()) + self.spans.len() as u64;
         (self.broken + unread, self.first_broken.or((unread > 0).then_some(self.number)))
     }
 }
@@ -201,13 +234,13 @@ mod tests {
                 file.extend(u32::from(*unit).to_be_bytes());
                 file.extend(std::iter::repeat_n(0x41, usize::from(*unit)));
             }
-            spans.push((at, file.len() as u64 - at));
+            spans.push((at, u32::try_from(file.len() as u64 - at).expect("small")));
         }
         if let Some((at, mask)) = flip {
             let place = at % file.len();
             file[place] ^= mask;
         }
-        let mut walk = Pictures::new(Box::new(spans.into_iter()), 4);
+        let mut walk = Pictures::new(&spans, 4);
         let mut at = 0;
         for block in file.chunks(cut) {
             walk.feed(at, block);
@@ -236,7 +269,7 @@ mod tests {
 
     #[test]
     fn pictures_behind_the_end_are_unread() {
-        let mut walk = Pictures::new(Box::new([(0, 5), (5, 5), (10, 5)].into_iter()), 4);
+        let mut walk = Pictures::new(&[(0, 5), (5, 5), (10, 5)], 4);
         walk.feed(0, &[0, 0, 0, 1, 0x41]);
         assert_eq!(walk.result(), (2, Some(1)));
     }

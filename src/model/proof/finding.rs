@@ -27,6 +27,8 @@ pub enum FindingCode {
     ChainBroken,
     /// Fragment `expected` is not there; `found` stands in its place.
     FragmentMissing,
+    /// The checksum of `fragments` fragments does not fit.
+    FragmentsBroken,
     /// The sample tables cannot be read (`reason`).
     TablesUnreadable,
     /// The sample tables do not say what the fragments say (`where`).
@@ -136,7 +138,7 @@ const LOOK: &str = "Look at this place before you rely on it.";
 
 impl FindingCode {
     /// Every code, for tests and tables.
-    pub const ALL: [FindingCode; 30] = [
+    pub const ALL: [FindingCode; 31] = [
         FindingCode::Missing,
         FindingCode::Unreadable,
         FindingCode::NotAFile,
@@ -146,6 +148,7 @@ impl FindingCode {
         FindingCode::Trailing,
         FindingCode::ChainBroken,
         FindingCode::FragmentMissing,
+        FindingCode::FragmentsBroken,
         FindingCode::TablesUnreadable,
         FindingCode::TablesDiffer,
         FindingCode::HeaderDiffers,
@@ -191,6 +194,7 @@ impl FindingCode {
             | FindingCode::Trailing
             | FindingCode::ChainBroken
             | FindingCode::FragmentMissing
+            | FindingCode::FragmentsBroken
             | FindingCode::TablesUnreadable
             | FindingCode::TablesDiffer
             | FindingCode::PicturesBroken
@@ -249,6 +253,11 @@ impl FindingCode {
             FindingCode::FragmentMissing => (
                 "Fragment {expected} is missing; {found} follows in its place.",
                 "A piece was taken out of the file.",
+                KEEP,
+            ),
+            FindingCode::FragmentsBroken => (
+                "{fragments} fragments are damaged: their checksums do not fit.",
+                "Bytes have changed since they were written; players may show errors there.",
                 KEEP,
             ),
             FindingCode::TablesUnreadable => (

@@ -10,6 +10,7 @@ use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
+use crate::storage::layout;
 use crate::sys::lock;
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, PartClosing, PartRefusal};
@@ -147,7 +148,7 @@ impl Worker {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
-        let options = SinkOptions { name: format!("{}-sink", plan.file.trim_end_matches(".mp4")), path };
+        let options = SinkOptions { name: format!("{}-sink", layout::part_stem(&plan.file)), path };
         self.pending = Some(Pending { plan, chosen, progress });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
             mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));
@@ -213,11 +214,11 @@ impl Worker {
 /// A closed file as the state sees it.
 pub(super) fn closing(ended: Ended) -> PartClosing {
     let Ended { plan, end, mut frames, origin, finished, progress } = ended;
-    let (summary, bytes, trouble, unfinalised) = match finished {
-        Some(Finished { summary, bytes, trouble, unfinalised }) => {
-            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()))
+    let (summary, bytes, trouble, unfinalised, payload) = match finished {
+        Some(Finished { summary, bytes, trouble, unfinalised, payload }) => {
+            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()), payload)
         }
-        None => (None, progress.bytes, None, None),
+        None => (None, progress.bytes, None, None, None),
     };
     frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
     let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
@@ -243,7 +244,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         frames: take::part_frames(frames),
         gaps: Vec::new(),
         blake3: None,
-        payload_blake3: None,
+        payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
         end,
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
@@ -276,7 +277,7 @@ mod tests {
         let plan = Plan { part: 1, file: "a.mp4".into(), start_at: MonoNs(0), format, with_audio: false, ticket };
         let summary =
             Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
-        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised });
+        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised, payload: None });
         let progress = Progress { safe: SAFE, ..Progress::default() };
         let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
         closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
