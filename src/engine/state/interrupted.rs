@@ -64,7 +64,7 @@ impl State {
     }
 
     /// It is not known yet of every input whether somebody serves it.
-    fn looking(&self) -> bool {
+    pub(super) fn looking(&self) -> bool {
         self.inputs.iter().any(|input| input.worker.is_connecting()) || self.strays.iter().any(Stray::is_looked_at)
     }
 

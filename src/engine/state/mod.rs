@@ -13,6 +13,7 @@ mod keys;
 mod session;
 mod strays;
 mod view;
+mod waiting;
 mod workers;
 
 use super::alerts::Alerts;
@@ -34,6 +35,7 @@ use session::{Phase, Session};
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
+use waiting::Waiting;
 
 /// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
 const SPACE_AGE: Duration = Duration::from_secs(6);
@@ -102,6 +104,7 @@ pub struct State {
     last_session: Option<LastSession>,
     keys: Keys,
     recovery: Recovery,
+    waiting: Waiting,
     /// A start that was refused because its plan was late; the plan may still reach the disk.
     abandoned: Option<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
@@ -140,6 +143,7 @@ impl State {
             last_session: None,
             keys: Keys::restore(now, &setup.plans),
             recovery: Recovery::default(),
+            waiting: Waiting::new(),
             abandoned: None,
             space: None,
             alerts,
@@ -248,6 +252,7 @@ impl State {
 
     /// Steps that follow from the state alone, whatever event came.
     fn advance(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.advance_waiting(now, out);
         if let Some(since) = self.leaving {
             self.advance_leaving(now, since, out);
             return;

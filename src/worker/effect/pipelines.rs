@@ -273,6 +273,7 @@ mod tests {
             first_part: 1,
             first_fact: 1,
             encoding: Encoding::default(),
+            trace_id: String::new(),
         };
         let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
         let plan = Plan { part: 1, file: "a.mp4".into(), start_at: MonoNs(0), format, with_audio: false, ticket };
