@@ -2,8 +2,10 @@
 
 use super::file::{File, Refused};
 use super::input;
+use super::pairs::Marks;
 use super::problem::{Origin, Problem};
 use super::{Config, size};
+use crate::model::encoding::{AudioCodec, Container, VideoChoice};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +15,22 @@ use toml::Spanned;
 const VERSION: i64 = 1;
 /// What is said of every value of a later issue.
 pub(super) const LATER: &str = "not available in this version";
+/// The containers there are.
+const CONTAINERS: [(&str, Container); 2] = [("mp4", Container::Mp4), ("mkv", Container::Mkv)];
+/// What may become of pictures.
+pub(super) const VIDEO_CHOICES: [(&str, VideoChoice); 3] =
+    [("h264", VideoChoice::H264), ("h265", VideoChoice::H265), ("copy", VideoChoice::Copy)];
+/// The audio codecs there are.
+const AUDIO_CODECS: [(&str, AudioCodec); 3] =
+    [("aac", AudioCodec::Aac), ("opus", AudioCodec::Opus), ("pcm", AudioCodec::Pcm)];
+/// Longest time a part may be limited to: a week.
+const LONGEST_SPLIT_MINUTES: u32 = 7 * 24 * 60;
+/// Smallest size a part may be limited to: below it a part would hold less than its first fragments.
+const SMALLEST_SPLIT_BYTES: u64 = 1_000_000;
 
-/// Reads `origin` and lays it over `config`.
-pub(super) fn apply(config: &mut Config, origin: Origin<'_>) -> Result<(), Problem> {
+/// Reads `origin` and lays it over `config`. Values that may not go together are noted in `marks` for
+/// [`super::pairs::check`], because a later document may still change one of them.
+pub(super) fn apply(config: &mut Config, marks: &mut Marks, origin: Origin<'_>) -> Result<(), Problem> {
     let file: File = toml::from_str(origin.text).map_err(|error| origin.syntax(&error))?;
     let at = Reader { origin };
     if let Some(version) = &file.version
@@ -36,10 +51,10 @@ pub(super) fn apply(config: &mut Config, origin: Origin<'_>) -> Result<(), Probl
         at.refuse(name, section, "remove this section")?;
     }
     library(config, &at, &file)?;
-    recording(config, &at, &file)?;
+    recording(config, marks, &at, &file)?;
     storage(config, &at, &file)?;
     supervision(config, &at, &file)?;
-    inputs(config, &at, &file)
+    inputs(config, marks, &at, &file)
 }
 
 fn library(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
@@ -52,13 +67,32 @@ fn library(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Prob
     Ok(())
 }
 
-fn recording(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
+fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
     let (keys, encoding) = (&file.recording, &mut config.encoding);
-    at.only("recording.container", &keys.container, "mp4", &["mkv", "mov"])?;
-    at.only("recording.codec", &keys.codec, "h264", &["h265", "copy"])?;
-    at.only("recording.audio_codec", &keys.audio_codec, "aac", &["opus", "pcm"])?;
-    at.refuse("recording.split_minutes", &keys.split_minutes, "remove it; each input is written to one file")?;
-    at.refuse("recording.split_bytes", &keys.split_bytes, "remove it; each input is written to one file")?;
+    if let Some(container) = &keys.container {
+        let key = "recording.container";
+        if container.get_ref() == "mov" {
+            return Err(at.problem(container, key, format!("\"mov\" is {LATER}; use one of \"mp4\", \"mkv\"")));
+        }
+        encoding.container = at.word(key, container, &CONTAINERS)?;
+        marks.container = Some(at.origin.mark(&container.span(), key));
+    }
+    if let Some(codec) = &keys.codec {
+        encoding.codec = at.word("recording.codec", codec, &VIDEO_CHOICES)?;
+        marks.codec = Some(at.origin.mark(&codec.span(), "recording.codec"));
+    }
+    if let Some(codec) = &keys.audio_codec {
+        encoding.audio_codec = at.word("recording.audio_codec", codec, &AUDIO_CODECS)?;
+        marks.audio_codec = Some(at.origin.mark(&codec.span(), "recording.audio_codec"));
+    }
+    let mut minutes = 0;
+    at.number("recording.split_minutes", &keys.split_minutes, 0, LONGEST_SPLIT_MINUTES, &mut minutes)?;
+    if keys.split_minutes.is_some() {
+        config.policy.split.after = (minutes > 0).then(|| Duration::from_secs(60 * u64::from(minutes)));
+    }
+    if let Some(bytes) = &keys.split_bytes {
+        config.policy.split.bytes = split_bytes(at, bytes)?;
+    }
     at.number("recording.bitrate_kbps", &keys.bitrate_kbps, 100, 200_000, &mut encoding.bitrate_kbps)?;
     at.number(
         "recording.keyframe_interval_ms",
@@ -68,6 +102,28 @@ fn recording(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Pr
         &mut encoding.keyframe_interval_ms,
     )?;
     at.number("recording.fragment_ms", &keys.fragment_ms, 100, 10_000, &mut encoding.fragment_ms)
+}
+
+/// A size, or a plain number of bytes; 0 = not limited.
+fn split_bytes(at: &Reader<'_>, value: &Spanned<toml::Value>) -> Result<Option<u64>, Problem> {
+    let bytes = match value.get_ref() {
+        toml::Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        toml::Value::String(text) => size::parse(text),
+        _ => None,
+    };
+    match bytes {
+        Some(0) => Ok(None),
+        Some(bytes) if bytes >= SMALLEST_SPLIT_BYTES => Ok(Some(bytes)),
+        Some(_) | None => {
+            let allowed = size::format(SMALLEST_SPLIT_BYTES);
+            let message = format!(
+                "{} is not allowed; use {} of at least {allowed}, or 0 for no limit",
+                value.get_ref(),
+                size::ALLOWED
+            );
+            Err(at.problem(value, "recording.split_bytes", message))
+        }
+    }
 }
 
 fn storage(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
@@ -98,7 +154,7 @@ fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), 
     at.millis("retry.cap_ms", &retry.cap_ms, 100, 3_600_000, &mut policy.retry_cap)
 }
 
-fn inputs(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
+fn inputs(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
     let mut devices: HashMap<String, String> = HashMap::new();
     for (index, raw) in file.input.iter().enumerate() {
         let spec = input::check(at, raw, index)?;
@@ -115,6 +171,8 @@ fn inputs(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Probl
                 format!("\"{device}\" already belongs to input \"{other}\"; two openers would disturb each other");
             return Err(at.origin.problem(&span, "input.device", message));
         }
+        let codec = raw.get_ref().codec.as_ref().map_or(raw.span(), Spanned::span);
+        marks.inputs.insert(spec.id.clone(), at.origin.mark(&codec, "input.codec"));
         config.inputs.push(spec);
     }
     Ok(())
@@ -136,21 +194,6 @@ impl Reader<'_> {
             Some(value) => Err(self.problem(value, key, format!("{LATER}; {remedy}"))),
             None => Ok(()),
         }
-    }
-
-    /// A key whose other values come with a later issue.
-    pub fn only(&self, key: &str, value: &Option<Spanned<String>>, now: &str, later: &[&str]) -> Result<(), Problem> {
-        let Some(value) = value else { return Ok(()) };
-        let text = value.get_ref().as_str();
-        if text == now {
-            return Ok(());
-        }
-        let message = if later.contains(&text) {
-            format!("\"{text}\" is {LATER}; use \"{now}\"")
-        } else {
-            format!("\"{text}\" is not known; use \"{now}\"")
-        };
-        Err(self.problem(value, key, message))
     }
 
     /// One word of a list.

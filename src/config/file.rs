@@ -50,8 +50,8 @@ pub(super) struct Recording {
     pub keyframe_interval_ms: Option<Spanned<i64>>,
     pub fragment_ms: Option<Spanned<i64>>,
     pub audio_codec: Option<Spanned<String>>,
-    pub split_minutes: Refused,
-    pub split_bytes: Refused,
+    pub split_minutes: Option<Spanned<i64>>,
+    pub split_bytes: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

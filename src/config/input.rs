@@ -1,10 +1,10 @@
 //! One `[[input]]`: which keys belong to which kind, their defaults, and what this version can do.
 
-use super::apply::{LATER, Reader};
+use super::apply::{LATER, Reader, VIDEO_CHOICES};
 use super::file::Input;
 use super::problem::Problem;
 use crate::model::InputId;
-use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern, Transport};
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -22,6 +22,9 @@ pub(super) const PATTERNS: [(&str, TestPattern); 4] = [
     ("gradient", TestPattern::Gradient),
     ("checker", TestPattern::Checker),
 ];
+/// How an RTSP stream may travel.
+const TRANSPORTS: [(&str, Transport); 3] =
+    [("auto", Transport::Auto), ("tcp", Transport::Tcp), ("udp", Transport::Udp)];
 /// The sound devices a test input has.
 const TEST_AUDIO: [&str; 5] = ["tone", "silence", "noise", "dies", "never"];
 const KINDS: &str = "use one of \"test\", \"v4l2\", \"rtsp\", \"file\"";
@@ -46,12 +49,12 @@ pub(super) fn check(at: &Reader<'_>, raw: &Spanned<Input>, index: usize) -> Resu
         other => return Err(at.problem(kind, "input.kind", format!("\"{other}\" is not known; {KINDS}"))),
     };
     refuse_foreign_keys(at, keys, source.kind())?;
-    at.only("input.codec", &keys.codec, "h264", &["h265", "copy"])?;
+    let codec = keys.codec.as_ref().map(|codec| at.word("input.codec", codec, &VIDEO_CHOICES)).transpose()?;
     Ok(InputSpec {
         name: name(at, keys, &id)?,
         audio: audio(at, keys, source.kind())?,
         on_signal_loss: on_signal_loss(at, keys)?,
-        codec: None,
+        codec,
         importance: importance(at, keys)?,
         armed: true,
         id,
@@ -83,7 +86,7 @@ fn test(at: &Reader<'_>, keys: &Input, index: usize) -> Result<SourceSpec, Probl
         if let Some(value) = value
             && number % 2 != 0
         {
-            return Err(at.problem(value, key, format!("{number} is odd; H.264 needs an even number of pixels")));
+            return Err(at.problem(value, key, format!("{number} is odd; encoders need an even number of pixels")));
         }
     }
     Ok(SourceSpec::Test { pattern, width, height, fps, tone_hz })
@@ -102,10 +105,13 @@ fn rtsp(at: &Reader<'_>, keys: &Input, missing: &dyn Fn(&str, &str) -> Problem) 
         // The address itself is not repeated: it may hold a password.
         return Err(at.problem(url, "input.url", "must begin with \"rtsp://\" and name a server"));
     }
-    at.only("input.transport", &keys.transport, "tcp", &["auto", "udp"])?;
+    let transport = match &keys.transport {
+        Some(transport) => at.word("input.transport", transport, &TRANSPORTS)?,
+        None => Transport::default(),
+    };
     let mut latency_ms = RTSP_LATENCY_MS;
     at.number("input.latency_ms", &keys.latency_ms, 0, 10_000, &mut latency_ms)?;
-    Ok(SourceSpec::Rtsp { url: url.get_ref().clone(), latency_ms })
+    Ok(SourceSpec::Rtsp { url: url.get_ref().clone(), transport, latency_ms })
 }
 
 fn v4l2(keys: &Input) -> Option<SourceSpec> {

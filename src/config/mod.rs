@@ -8,6 +8,7 @@ mod apply;
 mod file;
 mod folders;
 mod input;
+mod pairs;
 mod problem;
 pub mod size;
 
@@ -16,6 +17,7 @@ pub use problem::Problem;
 use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec};
 use crate::model::policy::WorkerPolicy;
+use pairs::Marks;
 use problem::Origin;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +81,7 @@ impl Config {
         let named =
             |name: &str| variables.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| PathBuf::from(v));
 
-        let mut config = Config::default();
+        let (mut config, mut marks) = (Config::default(), Marks::default());
         let asked_for = flags.config.clone().or_else(|| named("HOLDFAST_CONFIG"));
         let path = match asked_for {
             Some(path) => Some(path),
@@ -88,11 +90,17 @@ impl Config {
             None => problem::default_path().filter(|path| path.exists()),
         };
         if let Some(path) = path {
-            config.read(&path)?;
+            config.read(&mut marks, &path)?;
         }
-        config.overlay(&variables)?;
+        config.overlay(&mut marks, &variables)?;
         if flags.demo {
             config.inputs = demo_inputs();
+            marks.inputs.clear();
+        }
+        pairs::check(&config, &marks)?;
+        // Said of each input, because its worker needs to know before anything is recorded.
+        for input in &mut config.inputs {
+            input.codec = Some(input.video_choice(config.encoding.codec));
         }
         let default_name = if flags.demo { DEMO_LIBRARY_NAME } else { LIBRARY_NAME };
         config.library = flags
@@ -105,16 +113,16 @@ impl Config {
         Ok(config)
     }
 
-    fn read(&mut self, path: &Path) -> Result<(), Problem> {
+    fn read(&mut self, marks: &mut Marks, path: &Path) -> Result<(), Problem> {
         let text = std::fs::read_to_string(path).map_err(|error| Problem::unreadable(path, &error))?;
         let place = path.display().to_string();
-        apply::apply(self, Origin { place: &place, text: &text, lines: true })?;
+        apply::apply(self, marks, Origin { place: &place, text: &text, lines: true })?;
         self.file = Some(path.to_owned());
         Ok(())
     }
 
     /// `HOLDFAST_STORAGE__MIN_FREE_START=1GB` is read as `[storage]` / `min_free_start = "1GB"`.
-    fn overlay(&mut self, variables: &[(String, String)]) -> Result<(), Problem> {
+    fn overlay(&mut self, marks: &mut Marks, variables: &[(String, String)]) -> Result<(), Problem> {
         for (name, value) in variables {
             let Some((section, key)) = name[ENV_PREFIX.len()..].split_once("__") else { continue };
             let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
@@ -130,7 +138,7 @@ impl Config {
                 Err(_) => toml::Value::String(value.clone()),
             };
             let text = format!("[{section}]\n{key} = {value}\n");
-            apply::apply(self, Origin { place: name, text: &text, lines: false })?;
+            apply::apply(self, marks, Origin { place: name, text: &text, lines: false })?;
         }
         Ok(())
     }

@@ -44,6 +44,21 @@ impl Problem {
     }
 }
 
+/// Where a value stands that may turn out not to go together with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    place: String,
+    line: Option<usize>,
+    key: String,
+}
+
+impl Mark {
+    /// A problem with this value.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { place: self.place.clone(), line: self.line, key: Some(self.key.clone()), message: message.into() }
+    }
+}
+
 /// A text being read and how to name it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
@@ -56,12 +71,12 @@ pub(super) struct Origin<'a> {
 impl Origin<'_> {
     /// A problem with `key` at byte `span` of the text.
     pub fn problem(&self, span: &std::ops::Range<usize>, key: &str, message: impl Into<String>) -> Problem {
-        Problem {
-            place: self.place.to_owned(),
-            line: self.line_of(span.start),
-            key: Some(key.to_owned()),
-            message: message.into(),
-        }
+        self.mark(span, key).problem(message)
+    }
+
+    /// Remembers where the value of `key` stands.
+    pub fn mark(&self, span: &std::ops::Range<usize>, key: &str) -> Mark {
+        Mark { place: self.place.to_owned(), line: self.line_of(span.start), key: key.to_owned() }
     }
 
     /// What the TOML parser says, with its line.

@@ -1,11 +1,15 @@
 //! Golden messages and fuzzing of the configuration.
 
 use super::*;
+use crate::model::encoding::{AudioCodec, Container, VideoChoice};
+use crate::model::input::Transport;
+use crate::model::policy::Split;
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Config, Problem> {
-    let mut config = Config::default();
-    apply::apply(&mut config, Origin { place: "config.toml", text, lines: true })?;
+    let (mut config, mut marks) = (Config::default(), Marks::default());
+    apply::apply(&mut config, &mut marks, Origin { place: "config.toml", text, lines: true })?;
+    pairs::check(&config, &marks)?;
     Ok(config)
 }
 
@@ -47,7 +51,10 @@ importance = 5
     assert_eq!(config.storage.min_free_start, 1 << 30);
     assert_eq!(config.policy.critical_free_bytes, 500_000_000);
     assert_eq!(config.policy.signal_timeout.as_millis(), 1500);
-    assert_eq!(config.inputs[0].source, SourceSpec::Rtsp { url: "rtsp://cam/1".into(), latency_ms: 200 });
+    assert_eq!(
+        config.inputs[0].source,
+        SourceSpec::Rtsp { url: "rtsp://cam/1".into(), transport: Transport::Tcp, latency_ms: 200 }
+    );
     assert_eq!(config.inputs[1].audio, AudioChoice::Device("silence".into()));
     assert_eq!(config.inputs[1].name, "t");
 }
@@ -57,10 +64,33 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
     let table = [
         ("version = 2", "config.toml:1: version: 2 is not known; this program reads version 1"),
         (
-            "[recording]\ncontainer = \"mkv\"",
-            "config.toml:2: recording.container: \"mkv\" is not available in this version; use \"mp4\"",
+            "[recording]\ncontainer = \"mov\"",
+            "config.toml:2: recording.container: \"mov\" is not available in this version; use one of \"mp4\", \"mkv\"",
         ),
-        ("[recording]\ncodec = \"av1\"", "config.toml:2: recording.codec: \"av1\" is not known; use \"h264\""),
+        (
+            "[recording]\ncontainer = \"avi\"",
+            "config.toml:2: recording.container: \"avi\" is not known; use one of \"mp4\", \"mkv\"",
+        ),
+        (
+            "[recording]\ncodec = \"av1\"",
+            "config.toml:2: recording.codec: \"av1\" is not known; use one of \"h264\", \"h265\", \"copy\"",
+        ),
+        (
+            "[recording]\naudio_codec = \"mp3\"",
+            "config.toml:2: recording.audio_codec: \"mp3\" is not known; use one of \"aac\", \"opus\", \"pcm\"",
+        ),
+        (
+            "[recording]\naudio_codec = \"pcm\"",
+            "config.toml:2: recording.audio_codec: \"pcm\" cannot be written to container \"mp4\"; use \"aac\" or \"opus\", or container \"mkv\"",
+        ),
+        (
+            "[[input]]\nid = \"a\"\nkind = \"test\"\ncodec = \"copy\"",
+            "config.toml:4: input.codec: \"copy\" is for inputs that arrive encoded (kind \"rtsp\"); use \"h264\" or \"h265\" for \"a\" (kind \"test\")",
+        ),
+        (
+            "[recording]\ncodec = \"copy\"\n[[input]]\nid = \"n\"\nkind = \"rtsp\"\nurl = \"rtsp://x\"\n[[input]]\nid = \"f\"\nkind = \"file\"\npath = \"/f\"",
+            "config.toml:7: input.codec: \"copy\" (recording.codec) is for inputs that arrive encoded (kind \"rtsp\"); use \"h264\" or \"h265\" for \"f\" (kind \"file\")",
+        ),
         (
             "[storage]\nmin_free_start = \"lots\"",
             "config.toml:2: storage.min_free_start: \"lots\" is not a size; use a size such as \"500MB\", \"2GB\" or \"2GiB\"",
@@ -70,8 +100,12 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 10000",
         ),
         (
-            "[recording]\nsplit_minutes = 5",
-            "config.toml:2: recording.split_minutes: not available in this version; remove it; each input is written to one file",
+            "[recording]\nsplit_minutes = -5",
+            "config.toml:2: recording.split_minutes: -5 is not allowed; use a number from 0 to 10080",
+        ),
+        (
+            "[recording]\nsplit_bytes = \"10KB\"",
+            "config.toml:2: recording.split_bytes: \"10KB\" is not allowed; use a size such as \"500MB\", \"2GB\" or \"2GiB\" of at least 1 MB, or 0 for no limit",
         ),
         ("\n[mediamtx]\nurl = \"x\"", "config.toml:2: mediamtx: not available in this version; remove this section"),
         (
@@ -91,8 +125,8 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "config.toml:4: input.url: does not belong to kind \"test\", which has pattern, width, height, fps, tone_hz",
         ),
         (
-            "[[input]]\nid = \"a\"\nkind = \"rtsp\"\nurl = \"rtsp://x\"\ntransport = \"udp\"",
-            "config.toml:5: input.transport: \"udp\" is not available in this version; use \"tcp\"",
+            "[[input]]\nid = \"a\"\nkind = \"rtsp\"\nurl = \"rtsp://x\"\ntransport = \"sctp\"",
+            "config.toml:5: input.transport: \"sctp\" is not known; use one of \"auto\", \"tcp\", \"udp\"",
         ),
         (
             "[[input]]\nid = \"a\"\nkind = \"file\"",
@@ -123,20 +157,66 @@ fn one_device_twice_is_refused() {
 }
 
 #[test]
+fn every_format_of_this_version_is_understood() {
+    let config = read(
+        "[recording]\ncontainer = \"mkv\"\ncodec = \"h265\"\naudio_codec = \"pcm\"\n\
+         [[input]]\nid = \"n\"\nkind = \"rtsp\"\nurl = \"rtsp://x\"\ntransport = \"auto\"\ncodec = \"copy\"\n\
+         [[input]]\nid = \"t\"\nkind = \"test\"",
+    )
+    .expect("a good configuration");
+    let encoding = &config.encoding;
+    assert_eq!((encoding.container, encoding.audio_codec), (Container::Mkv, AudioCodec::Pcm));
+    let choices = config.inputs.iter().map(|input| input.video_choice(encoding.codec)).collect::<Vec<_>>();
+    assert_eq!(choices, [VideoChoice::Copy, VideoChoice::H265]);
+    assert!(matches!(config.inputs[0].source, SourceSpec::Rtsp { transport: Transport::Auto, .. }));
+}
+
+#[test]
+fn parts_are_limited_by_time_and_size_or_not_at_all() {
+    let split = |keys: &str| read(&format!("[recording]\n{keys}")).expect("a good configuration").policy.split;
+    assert_eq!(split(""), Split::default());
+    assert_eq!(split("split_minutes = 90").after, Some(std::time::Duration::from_secs(5400)));
+    assert_eq!(split("split_minutes = 0"), Split { after: None, bytes: None });
+    assert_eq!(split("split_bytes = \"4GiB\"").bytes, Some(4 << 30));
+    assert_eq!(split("split_bytes = 2000000").bytes, Some(2_000_000));
+    assert_eq!(split("split_bytes = 0").bytes, None);
+}
+
+#[test]
+fn a_pair_that_only_the_environment_completes_is_judged_as_a_whole() {
+    let overlaid = |text: &str, variables: &[(&str, &str)]| {
+        let (mut config, mut marks) = (Config::default(), Marks::default());
+        apply::apply(&mut config, &mut marks, Origin { place: "config.toml", text, lines: true })?;
+        let variables: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        config.overlay(&mut marks, &variables)?;
+        pairs::check(&config, &marks)
+    };
+    let pcm = "[recording]\naudio_codec = \"pcm\"";
+    assert_eq!(overlaid(pcm, &[("HOLDFAST_RECORDING__CONTAINER", "mkv")]), Ok(()));
+    let problem = overlaid(
+        &format!("{pcm}\ncontainer = \"mkv\""),
+        &[("HOLDFAST_RECORDING__AUDIO_CODEC", "pcm"), ("HOLDFAST_RECORDING__CONTAINER", "mp4")],
+    );
+    let said = problem.expect_err("pcm does not go into mp4").to_string();
+    assert!(said.starts_with("HOLDFAST_RECORDING__AUDIO_CODEC: recording.audio_codec: \"pcm\" cannot"), "{said}");
+}
+
+#[test]
 fn the_environment_overrides_and_is_named_when_it_is_wrong() {
-    let mut config = Config::default();
+    let (mut config, mut marks) = (Config::default(), Marks::default());
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     config
-        .overlay(&[
-            variable("HOLDFAST_STORAGE__MIN_FREE_START", "1MB"),
-            variable("HOLDFAST_RECORDING__BITRATE_KBPS", "900"),
-        ])
+        .overlay(
+            &mut marks,
+            &[variable("HOLDFAST_STORAGE__MIN_FREE_START", "1MB"), variable("HOLDFAST_RECORDING__BITRATE_KBPS", "900")],
+        )
         .expect("good values");
     assert_eq!((config.storage.min_free_start, config.encoding.bitrate_kbps), (1_000_000, 900));
-    let problem = config.overlay(&[variable("HOLDFAST_RECORDING__CONTAINER", "mkv")]).expect_err("a refusal");
+    let problem =
+        config.overlay(&mut marks, &[variable("HOLDFAST_RECORDING__CONTAINER", "mov")]).expect_err("a refusal");
     assert_eq!(
         problem.to_string(),
-        "HOLDFAST_RECORDING__CONTAINER: recording.container: \"mkv\" is not available in this version; use \"mp4\""
+        "HOLDFAST_RECORDING__CONTAINER: recording.container: \"mov\" is not available in this version; use one of \"mp4\", \"mkv\""
     );
 }
 
@@ -171,6 +251,6 @@ proptest! {
 
     #[test]
     fn any_environment_gives_a_configuration_or_a_problem(name in "HOLDFAST_[A-Z_]{0,20}", value in "\\PC{0,20}") {
-        let _ = Config::default().overlay(&[(name, value)]);
+        let _ = Config::default().overlay(&mut Marks::default(), &[(name, value)]);
     }
 }

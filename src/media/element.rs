@@ -46,16 +46,11 @@ pub fn caps_filter(name: &str, caps: &gst::Caps) -> Result<gst::Element, BuildEr
 
 /// The first element of `ranked` whose factory exists and that really reaches READY: a factory alone says
 /// nothing about the hardware behind it.
-pub fn first_working(what: &'static str, ranked: &[&str], name: &str) -> Result<gst::Element, BuildError> {
-    for factory in ranked {
-        let Ok(element) = make(factory, name) else { continue };
+pub fn first_working(ranked: &[&str], name: &str) -> Option<gst::Element> {
+    ranked.iter().filter_map(|factory| make(factory, name).ok()).find(|element| {
         let works = element.set_state(gst::State::Ready).is_ok();
         // An element that only just opened its device closes it again without waiting for data.
         let closed = element.set_state(gst::State::Null).is_ok();
-        if works && closed {
-            tracing::debug!(what, factory, "probed");
-            return Ok(element);
-        }
-    }
-    Err(BuildError::NoneWorks { what, tried: ranked.join(", ") })
+        works && closed
+    })
 }

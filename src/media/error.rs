@@ -13,14 +13,14 @@ pub enum BuildError {
     #[error("the GStreamer element {0} is missing: install the plugin package that contains it")]
     Missing(String),
     /// No element of a ranked list works.
-    #[error(
-        "no {what} works on this machine (tried {tried}): install gstreamer1.0-plugins-ugly and gstreamer1.0-libav"
-    )]
+    #[error("encoder missing: no {what} works on this machine (tried {tried}); {remedy}")]
     NoneWorks {
         /// What was looked for.
         what: &'static str,
         /// The elements tried, in order.
         tried: String,
+        /// What can be done about it.
+        remedy: &'static str,
     },
     /// Elements do not fit together, or refuse to start.
     #[error("a pipeline could not be built: {0}")]

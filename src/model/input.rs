@@ -52,10 +52,13 @@ pub enum SourceSpec {
         /// Start again at the end.
         repeat: bool,
     },
-    /// An RTSP camera or server, over TCP.
+    /// An RTSP camera or server.
     Rtsp {
         /// `rtsp://…`; may hold credentials, so it is redacted in every log and message.
         url: String,
+        /// How its media travels.
+        #[serde(default)]
+        transport: Transport,
         /// Jitter buffer in ms.
         latency_ms: u32,
     },
@@ -68,7 +71,25 @@ pub enum SourceSpec {
     },
 }
 
+/// How the media of an RTSP stream travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Within the RTSP connection: nothing is lost on the way, so it is the default.
+    #[default]
+    Tcp,
+    /// In datagrams of its own; what the network loses is lost.
+    Udp,
+    /// Datagrams first; TCP when the server refuses them or none arrive.
+    Auto,
+}
+
 impl InputSpec {
+    /// What becomes of its pictures where nothing else is said than `general`.
+    pub fn video_choice(&self, general: VideoChoice) -> VideoChoice {
+        self.codec.unwrap_or(general)
+    }
+
     /// The same without the user and password of its address: what may be written to a disk others read.
     pub fn redacted(mut self) -> Self {
         if let SourceSpec::Rtsp { url, .. } = &mut self.source
@@ -84,6 +105,14 @@ impl InputSpec {
 }
 
 impl SourceSpec {
+    /// Whether its pictures arrive encoded, so that they can be written as they come.
+    pub fn arrives_encoded(&self) -> bool {
+        match self {
+            SourceSpec::Rtsp { .. } => true,
+            SourceSpec::Test { .. } | SourceSpec::File { .. } | SourceSpec::V4l2 { .. } => false,
+        }
+    }
+
     /// The word used in the configuration and the snapshot.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -184,6 +184,9 @@ pub struct WorkerStatus {
     pub audio: Vec<Meter>,
     /// The session it records (or recorded last).
     pub session: Option<SessionId>,
+    /// First part this process may have written to that session: its recording covers the parts from here on.
+    #[serde(default)]
+    pub first_part: Option<u32>,
     /// Its recording; frames and times cover the parts written by this process only.
     pub recording: Option<RecordingView>,
     /// The nice value read back.

@@ -12,7 +12,7 @@ use super::state::TakeEvidence;
 use super::{Notice, mailbox::Mailbox};
 use crate::media::clip::Clip;
 use crate::media::durable_sink::{self, Finished, Progress, SinkEvent};
-use crate::media::encoder::{Encode, EncoderFrames, Encoders};
+use crate::media::encoder::{Chosen, Encode, EncoderFrames};
 use crate::media::error::BuildError;
 use crate::media::mux::Part;
 use crate::media::pipeline::BusEvent;
@@ -108,7 +108,7 @@ impl Take {
     pub fn start(
         plan: Plan,
         file: OpenFile,
-        encoders: &Encoders,
+        chosen: &Chosen,
         stage: &Stage,
         counters: SourceCounters,
         (generation, mailbox): (u64, &Mailbox<Notice>),
@@ -116,14 +116,14 @@ impl Take {
         let OpenFile { sink, progress } = file;
         let input = plan.file.trim_end_matches(".mp4");
         let encoding = &plan.ticket.encoding;
-        let priming = encoders.audio_priming();
+        let priming = chosen.audio_priming();
         let clip = Clip::new(plan.start_at, priming);
         let notify = |wrap: fn(u64, BusEvent) -> Notice| {
             let mailbox = mailbox.clone();
             move |event| mailbox.send(wrap(generation, event))
         };
         let name = format!("{input}-encode");
-        let mut encode = Encode::build(&name, encoders, encoding, &plan.format, stage, plan.with_audio, &clip)?;
+        let mut encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
         let part = Part::open(&format!("{input}-part"), sink, encoding, &encode, priming, notify(Notice::Part))?;
         // Last: from here on frames flow, and everything that takes them is there.
         if let Err(error) = encode.start(notify(Notice::Encode)) {

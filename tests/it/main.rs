@@ -11,10 +11,12 @@ mod api;
 mod architecture;
 mod desk;
 mod disk;
+mod formats;
 mod kill;
 mod packages;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod timeline;
 mod words;

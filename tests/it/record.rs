@@ -231,7 +231,7 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
     let good = std::fs::read_to_string(holdfast.config()).expect("a configuration");
     let cases = [
         ("[recording]\nbitrat_kbps = 5\n", "bitrat_kbps"),
-        ("[recording]\ncontainer = \"mkv\"\n", "container"),
+        ("[recording]\ncontainer = \"mov\"\n", "container"),
         ("[[input]]\nid = \"x\"\nname = \"x\"\nkind = \"srt\"\n", "srt"),
         ("[[input]]\nid = \"X!\"\nname = \"x\"\nkind = \"test\"\n", "X!"),
         ("[[input]]\nid = \"y\"\nname = \"y\"\nkind = \"test\"\non_signal_loss = \"slate\"\n", "slate"),

@@ -30,7 +30,7 @@ impl State {
     /// A session of an earlier engine of which is not known yet whether a worker still records it.
     pub(super) fn is_in_doubt(&self, id: SessionId) -> bool {
         let ours = self.session.as_ref().is_some_and(|session| session.plan.id == id);
-        !ours && (!self.recovery.searched() || self.looking())
+        !ours && !self.is_settled()
     }
 
     pub(super) fn wait_for_start(&mut self, now: Now, command: StartCommand, out: &mut Vec<Effect>) {

@@ -1,47 +1,115 @@
 //! Which encoders are used, and how each is told rate, keyframe distance and low latency.
 //!
-//! Contract: property names differ between builds of the same encoder (R58.md), so each is probed and an absent
-//! one is skipped. Bitrates go in as kbit/s and leave in the unit of the property.
+//! Contract: only what a recording needs is probed; what does not exist is a named failure, never another codec.
+//! Property names differ between builds of the same encoder (R58.md), so each is probed and an absent one is
+//! skipped. Bitrates go in as kbit/s and leave in the unit of the property.
 
+use super::sound::SoundEncoder;
 use crate::media::element;
 use crate::media::error::BuildError;
 use crate::media::signal::VideoFormat;
-use crate::media::stage;
-use crate::model::encoding::Encoding;
+use crate::model::encoding::{AudioCodec, Encoding, VideoChoice, VideoCodec};
 use gst::prelude::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Video encoders, best first: the R58's, generic hardware, then software.
-const H264_RANKED: [&str; 5] = ["mpph264enc", "v4l2h264enc", "vah264enc", "x264enc", "openh264enc"];
-/// Sound encoders, best first.
-const AAC_RANKED: [&str; 3] = ["fdkaacenc", "avenc_aac", "voaacenc"];
-/// Bitrate of the sound in bit/s: transparent for stereo AAC-LC.
-pub(super) const AAC_BITRATE: i32 = 160_000;
+/// A codec and the elements that encode it, best first.
+#[derive(Debug)]
+struct Ranked {
+    what: &'static str,
+    elements: &'static [&'static str],
+    /// What to do when none works.
+    remedy: &'static str,
+}
 
-/// The encoders that work on this machine, probed once per worker.
-#[derive(Debug, Clone)]
+/// The R58's, generic hardware, then software.
+const H264: Ranked = Ranked {
+    what: "H.264 encoder",
+    elements: &["mpph264enc", "v4l2h264enc", "vah264enc", "x264enc", "openh264enc"],
+    remedy: "install gstreamer1.0-plugins-ugly",
+};
+const H265: Ranked = Ranked {
+    what: "H.265 encoder",
+    elements: &["mpph265enc", "v4l2h265enc", "vah265enc", "x265enc"],
+    remedy: "use codec \"h264\", or install gstreamer1.0-plugins-bad",
+};
+const AAC: Ranked = Ranked {
+    what: "AAC encoder",
+    elements: &["fdkaacenc", "avenc_aac", "voaacenc"],
+    remedy: "use audio_codec \"opus\", or install gstreamer1.0-libav",
+};
+const OPUS: Ranked = Ranked {
+    what: "Opus encoder",
+    elements: &["opusenc"],
+    remedy: "use audio_codec \"aac\", or install gstreamer1.0-plugins-base",
+};
+
+/// The encoders known to work on this machine. Each is probed when it is first needed and once per worker.
+#[derive(Debug, Default)]
 pub struct Encoders {
-    pub(super) video: String,
-    pub(super) audio: Option<String>,
+    working: BTreeMap<&'static str, String>,
+}
+
+/// The encoders of one recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// `None` = the pictures are copied.
+    pub(super) video: Option<VideoEncoder>,
+    /// `None` = no sound.
+    pub(super) audio: Option<SoundEncoder>,
+}
+
+/// A video encoder and what it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VideoEncoder {
+    pub(super) codec: VideoCodec,
+    pub(super) factory: String,
 }
 
 impl Encoders {
-    /// Probes the ranked lists. Opens and closes devices: not while another encoder of this process runs.
-    pub fn probe() -> Result<Self, BuildError> {
-        let video = element::first_working("H.264 encoder", &H264_RANKED, "probe")?;
-        let audio = element::first_working("AAC encoder", &AAC_RANKED, "probe");
-        Ok(Self { video: factory_name(&video), audio: audio.as_ref().map(factory_name).ok() })
+    /// Chooses what `codec` needs. Opens and closes devices: not while another encoder of this process runs.
+    fn video(&mut self, codec: VideoChoice) -> Result<Option<VideoEncoder>, BuildError> {
+        let (codec, ranked) = match codec {
+            VideoChoice::H264 => (VideoCodec::H264, &H264),
+            VideoChoice::H265 => (VideoCodec::H265, &H265),
+            VideoChoice::Copy => return Ok(None),
+        };
+        Ok(Some(VideoEncoder { codec, factory: self.first_working(ranked)? }))
     }
 
-    /// How far the sound that comes out lies behind its time stamps. Measured with a tick: `avenc_aac` 1024 samples,
-    /// `voaacenc` 576 more; `fdkaacenc` as its library documents the delay of AAC-LC.
-    pub fn audio_priming(&self) -> Duration {
-        let samples: u32 = match self.audio.as_deref() {
-            Some("fdkaacenc") => 2048,
-            Some("voaacenc") => 1600,
-            _ => 1024,
+    /// Chooses the encoders of a recording, or says which one is missing. Opens and closes devices the first time:
+    /// not while another encoder of this process runs.
+    pub fn choose(&mut self, encoding: &Encoding, with_audio: bool) -> Result<Chosen, BuildError> {
+        let video = self.video(encoding.codec)?;
+        let audio = match encoding.audio_codec {
+            _ if !with_audio => None,
+            AudioCodec::Aac => Some(SoundEncoder::Aac(self.first_working(&AAC)?)),
+            AudioCodec::Opus => Some(SoundEncoder::Opus(self.first_working(&OPUS)?)),
+            AudioCodec::Pcm => Some(SoundEncoder::Pcm),
         };
-        Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(stage::AUDIO_RATE))
+        Ok(Chosen { video, audio })
+    }
+
+    fn first_working(&mut self, ranked: &Ranked) -> Result<String, BuildError> {
+        if let Some(factory) = self.working.get(ranked.what) {
+            return Ok(factory.clone());
+        }
+        let element = element::first_working(ranked.elements, "probe").ok_or_else(|| BuildError::NoneWorks {
+            what: ranked.what,
+            tried: ranked.elements.join(", "),
+            remedy: ranked.remedy,
+        })?;
+        let factory = factory_name(&element);
+        tracing::debug!(what = ranked.what, factory, "probed");
+        self.working.insert(ranked.what, factory.clone());
+        Ok(factory)
+    }
+}
+
+impl Chosen {
+    /// How far the sound that comes out lies behind its time stamps.
+    pub fn audio_priming(&self) -> Duration {
+        self.audio.as_ref().map_or(Duration::ZERO, SoundEncoder::priming)
     }
 }
 
@@ -70,7 +138,7 @@ pub(super) fn configure_video(encoder: &gst::Element, encoding: &Encoding, forma
     let gop = frames.max(1).to_string();
     let set = |settings: &[(&str, &str)]| set_first(encoder, settings);
     match factory_name(encoder).as_str() {
-        "mpph264enc" => {
+        "mpph264enc" | "mpph265enc" => {
             // Older builds say bps, newer ones bitrate, both in bit/s.
             set(&[("bps", &bits), ("bitrate", &bits)]);
             set(&[("rc-mode", "cbr")]);
@@ -80,11 +148,13 @@ pub(super) fn configure_video(encoder: &gst::Element, encoding: &Encoding, forma
                 set(&[limit]);
             }
         }
-        "v4l2h264enc" => {
-            let controls = format!("controls,video_bitrate={bits},h264_i_frame_period={gop}");
+        name @ ("v4l2h264enc" | "v4l2h265enc") => {
+            // The period has a control of its own for H.264 only; the general one serves both.
+            let period = if name == "v4l2h264enc" { "h264_i_frame_period" } else { "video_gop_size" };
+            let controls = format!("controls,video_bitrate={bits},{period}={gop}");
             set(&[("extra-controls", &controls)]);
         }
-        "vah264enc" => {
+        "vah264enc" | "vah265enc" => {
             set(&[("bitrate", &kilobits)]);
             set(&[("key-int-max", &gop)]);
             set(&[("b-frames", "0")]);
@@ -94,6 +164,15 @@ pub(super) fn configure_video(encoder: &gst::Element, encoding: &Encoding, forma
             set(&[("gop-size", &gop)]);
             set(&[("complexity", "low")]);
             set(&[("rate-control", "bitrate")]);
+        }
+        "x265enc" => {
+            set(&[("bitrate", &kilobits)]);
+            set(&[("key-int-max", &gop)]);
+            set(&[("speed-preset", "ultrafast")]);
+            // No B-frames, no lookahead, one frame at a time: measured, nothing is held back.
+            set(&[("tune", "zerolatency")]);
+            // Keyframes that are asked for are then IDR (measured: CRA otherwise); `info` is a text of 2 KB per file.
+            set(&[("option-string", "open-gop=0:scenecut=0:info=0")]);
         }
         _ => {
             set(&[("bitrate", &kilobits)]);

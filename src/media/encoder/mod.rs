@@ -1,14 +1,15 @@
 //! Encoding one input: chooses encoders that really work here, and runs them.
 //!
 //! ```text
-//! in ─▶ (clip) ─▶ videoconvert ─▶ encoder ─▶ h264parse ─▶ avc, one frame per buffer ─▶ out
-//! in ─▶ (clip) ─▶ audioconvert ─▶ encoder ─▶ raw AAC ─▶ out
+//! in ─▶ (clip) ─▶ videoconvert ─▶ encoder ─▶ parser ─▶ avc/hvc1, one frame per buffer ─▶ out
+//! in ─▶ (clip) ─▶ audioconvert ─▶ encoder ─▶ AAC, Opus or PCM ─▶ out
 //! ```
 //! Contract: an encoder is never reset; it ends, or is thrown away.
 
 mod choice;
+mod sound;
 
-pub use choice::Encoders;
+pub use choice::{Chosen, Encoders};
 
 use super::clip::Clip;
 use super::element;
@@ -18,9 +19,10 @@ use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
 use super::stage::{self, Stage};
 use super::tally::Tally;
-use crate::model::encoding::Encoding;
-use choice::{AAC_BITRATE, configure_video, set_first};
+use crate::model::encoding::{Encoding, VideoCodec};
+use choice::{VideoEncoder, configure_video};
 use gst::prelude::*;
+use sound::SoundEncoder;
 
 /// A running encoder pair.
 #[derive(Debug)]
@@ -53,23 +55,23 @@ pub struct EncoderFrames {
 }
 
 impl Encode {
-    /// Builds encoders for what `stage` hands out in `format`, with sound if wanted and there, clipped by `clip`.
+    /// Builds the `chosen` encoders for what `stage` hands out in `format`, clipped by `clip`.
     pub fn build(
         name: &str,
-        encoders: &Encoders,
+        chosen: &Chosen,
         encoding: &Encoding,
         format: &VideoFormat,
         stage: &Stage,
-        with_audio: bool,
         clip: &Clip,
     ) -> Result<Self, BuildError> {
         let pipeline = Pipeline::new(name);
         let bin = pipeline.bin();
-        let mut video = make_video(bin, name, encoders, encoding, format, clip)?;
+        let encoder = chosen.video.as_ref().ok_or_else(|| BuildError::Refused("nothing to encode".to_owned()))?;
+        let mut video = make_video(bin, name, encoder, encoding, format, clip)?;
         video.input.prepare(&stage.video_out)?;
         let mut audio = None;
-        if let (Some(factory), Some(sound), true) = (&encoders.audio, &stage.audio, with_audio) {
-            let mut track = make_audio(bin, name, factory, clip)?;
+        if let (Some(encoder), Some(sound)) = (&chosen.audio, &stage.audio) {
+            let mut track = make_audio(bin, name, encoder, clip)?;
             track.input.prepare(&sound.output)?;
             audio = Some(track);
         }
@@ -119,7 +121,7 @@ impl Encode {
 fn make_video(
     bin: &gst::Bin,
     name: &str,
-    encoders: &Encoders,
+    chosen: &VideoEncoder,
     encoding: &Encoding,
     format: &VideoFormat,
     clip: &Clip,
@@ -127,11 +129,9 @@ fn make_video(
     let input = Inlet::add(bin, &format!("{name}-video-in"), Limits::RAW_VIDEO, false)?;
     // Passes through for encoders that take I420, converts for those that want NV12.
     let convert = element::make("videoconvert", &format!("{name}-convert"))?;
-    let encoder = element::make(&encoders.video, &format!("{name}-h264"))?;
+    let encoder = element::make(&chosen.factory, &format!("{name}-encoder"))?;
     configure_video(&encoder, encoding, format);
-    let parse = element::make("h264parse", &format!("{name}-parse"))?;
-    let caps = gst::Caps::builder("video/x-h264").field("stream-format", "avc").field("alignment", "au").build();
-    let filter = element::caps_filter(&format!("{name}-avc"), &caps)?;
+    let (parse, filter) = parse(name, chosen.codec)?;
     element::chain(bin, &[&convert, &encoder, &parse, &filter])?;
     input.element().link(&convert)?;
     let output = Outlet::append(bin, &filter, &format!("{name}-video-out"))?;
@@ -143,20 +143,30 @@ fn make_video(
     Ok(Track { input, output, taken, made })
 }
 
-fn make_audio(bin: &gst::Bin, name: &str, factory: &str, clip: &Clip) -> Result<Track, BuildError> {
+/// A parser for `codec` and what follows it: whole pictures as containers want them, the headers in the caps.
+fn parse(name: &str, codec: VideoCodec) -> Result<(gst::Element, gst::Element), BuildError> {
+    let (parser, media, layout) = match codec {
+        VideoCodec::H264 => ("h264parse", "video/x-h264", "avc"),
+        VideoCodec::H265 => ("h265parse", "video/x-h265", "hvc1"),
+    };
+    let caps = gst::Caps::builder(media).field("stream-format", layout).field("alignment", "au").build();
+    let filter = element::caps_filter(&format!("{name}-{layout}"), &caps)?;
+    Ok((element::make(parser, &format!("{name}-parse"))?, filter))
+}
+
+fn make_audio(bin: &gst::Bin, name: &str, chosen: &SoundEncoder, clip: &Clip) -> Result<Track, BuildError> {
     let input = Inlet::add(bin, &format!("{name}-audio-in"), Limits::RAW_AUDIO, false)?;
     let convert = element::audio_convert(&format!("{name}-audio-convert"))?;
-    let encoder = element::make(factory, &format!("{name}-aac"))?;
-    set_first(&encoder, &[("bitrate", &AAC_BITRATE.to_string())]);
-    let caps = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw").build();
-    let filter = element::caps_filter(&format!("{name}-raw-aac"), &caps)?;
-    element::chain(bin, &[&convert, &encoder, &filter])?;
+    let elements = chosen.elements(name)?;
+    let chain: Vec<&gst::Element> = std::iter::once(&convert).chain(&elements).collect();
+    element::chain(bin, &chain)?;
     input.element().link(&convert)?;
-    let output = Outlet::append(bin, &filter, &format!("{name}-audio-out"))?;
+    let (first, last) = (elements.first().unwrap_or(&convert), elements.last().unwrap_or(&convert));
+    let output = Outlet::append(bin, last, &format!("{name}-audio-out"))?;
 
     let (taken, made) = (Tally::default(), Tally::default());
     clip.attach_audio(&input.pad()?, stage::AUDIO_RATE, stage::AUDIO_FRAME_BYTES);
-    taken.attach(&element::pad(&encoder, "sink")?);
+    taken.attach(&element::pad(first, "sink")?);
     made.attach(&output.pad()?);
     Ok(Track { input, output, taken, made })
 }

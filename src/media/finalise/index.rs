@@ -6,7 +6,7 @@
 use super::Summary;
 use crate::model::encoding::{AudioCodec, VideoCodec};
 use crate::model::session::{AudioTrack, VideoTrack};
-use mp4_atom::{Codec, Decode, Moof, Moov, Traf, Trak, TrunSamples};
+use mp4_atom::{Audio, Codec, Decode, Moof, Moov, Traf, Trak, TrunSamples, Visual};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -259,28 +259,31 @@ pub(super) fn summarise(moov: &Moov, bytes: u64, tracks: impl Iterator<Item = Tr
             summary.audio_samples += track.samples;
         }
         match trak.mdia.minf.stbl.stsd.codecs.first() {
-            Some(Codec::Avc1(avc)) => {
-                let seconds = track.end.saturating_sub(track.start).as_secs_f64();
-                let fps = (seconds > 0.0).then(|| track.samples as f64 / seconds);
-                summary.video = Some(VideoTrack {
-                    codec: VideoCodec::H264,
-                    width: u32::from(avc.visual.width),
-                    height: u32::from(avc.visual.height),
-                    fps: fps.map(|fps| (fps * 1000.0).round() / 1000.0),
-                });
-            }
-            Some(Codec::Mp4a(mp4a)) => {
-                summary.audio = Some(AudioTrack {
-                    codec: AudioCodec::Aac,
-                    rate: trak.mdia.mdhd.timescale,
-                    channels: u32::from(mp4a.audio.channel_count),
-                });
-            }
-            // Codecs of later issues: counted, not described.
+            Some(Codec::Avc1(avc)) => summary.video = Some(video_track(VideoCodec::H264, &avc.visual, &track)),
+            Some(Codec::Hvc1(hvc)) => summary.video = Some(video_track(VideoCodec::H265, &hvc.visual, &track)),
+            Some(Codec::Hev1(hev)) => summary.video = Some(video_track(VideoCodec::H265, &hev.visual, &track)),
+            Some(Codec::Mp4a(mp4a)) => summary.audio = Some(audio_track(AudioCodec::Aac, &mp4a.audio, trak)),
+            Some(Codec::Opus(opus)) => summary.audio = Some(audio_track(AudioCodec::Opus, &opus.audio, trak)),
+            // Nothing this program writes: counted, not described.
             Some(_) | None => {}
         }
     }
     summary
+}
+
+fn video_track(codec: VideoCodec, visual: &Visual, track: &TrackSummary) -> VideoTrack {
+    let seconds = track.end.saturating_sub(track.start).as_secs_f64();
+    let fps = (seconds > 0.0).then(|| track.samples as f64 / seconds);
+    VideoTrack {
+        codec,
+        width: u32::from(visual.width),
+        height: u32::from(visual.height),
+        fps: fps.map(|fps| (fps * 1000.0).round() / 1000.0),
+    }
+}
+
+fn audio_track(codec: AudioCodec, audio: &Audio, trak: &Trak) -> AudioTrack {
+    AudioTrack { codec, rate: trak.mdia.mdhd.timescale, channels: u32::from(audio.channel_count) }
 }
 
 /// Whether a track is video.

@@ -75,7 +75,10 @@ impl Source {
                 add_test(&bin, &name, format)?
             }
             SourceSpec::File { path, .. } => file::add(&bin, &name, path, own_sound, first_at)?,
-            SourceSpec::Rtsp { url, latency_ms } => rtsp::add(&bin, &name, url, *latency_ms, own_sound)?,
+            SourceSpec::Rtsp { url, transport, latency_ms } => {
+                let camera = rtsp::Camera { url, transport: *transport, latency_ms: *latency_ms };
+                rtsp::add(&bin, &name, camera, own_sound)?
+            }
             SourceSpec::V4l2 { device, subdevice } => v4l2::add(&bin, &name, device, subdevice.as_deref())?,
         };
 

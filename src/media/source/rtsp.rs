@@ -1,4 +1,4 @@
-//! The `rtsp` source: a camera or server over TCP, decoded.
+//! The `rtsp` source: a camera or server, decoded.
 //!
 //! Contract: pictures and sound are stamped by arrival, smoothed by the jitter buffer. A server that hangs says
 //! nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
@@ -6,19 +6,43 @@
 use super::decoded::{Awaited, Pace};
 use super::{Parts, element};
 use crate::media::error::BuildError;
+use crate::model::input::Transport;
 use gst::prelude::*;
 
 /// How long a connection attempt or an answer may take, in µs. Shorter than the operator's patience, longer than
 /// any camera that works; the worker's backoff decides when to try again.
 const TCP_TIMEOUT_US: u64 = 5_000_000;
+/// No datagram for this long after PLAY means that none get through (a firewall, another network): `auto` goes on
+/// over TCP, `udp` fails by name. Cameras send at once; with the TCP handshake that follows it stays well below the
+/// 10 s after which the worker gives up a source without a picture.
+const UDP_SILENCE_US: u64 = 3_000_000;
 
-/// Adds a client of `url` to `bin`.
-pub fn add(bin: &gst::Bin, name: &str, url: &str, latency_ms: u32, with_audio: bool) -> Result<Parts, BuildError> {
+/// What is known of a camera.
+#[derive(Clone, Copy)]
+pub struct Camera<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// How its media travels.
+    pub transport: Transport,
+    /// Jitter buffer in ms.
+    pub latency_ms: u32,
+}
+
+/// Adds a client of `camera` to `bin`.
+pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, with_audio: bool) -> Result<Parts, BuildError> {
     let source = element::make("rtspsrc", &format!("{name}-rtsp"))?;
-    source.set_property("location", url);
-    source.set_property_from_str("protocols", "tcp");
-    source.set_property("latency", latency_ms);
+    source.set_property("location", camera.url);
+    source.set_property_from_str(
+        "protocols",
+        match camera.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Auto => "udp+tcp",
+        },
+    );
+    source.set_property("latency", camera.latency_ms);
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
+    source.set_property("timeout", UDP_SILENCE_US);
     bin.add(&source)?;
     let awaited = Awaited::new(name, Pace::Live, with_audio)?;
     let (video, audio) = awaited.outlets();

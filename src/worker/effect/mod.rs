@@ -12,7 +12,7 @@ use super::state::{Effect, Event, Evidence, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
-use crate::media::encoder::Encoders;
+use crate::media::encoder::{Chosen, Encoders};
 use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
 use crate::media::source::{Counters, Source};
 use crate::media::stage::Stage;
@@ -38,6 +38,7 @@ struct OpenSource {
 /// A part whose file is being created.
 struct Pending {
     plan: Plan,
+    chosen: Chosen,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -55,7 +56,7 @@ pub struct Worker {
     status_at: MonoNs,
 
     input: Option<InputSpec>,
-    encoders: Result<Encoders, String>,
+    encoders: Encoders,
     stage: Option<Stage>,
     source: Option<OpenSource>,
     counters: Counters,
@@ -96,7 +97,7 @@ impl Worker {
             exit: None,
             status_at: now,
             input: None,
-            encoders: Err("not probed".to_owned()),
+            encoders: Encoders::default(),
             stage: None,
             source: None,
             counters: Counters::default(),

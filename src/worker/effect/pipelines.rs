@@ -2,7 +2,7 @@
 
 use super::{OpenSource, Pending, Worker};
 use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
-use crate::media::encoder::Encoders;
+use crate::media::encoder::Chosen;
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{self, Source};
@@ -23,10 +23,6 @@ const SEAMLESS_LIMIT: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
-        self.encoders = Encoders::probe().map_err(|error| error.to_string());
-        if let Err(error) = &self.encoders {
-            tracing::error!(error, "nothing can be recorded");
-        }
         let mailbox = self.mailbox.clone();
         let with_audio = input.audio != AudioChoice::Off;
         match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
@@ -138,9 +134,13 @@ impl Worker {
 
     /// Creates the file on a thread of its own, because that waits for the disk; but none that nobody could fill.
     pub(super) fn make_sink(&mut self, now: MonoNs, plan: Plan, path: PathBuf) {
-        if let Err(reason) = self.can_encode() {
-            return self.decide(now, Event::PartRefused { refusal: PartRefusal::Pipeline { reason } });
-        }
+        let chosen = match self.choose_encoders(&plan) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                let reason = error.to_string();
+                return self.decide(now, Event::PartRefused { refusal: PartRefusal::Pipeline { reason } });
+            }
+        };
         self.generation += 1;
         self.take_generation = self.generation;
         let generation = self.generation;
@@ -148,7 +148,7 @@ impl Worker {
         let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
         let options = SinkOptions { name: format!("{}-sink", plan.file.trim_end_matches(".mp4")), path };
-        self.pending = Some(Pending { plan, progress });
+        self.pending = Some(Pending { plan, chosen, progress });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
             mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));
         });
@@ -159,10 +159,10 @@ impl Worker {
     }
 
     pub(super) fn on_sink_made(&mut self, now: MonoNs, made: Result<gst::Element, OpenError>) {
-        let Some(Pending { plan, progress }) = self.pending.take() else { return };
+        let Some(Pending { plan, chosen, progress }) = self.pending.take() else { return };
         let (part, file) = (plan.part, plan.file.clone());
         let refusal = match made {
-            Ok(sink) => match self.start_take(plan, OpenFile { sink, progress }) {
+            Ok(sink) => match self.start_take(plan, &chosen, OpenFile { sink, progress }) {
                 Ok(take) => {
                     self.take = Some(take);
                     return self.decide(now, Event::PartOpened { part, file });
@@ -179,21 +179,19 @@ impl Worker {
         self.decide(now, Event::PartRefused { refusal });
     }
 
-    /// What every take needs, or why there can be none.
-    fn can_encode(&self) -> Result<(&Encoders, &Stage), String> {
-        let encoders = self.encoders.as_ref().map_err(Clone::clone)?;
-        let stage = self.stage.as_ref().ok_or("the stage is gone")?;
-        Ok((encoders, stage))
+    /// The encoders a part needs. Asked before its file exists, so that none is made that nobody could fill.
+    fn choose_encoders(&mut self, plan: &Plan) -> Result<Chosen, BuildError> {
+        self.encoders.choose(&plan.ticket.encoding, plan.with_audio)
     }
 
-    fn start_take(&mut self, plan: Plan, file: OpenFile) -> Result<Take, String> {
-        let (encoders, stage) = self.can_encode()?;
+    fn start_take(&mut self, plan: Plan, chosen: &Chosen, file: OpenFile) -> Result<Take, String> {
+        let stage = self.stage.as_ref().ok_or("the stage is gone")?;
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
         };
         let notices = (self.take_generation, &self.mailbox);
-        Take::start(plan, file, encoders, stage, counters, notices).map_err(|error| error.to_string())
+        Take::start(plan, file, chosen, stage, counters, notices).map_err(|error| error.to_string())
     }
 
     pub(super) fn on_part_ended(&mut self, now: MonoNs) {

@@ -35,6 +35,7 @@ impl State {
             preview: self.evidence.preview.clone().unwrap_or(off),
             audio: self.evidence.meters.clone(),
             session,
+            first_part: self.recording.as_ref().map(|recording| recording.ticket.first_part.max(1)),
             recording: self.recording.as_mut().map(|recording| recording.view(now, &policy)),
             nice: self.evidence.nice,
             active: self.active.values().cloned().collect(),

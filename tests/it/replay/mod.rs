@@ -86,7 +86,7 @@ impl Reader {
         let hash = blake3::hash(bytes);
         if !self.known.contains_key(&hash) {
             let path = self.path(bytes);
-            self.known.insert(hash, (demux::ffprobe(&path), demux::qtdemux(&path)));
+            self.known.insert(hash, (demux::ffprobe(&path), demux::gstreamer(&path)));
         }
         self.known[&hash].clone()
     }

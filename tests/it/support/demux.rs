@@ -1,4 +1,4 @@
-//! Two independent demuxers: ffprobe (libavformat) and GStreamer's qtdemux. A file counts as readable when both find
+//! Two independent demuxers: ffprobe (libavformat) and GStreamer. A file counts as readable when both find
 //! the samples that must be there; what either says about a torn tail is kept in `complaints`.
 
 use super::process;
@@ -94,12 +94,24 @@ pub fn ffprobe(path: &Path) -> Found {
     found
 }
 
-/// Reads `path` with qtdemux.
-pub fn qtdemux(path: &Path) -> Found {
+/// The codec of each track as ffprobe names it, pictures first: `["h264", "aac"]`.
+pub fn codecs(path: &Path) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-show_entries", "stream=codec_type,codec_name", "-of", "csv=p=0"]).arg(path);
+    let output = process::run("ffprobe", &mut command, folder.path(), Duration::from_secs(READ_DEADLINE_SECONDS));
+    let mut tracks: Vec<(&str, &str)> = output.stdout.lines().filter_map(|line| line.split_once(',')).collect();
+    tracks.sort_by_key(|(_, kind)| !kind.starts_with("video"));
+    tracks.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Reads `path` with GStreamer's demuxer for its container, qtdemux or matroskademux.
+pub fn gstreamer(path: &Path) -> Found {
     gst::init().expect("GStreamer");
     let pipeline = gst::Pipeline::new();
     let source = gst::ElementFactory::make("filesrc").property("location", path).build().expect("filesrc");
-    let demux = gst::ElementFactory::make("qtdemux").build().expect("qtdemux");
+    let factory = if path.extension().is_some_and(|name| name == "mkv") { "matroskademux" } else { "qtdemux" };
+    let demux = gst::ElementFactory::make(factory).build().expect(factory);
     pipeline.add_many([&source, &demux]).expect("elements");
     source.link(&demux).expect("a link");
     let found = Arc::new(Mutex::new(Found::default()));
@@ -151,9 +163,9 @@ pub fn qtdemux(path: &Path) -> Found {
 
 /// Reads `path` with both, expects them to find the same samples without a complaint, and returns ffprobe's opinion.
 pub fn both(path: &Path) -> Found {
-    let (one, other) = (ffprobe(path), qtdemux(path));
+    let (one, other) = (ffprobe(path), gstreamer(path));
     let samples = |found: &Found| (found.video.samples(), found.audio.samples());
-    assert_eq!(samples(&one), samples(&other), "ffprobe and qtdemux disagree on {}", path.display());
+    assert_eq!(samples(&one), samples(&other), "ffprobe and GStreamer disagree on {}", path.display());
     assert_eq!((&one.complaints, &other.complaints), (&vec![], &vec![]), "{}", path.display());
     one
 }
@@ -191,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("camera.mp4");
         media_file::camera(&path, 2);
-        for found in [ffprobe(&path), qtdemux(&path)] {
+        for found in [ffprobe(&path), gstreamer(&path)] {
             assert_eq!(found.video.samples(), 60);
             // ffmpeg cuts the last AAC frame short; qtdemux leaves such a frame out.
             assert!((94..=95).contains(&found.audio.samples()), "{:?}", found.audio);
@@ -211,12 +223,12 @@ mod tests {
         assert!((all.duration() - 3.0).abs() < 0.05 && all.longest_step() < 0.2, "{all:?}");
         let bytes = std::fs::read(&whole).expect("a file");
         std::fs::write(&torn, &bytes[..bytes.len() * 2 / 3]).expect("a copy");
-        for found in [ffprobe(&torn), qtdemux(&torn)] {
+        for found in [ffprobe(&torn), gstreamer(&torn)] {
             let some = found.video.samples();
             assert!(some > all.samples() / 3 && some < all.samples(), "{some} of {}", all.samples());
         }
         std::fs::write(&torn, b"not a film").expect("written");
-        for found in [ffprobe(&torn), qtdemux(&torn)] {
+        for found in [ffprobe(&torn), gstreamer(&torn)] {
             assert!(found.video.samples() == 0 && !found.complaints.is_empty());
         }
     }

@@ -274,7 +274,7 @@ impl Holdfast {
 
     /// The media files of a session, by name.
     pub fn media(&self, session: &Path) -> Vec<PathBuf> {
-        let media = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "mp4");
+        let media = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "mp4" || extension == "mkv");
         let mut found: Vec<PathBuf> = entries(session).into_iter().filter(media).collect();
         found.sort();
         found
