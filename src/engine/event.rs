@@ -5,7 +5,7 @@ use crate::model::incident::Incident;
 use crate::model::session::{Closed, Fact, JournalKind, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
+use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::recovery::{ClosedSession, Interrupted};
@@ -80,6 +80,13 @@ pub enum Event {
     Start(StartCommand),
     /// Somebody wants to stop.
     Stop {
+        /// The request.
+        token: Token,
+        /// Which session; the running one without it.
+        session: Option<SessionId>,
+    },
+    /// Somebody wants the next parts to begin.
+    Split {
         /// The request.
         token: Token,
         /// Which session; the running one without it.
@@ -197,6 +204,8 @@ pub enum Reply {
     },
     /// 202 (`stopping`) or 200 (`finished`).
     Stopped(StopReply),
+    /// 202.
+    Split(SplitReply),
     /// 202.
     Retried(RetryReply),
     /// An error.

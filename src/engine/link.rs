@@ -225,7 +225,7 @@ fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
     let input = input.clone();
     match report {
         Report::Status(status) => Some(Event::Status { input, link, status }),
-        Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact }),
+        Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact: *fact }),
         Report::Ack { id, refused } => {
             if let Some(refusal) = &refused {
                 let (code, message) = (&refusal.code, &refusal.message);

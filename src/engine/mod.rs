@@ -3,7 +3,7 @@
 //! Contract: links no media code, opens no device, does no blocking I/O on its loop. The loop here turns
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
-mod alerts;
+pub mod alerts;
 mod breaks;
 mod disk;
 mod effect;
@@ -19,7 +19,7 @@ mod restart;
 mod server;
 pub mod state;
 mod takeover;
-mod worker_event;
+pub mod worker_event;
 pub mod worker_state;
 
 use crate::config::Config;
@@ -239,6 +239,10 @@ impl Loop {
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Stop { token, session });
+            }
+            Request::Split { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Split { token, session });
             }
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);

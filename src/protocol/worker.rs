@@ -70,6 +70,16 @@ pub enum Command {
         /// Which session.
         session: SessionId,
     },
+    /// Engine: begin the next part, at the first keyframe at or after a time. Without a part that is old enough (one
+    /// group of pictures) it is a no-op; a second one before the keyframe has come means the same split.
+    Split {
+        /// Command id.
+        id: u64,
+        /// Which session.
+        session: SessionId,
+        /// The time; the same for every input.
+        at_ns: MonoNs,
+    },
     /// Engine: open a lost source at once.
     Retry {
         /// Command id.
@@ -148,7 +158,7 @@ pub enum Report {
         /// Time since the session's origin.
         t_ns: i64,
         /// The fact.
-        fact: Fact,
+        fact: Box<Fact>,
     },
     /// To a viewer: a frame ring; its memfd travels with this line (SCM_RIGHTS).
     Ring {

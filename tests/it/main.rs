@@ -13,6 +13,7 @@ mod architecture;
 mod desk;
 mod disk;
 mod formats;
+mod interleave;
 mod kill;
 mod packages;
 mod record;

@@ -169,6 +169,7 @@ impl State {
             }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
+            Event::Split { token, session } => self.on_split(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
