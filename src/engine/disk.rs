@@ -26,6 +26,8 @@ use tokio::sync::mpsc::Sender;
 
 /// Jobs that may wait: a minute of facts of sixteen inputs.
 const QUEUE: usize = 1024;
+/// How often a line that somebody waits for is tried (R-CMD-1).
+const TRIES: u32 = 3;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
 const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -47,6 +49,15 @@ pub enum Job {
         t_ns: i64,
         /// The line.
         kind: Box<JournalKind>,
+    },
+    /// Write down that somebody asked to stop, and tell.
+    Stop {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
     },
     /// Go on with a session of an earlier engine.
     Adopt {
@@ -184,10 +195,15 @@ impl DiskThread {
                 }
                 Job::Journal { dir, t_ns, kind } => {
                     let line = Line { t_ns, at: clock::wall_now(), kind: *kind };
-                    if let Err(error) = self.append(&dir, &line) {
-                        tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
-                        self.open = None;
+                    self.append_or_log(&dir, &line);
+                }
+                Job::Stop { session, dir, t_ns } => {
+                    let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::StopRequested };
+                    let written = (0..TRIES).any(|_| self.append_or_log(&dir, &line));
+                    if !written {
+                        tracing::error!("the order to stop could not be written; it is carried out without");
                     }
+                    self.tell(Event::StopWritten { session });
                 }
                 Job::Adopt { session, dir, t_ns, epoch } => {
                     self.open = None;
@@ -226,6 +242,14 @@ impl DiskThread {
             open => open.insert(Journal::open(dir)?),
         };
         journal.append(line)
+    }
+
+    /// Appends a line; whether it stands there.
+    fn append_or_log(&mut self, dir: &Path, line: &Line<JournalKind>) -> bool {
+        let Err(error) = self.append(dir, line) else { return true };
+        tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
+        self.open = None;
+        false
     }
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.

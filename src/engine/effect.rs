@@ -113,6 +113,11 @@ impl Shell {
                     self.tell(Event::Adopted { session, result });
                 }
             }
+            Effect::WriteStop { session, dir, t_ns } => {
+                if !self.disk.push(Job::Stop { session, dir, t_ns }) {
+                    self.tell(Event::StopWritten { session });
+                }
+            }
             Effect::Journal { dir, t_ns, kind } => {
                 if !self.disk.push(Job::Journal { dir, t_ns, kind }) {
                     tracing::error!("the disk does not answer; a journal line waits in the workers' facts only");
