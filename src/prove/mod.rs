@@ -88,6 +88,7 @@ fn part_files(path: &Path) -> Result<Vec<PathBuf>> {
 fn look(path: &Path, finalise: bool) -> Result<Look> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let (_, part) = layout::parse_part_file(&name).with_context(|| format!("{name} is not a part of a session"))?;
+    let container = layout::part_container(&name).unwrap_or(Container::Mp4);
     let access = if finalise { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = open(path, flags, Mode::empty()).with_context(|| format!("{} cannot be opened", path.display()))?;
@@ -103,7 +104,7 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
         offset_ns: None,
         duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
         bytes,
-        container: Container::Mp4,
+        container,
         video: summary.and_then(|s| s.video.clone()),
         audio: summary.and_then(|s| s.audio.clone()),
         frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },

@@ -15,6 +15,7 @@ mod disk;
 mod formats;
 mod interleave;
 mod kill;
+mod matroska;
 mod packages;
 mod record;
 mod replay;
