@@ -4,17 +4,15 @@
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event};
+use crate::model::SessionId;
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
-use crate::model::{InputId, SessionId};
-use crate::storage::history;
-use crate::storage::journal::{self, Log};
+use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError};
 use crate::storage::{atomic, layout};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -148,39 +146,6 @@ struct DiskThread {
     abandoned: Arc<AtomicBool>,
 }
 
-/// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
-/// what was folded from their files a moment before.
-struct Journal {
-    dir: PathBuf,
-    log: Log,
-    folded: BTreeSet<(InputId, u64)>,
-}
-
-impl Journal {
-    fn open(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(layout::JOURNAL);
-        let folded = match journal::read(&path) {
-            Ok((lines, _)) => history::folded(&lines),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { dir: dir.to_owned(), log: Log::open(&path)?, folded })
-    }
-
-    fn append(&mut self, line: &Line<JournalKind>) -> io::Result<()> {
-        let fact = match &line.kind {
-            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
-            _ => None,
-        };
-        if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
-            return Ok(());
-        }
-        self.log.append(line)?;
-        self.folded.extend(fact);
-        Ok(())
-    }
-}
-
 impl DiskThread {
     fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
@@ -238,7 +203,7 @@ impl DiskThread {
 
     fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
         let journal = match &mut self.open {
-            Some(open) if open.dir == dir => open,
+            Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
         };
         journal.append(line)

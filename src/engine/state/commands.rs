@@ -69,7 +69,8 @@ impl State {
             let message = format!("session \"{}\" is running; stop it first", session.plan.name);
             return Err(refused(409, "session_running", message, false));
         }
-        if !self.is_idle() || !self.recovery.searched() {
+        // While workers are still looked at, one of them may turn out to record an earlier engine's session.
+        if !self.is_idle() || !self.is_settled() {
             let message = "an earlier session is still being closed; try again in a few seconds".to_owned();
             return Err(refused(503, "busy", message, true));
         }
