@@ -3,13 +3,14 @@
 //! Contract: jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
-use super::event::{CloseFault, Event};
+use super::event::{CloseFault, Event, ProofEvent};
 use crate::model::SessionId;
+use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
 use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError};
-use crate::storage::{atomic, layout};
+use crate::storage::{atomic, layout, proof};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,15 @@ pub enum Job {
         dir: PathBuf,
         /// How it ended.
         state: Closed,
+    },
+    /// Put what a proof found into a session's manifest.
+    KeepProof {
+        /// Number of the proof.
+        number: u64,
+        /// The session's folder.
+        dir: PathBuf,
+        /// What was found.
+        parts: Vec<ProvedPart>,
     },
     /// Keep what survives a restart.
     Save(Kept),
@@ -179,6 +189,10 @@ impl DiskThread {
                 Job::Close { session, dir, state } => {
                     self.open = None;
                     self.close(session, dir, state);
+                }
+                Job::KeepProof { number, dir, parts } => {
+                    let kept = proof::keep(&dir, &parts).map(Box::new).map_err(|error| error.to_string());
+                    self.tell(Event::Proof { number, event: ProofEvent::Kept(kept) });
                 }
                 Job::Save(kept) => {
                     let saved = serde_json::to_vec(&kept).map_err(io::Error::from);

@@ -2,8 +2,9 @@
 //! disk work; decides nothing.
 
 use super::disk::{Disk, Job, Kept};
-use super::event::{Effect, Event, Reply, Token};
+use super::event::{Effect, Event, ProofEvent, Reply, Token};
 use super::link::{Handles, Link};
+use super::proof::Prover;
 use super::worker_state::{Act, WorkerEvent};
 use crate::model::incident::{Incident, Severity};
 use crate::model::{InputId, SessionId};
@@ -41,6 +42,7 @@ pub struct Shell {
     next_token: Token,
     /// Numbers the commands made here, apart from those of the state machine.
     next_command: u64,
+    prover: Prover,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -61,6 +63,7 @@ impl Shell {
             replies: HashMap::new(),
             next_token: 0,
             next_command: SHELL_COMMANDS,
+            prover: Prover::default(),
             exit: false,
             superseded: None,
             epoch,
@@ -134,6 +137,14 @@ impl Shell {
             Effect::Number { input, link, session, dir } => self.number(input, link, session, dir),
             Effect::StartWorker { input, command, ticket } => {
                 self.send(&input, Command::Start { id: command, ticket: *ticket });
+            }
+            Effect::Prove { number, dir } => self.prover.start(number, dir, self.events.clone()),
+            Effect::EndProof { number } => self.prover.end(number),
+            Effect::KeepProof { number, dir, parts } => {
+                if !self.disk.push(Job::KeepProof { number, dir, parts }) {
+                    let kept = ProofEvent::Kept(Err("the disk does not answer".to_owned()));
+                    self.tell(Event::Proof { number, event: kept });
+                }
             }
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,

@@ -13,6 +13,7 @@ mod lifetime;
 mod link;
 mod locks;
 mod probe;
+mod proof;
 mod publish;
 pub mod recover;
 mod restart;
@@ -143,6 +144,7 @@ impl Engine {
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
+        proof::search(self.library.clone(), events.clone());
         tokio::spawn(search(self.library.clone(), events));
 
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;

@@ -202,12 +202,9 @@ impl Worker {
     fn mute(&mut self, now: MonoNs, pid: Option<u32>) -> Vec<Act> {
         self.pid = pid.or(self.pid);
         let Phase::Connecting { tries } = self.phase else { return vec![self.connect_again()] };
-        if tries + 1 < MUTE_CONNECTS {
-            self.phase = Phase::Connecting { tries: tries + 1 };
-            return vec![self.connect_again()];
-        }
+        self.phase = Phase::Connecting { tries: MUTE_CONNECTS.min(tries + 1) };
         // It may be recording: that it says nothing is no reason to end what grows.
-        if self.growth.still_for() < HUNG_AFTER {
+        if tries + 1 < MUTE_CONNECTS || self.growth.still_for() < HUNG_AFTER {
             return vec![self.connect_again()];
         }
         if self.pid.is_none() {

@@ -22,6 +22,7 @@ pub mod mux;
 pub mod muxer;
 pub mod pipeline;
 pub mod preview;
+pub mod reread;
 pub mod signal;
 pub mod source;
 pub mod stage;

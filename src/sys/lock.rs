@@ -52,6 +52,15 @@ pub fn try_lock_fd(fd: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// Takes a shared lock on an open file: others may share it, nobody can hold it alone. `Ok(false)` = held elsewhere.
+pub fn try_share_fd(fd: impl AsFd) -> io::Result<bool> {
+    match flock(fd, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Takes a lock that can only be held for an instant, by somebody who asks ([`is_held`]); `Ok(false)` = held for
 /// longer than that. Blocks at most [`ASKING_TAKES`] times [`ASKINGS`].
 pub fn lock_fd_soon(fd: impl AsFd) -> io::Result<bool> {

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
@@ -60,6 +60,11 @@ impl Process {
     /// How it ended (`exit status: 0`, `signal: 9 (SIGKILL)`), `None` while it runs. Reaps it.
     pub fn ended(&mut self) -> io::Result<Option<String>> {
         Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    }
+
+    /// Waits for its end, reaps it, and says how it ended. Blocks this thread for as long as it takes.
+    pub fn wait_here(mut self) -> io::Result<String> {
+        Ok(self.child.wait()?.to_string())
     }
 
     /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
@@ -174,6 +179,24 @@ pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Proc
         }
     };
     Ok(Process { child, pidfd })
+}
+
+/// How [`Process::wait`] and [`Process::ended`] call a proper end.
+pub const SUCCESS: &str = "exit status: 0";
+
+/// Starts this program with `args` and hands over what it prints; its standard input is closed.
+pub fn spawn_heard<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<(Process, ChildStdout)> {
+    let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take();
+    match (open_child(&child), output) {
+        (Ok(pidfd), Some(output)) => Ok((Process { child, pidfd }, output)),
+        (pidfd, _) => {
+            // Without either it could not be followed: better none than a stray one.
+            child.kill()?;
+            child.wait()?;
+            Err(pidfd.err().unwrap_or_else(|| io::Error::other("a child without the pipe it was given")))
+        }
+    }
 }
 
 /// What a program that ran to its end left.

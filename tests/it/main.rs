@@ -17,6 +17,7 @@ mod interleave;
 mod kill;
 mod matroska;
 mod packages;
+mod proof;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]

@@ -132,7 +132,7 @@ impl State {
             return;
         }
         let Some(input) = self.input_mut(id) else { return self.end_unserved(id) };
-        if input.worker.is_connecting() {
+        if input.worker.is_connecting() || input.worker.is_mute() {
             // Whoever it is will say what it does when it is linked.
             return;
         }

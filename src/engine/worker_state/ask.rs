@@ -1,7 +1,7 @@
 //! What others may ask of the supervision of a worker, and what an earlier engine has to say about it.
 
 use super::super::restart::Restarts;
-use super::{Phase, Worker};
+use super::{MUTE_CONNECTS, Phase, Worker};
 use crate::model::MonoNs;
 
 impl Worker {
@@ -27,7 +27,12 @@ impl Worker {
 
     /// It is not known yet whether somebody serves this input.
     pub fn is_connecting(&self) -> bool {
-        matches!(self.phase, Phase::Connecting { .. })
+        matches!(self.phase, Phase::Connecting { tries } if tries < MUTE_CONNECTS)
+    }
+
+    /// Somebody holds its lock and does not say what it does; it may record.
+    pub fn is_mute(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { tries } if tries >= MUTE_CONNECTS)
     }
 
     /// Nothing more is tried.

@@ -9,7 +9,6 @@ use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecor
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
-use holdfast::storage::journal::{Log, read};
 use holdfast::storage::{history, layout, recovery};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +84,7 @@ impl SimEngine {
             Effect::Persist { .. }
             | Effect::Journal { .. }
             | Effect::Adopt { .. }
+            | Effect::WriteStop { .. }
             | Effect::Close { .. }
             | Effect::Number { .. } => {
                 self.disk.push_back(effect);
@@ -126,6 +126,10 @@ impl SimEngine {
                 Event::Persisted { session, result: Ok(()) }
             }
             Effect::Journal { dir, t_ns, kind } => return append(&dir, &Line { t_ns, at: clock.wall, kind: *kind }),
+            Effect::WriteStop { session, dir, t_ns } => {
+                append(&dir, &Line { t_ns, at: clock.wall, kind: JournalKind::StopRequested });
+                Event::StopWritten { session }
+            }
             Effect::Adopt { session, dir, t_ns, epoch } => {
                 let result = history::adopt(&dir, session, epoch, t_ns).map_err(|error| error.to_string());
                 Event::Adopted { session, result: result.map(Box::new) }
@@ -151,6 +155,7 @@ impl SimEngine {
             Report::Status(status) => Event::Status { input, link, status },
             Report::Fact { session, t_ns, fact } => Event::Fact { input, session, t_ns, fact: *fact },
             Report::Ack { id, refused } => Event::Ack { input, link, command: id, refused },
+            Report::Superseded { epoch } => Event::Superseded { epoch },
             Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => return,
         };
         self.inbox.push_back(event);
@@ -175,15 +180,8 @@ pub fn now(clock: Clock) -> Now {
     Now { mono: clock.mono, at: clock.wall }
 }
 
-/// A fact that was folded already is not written again.
 fn append(dir: &Path, line: &Line<JournalKind>) {
-    if let JournalKind::Fact { input, fact } = &line.kind {
-        let (lines, _) = read::<Line<JournalKind>>(&dir.join(layout::JOURNAL)).expect("a journal");
-        if history::folded(&lines).contains(&(input.clone(), fact.n)) {
-            return;
-        }
-    }
-    Log::open(&dir.join(layout::JOURNAL)).and_then(|mut log| log.append(line)).expect("a journal line");
+    history::Journal::open(dir).and_then(|mut journal| journal.append(line)).expect("a journal line");
 }
 
 /// What the prove role prints, of files without media in them.

@@ -39,6 +39,7 @@ enum Op {
     KillWorker(u8),
     CutLink(u8),
     Start(u8),
+    Split,
     Stop,
 }
 
@@ -53,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<u8>().prop_map(Op::KillWorker),
         2 => any::<u8>().prop_map(Op::CutLink),
         4 => (0u8..4).prop_map(Op::Start),
+        3 => Just(Op::Split),
         1 => Just(Op::Stop),
     ]
 }
@@ -76,6 +78,7 @@ impl World {
             Op::KillWorker(n) => self.kill_worker(usize::from(*n) % self.workers.len().max(1)),
             Op::CutLink(n) => self.cut_link(usize::from(*n) % self.workers.len().max(1)),
             Op::Start(key) => self.ask_start(*key),
+            Op::Split => self.ask_split(),
             Op::Stop => self.ask_stop(),
         }
     }

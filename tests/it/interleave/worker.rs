@@ -60,6 +60,10 @@ pub struct SimWorker {
     inbox: VecDeque<Event>,
     facts: VecDeque<(SessionId, PathBuf, i64, Fact)>,
     take: Option<Take>,
+    /// The part that begins at the next keyframe behind this.
+    next: Option<(MonoNs, Take)>,
+    /// The part before a boundary, while it is being closed.
+    settling: Option<Take>,
     /// The engine's end of the connection.
     pub link: Option<Link>,
 }
@@ -68,8 +72,22 @@ impl SimWorker {
     pub fn new(input: InputId, pid: u32, now: MonoNs) -> Self {
         let state = State::new(input.clone(), now);
         let (inbox, facts) = Default::default();
-        let (lock, take, link) = (None, None, None);
-        Self { input, pid, started: now, frozen: false, left: false, lock, state, inbox, facts, take, link }
+        let (lock, take, next, settling, link) = (None, None, None, None, None);
+        Self {
+            input,
+            pid,
+            started: now,
+            frozen: false,
+            left: false,
+            lock,
+            state,
+            inbox,
+            facts,
+            take,
+            next,
+            settling,
+            link,
+        }
     }
 
     /// Comes up: without its lock it leaves at once.
@@ -111,6 +129,7 @@ impl SimWorker {
             }
             Command::Start { id, ticket } => Event::Start { reply: reply(id), ticket: Box::new(ticket) },
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
+            Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
             Command::Leave { id } => Event::Leave { reply: reply(id) },
             Command::Hello { .. } | Command::Watch { .. } => return,
@@ -120,6 +139,12 @@ impl SimWorker {
 
     /// Its main loop looks at the evidence.
     pub fn tick(&mut self, now: MonoNs) {
+        if let Some((at, next)) = &mut self.next
+            && now >= *at
+        {
+            next.since = now;
+            self.inbox.push_back(Event::PartSplit { part: next.part });
+        }
         let take = self.take.as_ref().map(|take| {
             let written = take.written(now);
             let bytes = written.as_millis() as u64 * 500;
@@ -160,20 +185,36 @@ impl SimWorker {
                 rate: None,
             })),
             Effect::CloseSource => self.inbox.push_back(Event::SourceReleased),
-            Effect::OpenPart { part, path, ticket, .. } => self.open_part(now, part, &path, *ticket),
+            Effect::OpenPart { part, path, ticket, split_at, .. } => {
+                self.open_part(now, part, &path, *ticket, split_at);
+            }
             Effect::ClosePart { at, end } => {
-                if let Some(take) = &mut self.take {
-                    (take.until, take.end) = (Some(at), end);
-                    self.inbox.push_back(Event::PartFlushed);
-                    self.close_part(now);
+                if let Some(take) = self.take.take() {
+                    self.inbox.push_back(Event::PartFlushed { part: take.part });
+                    self.close_part(at, take, end);
                 }
             }
             Effect::CutPart { end } => {
-                if let Some(take) = &mut self.take {
-                    (take.until, take.end) = (Some(now), end);
-                    self.close_part(now);
+                if let Some(take) = self.take.take() {
+                    self.close_part(now, take, end);
                 }
             }
+            Effect::AdvancePart => {
+                let Some((_, next)) = self.next.take() else { return };
+                if let Some(before) = self.take.replace(next) {
+                    self.inbox.push_back(Event::PartFlushed { part: before.part });
+                    self.settling = Some(before);
+                    self.settle(now);
+                }
+            }
+            Effect::DropNext => {
+                if let Some((_, next)) = self.next.take() {
+                    let since = next.since;
+                    self.close_part(since, next, PartEnd::Empty);
+                }
+            }
+            Effect::CutSettling => self.settle(now),
+            Effect::ReleaseEncoders => {}
             Effect::WriteFact { session, dir, t_ns, fact } => self.facts.push_back((session, dir, t_ns, *fact)),
             Effect::Ack { reply, refused } => self.tell(Report::Ack { id: reply.id, refused }),
             Effect::PublishStatus => self.publish(now),
@@ -182,7 +223,14 @@ impl SimWorker {
         }
     }
 
-    fn open_part(&mut self, now: MonoNs, part: u32, path: &Path, ticket: Ticket) {
+    /// The part before a boundary is closed.
+    fn settle(&mut self, now: MonoNs) {
+        if let Some(take) = self.settling.take() {
+            self.close_part(now, take, PartEnd::Split);
+        }
+    }
+
+    fn open_part(&mut self, now: MonoNs, part: u32, path: &Path, ticket: Ticket, split_at: Option<MonoNs>) {
         let file = match File::create_new(path) {
             Ok(file) => file,
             Err(error) => {
@@ -194,11 +242,16 @@ impl SimWorker {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let take = Take { part, file: name, ticket, since: now, until: None, end: PartEnd::Completed, _lock: file };
         self.inbox.push_back(Event::PartOpened { part, file: take.file.clone() });
-        self.take = Some(take);
+        match split_at {
+            Some(at) => self.next = Some((at, take)),
+            None => self.take = Some(take),
+        }
     }
 
-    fn close_part(&mut self, now: MonoNs) {
-        let Some(take) = self.take.take() else { return };
+    /// What was written until `at` is in the file, and nothing behind it.
+    fn close_part(&mut self, at: MonoNs, mut take: Take, end: PartEnd) {
+        (take.until, take.end) = (Some(at), end);
+        let now = at;
         let duration = take.written(now);
         let count = take.frames(now);
         let start = i128::from(take.ticket.start_at_ns.0);
@@ -226,7 +279,7 @@ impl SimWorker {
             safe: duration,
             unfinalised: None,
         };
-        self.inbox.push_back(Event::PartReleased);
+        self.inbox.push_back(Event::PartReleased { part: take.part });
         self.inbox.push_back(Event::PartClosed(Box::new(closing)));
     }
 

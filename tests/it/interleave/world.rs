@@ -224,6 +224,13 @@ impl World {
         }
     }
 
+    pub fn ask_split(&mut self) {
+        let token = self.token();
+        if let Some(engine) = self.engines.first_mut().filter(|engine| !engine.frozen) {
+            engine.send(Event::Split { token, session: None });
+        }
+    }
+
     fn token(&mut self) -> Token {
         self.tokens += 1;
         self.tokens
@@ -356,6 +363,7 @@ impl World {
             pid: worker.pid,
             started: worker.started,
             session: worker.session(),
+            older: false,
         };
         engine.of_worker(&look.input, linked);
         worker.decide(self.clock.mono, holdfast::worker::state::Event::EngineConnected);
