@@ -95,7 +95,8 @@ impl SimEngine {
                 self.looks.push_back(Look { input, link, child });
             }
             Effect::Exit => self.left = true,
-            Effect::Log { .. } => {}
+            // Proofs change no state that is looked at here.
+            Effect::Log { .. } | Effect::Prove { .. } | Effect::EndProof { .. } | Effect::KeepProof { .. } => {}
             other => return Some(other),
         }
         None
