@@ -30,6 +30,9 @@ const BUSY_MACHINE: Duration = Duration::from_secs(3);
 /// A hundred small sessions, each with a process of its own at idle priority.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 
+/// R-CMD-7.
+const CLIENTS: usize = 64;
+
 /// When the engine dies.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
@@ -315,8 +318,13 @@ fn of_two_engines_started_at_once_one_wins_and_the_other_says_so() {
         holdfast.signal(winner, Signal::TERM);
         assert!(both[1 - loser].0.wait(CLOSED_WITHIN).is_some(), "the engine does not leave");
     }
-    // Another runtime folder, the same library.
+    // An engine with a full house is busy, not dead.
     holdfast.spawn_engine();
+    let house: Vec<_> = (0..CLIENTS).map(|_| holdfast.events().expect("a stream")).collect();
+    let said = refused_engine(&holdfast, None);
+    assert!(said.contains("an engine is running already"), "{said}");
+    drop(house);
+    // Another runtime folder, the same library.
     let elsewhere = holdfast.root().join("elsewhere");
     let said = refused_engine(&holdfast, Some(&elsewhere));
     assert!(said.contains("another engine records to"), "{said}");
