@@ -208,12 +208,18 @@ impl State {
                 };
                 let body = StopReply { session_id: id, status: status.to_owned() };
                 match phase {
-                    Phase::Running { .. } => self.stop_session(now, out),
+                    Phase::Running { .. } => return self.stop_session(now, token, out),
                     // Acknowledged: the failed session leaves the screen.
                     Phase::Over => self.session = None,
                     // It ended by itself a moment ago; now somebody wants it gone.
                     Phase::Closing { .. } => self.ask_closing(),
-                    Phase::Stopping { .. } => {}
+                    // Answered together with the first who asked.
+                    Phase::Stopping { .. } => {
+                        let order = self.session.as_mut().and_then(|session| session.stop.as_mut());
+                        if let Some(order) = order {
+                            return order.waiting.push(token);
+                        }
+                    }
                     Phase::Persisting { .. } => {
                         let message = "the session is still being started; stop it again in a moment".to_owned();
                         out.push(refuse(token, 503, "busy", message, true));
