@@ -16,6 +16,7 @@ mod kill;
 mod packages;
 mod record;
 mod replay;
+mod split;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;
