@@ -193,7 +193,8 @@ impl Window {
             let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
             let length = buffer.duration().map_or(Duration::ZERO, Into::into);
             match running_time(pad, buffer) {
-                Some(time) if !takes(&window, time, length) => gst::PadProbeReturn::Drop,
+                // `Handled`, not `Drop`: on a sink pad GStreamer 1.22 frees what was freed already.
+                Some(time) if !takes(&window, time, length) => gst::PadProbeReturn::Handled,
                 // Without a time it cannot be told apart; the muxer refuses it by name.
                 _ => gst::PadProbeReturn::Ok,
             }

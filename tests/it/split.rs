@@ -1,6 +1,6 @@
 //! One file after the other without a gap: by command, by size, around a worker that dies (R-JOB-5, R-JOB-7).
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_on_timeline, assert_sound, manifest, parts};
 use crate::support::frames;
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};

@@ -73,13 +73,17 @@ pub fn ffprobe(path: &Path) -> Found {
     let mut found = Found::default();
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-show_entries", "packet=codec_type,pts_time,dts_time,duration_time,size"]);
+    command.args(["-v", "error", "-show_entries", "packet=codec_type,pts_time,dts_time,duration_time,size,flags"]);
     command.args(["-of", "csv"]).arg(path);
     let output = process::run("ffprobe", &mut command, folder.path(), Duration::from_secs(READ_DEADLINE_SECONDS));
     found.complaints.extend(output.stderr.lines().map(str::to_owned));
     for line in output.stdout.lines() {
         let fields: Vec<&str> = line.split(',').collect();
-        let [_, kind, pts, dts, duration, size, ..] = fields.as_slice() else { continue };
+        let [_, kind, pts, dts, duration, size, flags, ..] = fields.as_slice() else { continue };
+        // An edit list hides it: sound that only warms the decoder up. qtdemux does not even hand it out.
+        if flags.contains('D') {
+            continue;
+        }
         let track = match *kind {
             "video" => &mut found.video,
             "audio" => &mut found.audio,
