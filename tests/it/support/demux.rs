@@ -68,28 +68,32 @@ pub struct Found {
     pub complaints: Vec<String>,
 }
 
+/// Whether an edit list hides a sample: it ends before time 0 and only warms a decoder up. One demuxer hands such
+/// samples out, the other does not.
+fn is_hidden(pts: f64, length: f64) -> bool {
+    const ROUNDING_S: f64 = 0.0005;
+    pts < 0.0 && pts + length <= ROUNDING_S
+}
+
 /// Reads `path` with ffprobe.
 pub fn ffprobe(path: &Path) -> Found {
     let mut found = Found::default();
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-show_entries", "packet=codec_type,pts_time,dts_time,duration_time,size,flags"]);
+    command.args(["-v", "error", "-show_entries", "packet=codec_type,pts_time,dts_time,duration_time,size"]);
     command.args(["-of", "csv"]).arg(path);
     let output = process::run("ffprobe", &mut command, folder.path(), Duration::from_secs(READ_DEADLINE_SECONDS));
     found.complaints.extend(output.stderr.lines().map(str::to_owned));
     for line in output.stdout.lines() {
         let fields: Vec<&str> = line.split(',').collect();
-        let [_, kind, pts, dts, duration, size, flags, ..] = fields.as_slice() else { continue };
-        // An edit list hides it: sound that only warms the decoder up. qtdemux does not even hand it out.
-        if flags.contains('D') {
-            continue;
-        }
+        let [_, kind, pts, dts, duration, size, ..] = fields.as_slice() else { continue };
         let track = match *kind {
             "video" => &mut found.video,
             "audio" => &mut found.audio,
             _ => continue,
         };
-        if size.parse::<u64>().is_ok_and(|size| size > 0) {
+        let hidden = pts.parse().ok().zip(duration.parse().ok()).is_some_and(|(pts, length)| is_hidden(pts, length));
+        if size.parse::<u64>().is_ok_and(|size| size > 0) && !hidden {
             track.pts.extend(pts.parse::<f64>());
             track.dts.extend(dts.parse::<f64>());
             track.last_duration = duration.parse().unwrap_or(0.0);
@@ -143,7 +147,8 @@ pub fn gstreamer(path: &Path) -> Found {
             };
             let mut found = sink.lock().expect("the result");
             let track = if video { &mut found.video } else { &mut found.audio };
-            if buffer.size() > 0 {
+            let length = buffer.duration().map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
+            if buffer.size() > 0 && !seconds(buffer.pts()).is_some_and(|pts| is_hidden(pts, length)) {
                 track.pts.extend(seconds(buffer.pts()));
                 track.dts.extend(seconds(buffer.dts()));
                 track.last_duration = buffer.duration().map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
