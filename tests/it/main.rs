@@ -7,13 +7,17 @@
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
 )]
 
+mod adopt;
 mod api;
 mod architecture;
 mod desk;
 mod disk;
 mod formats;
+mod interleave;
 mod kill;
+mod matroska;
 mod packages;
+mod proof;
 mod record;
 mod replay;
 mod split;
