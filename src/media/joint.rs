@@ -209,6 +209,10 @@ impl Inlet {
 
     /// Ends the stream after what is queued.
     pub fn end(&mut self) {
+        if self.link.is_none() {
+            // Ended before.
+            return;
+        }
         self.disconnect();
         // Refused only while flushing, that is, when the pipeline is being thrown away.
         let _ = self.appsrc.end_of_stream();

@@ -20,6 +20,7 @@ mod packages;
 mod proof;
 mod record;
 mod replay;
+mod split;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;
