@@ -7,6 +7,7 @@
 //! Each block is a pipeline of its own, joined by [`joint`]s; an error in one never touches the one before it.
 //! A pipeline is never reset: it is thrown away ([`pipeline::Pipeline::discard`]) and made anew.
 
+pub mod boundary;
 pub mod clip;
 pub mod device;
 pub mod durable_sink;
@@ -21,6 +22,7 @@ pub mod mux;
 pub mod muxer;
 pub mod pipeline;
 pub mod preview;
+pub mod reread;
 pub mod signal;
 pub mod source;
 pub mod stage;

@@ -6,13 +6,17 @@
 //! were not yet committed. The same function serves a clean stop (index kept by the sink) and what a crash left
 //! (index from [`scan`]); it may be killed anywhere and run again.
 
+mod audit;
 pub mod mkv;
 pub mod mp4;
 mod payload;
+mod reader;
 mod store;
 
+pub use audit::{Audit, Audited, audit};
 pub use mp4::{BoxScanner, Index, IndexError, PLACEHOLDER, PLACEHOLDER_BYTES, Scanned, StreamError, TrackSummary};
 pub use payload::payload_blake3;
+pub use reader::{MediaReader, Read};
 pub use store::PartStore;
 
 use crate::model::session::{AudioTrack, VideoTrack};

@@ -98,8 +98,13 @@ impl Place {
 
 /// The checksum element of a cluster that goes on with `body`.
 pub fn checksum(body: &[u8]) -> Vec<u8> {
+    stated_crc(crc32fast::hash(body))
+}
+
+/// The checksum element that states `crc`.
+pub fn stated_crc(crc: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    put(&mut out, id::CRC_32, &crc32fast::hash(body).to_le_bytes());
+    put(&mut out, id::CRC_32, &crc.to_le_bytes());
     out
 }
 
@@ -119,9 +124,7 @@ pub fn is_whole(read: Read<'_>, content: Range<u64>) -> io::Result<bool> {
         hasher.update(&buffer[..length as usize]);
         at += length;
     }
-    let mut expected = Vec::new();
-    put(&mut expected, id::CRC_32, &hasher.finalize().to_le_bytes());
-    Ok(element == expected.as_slice())
+    Ok(element == stated_crc(hasher.finalize()).as_slice())
 }
 
 /// The blocks of a cluster with this content, in the order of the file. Reads their headers only.

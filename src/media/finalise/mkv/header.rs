@@ -232,6 +232,7 @@ fn scale(info: &[u8]) -> Result<u64, EbmlError> {
 
 fn track(entry: &[u8]) -> Result<Track, EbmlError> {
     let mut track = Track::default();
+    let mut private: &[u8] = &[];
     for child in children(entry) {
         let (_, header, content) = child?;
         match header.id {
@@ -257,8 +258,16 @@ fn track(entry: &[u8]) -> Result<Track, EbmlError> {
                     }
                 }
             }
+            id::CODEC_PRIVATE => private = content,
             _ => {}
         }
     }
+    // lengthSizeMinusOne of an AVCDecoderConfigurationRecord (ISO 14496-15, 5.3.3.1) or its HEVC kin (8.3.3.1).
+    let place = match track.codec.as_str() {
+        "V_MPEG4/ISO/AVC" => Some(4),
+        "V_MPEGH/ISO/HEVC" => Some(21),
+        _ => None,
+    };
+    track.nal_length = place.and_then(|place| Some(usize::from(private.get(place)? & 3) + 1));
     Ok(track)
 }

@@ -36,6 +36,8 @@ pub struct Track {
     pub(super) height: u64,
     pub(super) rate: f64,
     pub(super) channels: u64,
+    /// Bytes of the length in front of each NAL unit, `None` = its frames are not made of NAL units.
+    pub(super) nal_length: Option<usize>,
     samples: u64,
     /// Ticks of the first and the last frame that is shown.
     first: u64,

@@ -8,12 +8,14 @@
 //! 2. appends the `Cues` and syncs,
 //! 3. overwrites, in the first sector, size of the segment, `SeekHead` and `Duration`, and syncs.
 
+mod audit;
 pub mod cluster;
 pub mod ebml;
 pub mod header;
 mod index;
 mod scan;
 
+pub use audit::audit;
 pub use index::Index;
 pub use scan::{is_ours, payloads, scan};
 

@@ -7,11 +7,14 @@
 //! 1. appends a complete `moov` built from the [`Index`] and syncs,
 //! 2. overwrites the placeholder with a 64-bit `mdat` header that covers everything up to that `moov`, and syncs.
 
+mod audit;
 mod boxes;
 mod index;
 mod moov;
 mod scan;
+mod tables;
 
+pub use audit::audit;
 pub use boxes::{BoxScanner, Scanned, StreamError};
 pub use index::{Index, IndexError, TrackSummary};
 pub use scan::{payloads, scan};

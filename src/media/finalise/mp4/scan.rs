@@ -48,7 +48,7 @@ pub fn scan(store: &dyn PartStore) -> io::Result<Contents> {
 }
 
 /// The header at `at` if the whole box lies within the file.
-fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<BoxHeader>> {
+pub(super) fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<BoxHeader>> {
     let available = bytes.saturating_sub(at).min(16);
     if available < 8 {
         return Ok(None);
@@ -59,7 +59,7 @@ fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<Bo
     Ok(BoxHeader::parse(head, at).ok().flatten().filter(|header| header.end() <= bytes))
 }
 
-fn read_box(store: &dyn PartStore, header: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_box(store: &dyn PartStore, header: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
     if header.size > KEPT_BOX_MAX_BYTES {
         return Ok(None);
     }
@@ -128,7 +128,7 @@ pub fn payloads(store: &dyn PartStore) -> io::Result<Vec<Range<u64>>> {
 }
 
 /// Whether a `free` box is a `moof` that was written but not committed before the end came: its first child tells.
-fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
+pub(super) fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
     let mut child = [0; 8];
     if header.size < header.header + child.len() as u64 {
         return Ok(false);
@@ -138,7 +138,7 @@ fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool>
 }
 
 /// A `moof` as it was meant.
-fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
+pub(super) fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
     moof[4..8].copy_from_slice(b"moof");
     moof
 }
@@ -178,9 +178,10 @@ fn summary_of_tables(trak: &Trak) -> TrackSummary {
         StszSamples::Identical { count, .. } => u64::from(*count),
         StszSamples::Different { sizes } => sizes.len() as u64,
     };
-    let edits = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
-    let empty: u64 = edits.filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let edits = || trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
+    let empty: u64 = edits().filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let hidden = edits().find_map(|edit| edit.media_time).unwrap_or(0);
     let start = to_duration(empty, super::moov::MOVIE_TIMESCALE);
-    let length = to_duration(trak.mdia.mdhd.duration, trak.mdia.mdhd.timescale);
+    let length = to_duration(trak.mdia.mdhd.duration.saturating_sub(hidden), trak.mdia.mdhd.timescale);
     TrackSummary { video: is_video(trak), samples, start, end: start + length }
 }
