@@ -17,6 +17,7 @@ mod interleave;
 mod kill;
 mod matroska;
 mod packages;
+mod power;
 mod proof;
 mod record;
 mod replay;
