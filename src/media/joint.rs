@@ -5,6 +5,7 @@
 
 use super::element;
 use super::error::BuildError;
+use super::kept::Kept;
 use super::tally::Tally;
 use gst::prelude::*;
 use gst_utils::StreamProducer;
@@ -92,6 +93,24 @@ impl Outlet {
     }
 }
 
+/// Behind `replayed`, drops what `pad` was given already: a buffer may be kept before its outlet has handed it out.
+fn drop_repeated(pad: &gst::Pad, replayed: &[gst::Sample]) {
+    let order = |buffer: &gst::BufferRef| buffer.dts_or_pts();
+    let Some(last) = replayed.last().and_then(|sample| sample.buffer()).and_then(order) else { return };
+    let mut to_come = replayed.len();
+    let state = std::sync::Mutex::new(move |buffer: &gst::BufferRef| {
+        if to_come > 0 {
+            to_come -= 1;
+            return gst::PadProbeReturn::Ok;
+        }
+        if order(buffer).is_some_and(|time| time <= last) { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Remove }
+    });
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let mut judge = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        info.buffer().map_or(gst::PadProbeReturn::Ok, |buffer| judge(buffer))
+    });
+}
+
 fn announce(pad: &gst::Pad, structure: gst::Structure) {
     if let Some(element) = pad.parent_element() {
         // Refused only when the pipeline is gone already.
@@ -124,8 +143,10 @@ impl Limits {
     /// elastic queue lies behind the encoder, because 20 s of raw 1080p would be 1.9 GB. Measured: with 2 buffers a
     /// machine busy with compilers lost 2 of 172 frames, with these none.
     pub const RAW_VIDEO: Self = Self { buffers: 30, bytes: 24 << 20, time: gst::ClockTime::ZERO };
-    /// Raw sound: cheap (192 kB/s), so it may wait for the picture.
-    pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(5) };
+    /// Raw sound: cheap (192 kB/s), so it may wait for the picture, and more than is kept of it fits in.
+    pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(15) };
+    /// Encoded pictures on their way to a screen: a slow decoder shows gaps instead of growing late.
+    pub const VIEWFINDER: Self = Self { buffers: 0, bytes: 32 << 20, time: gst::ClockTime::from_seconds(11) };
     /// A preview shows the newest picture or none.
     pub const PREVIEW: Self = Self { buffers: 1, bytes: 0, time: gst::ClockTime::ZERO };
     /// Encoded media waiting for the disk: 30 s or 64 MB.
@@ -198,6 +219,20 @@ impl Inlet {
         if let Some(link) = &self.link {
             link.set_discard(false);
         }
+    }
+
+    /// Takes what is `kept` of the prepared outlet's stream, then what it hands out, without a hole or a repetition.
+    pub fn open_with(&mut self, kept: &Kept) -> Result<(), BuildError> {
+        let pad = self.pad()?;
+        kept.replay(|samples| {
+            drop_repeated(&pad, samples);
+            for sample in samples {
+                self.appsrc.push_sample(sample).map_err(|error| BuildError::Refused(error.to_string()))?;
+                self.pushed_before += 1;
+            }
+            self.open();
+            Ok(())
+        })
     }
 
     /// Takes nothing any more; what is queued still passes.

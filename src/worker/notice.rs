@@ -34,6 +34,8 @@ pub enum Notice {
     Trouble(u64, Trouble),
     /// The pipelines of a part are at rest.
     TakeReleased(u64),
+    /// What decodes a copied source for viewers spoke; the number is its source's.
+    Viewfinder(u64, BusEvent),
     /// A part file is closed.
     TakeFinished(u64, Box<Ended>),
     /// A fact is on the disk.

@@ -12,7 +12,7 @@ use super::state::TakeEvidence;
 use super::{Notice, mailbox::Mailbox};
 use crate::media::clip::Clip;
 use crate::media::durable_sink::{self, Finished, Progress, SinkEvent};
-use crate::media::encoder::{Chosen, Encode, EncoderFrames};
+use crate::media::encoder::{Chosen, Encode, EncoderFrames, Feed};
 use crate::media::error::BuildError;
 use crate::media::mux::Part;
 use crate::media::pipeline::BusEvent;
@@ -104,12 +104,12 @@ pub struct Take {
 }
 
 impl Take {
-    /// Starts encoding what `stage` hands out into `file`; notices of this take carry `generation`.
+    /// Starts encoding what `feed` hands out into `file`; notices of this take carry `generation`.
     pub fn start(
         plan: Plan,
         file: OpenFile,
         chosen: &Chosen,
-        stage: &Stage,
+        feed: Feed<'_>,
         counters: SourceCounters,
         (generation, mailbox): (u64, &Mailbox<Notice>),
     ) -> Result<Self, BuildError> {
@@ -117,13 +117,15 @@ impl Take {
         let input = plan.file.trim_end_matches(".mp4");
         let encoding = &plan.ticket.encoding;
         let priming = chosen.audio_priming();
-        let clip = Clip::new(plan.start_at, priming);
+        // What is copied begins with the first keyframe there is, also one from before the start.
+        let start_at = if chosen.copies() { MonoNs(0) } else { plan.start_at };
+        let clip = Clip::new(start_at, priming);
         let notify = |wrap: fn(u64, BusEvent) -> Notice| {
             let mailbox = mailbox.clone();
             move |event| mailbox.send(wrap(generation, event))
         };
         let name = format!("{input}-encode");
-        let mut encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
+        let mut encode = Encode::build(&name, chosen, encoding, &plan.format, feed, &clip)?;
         let part = Part::open(&format!("{input}-part"), sink, encoding, &encode, priming, notify(Notice::Part))?;
         // Last: from here on frames flow, and everything that takes them is there.
         if let Err(error) = encode.start(notify(Notice::Encode)) {

@@ -9,6 +9,7 @@
 
 mod api;
 mod architecture;
+mod copy;
 mod desk;
 mod disk;
 mod formats;

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! in ─▶ (clip) ─▶ videoconvert ─▶ encoder ─▶ parser ─▶ avc/hvc1, one frame per buffer ─▶ out
+//! in ─▶ (clip) ──────── where pictures are copied ──────────▶ avc/hvc1, one frame per buffer ─▶ out
 //! in ─▶ (clip) ─▶ audioconvert ─▶ encoder ─▶ AAC, Opus or PCM ─▶ out
 //! ```
 //! Contract: an encoder is never reset; it ends, or is thrown away.
 
 mod choice;
+mod copy;
 mod sound;
 
 pub use choice::{Chosen, Encoders};
@@ -15,8 +17,10 @@ use super::clip::Clip;
 use super::element;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits, Outlet};
+use super::kept::Kept;
 use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
+use super::source::Coded;
 use super::stage::{self, Stage};
 use super::tally::Tally;
 use crate::model::encoding::{Encoding, VideoCodec};
@@ -30,6 +34,17 @@ pub struct Encode {
     pipeline: Pipeline,
     video: Track,
     audio: Option<Track>,
+    /// What each stream begins with, where pictures are copied.
+    kept: Option<(Kept, Option<Kept>)>,
+}
+
+/// What encoders take: raw pictures and sound from a stage, or pictures that arrive encoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Feed<'a> {
+    /// Steady pictures and sound.
+    pub stage: &'a Stage,
+    /// The pictures of a source that is copied.
+    pub coded: Option<&'a Coded>,
 }
 
 /// One encoded stream.
@@ -55,36 +70,61 @@ pub struct EncoderFrames {
 }
 
 impl Encode {
-    /// Builds the `chosen` encoders for what `stage` hands out in `format`, clipped by `clip`.
+    /// Builds the `chosen` encoders for what `feed` hands out in `format`, clipped by `clip`.
     pub fn build(
         name: &str,
         chosen: &Chosen,
         encoding: &Encoding,
         format: &VideoFormat,
-        stage: &Stage,
+        feed: Feed<'_>,
         clip: &Clip,
     ) -> Result<Self, BuildError> {
         let pipeline = Pipeline::new(name);
         let bin = pipeline.bin();
-        let encoder = chosen.video.as_ref().ok_or_else(|| BuildError::Refused("nothing to encode".to_owned()))?;
-        let mut video = make_video(bin, name, encoder, encoding, format, clip)?;
-        video.input.prepare(&stage.video_out)?;
+        let video = match (&chosen.video, feed.coded) {
+            (Some(encoder), _) => {
+                let mut track = make_video(bin, name, encoder, encoding, format, clip)?;
+                track.input.prepare(&feed.stage.video_out)?;
+                track
+            }
+            (None, Some(coded)) => {
+                let mut track = copy::make(bin, name, clip)?;
+                track.input.prepare(&coded.outlet)?;
+                track
+            }
+            (None, None) => return Err(BuildError::Refused("there is nothing to copy from".to_owned())),
+        };
         let mut audio = None;
-        if let (Some(encoder), Some(sound)) = (&chosen.audio, &stage.audio) {
+        if let (Some(encoder), Some(sound)) = (&chosen.audio, &feed.stage.audio) {
             let mut track = make_audio(bin, name, encoder, clip)?;
             track.input.prepare(&sound.output)?;
             audio = Some(track);
         }
-        Ok(Self { pipeline, video, audio })
+        let copied = feed.coded.filter(|_| chosen.video.is_none());
+        let sound = feed.stage.audio.as_ref().and_then(|sound| sound.kept.clone());
+        let kept = copied.map(|coded| (coded.kept.clone(), sound));
+        Ok(Self { pipeline, video, audio, kept })
     }
 
     /// Takes what the stage hands out from now on.
     pub fn start(&mut self, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
         self.pipeline.play(on_event)?;
-        if let Some(track) = &self.audio {
-            track.input.open();
+        let (pictures, sound) = self.kept.as_ref().map_or((None, None), |(video, audio)| (Some(video), audio.as_ref()));
+        if pictures.is_some_and(Kept::gave_up) {
+            tracing::warn!("the camera's keyframes are too far apart to be kept; the recording waits for the next one");
         }
-        self.video.input.open();
+        // Pictures that are kept decide where the sound begins; else the sound is there when the first picture comes.
+        if let Some(kept) = pictures {
+            self.video.input.open_with(kept)?;
+        }
+        match (&mut self.audio, sound) {
+            (Some(track), Some(kept)) => track.input.open_with(kept)?,
+            (Some(track), None) => track.input.open(),
+            (None, _) => {}
+        }
+        if pictures.is_none() {
+            self.video.input.open();
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod peers;
 mod pipelines;
+mod viewfinder;
 
 use super::facts::{Entry, Facts};
 use super::link::Link;
@@ -14,7 +15,7 @@ use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
 use crate::media::encoder::{Chosen, Encoders};
 use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
-use crate::media::source::{Counters, Source};
+use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
 use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
@@ -63,6 +64,10 @@ pub struct Worker {
     pending: Option<Pending>,
     take: Option<Take>,
     viewers: Viewers,
+    /// Decodes the pictures of a copied source while somebody watches.
+    viewfinder: Option<Viewfinder>,
+    /// When one that failed may be made anew.
+    viewfinder_at: MonoNs,
     meters: Vec<Meter>,
     /// The lock of the capture device, and where it is.
     device_lock: Option<(PathBuf, Lock)>,
@@ -103,6 +108,8 @@ impl Worker {
             counters: Counters::default(),
             pending: None,
             take: None,
+            viewfinder: None,
+            viewfinder_at: now,
             meters: Vec::new(),
             device_lock: None,
             generation: 0,
@@ -179,6 +186,9 @@ impl Worker {
             Notice::Preview(generation, BusEvent::Failed(failure)) => {
                 self.viewers.on_failed(now, generation, &failure.reason);
             }
+            Notice::Viewfinder(generation, BusEvent::Failed(failure)) if generation == self.source_generation => {
+                self.on_viewfinder_failed(now, &failure.reason);
+            }
             Notice::Encode(generation, event) if generation == self.take_generation => match event {
                 BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
                 BusEvent::Ended => {
@@ -213,6 +223,7 @@ impl Worker {
             | Notice::SourceReleased(_)
             | Notice::Stage(_)
             | Notice::Preview(..)
+            | Notice::Viewfinder(..)
             | Notice::Encode(..)
             | Notice::Part(..)
             | Notice::SinkMade(..)

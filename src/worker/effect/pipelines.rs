@@ -2,12 +2,13 @@
 
 use super::{OpenSource, Pending, Worker};
 use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
-use crate::media::encoder::Chosen;
+use crate::media::encoder::{Chosen, Feed};
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
-use crate::media::source::{self, Source};
+use crate::media::source::{self, Source, Video};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
+use crate::model::encoding::VideoChoice;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::model::session::{PartEnd, PartRecord};
 use crate::sys::lock;
@@ -25,7 +26,10 @@ impl Worker {
     pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
         let mailbox = self.mailbox.clone();
         let with_audio = input.audio != AudioChoice::Off;
-        match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
+        let copies = input.codec == Some(VideoChoice::Copy);
+        let stage = Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event)));
+        let kept = |mut stage: Stage| if copies { stage.keep_sound().map(|()| stage) } else { Ok(stage) };
+        match stage.and_then(kept) {
             Ok(stage) => self.stage = Some(stage),
             Err(error) => self.mailbox.send(Notice::Stage(BusEvent::Failed(error::Failure {
                 element: String::new(),
@@ -80,7 +84,10 @@ impl Worker {
 
     fn join_source(&mut self, source: &Source) -> Result<(), BuildError> {
         let Some(stage) = &mut self.stage else { return Ok(()) };
-        stage.video_in.connect(&source.video)?;
+        // What is copied is decoded for viewers only.
+        if let Video::Raw(video) = &source.video {
+            stage.video_in.connect(video)?;
+        }
         if let (Some(sound), Some(outlet)) = (&mut stage.audio, &source.audio) {
             sound.input.connect(outlet)?;
         }
@@ -107,6 +114,7 @@ impl Worker {
     }
 
     pub(super) fn close_source(&mut self, now: MonoNs) {
+        self.close_viewfinder();
         if let Some(stage) = &mut self.stage {
             stage.video_in.disconnect();
             if let Some(sound) = &mut stage.audio {
@@ -186,12 +194,13 @@ impl Worker {
 
     fn start_take(&mut self, plan: Plan, chosen: &Chosen, file: OpenFile) -> Result<Take, String> {
         let stage = self.stage.as_ref().ok_or("the stage is gone")?;
+        let coded = self.source.as_ref().and_then(|open| open.source.video.coded());
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
             lost: self.source.as_ref().and_then(|open| open.source.lost()),
         };
         let notices = (self.take_generation, &self.mailbox);
-        Take::start(plan, file, chosen, stage, counters, notices).map_err(|error| error.to_string())
+        Take::start(plan, file, chosen, Feed { stage, coded }, counters, notices).map_err(|error| error.to_string())
     }
 
     pub(super) fn on_part_ended(&mut self, now: MonoNs) {
@@ -272,7 +281,7 @@ mod tests {
             first_fact: 1,
             encoding: Encoding::default(),
         };
-        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
+        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), coding: None, rate: None };
         let plan = Plan { part: 1, file: "a.mp4".into(), start_at: MonoNs(0), format, with_audio: false, ticket };
         let summary =
             Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
