@@ -116,8 +116,11 @@ fn split_bytes(at: &Reader<'_>, value: &Spanned<toml::Value>) -> Result<Option<u
         Some(bytes) if bytes >= SMALLEST_SPLIT_BYTES => Ok(Some(bytes)),
         Some(_) | None => {
             let allowed = size::format(SMALLEST_SPLIT_BYTES);
-            let message =
-                format!("{} is not allowed; use {} of at least {allowed}, or 0 for no limit", value.get_ref(), size::ALLOWED);
+            let message = format!(
+                "{} is not allowed; use {} of at least {allowed}, or 0 for no limit",
+                value.get_ref(),
+                size::ALLOWED
+            );
             Err(at.problem(value, "recording.split_bytes", message))
         }
     }

@@ -55,12 +55,7 @@ pub(super) struct Mark {
 impl Mark {
     /// A problem with this value.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem {
-            place: self.place.clone(),
-            line: self.line,
-            key: Some(self.key.clone()),
-            message: message.into(),
-        }
+        Problem { place: self.place.clone(), line: self.line, key: Some(self.key.clone()), message: message.into() }
     }
 }
 

@@ -193,7 +193,10 @@ fn a_pair_that_only_the_environment_completes_is_judged_as_a_whole() {
     };
     let pcm = "[recording]\naudio_codec = \"pcm\"";
     assert_eq!(overlaid(pcm, &[("HOLDFAST_RECORDING__CONTAINER", "mkv")]), Ok(()));
-    let problem = overlaid(&format!("{pcm}\ncontainer = \"mkv\""), &[("HOLDFAST_RECORDING__AUDIO_CODEC", "pcm"), ("HOLDFAST_RECORDING__CONTAINER", "mp4")]);
+    let problem = overlaid(
+        &format!("{pcm}\ncontainer = \"mkv\""),
+        &[("HOLDFAST_RECORDING__AUDIO_CODEC", "pcm"), ("HOLDFAST_RECORDING__CONTAINER", "mp4")],
+    );
     let said = problem.expect_err("pcm does not go into mp4").to_string();
     assert!(said.starts_with("HOLDFAST_RECORDING__AUDIO_CODEC: recording.audio_codec: \"pcm\" cannot"), "{said}");
 }
@@ -203,13 +206,14 @@ fn the_environment_overrides_and_is_named_when_it_is_wrong() {
     let (mut config, mut marks) = (Config::default(), Marks::default());
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     config
-        .overlay(&mut marks, &[
-            variable("HOLDFAST_STORAGE__MIN_FREE_START", "1MB"),
-            variable("HOLDFAST_RECORDING__BITRATE_KBPS", "900"),
-        ])
+        .overlay(
+            &mut marks,
+            &[variable("HOLDFAST_STORAGE__MIN_FREE_START", "1MB"), variable("HOLDFAST_RECORDING__BITRATE_KBPS", "900")],
+        )
         .expect("good values");
     assert_eq!((config.storage.min_free_start, config.encoding.bitrate_kbps), (1_000_000, 900));
-    let problem = config.overlay(&mut marks, &[variable("HOLDFAST_RECORDING__CONTAINER", "mov")]).expect_err("a refusal");
+    let problem =
+        config.overlay(&mut marks, &[variable("HOLDFAST_RECORDING__CONTAINER", "mov")]).expect_err("a refusal");
     assert_eq!(
         problem.to_string(),
         "HOLDFAST_RECORDING__CONTAINER: recording.container: \"mov\" is not available in this version; use one of \"mp4\", \"mkv\""

@@ -4,15 +4,17 @@
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event};
-use crate::model::SessionId;
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
-use crate::storage::journal::Log;
+use crate::model::{InputId, SessionId};
+use crate::storage::history;
+use crate::storage::journal::{self, Log};
 use crate::storage::recovery::{self, CloseError};
 use crate::storage::{atomic, layout};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,17 @@ pub enum Job {
         t_ns: i64,
         /// The line.
         kind: Box<JournalKind>,
+    },
+    /// Go on with a session of an earlier engine.
+    Adopt {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
+        /// Our epoch.
+        epoch: u64,
     },
     /// Close a session, on a thread of its own once everything before is written.
     Close {
@@ -110,7 +123,40 @@ struct DiskThread {
     library: PathBuf,
     events: Sender<Event>,
     /// The journal that was written last.
-    open: Option<(PathBuf, Log)>,
+    open: Option<Journal>,
+}
+
+/// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
+/// what was folded from their files a moment before.
+struct Journal {
+    dir: PathBuf,
+    log: Log,
+    folded: BTreeSet<(InputId, u64)>,
+}
+
+impl Journal {
+    fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(layout::JOURNAL);
+        let folded = match journal::read(&path) {
+            Ok((lines, _)) => history::folded(&lines),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { dir: dir.to_owned(), log: Log::open(&path)?, folded })
+    }
+
+    fn append(&mut self, line: &Line<JournalKind>) -> io::Result<()> {
+        let fact = match &line.kind {
+            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
+            _ => None,
+        };
+        if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
+            return Ok(());
+        }
+        self.log.append(line)?;
+        self.folded.extend(fact);
+        Ok(())
+    }
 }
 
 impl DiskThread {
@@ -128,6 +174,12 @@ impl DiskThread {
                         tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
                         self.open = None;
                     }
+                }
+                Job::Adopt { session, dir, t_ns, epoch } => {
+                    self.open = None;
+                    let adopted = history::adopt(&dir, session, epoch, t_ns);
+                    let result = adopted.map(Box::new).map_err(|error| format!("{}: {error}", dir.display()));
+                    self.tell(Event::Adopted { session, result });
                 }
                 Job::Close { session, dir, state } => {
                     self.open = None;
@@ -155,11 +207,11 @@ impl DiskThread {
     }
 
     fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
-        let log = match &mut self.open {
-            Some((open, log)) if open == dir => log,
-            open => &mut open.insert((dir.to_owned(), Log::open(&dir.join(layout::JOURNAL))?)).1,
+        let journal = match &mut self.open {
+            Some(open) if open.dir == dir => open,
+            open => open.insert(Journal::open(dir)?),
         };
-        log.append(line)
+        journal.append(line)
     }
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.

@@ -95,6 +95,12 @@ impl Shell {
                     self.tell(Event::Persisted { session, result });
                 }
             }
+            Effect::Adopt { session, dir, t_ns, epoch } => {
+                if !self.disk.push(Job::Adopt { session, dir, t_ns, epoch }) {
+                    let result = Err("the disk does not answer".to_owned());
+                    self.tell(Event::Adopted { session, result });
+                }
+            }
             Effect::Journal { dir, t_ns, kind } => {
                 if !self.disk.push(Job::Journal { dir, t_ns, kind }) {
                     tracing::error!("the disk does not answer; a journal line waits in the workers' facts only");

@@ -5,8 +5,9 @@ use crate::model::incident::Incident;
 use crate::model::session::{Closed, Fact, JournalKind, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
+use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
+use crate::storage::history::History;
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -84,6 +85,13 @@ pub enum Event {
         /// Which session; the running one without it.
         session: Option<SessionId>,
     },
+    /// Somebody wants the next parts to begin.
+    Split {
+        /// The request.
+        token: Token,
+        /// Which session; the running one without it.
+        session: Option<SessionId>,
+    },
     /// Somebody wants an input tried again.
     Retry {
         /// The request.
@@ -106,6 +114,13 @@ pub enum Event {
         dir: PathBuf,
         /// `Err` = why not.
         result: Result<Box<ClosedSession>, CloseFault>,
+    },
+    /// A session of an earlier engine was read again and is ours from here on, or could not be.
+    Adopted {
+        /// Its session.
+        session: SessionId,
+        /// What is known of it; `Err` = why it is not, in English.
+        result: Result<Box<History>, String>,
     },
     /// The library was searched at start-up.
     Searched {
@@ -185,6 +200,8 @@ pub enum Reply {
     /// 202 (`stopping`) or 200 (`finished`).
     Stopped(StopReply),
     /// 202.
+    Split(SplitReply),
+    /// 202.
     Retried(RetryReply),
     /// An error.
     Refused(Refused),
@@ -214,6 +231,17 @@ pub enum Effect {
         dir: PathBuf,
         /// Line 1.
         plan: Box<Plan>,
+    },
+    /// Go on with a session of an earlier engine: fold what its journal lacks, write down that it is ours, read it.
+    Adopt {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
+        /// Our epoch.
+        epoch: u64,
     },
     /// Append a line to a session's journal.
     Journal {

@@ -3,7 +3,8 @@
 use super::disk::explain;
 use crate::model::InputId;
 use crate::model::input::InputSpec;
-use crate::storage::layout;
+use crate::storage::{atomic, layout};
+use crate::sys::clock;
 use crate::sys::lock::{Lock, is_held, try_lock};
 use crate::sys::paths::Runtime;
 use anyhow::{Context, bail};
@@ -12,6 +13,8 @@ use std::path::Path;
 /// Held as long as the engine runs.
 #[derive(Debug)]
 pub struct Locks {
+    /// Number of this engine among those of the runtime folder, counted up under its lock.
+    pub epoch: u64,
     _engine: Lock,
     _library: Lock,
 }
@@ -43,5 +46,21 @@ pub fn take(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
             library.display()
         );
     };
-    Ok(Locks { _engine: engine, _library: library })
+    let epoch = next_epoch(runtime)?;
+    Ok(Locks { epoch, _engine: engine, _library: library })
+}
+
+/// Counts up. When the last number is not known, milliseconds since the machine was started stand above every number
+/// that was counted to since then.
+fn next_epoch(runtime: &Runtime) -> anyhow::Result<u64> {
+    let path = runtime.engine_epoch();
+    let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let next = match known {
+        Some(known) => known.saturating_add(1),
+        None => clock::mono_now().0 / 1_000_000,
+    };
+    let name = path.file_name().and_then(|name| name.to_str()).context("the counter of engines has no name")?;
+    atomic::replace(runtime.dir(), name, next.to_string().as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(next)
 }

@@ -52,6 +52,11 @@ const REQUESTS: usize = 64;
 const SEQ_BLOCK: u64 = 10_000;
 /// Reading the plans of a day; a library that does not answer by then is asked no more before the start.
 const PLANS_DEADLINE: Duration = Duration::from_secs(2);
+/// A library that cannot be read is read again after this long; it may be a disk that is being mounted.
+const SEARCH_AGAIN: Duration = Duration::from_secs(2);
+/// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
+/// answers anyway: Record must be possible 2 s after launch (R-FM-11).
+const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
 /// A disk that does not take the last journal lines within this keeps nobody from leaving.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -71,10 +76,11 @@ pub struct Options {
 /// Runs the supervisor until it is told to leave. Errors are the reasons it could not start.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let library = options.config.library.clone().context("no library: set HOME, or name a folder with --library")?;
-    let _locks = locks::take(&options.runtime, &library)?;
-    tracing::info!(library = %library.display(), runtime = %options.runtime.dir().display(), "the engine starts");
+    let locks = locks::take(&options.runtime, &library)?;
+    let epoch = locks.epoch;
+    tracing::info!(library = %library.display(), runtime = %options.runtime.dir().display(), epoch, "the engine starts");
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
-    let result = executor.block_on(Engine::start(options, library)?.run());
+    let result = executor.block_on(Engine { options, library, epoch }.run());
     // A thread that hangs in a frozen file system must not keep the process.
     executor.shutdown_background();
     result
@@ -83,6 +89,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 struct Engine {
     options: Options,
     library: PathBuf,
+    epoch: u64,
 }
 
 /// The loop's own things.
@@ -98,10 +105,6 @@ struct Loop {
 }
 
 impl Engine {
-    fn start(options: Options, library: PathBuf) -> anyhow::Result<Self> {
-        Ok(Self { options, library })
-    }
-
     async fn run(self) -> anyhow::Result<()> {
         let (events, mut queue) = mpsc::channel(EVENTS);
         let (requests, mut asked) = mpsc::channel(REQUESTS);
@@ -126,13 +129,12 @@ impl Engine {
             shell,
         };
         let socket = self.options.runtime.engine_socket();
-        let listener = server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
         let clients = Clients::default();
         let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
-        tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
+        let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
-        search(self.library.clone(), events);
+        tokio::spawn(search(self.library.clone(), events));
 
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
@@ -140,6 +142,12 @@ impl Engine {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lifetime = self.options.spawned.then(|| Lifetime::new(now.mono));
         while !core.shell.may_exit() {
+            let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
+            if let Some((requests, board)) = unserved.take_if(|_| settled) {
+                let listener =
+                    server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
+                tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
+            }
             tokio::select! {
                 Some(event) = queue.recv() => core.handle(event),
                 Some(request) = asked.recv() => core.answer(request),
@@ -172,6 +180,7 @@ impl Engine {
             policy: config.policy.clone(),
             storage: config.storage,
             library: self.library.clone(),
+            epoch: self.epoch,
             boot_id: clock::boot_id().context("the kernel does not name this boot")?,
             config_file,
             own_nice: process::own_nice(),
@@ -214,6 +223,10 @@ impl Loop {
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Stop { token, session });
+            }
+            Request::Split { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Split { token, session });
             }
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);
@@ -286,13 +299,17 @@ async fn read_plans(library: &Path) -> Vec<crate::model::session::Plan> {
     }
 }
 
-/// Looks for interrupted sessions in the background.
-fn search(library: PathBuf, events: mpsc::Sender<Event>) {
-    tokio::task::spawn_blocking(move || {
-        let (interrupted, last) = recovery::search(&library).unwrap_or_else(|error| {
-            tracing::error!(%error, "the library could not be searched for interrupted sessions");
-            Default::default()
-        });
-        drop(events.blocking_send(Event::Searched { interrupted, last }));
-    });
+/// Looks for interrupted sessions in the background, until the library can be read: an error must not be taken for an
+/// empty library, or workers that record into it would be stopped.
+async fn search(library: PathBuf, events: mpsc::Sender<Event>) {
+    loop {
+        let path = library.clone();
+        let error = match tokio::task::spawn_blocking(move || recovery::search(&path)).await {
+            Ok(Ok((interrupted, last))) => return drop(events.send(Event::Searched { interrupted, last }).await),
+            Ok(Err(error)) => error,
+            Err(error) => error.into(),
+        };
+        tracing::error!(%error, "the library cannot be searched for interrupted sessions yet");
+        tokio::time::sleep(SEARCH_AGAIN).await;
+    }
 }

@@ -39,6 +39,19 @@ pub struct Restarts {
 }
 
 impl Restarts {
+    /// What an earlier engine's account of deaths comes to, oldest first. A worker that lived longer than
+    /// [`PROVED_AFTER`] is taken to have proved itself.
+    pub fn after(deaths: &[MonoNs]) -> Self {
+        let mut restarts = Self::default();
+        for death in deaths {
+            if restarts.hour.back().is_some_and(|last| death.since(*last) > PROVED_AFTER + PAUSE) {
+                restarts.proved();
+            }
+            restarts.begin(*death);
+        }
+        restarts
+    }
+
     /// Attempts since the last proof.
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -96,6 +109,14 @@ mod tests {
         assert_eq!(restarts.next(at(200)), Next::GiveUp);
         restarts.proved();
         assert_eq!(restarts.next(at(200)), Next::Now);
+    }
+
+    #[test]
+    fn an_earlier_engines_account_counts_against_the_limits() {
+        let restarts = Restarts::after(&[at(10), at(200), at(203), at(209)]);
+        assert_eq!((restarts.attempts(), restarts.next(at(230))), (3, Next::GiveUp));
+        let restarts = Restarts::after(&[at(10), at(20), at(100)]);
+        assert_eq!((restarts.attempts(), restarts.next(at(102))), (1, Next::At(at(105))));
     }
 
     #[derive(Debug, Clone)]

@@ -130,6 +130,21 @@ impl Worker {
         self.phase == Phase::Quarantined
     }
 
+    /// This engine started its process.
+    pub fn is_child(&self) -> bool {
+        self.child
+    }
+
+    /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
+    pub fn restore_losses(&mut self, lost: &[MonoNs]) {
+        self.restarts = Restarts::after(lost);
+    }
+
+    /// An earlier worker died while no engine ran; the one of now is its replacement.
+    pub fn count_loss(&mut self, now: MonoNs) {
+        self.restarts.begin(now);
+    }
+
     /// There is no process to wait for when leaving.
     pub fn is_gone(&self) -> bool {
         matches!(self.phase, Phase::Gone | Phase::Quarantined | Phase::Waiting { .. })

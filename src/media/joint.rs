@@ -5,7 +5,7 @@
 
 use super::element;
 use super::error::BuildError;
-use super::kept::Kept;
+use super::kept::{Kept, Subscription};
 use super::tally::Tally;
 use gst::prelude::*;
 use gst_utils::StreamProducer;
@@ -93,24 +93,6 @@ impl Outlet {
     }
 }
 
-/// Behind `replayed`, drops what `pad` was given already: a buffer may be kept before its outlet has handed it out.
-fn drop_repeated(pad: &gst::Pad, replayed: &[gst::Sample]) {
-    let order = |buffer: &gst::BufferRef| buffer.dts_or_pts();
-    let Some(last) = replayed.last().and_then(|sample| sample.buffer()).and_then(order) else { return };
-    let mut to_come = replayed.len();
-    let state = std::sync::Mutex::new(move |buffer: &gst::BufferRef| {
-        if to_come > 0 {
-            to_come -= 1;
-            return gst::PadProbeReturn::Ok;
-        }
-        if order(buffer).is_some_and(|time| time <= last) { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Remove }
-    });
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let mut judge = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        info.buffer().map_or(gst::PadProbeReturn::Ok, |buffer| judge(buffer))
-    });
-}
-
 fn announce(pad: &gst::Pad, structure: gst::Structure) {
     if let Some(element) = pad.parent_element() {
         // Refused only when the pipeline is gone already.
@@ -153,6 +135,22 @@ impl Limits {
     pub const ENCODED: Self = Self { buffers: 0, bytes: 64 << 20, time: gst::ClockTime::from_seconds(30) };
 }
 
+/// What an inlet hangs on.
+#[derive(Debug)]
+enum Link {
+    Producer(gst_utils::ConsumptionLink),
+    Kept(Subscription),
+}
+
+impl Link {
+    fn pushed(&self) -> u64 {
+        match self {
+            Link::Producer(link) => link.pushed(),
+            Link::Kept(subscription) => subscription.pushed(),
+        }
+    }
+}
+
 /// Where a pipeline takes buffers of another one in.
 #[derive(Debug)]
 pub struct Inlet {
@@ -160,7 +158,7 @@ pub struct Inlet {
     limits: Limits,
     live: bool,
     out: Tally,
-    link: Option<gst_utils::ConsumptionLink>,
+    link: Option<Link>,
     /// Pushed into links that are gone.
     pushed_before: u64,
 }
@@ -206,33 +204,33 @@ impl Inlet {
         // to the next keyframe without counting them (measured). A decoder needs no such mercy here.
         link.set_wait_for_keyframe(false);
         // add_consumer has just set limits of its own (500 ms) and made the source live.
-        self.appsrc.set_max_buffers(self.limits.buffers);
-        self.appsrc.set_max_bytes(self.limits.bytes);
-        self.appsrc.set_max_time(self.limits.time);
+        self.limit();
         self.appsrc.set_is_live(self.live);
-        self.link = Some(link);
+        self.link = Some(Link::Producer(link));
         Ok(())
     }
 
     /// Takes what the prepared outlet hands out from now on.
     pub fn open(&self) {
-        if let Some(link) = &self.link {
+        if let Some(Link::Producer(link)) = &self.link {
             link.set_discard(false);
         }
     }
 
-    /// Takes what is `kept` of the prepared outlet's stream, then what it hands out, without a hole or a repetition.
-    pub fn open_with(&mut self, kept: &Kept) -> Result<(), BuildError> {
-        let pad = self.pad()?;
-        kept.replay(|samples| {
-            drop_repeated(&pad, samples);
-            for sample in samples {
-                self.appsrc.push_sample(sample).map_err(|error| BuildError::Refused(error.to_string()))?;
-                self.pushed_before += 1;
-            }
-            self.open();
-            Ok(())
-        })
+    /// Takes what is `kept`, then what comes behind it, without a hole or a repetition. For streams that cannot be
+    /// joined anywhere: a producer would let nothing of them pass before the next keyframe.
+    pub fn open_with(&mut self, kept: &Kept) {
+        self.disconnect();
+        self.appsrc.set_leaky_type(gst_app::AppLeakyType::Downstream);
+        self.appsrc.set_handle_segment_change(true);
+        self.limit();
+        self.link = Some(Link::Kept(kept.subscribe(&self.appsrc)));
+    }
+
+    fn limit(&self) {
+        self.appsrc.set_max_buffers(self.limits.buffers);
+        self.appsrc.set_max_bytes(self.limits.bytes);
+        self.appsrc.set_max_time(self.limits.time);
     }
 
     /// Takes nothing any more; what is queued still passes.
@@ -253,7 +251,7 @@ impl Inlet {
     /// at any moment and counts as passed, so this is at most one too low.
     pub fn overflowed(&self) -> u64 {
         let queued = self.appsrc.current_level_buffers();
-        let pushed = self.pushed_before + self.link.as_ref().map_or(0, gst_utils::ConsumptionLink::pushed);
+        let pushed = self.pushed_before + self.link.as_ref().map_or(0, Link::pushed);
         pushed.saturating_sub(self.out.count() + queued + 1)
     }
 

@@ -3,13 +3,15 @@
 //! A stream that is copied can be joined at a keyframe only, and a camera's may be seconds apart. With the pictures
 //! since the last one (and the sound of that time) a recording begins at once, with what lies just before it.
 //!
-//! Contract: bounded by [`Bounds`]. A stretch between two keyframes that exceeds them is given up whole, because without
-//! its keyframe the rest is of no use; then the next keyframe begins anew. Thread-safe; the probe only remembers.
+//! Contract: whoever subscribes gets what is kept and all that follows, in order, nothing missing and nothing twice.
+//! Bounded by [`Bounds`]: a stretch between two keyframes that exceeds them is given up whole, because without its
+//! keyframe the rest is of no use; then the next keyframe begins anew. Thread-safe; handing on never waits.
 
 use super::tally::running_time;
 use crate::model::MonoNs;
 use gst::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +39,30 @@ struct Shared {
     units: Mutex<Units>,
 }
 
+/// Somebody who takes the stream; ends when dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    kept: Kept,
+    subscriber: gst_app::AppSrc,
+    pushed: Arc<AtomicU64>,
+}
+
+impl Subscription {
+    /// Buffers handed on so far.
+    pub fn pushed(&self) -> u64 {
+        self.pushed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.kept.lock().subscribers.retain(|(subscriber, _)| *subscriber != self.subscriber);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Units {
+    subscribers: Vec<(gst_app::AppSrc, Arc<AtomicU64>)>,
     kept: VecDeque<Unit>,
     bytes: usize,
     /// The keyframe of what comes was given up.
@@ -93,20 +117,34 @@ impl Kept {
         };
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let sample = gst::Sample::builder().buffer(buffer).caps(&caps).segment(&segment).build();
-        self.lock().take(self.0.keyed, self.0.bounds, Unit { time, bytes: buffer.size(), sample }, keyframe);
+        let mut units = self.lock();
+        for (subscriber, pushed) in &units.subscribers {
+            hand_on(subscriber, pushed, &sample);
+        }
+        units.take(self.0.keyed, self.0.bounds, Unit { time, bytes: buffer.size(), sample }, keyframe);
     }
 
-    /// Hands what is kept to `hand_over` while nothing new can pass: whoever opens its own stream within misses
-    /// nothing, but may get the newest of it a second time.
-    pub fn replay<T>(&self, hand_over: impl FnOnce(&[gst::Sample]) -> T) -> T {
-        let units = self.lock();
-        let samples: Vec<gst::Sample> = units.kept.iter().map(|unit| unit.sample.clone()).collect();
-        hand_over(&samples)
+    /// Lets `subscriber`, which must not wait when it is full, have what is kept and all that follows.
+    pub fn subscribe(&self, subscriber: &gst_app::AppSrc) -> Subscription {
+        let pushed = Arc::new(AtomicU64::new(0));
+        let mut units = self.lock();
+        for unit in &units.kept {
+            hand_on(subscriber, &pushed, &unit.sample);
+        }
+        units.subscribers.push((subscriber.clone(), pushed.clone()));
+        Subscription { kept: self.clone(), subscriber: subscriber.clone(), pushed }
     }
 
     /// Whether the last keyframe is too long ago to be kept: whoever joins now waits for the next one.
     pub fn gave_up(&self) -> bool {
         self.lock().gave_up
+    }
+}
+
+fn hand_on(subscriber: &gst_app::AppSrc, pushed: &AtomicU64, sample: &gst::Sample) {
+    // Refused only while flushing, that is, when its pipeline is being thrown away.
+    if subscriber.push_sample(sample).is_ok() {
+        pushed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -251,8 +251,8 @@ impl IncidentCode {
             ),
             IncidentCode::EngineRestarted => (
                 "The supervisor was restarted during a session.",
-                "The session was stopped properly and closed.",
-                "Start a new recording if the event goes on.",
+                "The session goes on; no recording was interrupted by it.",
+                "Nothing needs to be done.",
             ),
         };
         Words { happened, done, remedy }

@@ -63,6 +63,16 @@ pub enum Command {
         /// Which session.
         session: SessionId,
     },
+    /// Engine: begin the next part, at the first keyframe at or after a time. Without a part that is old enough (one
+    /// group of pictures) it is a no-op; a second one before the keyframe has come means the same split.
+    Split {
+        /// Command id.
+        id: u64,
+        /// Which session.
+        session: SessionId,
+        /// The time; the same for every input.
+        at_ns: MonoNs,
+    },
     /// Engine: open a lost source at once.
     Retry {
         /// Command id.
@@ -181,6 +191,9 @@ pub struct WorkerStatus {
     pub audio: Vec<Meter>,
     /// The session it records (or recorded last).
     pub session: Option<SessionId>,
+    /// First part this process may have written to that session: its recording covers the parts from here on.
+    #[serde(default)]
+    pub first_part: Option<u32>,
     /// Its recording; frames and times cover the parts written by this process only.
     pub recording: Option<RecordingView>,
     /// The nice value read back.

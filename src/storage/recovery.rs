@@ -4,6 +4,7 @@
 //! manifest (atomically) → append `closed`. Each step can be repeated, so a crash during it costs nothing, and a
 //! second run changes nothing. Media is never deleted or renamed. Everything here blocks on the disk.
 
+use super::history::History;
 use super::manifest::{InputFacts, assemble};
 use super::{atomic, journal, layout};
 use crate::model::InputId;
@@ -24,6 +25,8 @@ pub struct Interrupted {
     pub dir: PathBuf,
     /// Its plan.
     pub plan: Plan,
+    /// What is known of it.
+    pub history: History,
 }
 
 /// A session that was closed.
@@ -81,7 +84,11 @@ pub fn search(library: &Path) -> io::Result<(Vec<Interrupted>, Option<LastSessio
                 last = read_manifest(&dir).ok().map(|manifest| last_session(&manifest, &dir));
             }
         } else {
-            interrupted.push(Interrupted { plan: plan.clone(), dir });
+            let history = History::read(&dir, plan, &lines).unwrap_or_else(|error| {
+                tracing::warn!(dir = %dir.display(), %error, "only the journal of a session could be read");
+                History::of_journal(&lines)
+            });
+            interrupted.push(Interrupted { plan: plan.clone(), history, dir });
         }
     }
     Ok((interrupted, last))
@@ -226,7 +233,7 @@ fn stopped_properly(plan: &Plan, lines: &[Line<JournalKind>]) -> bool {
 }
 
 /// The facts of `input`; none when it never wrote any.
-fn read_facts(dir: &Path, input: &InputId) -> io::Result<Vec<Line<Fact>>> {
+pub(super) fn read_facts(dir: &Path, input: &InputId) -> io::Result<Vec<Line<Fact>>> {
     match journal::read(&dir.join(layout::facts_file(input))) {
         Ok((facts, _)) => Ok(facts),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -235,7 +242,11 @@ fn read_facts(dir: &Path, input: &InputId) -> io::Result<Vec<Line<Fact>>> {
 }
 
 /// Facts on disk that the journal does not hold yet.
-fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> io::Result<Vec<Line<JournalKind>>> {
+pub(super) fn unfolded(
+    dir: &Path,
+    plan: &Plan,
+    mut known: BTreeSet<(InputId, u64)>,
+) -> io::Result<Vec<Line<JournalKind>>> {
     let mut missing = Vec::new();
     for spec in &plan.inputs {
         for Line { t_ns, at, kind: fact } in read_facts(dir, &spec.id)? {
@@ -248,7 +259,7 @@ fn unfolded(dir: &Path, plan: &Plan, mut known: BTreeSet<(InputId, u64)>) -> io:
 }
 
 /// Media files of ours in `dir`: name, input, part.
-fn media_files(dir: &Path) -> io::Result<Vec<(String, InputId, u32)>> {
+pub(super) fn media_files(dir: &Path) -> io::Result<Vec<(String, InputId, u32)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();

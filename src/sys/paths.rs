@@ -77,6 +77,11 @@ impl Runtime {
         self.dir.join("engine.lock")
     }
 
+    /// Counts the engines of this runtime folder; written under the engine's lock.
+    pub fn engine_epoch(&self) -> PathBuf {
+        self.dir.join("engine.epoch")
+    }
+
     /// Socket of the API.
     pub fn engine_socket(&self) -> PathBuf {
         self.dir.join("engine.sock")

@@ -126,8 +126,8 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::EngineRestarted => (
             gettext("The supervisor was restarted during a session."),
-            gettext("The session was stopped properly and closed."),
-            gettext("Start a new recording if the event goes on."),
+            gettext("The session goes on; no recording was interrupted by it."),
+            gettext("Nothing needs to be done."),
         ),
     };
     Sentences { happened, done, remedy }

@@ -3,9 +3,9 @@
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_sound, manifest, parts};
 use crate::support::nal::{self, Codec};
-use crate::support::proc::{Holdfast, find_input};
+use crate::support::proc::Holdfast;
 use crate::support::rtsp::RtspServer;
-use crate::support::{demux, flash_tick, media_file};
+use crate::support::{flash_tick, media_file};
 use std::path::Path;
 use std::time::Duration;
 

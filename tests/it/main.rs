@@ -19,4 +19,5 @@ mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod timeline;
 mod words;

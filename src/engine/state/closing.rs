@@ -24,7 +24,6 @@ impl State {
         }
         let state = match session.phase {
             Phase::Running { .. } => Closed::Failed,
-            Phase::Stopping { .. } if session.adopted => Closed::Completed,
             Phase::Stopping { .. }
                 if session.takes.iter().any(|take| take.ending == Some(Ending::Done) || take.evident) =>
             {

@@ -7,6 +7,7 @@ use crate::model::incident::IncidentCode;
 use crate::model::session::{Fact, FactKind, JournalKind};
 use crate::model::snapshot::RecordingState;
 use crate::model::{InputId, SessionId};
+use crate::protocol::worker::WorkerStatus;
 use std::time::Duration;
 
 /// The fact that ends a recording follows the report within milliseconds; after this the connection has lost it.
@@ -72,6 +73,15 @@ impl State {
         }
     }
 
+    /// New media of an input that is shown nowhere.
+    pub(super) fn note_evidence(&mut self, id: &InputId, status: &WorkerStatus) {
+        let records = status.recording.as_ref().is_some_and(|view| view.state == RecordingState::Recording);
+        let session = self.session.as_mut().filter(|session| records && status.session == Some(session.plan.id));
+        if let Some(take) = session.and_then(|session| session.take_mut(id)) {
+            take.evident = true;
+        }
+    }
+
     /// The worker died: what it had safely written counts on, the rest is not claimed.
     pub(super) fn fold_death(&mut self, id: &InputId) {
         let status = self.input_mut(id).and_then(|input| input.status.take());
@@ -81,6 +91,8 @@ impl State {
         }
         if let (Some(recording), Some(take)) = (status.recording, session.take_mut(id)) {
             take.ended_since = None;
+            // Its sums cover the parts from its first one on.
+            take.past.retain(|past| status.first_part.is_none_or(|first| past.part < first));
             take.before.media_ms += recording.safe_ms.unwrap_or(0);
             take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
         }

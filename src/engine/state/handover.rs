@@ -24,6 +24,16 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// A worker that records what nobody wants is told so this often.
 const STOP_AGAIN: Duration = Duration::from_secs(1);
 
+/// What a worker does for the running session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing that is known of.
+    #[default]
+    Waiting,
+    /// It has its ticket, and had it before it was linked.
+    Recording,
+}
+
 /// What the worker at the other end of the current link was told.
 #[derive(Debug, Default)]
 pub struct Handover {
@@ -31,6 +41,8 @@ pub struct Handover {
     configuring: Option<u64>,
     /// It took its configuration.
     configured: bool,
+    /// What it does for the running session.
+    pub(super) stage: Stage,
     /// It serves a source that was changed.
     outdated: bool,
     /// Number of the Start that was not answered yet.
@@ -54,23 +66,34 @@ impl State {
         out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
         let ours = self.session.as_ref().map(|session| session.plan.id);
         if let Some(other) = records.filter(|records| Some(*records) != ours) {
-            // An earlier engine's session: in this version it is stopped properly, then closed.
             if let Some(input) = self.input_mut(id) {
                 input.orphan = Some(other);
             }
-            self.stop_worker(now, id, other, out);
+            // Of an earlier engine: gone on with if it is ours to, else stopped properly, then closed.
+            if !self.goes_on(other) {
+                self.stop_worker(now, id, other, out);
+            }
             return;
+        }
+        match records {
+            Some(_) => self.accounted(id),
+            None => self.miss_worker(now, id, out),
         }
         self.hand_over(now, id, records, out);
     }
 
     /// Tells a linked worker what the running session wants of it; `records` = the session it records.
-    fn hand_over(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
+    pub(super) fn hand_over(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
         let (session_id, phase) = (session.plan.id, session.phase.clone());
         let records = records == Some(session_id);
         let Some(take) = session.take_mut(id) else { return };
         match phase {
+            Phase::Running { .. } if records => {
+                if let Some(input) = self.input_mut(id) {
+                    input.handover.stage = Stage::Recording;
+                }
+            }
             Phase::Running { .. } => self.start_worker(now, id, out),
             // It was thought to be gone, but its files are still open.
             Phase::Stopping { .. } if records => {
@@ -140,7 +163,8 @@ impl State {
     /// Hands a worker its ticket if the running session wants it and it is ready for one.
     pub(super) fn start_worker(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
         let Some(input) = self.inputs.iter().find(|input| input.spec.id == *id) else { return };
-        if !input.worker.is_linked() || !input.handover.configured || input.orphan.is_some() {
+        let busy = input.orphan.is_some() || input.handover.stage == Stage::Recording;
+        if !input.worker.is_linked() || !input.handover.configured || busy {
             return;
         }
         let link = input.worker.link();
@@ -238,6 +262,12 @@ impl State {
             return;
         }
         let foreign = ours.is_none();
+        if self.goes_on(recorded) {
+            if let Some(input) = self.input_mut(id) {
+                input.orphan = Some(recorded);
+            }
+            return;
+        }
         let Some(input) = self.input_mut(id) else { return };
         if input.handover.stopped.is_some_and(|at| now.mono.since(at) < STOP_AGAIN) {
             return;

@@ -1,14 +1,12 @@
-//! Sessions an earlier engine left open: the one a worker still records is stopped and closed, the others are
-//! recovered in the background, one at a time.
+//! Sessions an earlier engine left open and nobody records: closed in the background, one at a time.
 
 use super::super::event::{CloseFault, Effect, Now};
 use super::State;
-use super::session::{Ending, Phase, Session};
-use super::strays::Stray;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{Closed, JournalKind, Plan};
+use crate::model::session::{Closed, Plan};
 use crate::model::snapshot::LastSession;
-use crate::model::{MonoNs, SessionId};
+use crate::model::{InputId, MonoNs, SessionId};
+use crate::storage::history::History;
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -31,9 +29,10 @@ pub struct Recovery {
     gave_up: bool,
 }
 
+/// A session to be closed, unless it is gone on with.
 #[derive(Debug)]
-struct Job {
-    found: Interrupted,
+pub struct Job {
+    pub found: Interrupted,
     /// How it ended, as far as it is known.
     state: Closed,
     not_before: MonoNs,
@@ -53,6 +52,22 @@ impl Recovery {
     pub fn searched(&self) -> bool {
         self.searched
     }
+
+    /// Whether `id` waits to be closed.
+    pub fn holds(&self, id: SessionId) -> bool {
+        self.waiting.iter().any(|job| job.found.plan.id == id)
+    }
+
+    /// The newest waiting session that `is` so, and its place.
+    pub fn newest(&self, is: impl Fn(&Job) -> bool) -> Option<(&Job, usize)> {
+        let matching = self.waiting.iter().enumerate().filter(|(_, job)| is(job));
+        matching.max_by_key(|(_, job)| job.found.plan.started_at).map(|(place, job)| (job, place))
+    }
+
+    /// Takes the session at `place` out.
+    pub fn take_waiting(&mut self, place: usize) -> Option<Job> {
+        self.waiting.remove(place)
+    }
 }
 
 impl State {
@@ -63,60 +78,27 @@ impl State {
         self.last_session = self.last_session.take().or(last);
     }
 
-    /// It is not known yet of every input whether somebody serves it.
-    fn looking(&self) -> bool {
-        self.inputs.iter().any(|input| input.worker.is_connecting()) || self.strays.iter().any(Stray::is_looked_at)
-    }
-
-    /// Sessions that workers still record for an engine that is gone.
-    fn orphans(&self) -> Vec<SessionId> {
-        let strays = self.strays.iter().filter_map(Stray::orphan);
-        self.inputs.iter().filter_map(|input| input.orphan).chain(strays).collect()
-    }
-
-    /// A session that a worker still records becomes the running one, being stopped.
-    pub(super) fn adopt_interrupted(&mut self, now: Now, out: &mut Vec<Effect>) {
-        // Workers answer one by one: who records it is known only when all have been looked at.
-        if self.session.is_some() || self.looking() {
-            return;
-        }
-        let orphans = self.orphans();
-        let Some(place) = self.recovery.waiting.iter().position(|job| orphans.contains(&job.found.plan.id)) else {
-            return;
-        };
-        let Some(job) = self.recovery.waiting.remove(place) else { return };
-        let id = job.found.plan.id;
-        let phase = Phase::Stopping { since: now.mono, signalled: false };
-        let mut session = Session::new(job.found.plan, job.found.dir, phase);
-        session.adopted = true;
-        for take in &mut session.takes {
-            take.ticketed = true;
-            let open = self.inputs.iter().any(|input| input.spec.id == take.input && input.orphan == Some(id))
-                || self.strays.iter().any(|stray| stray.records(&take.input, id));
-            take.ending = (!open).then_some(Ending::Failed);
-        }
-        let incident = Incident::new(IncidentCode::EngineRestarted);
-        out.push(session.line(now, JournalKind::Incident { input: None, incident: incident.clone() }));
-        out.push(session.line(now, JournalKind::StopRequested));
-        for input in self.inputs.iter_mut().filter(|input| input.orphan == Some(id)) {
-            // Its Stop was sent when it was linked; from here on it is a worker of the running session.
-            input.orphan = None;
-        }
-        self.session = Some(session);
-        self.raise(now, super::ENGINE, incident, out);
-    }
-
     /// Closes the next interrupted session once it is known which of them workers still record.
     pub(super) fn recover_next(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.looking() || self.recovery.running.is_some() {
+        if self.recovery.running.is_some() {
             return;
         }
         let orphans = self.orphans();
-        let ready = |job: &Job| now.mono >= job.not_before && !orphans.contains(&job.found.plan.id);
+        let ready = |job: &Job| {
+            now.mono >= job.not_before
+                && !orphans.contains(&job.found.plan.id)
+                && !job.found.plan.inputs.iter().any(|spec| self.is_looked_at(&spec.id))
+        };
         let Some(place) = self.recovery.waiting.iter().position(ready) else { return };
         let Some(job) = self.recovery.waiting.remove(place) else { return };
         out.push(Effect::Close { session: job.found.plan.id, dir: job.found.dir.clone(), state: job.state });
         self.recovery.running = Some(job);
+    }
+
+    /// Somebody may serve this input, and has not said what it records.
+    fn is_looked_at(&self, id: &InputId) -> bool {
+        self.input(id).is_some_and(|input| input.worker.is_connecting())
+            || self.strays.iter().any(|stray| stray.is(id) && stray.is_looked_at())
     }
 
     /// An interrupted session was closed.
@@ -150,7 +132,7 @@ impl State {
 
     /// A session of this engine that could not be closed: from here on it is closed in the background.
     pub(super) fn recover_ours(&mut self, now: Now, plan: Plan, dir: PathBuf, state: Closed) {
-        let found = Interrupted { dir, plan };
+        let found = Interrupted { dir, plan, history: History::default() };
         self.recovery.waiting.push_back(Job::new(found, state, now.mono.plus(AGAIN)));
     }
 

@@ -4,6 +4,7 @@
 //! is younger than [`EVIDENCE_AGE`](view::EVIDENCE_AGE); a session is answered only after its plan is on disk;
 //! Stop is always carried out; media is never touched here.
 
+mod adoption;
 mod closing;
 mod commands;
 mod evidence;
@@ -55,6 +56,8 @@ pub struct Setup {
     pub library: PathBuf,
     /// This boot.
     pub boot_id: String,
+    /// Number of this engine among those of the runtime folder.
+    pub epoch: u64,
     /// The file inputs are configured in, for messages.
     pub config_file: String,
     /// Our own nice value before anything was asked for.
@@ -162,9 +165,11 @@ impl State {
             }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
+            Event::Split { token, session } => self.on_split(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
+            Event::Adopted { session, result } => self.on_adopted(now, session, result, &mut out),
             Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),

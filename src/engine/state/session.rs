@@ -9,10 +9,12 @@
 use super::super::event::{Effect, Now, Token};
 use super::super::worker_state::WorkerEvent;
 use super::State;
+use super::view::add_frames;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Closed, JournalKind, Plan};
 use crate::model::snapshot::Frames;
 use crate::model::{InputId, MonoNs, SessionId};
+use crate::storage::history::PastPart;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,8 +62,27 @@ pub struct Take {
     pub ending: Option<Ending>,
     /// Since when its worker's reports call it ended although the fact has not come.
     pub ended_since: Option<MonoNs>,
-    /// What workers that died had safely written.
+    /// Its worker wrote something and may be gone; nobody has written that down.
+    pub missed: bool,
+    /// Parts that were there when this engine came.
+    pub past: Vec<PastPart>,
+    /// What workers that died before this engine's eyes had safely written.
     pub before: Totals,
+}
+
+impl Take {
+    /// Everything written by earlier workers than the one whose first part is `first`; `None` = all there is.
+    pub fn earlier(&self, first: Option<u32>) -> Totals {
+        let mut sum = self.before;
+        for part in self.past.iter().filter(|past| first.is_none_or(|first| past.part < first)) {
+            sum.media_ms += part.media_ms;
+            match &part.frames {
+                Some(frames) => sum.frames = Some(add_frames(sum.frames, frames)),
+                None => sum.uncounted = true,
+            }
+        }
+        sum
+    }
 }
 
 /// Sums over the parts of workers that are gone. A dead worker's unsynced media is not counted.
@@ -69,6 +90,8 @@ pub struct Take {
 pub struct Totals {
     pub media_ms: u64,
     pub frames: Option<Frames>,
+    /// There are frames that nobody lived to count.
+    pub uncounted: bool,
 }
 
 /// The session.
@@ -79,8 +102,6 @@ pub struct Session {
     pub phase: Phase,
     pub takes: Vec<Take>,
     pub partial_told: bool,
-    /// It was found at start-up and is being stopped.
-    pub adopted: bool,
     /// Times that it could not be closed.
     pub unclosed: u32,
 }
@@ -93,10 +114,12 @@ impl Session {
             evident: false,
             ending: None,
             ended_since: None,
+            missed: false,
+            past: Vec::new(),
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, partial_told: false, adopted: false, unclosed: 0 }
+        Self { plan, dir, phase, takes, partial_told: false, unclosed: 0 }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {
@@ -110,6 +133,11 @@ impl Session {
     pub fn t_ns(&self, now: MonoNs) -> i64 {
         let nanos = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
         nanos(now.0).saturating_sub(nanos(self.plan.start_at_ns.0))
+    }
+
+    /// The instant `t_ns` after its origin.
+    pub fn at(&self, t_ns: i64) -> Option<MonoNs> {
+        self.plan.start_at_ns.0.checked_add_signed(t_ns).map(MonoNs)
     }
 
     /// A journal line about this session.
@@ -241,5 +269,6 @@ impl State {
                 self.stop_worker(now, &input, id, out);
             }
         }
+        out.extend(self.strays.iter_mut().filter(|stray| stray.orphan() == Some(id)).map(|stray| stray.tell(now)));
     }
 }

@@ -1,7 +1,7 @@
-//! Workers of inputs that are not configured any more: found by their locks at start-up, stopped, dismissed.
+//! Workers of inputs that are not configured any more: found by their locks at start-up, dismissed when they are done.
 //!
-//! Contract: such a worker is never started and shown nowhere; what it recorded is closed like any session of an
-//! earlier engine. It does not keep the others from recording, not even when it does not answer.
+//! Contract: such a worker is never started and shown nowhere; what it records of the running session goes on until
+//! Stop, anything else is stopped and closed like any session of an earlier engine. It does not keep the others from recording, not even when it does not answer.
 
 use super::super::event::{Effect, Now};
 use super::super::worker_state::{Act, WorkerEvent};
@@ -54,13 +54,13 @@ impl Stray {
         self.orphan
     }
 
-    /// Whether it records `session` of input `input`.
-    pub fn records(&self, input: &InputId, session: SessionId) -> bool {
-        self.id == *input && self.orphan == Some(session)
+    /// Whether it serves this input.
+    pub fn is(&self, input: &InputId) -> bool {
+        self.id == *input
     }
 
     /// Tells it to stop what it records, or to leave.
-    fn tell(&mut self, now: Now) -> Effect {
+    pub fn tell(&mut self, now: Now) -> Effect {
         self.told = now.mono;
         self.commands += 1;
         let id = self.commands;
@@ -85,7 +85,15 @@ impl State {
             WorkerEvent::Linked { link, session, .. } if link == stray.link => {
                 stray.looking = false;
                 stray.orphan = session.or(stray.orphan);
-                out.push(stray.tell(now));
+                if !session.is_some_and(|recorded| self.goes_on(recorded)) {
+                    out.push(self.strays[place].tell(now));
+                }
+                if session.is_none() {
+                    self.miss_worker(now, id, out);
+                    self.end_unserved(id);
+                } else {
+                    self.accounted(id);
+                }
             }
             WorkerEvent::LinkLost { link } if link == stray.link => out.push(stray.connect()),
             WorkerEvent::Mute { link, .. } if link == stray.link => {
@@ -131,6 +139,12 @@ impl State {
             Some(_) => None,
         };
         let news = over != std::mem::replace(&mut stray.over, over);
+        let orphan = stray.orphan;
+        if over.is_none() && orphan.is_some_and(|recorded| self.goes_on(recorded)) {
+            self.note_evidence(id, status);
+            return;
+        }
+        let Some(stray) = self.strays.iter_mut().find(|stray| stray.id == *id) else { return };
         // Leaving writes its last facts; only then is its session closed.
         if news || now.mono.since(stray.told) >= TELL_AGAIN {
             out.push(stray.tell(now));

@@ -125,11 +125,19 @@ impl State {
         let evidence = reported.and_then(|(_, status)| status.recording.clone());
         let mut view = evidence.unwrap_or_else(empty_recording);
         let known = reported.is_some();
-        let before = &take.before;
-        if before.frames.is_some() {
+        // A worker that does not say where its parts begin is not counted twice: it may have written them all.
+        let first = reported.map(|(_, status)| status.first_part.unwrap_or(1));
+        let before = take.earlier(first);
+        if before.frames.is_some() || before.media_ms > 0 {
             view.media_ms = Some(view.media_ms.unwrap_or(0) + before.media_ms);
             view.safe_ms = Some(view.safe_ms.unwrap_or(0) + before.media_ms);
             view.frames = add_frames(before.frames, &view.frames);
+        }
+        if before.uncounted {
+            view.frames = Frames::default();
+        }
+        if let (None, Some(last)) = (first, take.past.last()) {
+            view.part = last.part;
         }
         view.state = match (take.ending, &session.phase) {
             (Some(Ending::Done), Phase::Closing { .. } | Phase::Stopping { .. }) => RecordingState::Stopping,
@@ -159,9 +167,6 @@ impl State {
                 view.bytes_per_s = None;
                 if let Some(last) = found.parts.last() {
                     (view.part, view.file, view.bytes) = (last.part, Some(last.file.clone()), Some(last.bytes));
-                }
-                if session.adopted && !found.parts.is_empty() {
-                    view.state = RecordingState::Done;
                 }
             }
             frozen.insert(take.input.clone(), view);

@@ -116,9 +116,8 @@ impl Viewfinder {
         let awaited = Awaited::new(name, Pace::Live, false)?;
         awaited.take_from(&decoder);
         let (video, _) = awaited.outlets();
-        input.prepare(&coded.outlet)?;
         pipeline.play(on_event)?;
-        input.open_with(&coded.kept)?;
+        input.open_with(&coded.kept);
         Ok(Self { pipeline, _input: input, video })
     }
 

@@ -53,3 +53,22 @@ pub fn assert_no_frame_missing(path: &Path) -> Found {
     assert_eq!((last - first + 1) as usize, found.video.samples(), "{}: pictures not decoded", path.display());
     found
 }
+
+/// How far the pictures of a part lie from where the manifest puts them: the number burnt into a picture is the frame
+/// of CLOCK_MONOTONIC it was made in (DESIGN §2), its session time is `offset_ns` + its time in the file (R-JOB-5).
+/// Panics when one is off by more than a frame; returns the largest distance in frames.
+pub fn assert_on_timeline(session: &Path, part: &Value, fps: f64) -> f64 {
+    let path = session.join(part["file"].as_str().expect("a name"));
+    let origin = plan(session)["start_at_ns"].as_f64().expect("an origin");
+    let offset = part["offset_ns"].as_f64().unwrap_or_else(|| panic!("no offset: {part:#}"));
+    let numbers = frames::numbers(&path).unwrap_or_else(|error| panic!("{error}"));
+    let times = demux::ffprobe(&path).video.pts;
+    assert_eq!(numbers.len(), times.len(), "{}: not every sample is a picture", path.display());
+    let distance = |(number, time): (Option<u32>, f64)| {
+        let number = number.unwrap_or_else(|| panic!("{}: a picture without a number at {time} s", path.display()));
+        ((origin + offset) / 1e9 + time) * fps - f64::from(number)
+    };
+    let worst = numbers.into_iter().zip(times).map(distance).map(f64::abs).fold(0.0, f64::max);
+    assert!(worst <= 1.0, "{}: a picture lies {worst} frames from its place: {part:#}", path.display());
+    worst
+}

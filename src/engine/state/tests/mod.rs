@@ -1,5 +1,6 @@
 //! A bench for the state machine: its clock, its events, everything it wanted done.
 
+mod adoption;
 mod handover;
 mod histories;
 mod promises;
@@ -51,6 +52,7 @@ fn setup(inputs: &[&str]) -> Setup {
         storage: StorageRules::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
+        epoch: 3,
         config_file: "config.toml".into(),
         own_nice: 0,
         alerts: Vec::new(),
@@ -69,6 +71,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
         audio: Vec::<Meter>::new(),
         session,
+        first_part: Some(1),
         recording: session.map(|_| RecordingView {
             state,
             verdict: None,

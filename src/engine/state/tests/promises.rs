@@ -149,7 +149,8 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
 #[test]
 fn no_password_reaches_the_library_but_the_worker_gets_it() {
     let mut setup = setup(&["a"]);
-    setup.inputs[0].source = SourceSpec::Rtsp { url: "rtsp://op:se@c/ret@cam:554/x".into(), transport: Default::default(), latency_ms: 200 };
+    setup.inputs[0].source =
+        SourceSpec::Rtsp { url: "rtsp://op:se@c/ret@cam:554/x".into(), transport: Default::default(), latency_ms: 200 };
     let mut bench = Bench::with(setup);
     bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
     bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));

@@ -1,8 +1,9 @@
 //! Start-up is recovery: what an earlier engine left, and how this one leaves.
 
 use super::*;
+use crate::storage::history::History;
 
-fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
+pub(super) fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
     let plan = Plan {
         id: SessionId(uuid::Uuid::from_u128(session)),
         name: "old".parse().expect("a name"),
@@ -15,30 +16,7 @@ fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
         encoding: Encoding::default(),
         files: Vec::new(),
     };
-    Interrupted { dir: format!("/library/{session}").into(), plan }
-}
-
-#[test]
-fn a_session_that_workers_still_record_is_stopped_and_closed_whatever_order_they_answer_in() {
-    let mut bench = Bench::cold(&["a", "b"]);
-    let old = interrupted(77, &["a", "b"]);
-    let session = old.plan.id;
-    let linked = |pid| WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session: Some(session) };
-    bench.worker("a", linked(1));
-    bench.feed(Event::Searched { interrupted: vec![old], last: None });
-    bench.tick_for(400);
-    bench.worker("b", linked(2));
-    let stops = bench
-        .done
-        .iter()
-        .filter(|effect| matches!(effect, Effect::Send(_, command) if matches!(**command, Command::Stop { .. })));
-    assert_eq!(stops.count(), 2);
-    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
-    assert_eq!(refusal(&bench.start("k", None)).status, 409);
-    bench.done_fact("a", session);
-    let effects = bench.done_fact("b", session);
-    assert_eq!(closes(&effects), Some(Closed::Completed));
-    assert!(bench.state.alerts.is_active("engine", "engine_restarted"));
+    Interrupted { dir: format!("/library/{session}").into(), plan, history: History::default() }
 }
 
 #[test]
@@ -67,30 +45,6 @@ fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible(
     assert!(
         bench.done[before..].iter().any(|effect| matches!(effect, Effect::Close { dir, .. } if dir.ends_with("5")))
     );
-}
-
-#[test]
-fn a_worker_of_an_input_that_was_removed_is_stopped_its_session_closed_and_it_is_dismissed() {
-    let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
-    let old = interrupted(77, &["gone"]);
-    let session = old.plan.id;
-    bench.feed(Event::Searched { interrupted: vec![old], last: None });
-    bench.link("a", 1);
-    bench.tick_for(400);
-    assert!(bench.state.session.is_none(), "it is not known yet what it records");
-    let linked = WorkerEvent::Linked { link: 1, pid: 9, started: MonoNs(0), session: Some(session) };
-    let told = |effects: &[Effect], wanted: fn(&Command) -> bool| {
-        effects.iter().any(|effect| matches!(effect, Effect::Send(of, command) if *of == id("gone") && wanted(command)))
-    };
-    assert!(told(&bench.worker("gone", linked), |command| matches!(command, Command::Stop { .. })));
-    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
-    assert_eq!(bench.view().inputs.len(), 1);
-    let report = Box::new(status(Some(session), RecordingState::Done, 100));
-    let effects = bench.feed(Event::Status { input: id("gone"), link: 1, status: report });
-    assert!(told(&effects, |command| matches!(command, Command::Leave { .. })));
-    let effects = bench.worker("gone", WorkerEvent::LinkLost { link: 1 });
-    assert!(closes(&effects).is_none());
-    assert_eq!(closes(&bench.worker("gone", WorkerEvent::LockFree { link: 2 })), Some(Closed::Completed));
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! What an open session's journal, facts and files say so far: enough for another engine to go on with it.
+//!
+//! Contract: reading changes nothing. [`adopt`] folds the facts the journal lacks into it, each once, and appends the
+//! line that says who goes on; done twice it folds nothing twice. Blocks on the disk.
+
+use super::recovery::{media_files, read_facts, unfolded};
+use super::{journal, layout};
+use crate::model::session::{FactKind, JournalKind, Line, PartRecord, Plan};
+use crate::model::snapshot::{Dropped, Frames};
+use crate::model::{InputId, SessionId};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A session that has not been closed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    /// Somebody asked to stop it.
+    pub stop_requested: bool,
+    /// Its inputs, as far as anything is known of them.
+    pub inputs: BTreeMap<InputId, InputHistory>,
+}
+
+/// One input's recording so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InputHistory {
+    /// Its parts, in order.
+    pub parts: Vec<PastPart>,
+    /// Media was seen in one of its files.
+    pub started: bool,
+    /// Its worker ended the recording itself.
+    pub done: bool,
+    /// A worker has written something since the last loss of one; whether it lives is another question.
+    pub served: bool,
+    /// When workers were lost, since the session's origin, oldest first.
+    pub lost_ns: Vec<i64>,
+}
+
+/// A part, as far as it is known without reading its media.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastPart {
+    /// Its number.
+    pub part: u32,
+    /// Media time; of a part nobody closed at least this much, by the time of its last write.
+    pub media_ms: u64,
+    /// Its frames; `None` = nobody lived to count them.
+    pub frames: Option<Frames>,
+}
+
+impl History {
+    /// Nothing of this session was ever recorded or asked to stop.
+    pub fn is_blank(&self) -> bool {
+        !self.stop_requested && self.inputs.values().all(|input| !input.served && input.parts.is_empty())
+    }
+
+    /// What the journal alone says.
+    pub(super) fn of_journal(lines: &[Line<JournalKind>]) -> Self {
+        let mut history = Self::default();
+        for line in lines {
+            match &line.kind {
+                JournalKind::StopRequested => history.stop_requested = true,
+                JournalKind::Started { input } => history.input(input).started = true,
+                JournalKind::WorkerLost { input, .. } => history.input(input).lost_ns.push(line.t_ns),
+                _ => {}
+            }
+        }
+        history
+    }
+
+    /// What is known of the session `plan` in `dir`, whose journal says `lines`.
+    pub(super) fn read(dir: &Path, plan: &Plan, lines: &[Line<JournalKind>]) -> io::Result<Self> {
+        let mut history = Self::of_journal(lines);
+        let files = media_files(dir)?;
+        for spec in &plan.inputs {
+            let facts = read_facts(dir, &spec.id)?;
+            let input = history.input(&spec.id);
+            let lost = input.lost_ns.last().copied();
+            input.served = facts.iter().any(|line| lost.is_none_or(|lost| line.t_ns > lost));
+            input.done = facts.last().is_some_and(|line| matches!(line.kind.kind, FactKind::Done { .. }));
+            let mut offsets = BTreeMap::new();
+            let mut parts = BTreeMap::new();
+            for line in &facts {
+                match &line.kind.kind {
+                    FactKind::PartStarted { part, offset_ns } => {
+                        input.started = true;
+                        offsets.insert(*part, *offset_ns);
+                    }
+                    FactKind::PartClosed(record) => {
+                        parts.insert(record.part, closed_part(record));
+                    }
+                    _ => {}
+                }
+            }
+            for (name, _, part) in files.iter().filter(|(_, owner, _)| *owner == spec.id) {
+                let media_ms = offsets.get(part).and_then(|offset| written_ms(dir, name, plan, *offset)).unwrap_or(0);
+                parts.entry(*part).or_insert(PastPart { part: *part, media_ms, frames: None });
+            }
+            input.parts = parts.into_values().collect();
+        }
+        Ok(history)
+    }
+
+    fn input(&mut self, id: &InputId) -> &mut InputHistory {
+        self.inputs.entry(id.clone()).or_default()
+    }
+}
+
+fn closed_part(record: &PartRecord) -> PastPart {
+    let counted = &record.frames;
+    // The record sums the drops up; by cause they are known only when there was none.
+    let none = (counted.dropped == Some(0)).then_some(0);
+    let frames = Frames {
+        captured: counted.captured,
+        encoded: counted.encoded,
+        written: counted.written,
+        duplicated: counted.duplicated,
+        dropped: Dropped { source: none, queue: none, encoder: none },
+    };
+    PastPart { part: record.part, media_ms: record.duration_ns / 1_000_000, frames: Some(frames) }
+}
+
+/// Media that is in a part at least: it was written while it was captured, one fragment behind at most.
+fn written_ms(dir: &Path, name: &str, plan: &Plan, offset_ns: i64) -> Option<u64> {
+    let touched = Timestamp::try_from(fs::metadata(dir.join(name)).ok()?.modified().ok()?).ok()?;
+    let began = plan.started_at.as_nanosecond() + i128::from(offset_ns);
+    let ms = (touched.as_nanosecond() - began) / 1_000_000 - i128::from(plan.encoding.fragment_ms);
+    u64::try_from(ms.max(0)).ok()
+}
+
+/// Makes the engine of `epoch` the one that goes on with the session in `dir`: folds what the journal lacks into it,
+/// appends `adopted`, and says what is known. `t_ns` = now, since the session's origin; `id` = the session meant.
+pub fn adopt(dir: &Path, id: SessionId, epoch: u64, t_ns: i64) -> io::Result<History> {
+    let path = dir.join(layout::JOURNAL);
+    let (mut lines, _) = journal::read::<Line<JournalKind>>(&path)?;
+    let plan = lines.iter().find_map(|line| match &line.kind {
+        JournalKind::Plan(plan) if plan.id == id => Some(plan.clone()),
+        _ => None,
+    });
+    let plan = plan.ok_or_else(|| io::Error::other("its journal holds another plan"))?;
+    let mut log = journal::Log::open(&path)?;
+    for line in unfolded(dir, &plan, folded(&lines))? {
+        log.append(&line)?;
+        lines.push(line);
+    }
+    log.append(&Line { t_ns, at: crate::sys::clock::wall_now(), kind: JournalKind::Adopted { epoch } })?;
+    History::read(dir, &plan, &lines)
+}
+
+/// Input and number of every fact in a journal.
+pub fn folded(lines: &[Line<JournalKind>]) -> BTreeSet<(InputId, u64)> {
+    let fact = |line: &Line<JournalKind>| match &line.kind {
+        JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
+        _ => None,
+    };
+    lines.iter().filter_map(fact).collect()
+}
