@@ -1,7 +1,7 @@
 //! GStreamer blocks and what is ours because it is the product: the durable sink, the finaliser, the frame ring.
 //!
 //! ```text
-//! source ─▶ stage ─┬─▶ encoder ─▶ mux (part: isofmp4mux + durable sink)
+//! source ─▶ stage ─┬─▶ encoder ─▶ mux (part: muxer + durable sink)
 //!                  └─▶ preview ─▶ frame ring
 //! ```
 //! Each block is a pipeline of its own, joined by [`joint`]s; an error in one never touches the one before it.
@@ -20,8 +20,10 @@ pub mod joint;
 pub mod kept;
 pub mod level;
 pub mod mux;
+pub mod muxer;
 pub mod pipeline;
 pub mod preview;
+pub mod reread;
 pub mod signal;
 pub mod source;
 pub mod stage;

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! in (video) ────────────────▶ (window) ┐
-//! in (sound) ─▶ (pad offset) ─▶ (window) ┴▶ isofmp4mux ─▶ durable sink
+//! in (sound) ─▶ (pad offset) ─▶ (window) ┴▶ muxer ─▶ durable sink
 //! ```
 //! Contract: append only, one fragment per `fragment_ms`, first sample at 0, nothing outside its [`Window`]. Several
 //! parts may hang on one encoder. The inlets are not live: the muxer waits for both streams instead of guessing by
 //! time-out; the stage guarantees that sound never stops.
 
 use super::boundary::Window;
-use super::element;
 use super::encoder::Encode;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits};
+use super::muxer::{self, Stream};
 use super::pipeline::{BusEvent, Pipeline};
 use crate::model::encoding::Encoding;
 use gst::prelude::*;
@@ -42,20 +42,14 @@ impl Part {
     ) -> Result<Self, BuildError> {
         let mut pipeline = Pipeline::new(name);
         let bin = pipeline.bin().clone();
-        let mux = element::make("isofmp4mux", &format!("{name}-mux"))?;
-        let fragment = gst::ClockTime::from_mseconds(u64::from(encoding.fragment_ms)).nseconds();
-        mux.set_property("fragment-duration", fragment);
-        mux.set_property("chunk-duration", fragment);
-        // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes in
-        // every second fragment only, and the sound behind the last keyframe is lost at the end.
-        mux.set_property("send-force-keyunit", true);
-        mux.set_property("offset-to-zero", true);
-        mux.set_property_from_str("write-edts-mode", "never");
+        let mux = muxer::make_muxer(&format!("{name}-mux"), encoding)?;
         bin.add(&mux)?;
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
-        let pad = attach(&video, &mux)?;
-        pad.set_property("trak-timescale", timescale(encode.rate()));
+        let pad = attach(&video, &mux, Stream::Video)?;
+        if pad.find_property("trak-timescale").is_some() {
+            pad.set_property("trak-timescale", timescale(encode.rate()));
+        }
         window.attach_video(&pad);
         video.prepare(encode.video_out())?;
         let mut audio = None;
@@ -64,7 +58,7 @@ impl Part {
             // The encoder's first packet only warms decoders up; see [`super::clip`].
             inlet.pad()?.set_offset(-i64::try_from(encode.audio_priming().as_nanos()).unwrap_or(0));
             // Behind the offset, where a packet's time is that of the sound in it.
-            window.attach_sound(&attach(&inlet, &mux)?);
+            window.attach_sound(&attach(&inlet, &mux, Stream::Audio)?);
             inlet.prepare(outlet)?;
             audio = Some(inlet);
         }
@@ -99,8 +93,8 @@ impl Part {
     }
 }
 
-fn attach(inlet: &Inlet, mux: &gst::Element) -> Result<gst::Pad, BuildError> {
-    let pad = element::request_pad(mux, "sink_%u")?;
+fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<gst::Pad, BuildError> {
+    let pad = muxer::request_pad(mux, stream)?;
     inlet.pad()?.link(&pad)?;
     Ok(pad)
 }

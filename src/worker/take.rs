@@ -23,7 +23,7 @@ use crate::model::encoding::Container;
 use crate::model::session::{PartEnd, PartFrames};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::protocol::worker::Ticket;
-use std::path::Path;
+use crate::storage::layout;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub struct Plan {
 impl Plan {
     /// What its elements are named after.
     pub fn element_name(&self) -> String {
-        Path::new(&self.file).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        layout::part_stem(&self.file).to_owned()
     }
 }
 

@@ -7,14 +7,18 @@
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
 )]
 
+mod adopt;
 mod api;
 mod architecture;
 mod copy;
 mod desk;
 mod disk;
 mod formats;
+mod interleave;
 mod kill;
+mod matroska;
 mod packages;
+mod proof;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]

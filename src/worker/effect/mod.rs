@@ -208,7 +208,7 @@ impl Worker {
             Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
             Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(parts::closing(*ended)))),
             Notice::FactWritten(entry) => {
-                let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: entry.fact };
+                let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
             }
             Notice::FactLost(reason) => self.decide(now, Event::FactsFailed { reason }),

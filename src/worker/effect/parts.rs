@@ -308,11 +308,11 @@ fn refusal(error: OpenError) -> PartRefusal {
 /// A closed file as the state sees it.
 pub(super) fn closing(ended: Ended) -> PartClosing {
     let Ended { plan, end, mut frames, origin, finished, progress } = ended;
-    let (summary, bytes, trouble, unfinalised) = match finished {
-        Some(Finished { summary, bytes, trouble, unfinalised }) => {
-            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()))
+    let (summary, bytes, trouble, unfinalised, payload) = match finished {
+        Some(Finished { summary, bytes, trouble, unfinalised, payload }) => {
+            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()), payload)
         }
-        None => (None, progress.bytes, None, None),
+        None => (None, progress.bytes, None, None, None),
     };
     frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
     let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
@@ -338,7 +338,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         frames: take::part_frames(frames),
         gaps: Vec::new(),
         blake3: None,
-        payload_blake3: None,
+        payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
         end,
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
@@ -372,7 +372,7 @@ mod tests {
         let plan = Plan { part: 1, file: "a.mp4".into(), start_at, split_at, format, with_audio, ticket };
         let summary =
             Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
-        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised });
+        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised, payload: None });
         let progress = Progress { safe: SAFE, ..Progress::default() };
         let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
         closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })

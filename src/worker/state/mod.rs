@@ -9,6 +9,7 @@
 //! closes a part when the signal goes, and opens the next one when it returns. What is shown follows from evidence
 //! only (R-TRU-1).
 
+mod allegiance;
 mod audio;
 mod closing;
 mod commands;
@@ -22,6 +23,7 @@ mod status;
 mod tests;
 mod watch;
 
+pub use allegiance::{Allegiance, Greeting};
 pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
 
 use crate::model::incident::{Incident, IncidentCode};

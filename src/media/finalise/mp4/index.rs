@@ -3,7 +3,7 @@
 //! Contract: [`Index::push`] takes a fragment whole or refuses it and changes nothing. Memory grows by about 4 bytes
 //! per sample and 12 per run of samples (10 MB for 8 h of 30 fps with sound).
 
-use super::Summary;
+use crate::media::finalise::Summary;
 use crate::model::encoding::{AudioCodec, VideoCodec};
 use crate::model::session::{AudioTrack, VideoTrack};
 use mp4_atom::{Audio, Codec, Decode, Moof, Moov, Traf, Trak, TrunSamples, Visual};
