@@ -7,6 +7,7 @@
 //! Bounded by [`Bounds`]: a stretch between two keyframes that exceeds them is given up whole, because without its
 //! keyframe the rest is of no use; then the next keyframe begins anew. Thread-safe; handing on never waits.
 
+use super::signal::Coding;
 use super::tally::running_time;
 use crate::model::MonoNs;
 use gst::prelude::*;
@@ -63,6 +64,7 @@ impl Drop for Subscription {
 #[derive(Debug, Default)]
 struct Units {
     subscribers: Vec<(gst_app::AppSrc, Arc<AtomicU64>)>,
+    caps: Option<gst::Caps>,
     kept: VecDeque<Unit>,
     bytes: usize,
     /// The keyframe of what comes was given up.
@@ -98,13 +100,9 @@ impl Kept {
     /// Remembers what passes `pad` from now on.
     pub fn attach(&self, pad: &gst::Pad) {
         let kept = self.clone();
-        let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        pad.add_probe(types, move |pad, info| {
-            match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => kept.remember(pad, buffer),
-                // Another format: what was kept cannot be decoded together with what comes.
-                Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Caps => kept.lock().clear(),
-                _ => {}
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+                kept.remember(pad, buffer);
             }
             gst::PadProbeReturn::Ok
         });
@@ -115,6 +113,7 @@ impl Kept {
         let (Some(time), Some(caps), Some(segment)) = (running_time(pad, buffer), pad.current_caps(), segment) else {
             return;
         };
+        let caps = if self.0.keyed { self.lock().steady(caps) } else { caps };
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let sample = gst::Sample::builder().buffer(buffer).caps(&caps).segment(&segment).build();
         let mut units = self.lock();
@@ -149,6 +148,20 @@ fn hand_on(subscriber: &gst_app::AppSrc, pushed: &AtomicU64, sample: &gst::Sampl
 }
 
 impl Units {
+    /// The caps to hand on for `caps`: those of before while the format is the same. A parser learns rate and colour on
+    /// the way, and muxers take no second caps.
+    fn steady(&mut self, caps: gst::Caps) -> gst::Caps {
+        match &self.caps {
+            Some(known) if Coding::from_caps(known) == Coding::from_caps(&caps) => known.clone(),
+            _ => {
+                // What was kept cannot be decoded together with what comes.
+                self.clear();
+                self.caps = Some(caps.clone());
+                caps
+            }
+        }
+    }
+
     fn clear(&mut self) {
         self.kept.clear();
         self.bytes = 0;

@@ -38,6 +38,11 @@ pub struct Coding {
 }
 
 impl Coding {
+    /// The coding in fixed caps, `None` without whole headers.
+    pub fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
+        Self::from_structure(caps.structure(0)?)
+    }
+
     fn from_structure(structure: &gst::StructureRef) -> Option<Self> {
         let codec = match structure.name().as_str() {
             "video/x-h264" => VideoCodec::H264,

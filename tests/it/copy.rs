@@ -28,7 +28,8 @@ fn copy_a_film(codec: Codec, container: &str, options: &[&str]) {
     // A keyframe every 3 s only: without what is kept, a recording would begin 1.5 s late on average.
     media_file::camera_with(&film, 40, &[options, &["-g", "90", "-keyint_min", "90"]].concat());
     let mut holdfast = Holdfast::new(&format!("[recording]\ncontainer = \"{container}\"\n"));
-    let server = RtspServer::start_with(&holdfast, &["--file", film.to_str().expect("a path")]);
+    let name = if codec == Codec::H264 { "h264" } else { "h265" };
+    let server = RtspServer::start_with(&holdfast, &["--codec", name, "--file", film.to_str().expect("a path")]);
     camera(&holdfast, &server, "codec = \"copy\"\n");
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);

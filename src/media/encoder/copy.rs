@@ -7,6 +7,7 @@ use super::Track;
 use crate::media::clip::Clip;
 use crate::media::error::BuildError;
 use crate::media::joint::{Inlet, Limits, Outlet};
+use crate::media::signal::Coding;
 use crate::media::tally::Tally;
 use gst::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -26,67 +27,44 @@ pub(super) fn make(bin: &gst::Bin, name: &str, clip: &Clip) -> Result<Track, Bui
 /// What a gate has seen.
 #[derive(Debug, Default)]
 struct Gate {
-    format: Option<gst::Caps>,
+    format: Option<Coding>,
     begun: bool,
     over: bool,
 }
 
 fn attach_gate(pad: &gst::Pad) {
     let gate = Mutex::new(Gate::default());
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let format = pad.current_caps().and_then(|caps| Coding::from_caps(&caps));
+        let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let passes = match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                gate.takes_picture(!buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
-            }
-            Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::Caps(caps) => gate.takes_format(caps.caps_owned()),
-                _ => true,
-            },
-            _ => true,
-        };
-        if passes { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
+        if gate.takes(keyframe, format) { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
     });
 }
 
 impl Gate {
-    fn takes_picture(&mut self, keyframe: bool) -> bool {
-        self.begun |= keyframe;
+    fn takes(&mut self, keyframe: bool, format: Option<Coding>) -> bool {
+        self.over |= self.begun && self.format != format;
+        if !self.begun && keyframe {
+            self.begun = true;
+            self.format = format;
+        }
         self.begun && !self.over
-    }
-
-    /// The parameter sets tell formats apart; a rate or a colour that is only learnt on the way is none of theirs.
-    fn takes_format(&mut self, caps: gst::Caps) -> bool {
-        let headers = |caps: &gst::Caps| caps.structure(0).and_then(|s| s.get::<gst::Buffer>("codec_data").ok());
-        let Some(known) = &self.format else {
-            self.format = Some(caps);
-            return true;
-        };
-        let (known, new) = (headers(known), headers(&caps));
-        let bytes = |buffer: &gst::Buffer| buffer.map_readable().map(|map| map.to_vec()).ok();
-        self.over |= known.as_ref().and_then(bytes) != new.as_ref().and_then(bytes);
-        // The muxer has its format already, and takes no second one.
-        false
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn format(headers: &[u8], rate: i32) -> gst::Caps {
-        let headers = gst::Buffer::from_slice(headers.to_vec());
-        let caps = gst::Caps::builder("video/x-h264").field("codec_data", headers);
-        caps.field("framerate", gst::Fraction::new(rate, 1)).build()
-    }
+    use crate::model::encoding::VideoCodec;
 
     #[test]
     fn a_part_begins_with_a_keyframe_and_ends_where_the_format_does() {
-        gst::init().expect("GStreamer");
         let mut gate = Gate::default();
-        assert!(gate.takes_format(format(b"one", 25)));
-        assert_eq!([false, true, false].map(|key| gate.takes_picture(key)), [false, true, true]);
-        assert!(!gate.takes_format(format(b"one", 30)) && gate.takes_picture(false));
-        assert!(!gate.takes_format(format(b"two", 30)) && !gate.takes_picture(true));
+        let format = |headers: &[u8]| Some(Coding { codec: VideoCodec::H264, headers: headers.to_vec() });
+        let taken = [(false, 1), (true, 1), (false, 1), (true, 2), (false, 2), (true, 1)]
+            .map(|(keyframe, headers)| gate.takes(keyframe, format(&[headers])));
+        assert_eq!(taken, [false, true, true, false, false, false]);
     }
 }

@@ -9,12 +9,13 @@
 //! times come from the timestamper, because RTP carries none and muxers want them.
 
 use super::decoded::{Awaited, Pace};
-use super::element;
+use super::{element, joinable};
 use crate::media::error::BuildError;
 use crate::media::joint::{Inlet, Limits, Outlet};
 use crate::media::kept::Kept;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use gst::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// What handles one codec on its way from RTP.
 struct Ways {
@@ -23,6 +24,8 @@ struct Ways {
     timestamper: &'static str,
     media: &'static str,
     layout: &'static str,
+    /// Whether decoding can start with this access unit (4-byte lengths before its NAL units).
+    starts: fn(&[u8]) -> bool,
 }
 
 const H264: Ways = Ways {
@@ -31,6 +34,7 @@ const H264: Ways = Ways {
     timestamper: "h264timestamper",
     media: "video/x-h264",
     layout: "avc",
+    starts: joinable::h264,
 };
 const H265: Ways = Ways {
     depayloader: "rtph265depay",
@@ -38,6 +42,7 @@ const H265: Ways = Ways {
     timestamper: "h265timestamper",
     media: "video/x-h265",
     layout: "hvc1",
+    starts: joinable::h265,
 };
 
 /// An encoded stream and what is kept of it.
@@ -83,12 +88,40 @@ impl Coded {
         element::chain(bin, &[&depay, &parse, &stamp, &filter])?;
         self.outlet.join(bin)?;
         filter.link(self.outlet.element())?;
+        make_right(&element::pad(&filter, "src")?, ways.starts);
         for element in [self.outlet.element(), &filter, &stamp, &parse, &depay] {
             element.sync_state_with_parent()?;
         }
         pad.link(&element::pad(&depay, "sink")?)?;
         Ok(())
     }
+}
+
+/// Decode times rise by at least this. Measured: out of arrival times that jitter the timestamper makes some that fall
+/// by microseconds, which no muxer takes.
+const LEAST_STEP: gst::ClockTime = gst::ClockTime::from_useconds(100);
+
+/// Takes the keyframe's mark from pictures nobody can begin with (the H.264 parser also gives it to pictures that only
+/// happen to refer to no other, such as scene cuts, while those behind them still refer to what was before), and lets
+/// decode times rise.
+fn make_right(pad: &gst::Pad, starts: fn(&[u8]) -> bool) {
+    let last = Mutex::new(None::<gst::ClockTime>);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(buffer) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
+        let marked = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if marked && !buffer.map_readable().is_ok_and(|unit| starts(&unit)) {
+            buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let least = last.map(|last| last + LEAST_STEP);
+        if let (Some(dts), Some(least)) = (buffer.dts(), least)
+            && dts < least
+        {
+            buffer.make_mut().set_dts(least);
+        }
+        *last = buffer.dts().or(*last);
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Decodes an encoded stream for whoever watches.

@@ -8,6 +8,7 @@ mod audio;
 mod coded;
 mod decoded;
 mod file;
+mod joinable;
 mod rtsp;
 pub mod test;
 mod v4l2;
