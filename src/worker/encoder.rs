@@ -162,7 +162,8 @@ impl Encoder {
 
     /// Counts the frames before `time`; frames lie half a period from their neighbours' borders at least.
     pub fn count(&self, time: MonoNs, stage: &Stage, source: &SourceCounters) -> Counts {
-        let half = self.format.period() / 2;
+        // Copies keep their times to the nanosecond; the stage moves others by less than half a period.
+        let half = if self.copies { Duration::ZERO } else { self.format.period() / 2 };
         let before = MonoNs(time.0.saturating_sub(u64::try_from(half.as_nanos()).unwrap_or(0)));
         let mut encoder = self.encode.frames(Some(before));
         if !self.copies {
@@ -178,7 +179,8 @@ impl Encoder {
 
     /// The time behind the last frame that was let in.
     pub fn reached(&self) -> Option<MonoNs> {
-        self.clip.last_video().map(|last| last.plus(self.format.period()))
+        let behind = if self.copies { Duration::from_nanos(1) } else { self.format.period() };
+        self.clip.last_video().map(|last| last.plus(behind))
     }
 
     /// Throws them away.
