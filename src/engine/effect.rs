@@ -129,6 +129,7 @@ impl Shell {
             Effect::Number { input, link, session, dir } => self.number(input, link, session, dir),
             Effect::StartWorker { input, command, ticket } => {
                 self.dirs.insert(input.clone(), ticket.dir.clone());
+                tracing::info!(%input, session = %ticket.session, trace_id = ticket.trace_id, "a worker is told to record");
                 self.send(&input, Command::Start { id: command, ticket: *ticket });
             }
             Effect::Prove { number, dir } => self.prover.start(number, dir, self.events.clone()),

@@ -5,6 +5,7 @@ mod handover;
 mod histories;
 mod promises;
 mod start_up;
+mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand};
 use super::super::worker_state::Act;
@@ -182,6 +183,7 @@ impl Bench {
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
             default_name: "Session".into(),
+            trace: "trace".into(),
         };
         self.feed(Event::Start(command))
     }
