@@ -10,6 +10,7 @@
 mod adopt;
 mod api;
 mod architecture;
+mod copy;
 mod desk;
 mod disk;
 mod formats;
