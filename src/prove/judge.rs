@@ -109,7 +109,8 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     found.findings.iter().cloned().for_each(&mut *add);
     let structure_is_sound = found.findings.iter().all(|finding| finding.code.verdict() < Verdict::Failed);
     if found.tail_bytes > 0 && structure_is_sound {
-        let proper = recorded.is_some_and(|recorded| matches!(recorded.end, PartEnd::Completed | PartEnd::Split));
+        let proper = recorded
+            .is_some_and(|recorded| matches!(recorded.end, PartEnd::Completed | PartEnd::Split | PartEnd::Damaged));
         add(if proper {
             Finding::new(FindingCode::ChainBroken).with("at", found.summary.bytes.saturating_sub(found.tail_bytes))
         } else {
@@ -211,14 +212,12 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
     let frames = &recorded.frames;
     match recorded.end {
         PartEnd::Empty => return,
-        PartEnd::Completed | PartEnd::Split => {}
+        // What is damaged now is said by what is found; it may have been put back.
+        PartEnd::Completed | PartEnd::Split | PartEnd::Damaged => {}
         PartEnd::WorkerDied => add(Finding::new(FindingCode::Recovered)),
-        end @ (PartEnd::Stalled
-        | PartEnd::SignalLost
-        | PartEnd::DiskFull
-        | PartEnd::DiskError
-        | PartEnd::Cut
-        | PartEnd::Damaged) => add(Finding::new(FindingCode::Cut).with("end", words_of(end))),
+        end @ (PartEnd::Stalled | PartEnd::SignalLost | PartEnd::DiskFull | PartEnd::DiskError | PartEnd::Cut) => {
+            add(Finding::new(FindingCode::Cut).with("end", words_of(end)))
+        }
     }
     match frames.dropped {
         Some(0) => {}

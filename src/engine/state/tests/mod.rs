@@ -4,6 +4,7 @@ mod adoption;
 mod handover;
 mod histories;
 mod promises;
+mod proof;
 mod start_up;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand};
