@@ -17,7 +17,7 @@ pub enum FindingCode {
     NotAFile,
     /// It does not begin like a recording of ours.
     Foreign,
-    /// It held media (`recorded` bytes) and holds none now.
+    /// It holds no media; `recorded` bytes were recorded.
     Emptied,
     /// It ends before its end (`bytes` of `wanted`).
     Truncated,
@@ -232,11 +232,9 @@ impl FindingCode {
                 "It was replaced, or its beginning was overwritten.",
                 KEEP,
             ),
-            FindingCode::Emptied => (
-                "The file holds no media any more; {recorded} bytes were recorded.",
-                "It was emptied or replaced.",
-                KEEP,
-            ),
+            FindingCode::Emptied => {
+                ("The file holds no media; {recorded} bytes were recorded.", "It was emptied or replaced.", KEEP)
+            }
             FindingCode::Truncated => (
                 "The file ends after {bytes} of {wanted} bytes.",
                 "Its end, with the index, was cut off; players may refuse the rest.",

@@ -50,7 +50,7 @@ impl App {
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.
-    pub(super) fn toast_if_saved(&self, before: Option<&LastSession>) {
+    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>) {
         let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
         let Some(last) = last else { return };
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
@@ -72,6 +72,9 @@ impl App {
                 },
             );
         });
+        if let Some(before) = self.saved.replace(toast.clone()) {
+            before.dismiss();
+        }
         self.toasts.add_toast(toast);
     }
 }
@@ -79,9 +82,9 @@ impl App {
 fn saved_words(last: &LastSession) -> String {
     let template = match last.verdict {
         Verdict::Unverified => ngettext("{name} saved · {n} file", "{name} saved · {n} files", last.parts),
-        Verdict::Ok => ngettext("{name} saved · {n} file verified", "{name} saved · {n} files verified", last.parts),
-        Verdict::Warning => gettext("{name} saved, with gaps · see the alerts"),
-        Verdict::Failed => gettext("{name}: something cannot be read · see the alerts"),
+        Verdict::Ok => ngettext("{name} saved · {n} file proved", "{name} saved · {n} of {n} files proved", last.parts),
+        Verdict::Warning => gettext("{name} saved · all files are readable, but something is missing in them"),
+        Verdict::Failed => gettext("{name}: something that was recorded cannot be read · see the alerts"),
     };
     format::fill(&template, &[("name", last.name.as_str()), ("n", &last.parts.to_string())])
 }

@@ -69,18 +69,28 @@ fn clean_sessions_raise_no_alarm() {
             let last = wait_verdict(&holdfast);
             let manifest = manifest(&holdfast.session());
             for input in INPUTS {
-                let wanted = if killed == Some(input) { "warning" } else { "ok" };
-                let verdict = &find_input(&holdfast.status(), input)["recording"]["verdict"];
+                // Under full load a start may come late: that is a gap, and said.
+                let late = lost_at_the_start(&manifest, input);
+                let wanted = if killed == Some(input) || late { "warning" } else { "ok" };
+                let verdict = find_input(&holdfast.status(), input)["recording"]["verdict"].clone();
                 let found = findings(&manifest, input);
                 assert_eq!(verdict, wanted, "{container} {round} {input}: {found:?} {manifest:#}");
                 for part in parts(&manifest, input).iter().filter(|part| part["end"] != "empty") {
                     assert_eq!(part["frames"]["readable"], part["frames"]["written"], "{part:#}");
                 }
             }
-            assert_eq!(last["verdict"], if killed.is_some() { "warning" } else { "ok" });
+            let warned = killed.is_some() || INPUTS.iter().any(|input| lost_at_the_start(&manifest, input));
+            assert_eq!(last["verdict"], if warned { "warning" } else { "ok" });
             println!("{container} {round}: {} of {} files, {killed:?} killed", last["proved"], last["parts"]);
         }
     }
+}
+
+/// Whether all that was found of `input` is that it began late.
+fn lost_at_the_start(manifest: &Value, input: &str) -> bool {
+    let parts = parts(manifest, input);
+    let gaps: Vec<&Value> = parts.iter().filter_map(|part| part["gaps"].as_array()).flatten().collect();
+    gaps.iter().any(|gap| gap["cause"] == "late_start") && findings(manifest, input).iter().all(|code| code == "gap")
 }
 
 /// Kills the worker of `input` and waits for its next part.

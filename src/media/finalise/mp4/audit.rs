@@ -17,7 +17,9 @@ use std::ops::Range;
 pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
     let bytes = store.len()?;
     let nothing = Audited::Nothing { bytes };
-    let Some(ftyp) = header_at(store, 0, bytes)? else { return Ok(nothing) };
+    let Some(ftyp) = header_at(store, 0, bytes)? else {
+        return Ok(if begins_otherwise(store, bytes)? { Audited::Foreign } else { nothing });
+    };
     if ftyp.kind != *b"ftyp" {
         return Ok(Audited::Foreign);
     }
@@ -68,6 +70,16 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         pictures: pictures(&index),
         nal_length: nal_length(index.init()),
     })))
+}
+
+/// Whether the file is long enough to begin like one of ours and does not.
+fn begins_otherwise(store: &dyn PartStore, bytes: u64) -> io::Result<bool> {
+    let mut head = [0; 8];
+    if bytes < head.len() as u64 {
+        return Ok(false);
+    }
+    store.read_at(0, &mut head)?;
+    Ok(head[4..] != *b"ftyp" && head != [0; 8])
 }
 
 /// The final `moov` as it stands in the file.
