@@ -124,6 +124,8 @@ pub enum RecordCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Begin a new file for every input, without a gap
+    Split(Json),
     /// Stop recording and wait until all files are closed
     Stop {
         /// Form of the output

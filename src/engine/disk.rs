@@ -19,6 +19,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -103,20 +105,27 @@ impl Kept {
 #[derive(Debug, Clone)]
 pub struct Disk {
     jobs: SyncSender<Job>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Disk {
     /// Starts the thread; results come as events.
     pub fn start(library: PathBuf, events: Sender<Event>) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let worker = DiskThread { library, events, open: None };
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let worker = DiskThread { library, events, open: None, abandoned: abandoned.clone() };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, abandoned })
     }
 
     /// Queues a job; `false` when the queue is full.
     pub fn push(&self, job: Job) -> bool {
         self.jobs.try_send(job).is_ok()
+    }
+
+    /// Nothing more is written, also nothing that was queued.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
     }
 
     /// Waits until everything queued so far is written, up to `deadline`. Blocks.
@@ -134,6 +143,8 @@ struct DiskThread {
     events: Sender<Event>,
     /// The journal that was written last.
     open: Option<Journal>,
+    /// Everything belongs to another engine.
+    abandoned: Arc<AtomicBool>,
 }
 
 /// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
@@ -172,6 +183,9 @@ impl Journal {
 impl DiskThread {
     fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
+            if self.abandoned.load(Ordering::SeqCst) {
+                return;
+            }
             match job {
                 Job::Persist { dir, plan } => {
                     let session = plan.id;

@@ -42,11 +42,13 @@ pub struct Shell {
     next_command: u64,
     prover: Prover,
     exit: bool,
+    superseded: Option<u64>,
+    epoch: u64,
 }
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(runtime: Runtime, demo: bool, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
         Self {
             runtime,
             demo,
@@ -60,6 +62,8 @@ impl Shell {
             next_command: SHELL_COMMANDS,
             prover: Prover::default(),
             exit: false,
+            superseded: None,
+            epoch,
         }
     }
 
@@ -75,6 +79,11 @@ impl Shell {
     /// Nothing is left to do.
     pub fn may_exit(&self) -> bool {
         self.exit
+    }
+
+    /// The epoch of the engine that has taken over from this one.
+    pub fn superseded(&self) -> Option<u64> {
+        self.superseded
     }
 
     /// Keeps what survives a restart.
@@ -132,6 +141,10 @@ impl Shell {
             }
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
+            Effect::Abandon { epoch } => {
+                self.disk.abandon();
+                self.superseded = Some(epoch);
+            }
         }
     }
 
@@ -168,6 +181,7 @@ impl Shell {
             commands: queue,
             handles: self.handles.clone(),
             pause,
+            epoch: self.epoch,
         };
         tokio::spawn(link.run());
     }

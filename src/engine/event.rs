@@ -6,7 +6,7 @@ use crate::model::proof::{ProofLine, ProvedPart};
 use crate::model::session::{Closed, Fact, JournalKind, Manifest, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
+use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
@@ -87,6 +87,13 @@ pub enum Event {
         /// Which session; the running one without it.
         session: Option<SessionId>,
     },
+    /// Somebody wants the next parts to begin.
+    Split {
+        /// The request.
+        token: Token,
+        /// Which session; the running one without it.
+        session: Option<SessionId>,
+    },
     /// Somebody wants an input tried again.
     Retry {
         /// The request.
@@ -116,6 +123,11 @@ pub enum Event {
         session: SessionId,
         /// What is known of it; `Err` = why it is not, in English.
         result: Result<Box<History>, String>,
+    },
+    /// A worker obeys another engine.
+    Superseded {
+        /// That one's epoch.
+        epoch: u64,
     },
     /// The library was searched at start-up.
     Searched {
@@ -217,6 +229,8 @@ pub enum Reply {
     },
     /// 202 (`stopping`) or 200 (`finished`).
     Stopped(StopReply),
+    /// 202.
+    Split(SplitReply),
     /// 202.
     Retried(RetryReply),
     /// An error.
@@ -331,4 +345,9 @@ pub enum Effect {
     },
     /// Nothing is left to wait for.
     Exit,
+    /// Another engine has taken over: leave at once, writing nothing more.
+    Abandon {
+        /// That one's epoch.
+        epoch: u64,
+    },
 }

@@ -7,6 +7,7 @@
 //! Each block is a pipeline of its own, joined by [`joint`]s; an error in one never touches the one before it.
 //! A pipeline is never reset: it is thrown away ([`pipeline::Pipeline::discard`]) and made anew.
 
+pub mod boundary;
 pub mod clip;
 pub mod device;
 pub mod durable_sink;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub enum Priority {
 pub const RECORDING_NICE: i32 = -10;
 /// The nice value of secondary work.
 const IDLE_NICE: i32 = 19;
+/// `getsockopt(2)`, from `asm-generic/socket.h`.
+const SO_PEERPIDFD: libc::c_int = 77;
 /// `ioprio_set(2)`: this process.
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// `ioprio_set(2)`: class best-effort, level 0.
@@ -94,10 +96,35 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A handle of a process that is known to be alive (the peer of a socket).
-    pub fn of(pid: u32) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self { pidfd: pidfd_open(pid, PidfdFlags::empty())? })
+    /// The process at the other end of a connected Unix socket: the one that connected, or that called listen.
+    pub fn of_peer(socket: impl AsFd) -> io::Result<Self> {
+        if let Some(pidfd) = peer_pidfd(socket.as_fd()) {
+            return Ok(Self { pidfd });
+        }
+        // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
+        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
+        let pidfd = pidfd_open(peer.pid, PidfdFlags::empty())?;
+        // The number may have been given to another process meanwhile, but not while the peer holds its end.
+        let mut peer = [PollFd::new(&socket, PollFlags::RDHUP)];
+        poll(&mut peer, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        if peer[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(Self { pidfd })
+    }
+
+    /// Whether it has ended, or does within `time`. Blocks.
+    pub fn wait_end(&self, time: Duration) -> io::Result<bool> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(time.subsec_nanos()),
+        };
+        loop {
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                ended => return Ok(ended? > 0),
+            }
+        }
     }
 
     /// Asks it to leave (SIGTERM). A process that has gone is no error.
@@ -116,6 +143,25 @@ impl Handle {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
+#[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
+fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let mut fd: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes to `fd`, which is that long, and both live during the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            std::ptr::from_mut(&mut fd).cast(),
+            &raw mut length,
+        )
+    };
+    // SAFETY: on success the descriptor was made for us by the kernel and belongs to nobody else.
+    (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Starts this program with `args`; standard input and output are closed.

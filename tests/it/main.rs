@@ -7,11 +7,13 @@
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
 )]
 
+mod adopt;
 mod api;
 mod architecture;
 mod desk;
 mod disk;
 mod formats;
+mod interleave;
 mod kill;
 mod matroska;
 mod packages;

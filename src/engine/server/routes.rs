@@ -4,8 +4,8 @@ use super::{Api, Place, READ_DEADLINE, Request, events};
 use crate::engine::event::{Refused, Reply};
 use crate::model::snapshot::HealthVerdict;
 use crate::protocol::api::{
-    AlertsReply, ApiError, HealthReply, IDEMPOTENCY_KEY, RESPONSE_TIME_MS, SessionRow, SessionsReply, StartRequest,
-    StopRequest, TRACE_ID,
+    AlertsReply, ApiError, HealthReply, IDEMPOTENCY_KEY, RESPONSE_TIME_MS, SessionRow, SessionsReply, SplitRequest,
+    StartRequest, StopRequest, TRACE_ID,
 };
 use crate::storage::recovery;
 use crate::sys::clock;
@@ -42,6 +42,7 @@ pub(super) fn make(api: Api) -> Router {
         .route("/api/v1/events", get(event_stream))
         .route("/api/v1/recorder/start", post(start))
         .route("/api/v1/recorder/stop", post(stop))
+        .route("/api/v1/recorder/split", post(split))
         .route("/api/v1/inputs/{id}/retry", post(retry))
         .route("/api/v1/sessions", get(sessions))
         .route("/api/v1/health", get(health))
@@ -154,6 +155,13 @@ async fn stop(State(api): State<Api>, request: axum::extract::Request) -> Respon
     }
 }
 
+async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {
+    match body::<SplitRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Split { session: body.session_id, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
 async fn retry(State(api): State<Api>, Path(input): Path<String>) -> Response {
     ask(&api, |reply| Request::Retry { input, reply }).await
 }
@@ -196,6 +204,7 @@ fn respond(reply: Reply) -> Response {
         Reply::Started { body, new: false } => Json(body).into_response(),
         Reply::Stopped(body) if body.status == "finished" => Json(body).into_response(),
         Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Refused(refused) => refuse(refused),
     }

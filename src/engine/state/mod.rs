@@ -159,6 +159,10 @@ impl State {
     /// Decides what an event means and what has to be done.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        if let Event::Superseded { epoch } = event {
+            // Whatever else this engine had in mind is another one's business now.
+            return vec![Effect::Abandon { epoch }];
+        }
         match event {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
@@ -169,9 +173,11 @@ impl State {
             }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
+            Event::Split { token, session } => self.on_split(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
+            Event::Superseded { .. } => {}
             Event::Adopted { session, result } => self.on_adopted(now, session, result, &mut out),
             Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
             Event::Unproved(sessions) => self.on_unproved(sessions),

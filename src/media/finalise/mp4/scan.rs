@@ -178,9 +178,10 @@ fn summary_of_tables(trak: &Trak) -> TrackSummary {
         StszSamples::Identical { count, .. } => u64::from(*count),
         StszSamples::Different { sizes } => sizes.len() as u64,
     };
-    let edits = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
-    let empty: u64 = edits.filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let edits = || trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
+    let empty: u64 = edits().filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let hidden = edits().find_map(|edit| edit.media_time).unwrap_or(0);
     let start = to_duration(empty, super::moov::MOVIE_TIMESCALE);
-    let length = to_duration(trak.mdia.mdhd.duration, trak.mdia.mdhd.timescale);
+    let length = to_duration(trak.mdia.mdhd.duration.saturating_sub(hidden), trak.mdia.mdhd.timescale);
     TrackSummary { video: is_video(trak), samples, start, end: start + length }
 }
