@@ -47,6 +47,8 @@ pub struct FoundPart {
     pub tail_bytes: u64,
     /// Samples and bytes of the pictures and of the sound, as its fragments say.
     pub volumes: [(u64, u64); 2],
+    /// Bytes of each piece of sound at the begin that a demuxer may leave out.
+    pub warm_up: Vec<u32>,
     /// What reading every byte found.
     pub read: Read,
     /// What another demuxer found.
@@ -131,7 +133,11 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     }
     let [pictures, sound] = found.volumes;
     let same = |(samples, bytes): (u64, u64), track: &TrackRead| samples == track.samples && bytes == track.bytes;
-    let complete = same(pictures, &found.reread.video) && same(sound, &found.reread.audio);
+    let heard = (0..=found.warm_up.len()).any(|left_out| {
+        let bytes: u64 = found.warm_up[..left_out].iter().map(|bytes| u64::from(*bytes)).sum();
+        same((sound.0.saturating_sub(left_out as u64), sound.1.saturating_sub(bytes)), &found.reread.audio)
+    });
+    let complete = same(pictures, &found.reread.video) && heard;
     let reason = match &found.reread.refused {
         // A torn end is complained about although everything before it was delivered.
         Some(_) if !found.finalised && complete => None,

@@ -62,6 +62,7 @@ fn found() -> FoundPart {
         findings: Vec::new(),
         tail_bytes: 0,
         volumes: [(FRAMES, 800), (140, 100)],
+        warm_up: Vec::new(),
         read,
         reread: Reread { video: track(FRAMES, 800), audio: track(140, 100), refused: None },
     }
@@ -109,6 +110,18 @@ fn a_recovered_part_is_readable_with_a_stated_loss() {
     assert_eq!(judged.verdict, Verdict::Warning);
     // Behind a part that was closed properly there is nothing.
     assert_eq!(codes(&of(Some(&recorded()), torn)), [FindingCode::ChainBroken]);
+}
+
+#[test]
+fn sound_that_only_warms_up_may_be_left_out_and_no_other() {
+    let mut split = found();
+    split.warm_up = vec![3, 4];
+    for (samples, bytes, verdict) in [(139, 97, Verdict::Ok), (138, 93, Verdict::Ok), (137, 90, Verdict::Failed)] {
+        split.reread.audio = TrackRead { samples, bytes, end: None };
+        assert_eq!(of(Some(&recorded()), split.clone()).verdict, verdict, "{samples}");
+    }
+    split.reread.audio = TrackRead { samples: 139, bytes: 96, end: None };
+    assert_eq!(codes(&of(Some(&recorded()), split)), [FindingCode::DemuxerRefused]);
 }
 
 #[test]

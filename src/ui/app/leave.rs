@@ -14,6 +14,9 @@ use relm4::ComponentSender;
 /// SIGINT and SIGTERM: leave, recordings go on (R-SUP-12).
 const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
 
+/// Long enough to be read by somebody who stands two metres away and looked elsewhere.
+const TOAST_SECONDS: u32 = 15;
+
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
     pub(super) fn close(&mut self) {
@@ -57,6 +60,8 @@ impl App {
             return;
         }
         let toast = adw::Toast::new(&saved_words(last));
+        // Bad news waits until it was read.
+        toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
         toast.set_button_label(Some(&gettext("Open")));
         let folder = gio::File::for_path(&last.dir);
         toast.connect_button_clicked(move |_| {

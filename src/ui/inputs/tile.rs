@@ -339,6 +339,12 @@ impl Tile {
         self.line || self.size.0 >= MEDIUM_FROM
     }
 
+    /// A verdict stands beside the format where there is room for both.
+    fn has_room_for_format(&self) -> bool {
+        let verdict = self.face.check.is_some();
+        self.face.words.is_none() && if verdict { self.size.0 >= LARGE_FROM } else { self.has_room() }
+    }
+
     /// Levels come with the frames, and are shown where there is sound and room.
     fn has_meter(&self) -> bool {
         !self.line && self.size.0 >= LARGE_FROM && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
@@ -346,7 +352,7 @@ impl Tile {
 
     fn format_words(&self) -> &str {
         // Words of trouble need the room more.
-        self.face.format.as_deref().filter(|_| self.has_room() && self.face.said().is_none()).unwrap_or("")
+        self.face.format.as_deref().filter(|_| self.has_room_for_format()).unwrap_or("")
     }
 
     fn safe_words(&self) -> String {

@@ -64,6 +64,9 @@ fn clean_sessions_raise_no_alarm() {
         for round in 0..rounds(2, 25) {
             start(&holdfast, &INPUTS);
             wait_media(&holdfast, "cam3", Duration::from_millis(700 + dice.below(4000) as u64));
+            if round % 3 == 0 {
+                split(&holdfast);
+            }
             let killed = (round % 2 == 1).then(|| kill(&holdfast, INPUTS[dice.below(3)]));
             holdfast.cli_ok(&["record", "stop"]);
             let last = wait_verdict(&holdfast);
@@ -103,6 +106,14 @@ fn kill<'a>(holdfast: &Holdfast, input: &'a str) -> &'a str {
     input
 }
 
+/// Lets all inputs go on in their next part.
+fn split(holdfast: &Holdfast) {
+    holdfast.cli_ok(&["record", "split"]);
+    holdfast.wait_until("the next parts", RECORDS_WITHIN, |snapshot| {
+        INPUTS.iter().all(|input| find_input(snapshot, input)["recording"]["part"] == 2)
+    });
+}
+
 /// A session that version 0.1 wrote (issue 2): no digest of the payload, other edit lists.
 #[test]
 fn a_session_of_an_older_version_is_proved_by_what_it_knows() {
@@ -115,6 +126,31 @@ fn a_session_of_an_older_version_is_proved_by_what_it_knows() {
     assert_eq!((&last["verdict"], &last["proved"], &last["parts"]), (&"warning".into(), &3.into(), &3.into()));
     assert_eq!(findings(&manifest, "cam1"), ["recovered", "gap"], "{manifest:#}");
     assert_eq!(findings(&manifest, "cam2"), Vec::<String>::new());
+}
+
+#[test]
+fn a_recording_that_runs_is_named_and_left_alone_and_a_folder_is_read_once_at_a_time() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1"]);
+    wait_media(&holdfast, "cam1", Duration::from_secs(1));
+    let session = holdfast.session();
+    let path = session.to_str().expect("a path");
+    let output = holdfast.cli(&["verify", path]);
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    assert!(output.stdout.contains("cam1.mp4: it is being recorded and was left alone"), "{output:#?}");
+    holdfast.cli_ok(&["record", "stop"]);
+    let last = wait_verdict(&holdfast);
+    assert!(last["verdict"] == "ok" || lost_at_the_start(&manifest(&session), "cam1"), "{last:#}");
+
+    let held = std::fs::File::open(&session).expect("the folder");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody reads it");
+    let output = holdfast.cli(&["verify", path]);
+    assert_eq!(output.code, Some(1), "{output:#?}");
+    assert!(output.stderr.contains("it is being checked already"), "{output:#?}");
+    drop(held);
+    holdfast.cli_ok(&["verify", path]);
 }
 
 fn copy(from: &Path, to: &Path) -> PathBuf {

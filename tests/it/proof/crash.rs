@@ -21,7 +21,7 @@ fn prover(holdfast: &Holdfast) -> Option<u32> {
 }
 
 /// Waits for the next prover that is not `before`, and stops it in its tracks.
-fn catch(holdfast: &Holdfast, before: Option<u32>) -> u32 {
+pub fn catch(holdfast: &Holdfast, before: Option<u32>) -> u32 {
     let deadline = Deadline::after(PROVED_WITHIN);
     loop {
         if let Some(pid) = prover(holdfast).filter(|pid| Some(*pid) != before) {

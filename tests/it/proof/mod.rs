@@ -3,6 +3,7 @@
 mod clean;
 mod crash;
 mod damage;
+mod window;
 
 use crate::support::proc::Holdfast;
 use serde_json::Value;

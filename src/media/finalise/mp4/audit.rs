@@ -67,6 +67,7 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         payloads,
         tail_bytes: chain.end - last,
         volumes: volumes(&index),
+        warm_up: warm_up(&index),
         pictures: pictures(&index),
         nal_length: nal_length(index.init()),
     })))
@@ -139,6 +140,7 @@ fn compare(index: &Index, stored: &Stored) -> Option<Finding> {
         Ok(Compared::Differ(place)) => differ(place),
         // Bytes no reader looks at; what wrote everything else the same would have written them the same.
         Ok(Compared::Same) => differ("unused fields"),
+        Ok(Compared::Older) => None,
         Ok(Compared::Header) => Some(Finding::new(FindingCode::HeaderDiffers)),
         Err(_) => differ("its fragments make no tables"),
     }
@@ -201,6 +203,8 @@ impl Walk {
         self.payloads.push(data.start + data.header..data.end());
         let found = parsed.mfhd.sequence_number;
         if let Some(before) = self.sequence.replace(found)
+            // The muxer gives pieces of one fragment the same number (at a keyframe out of turn, as a split asks for).
+            && found != before
             && found != before.wrapping_add(1)
         {
             let missing = Finding::new(FindingCode::FragmentMissing);
@@ -222,6 +226,24 @@ fn volumes(index: &Index) -> [(u64, u64); 2] {
             (samples + track.sizes.len() as u64, bytes + sizes)
         })
     })
+}
+
+/// Bytes of each piece of sound that begins before time 0 of the file.
+fn warm_up(index: &Index) -> Vec<u32> {
+    let zero = index.zero();
+    let mut all = Vec::new();
+    for track in index.tracks().iter().filter(|track| !track.video) {
+        let lengths =
+            track.durations.iter().flat_map(|(samples, length)| (0..*samples).map(move |_| u64::from(*length)));
+        let begins = lengths.scan(track.first_time, |time, length| {
+            let begin = *time;
+            *time += length;
+            Some(to_duration(begin, track.timescale))
+        });
+        let early = begins.zip(&track.sizes).take_while(|(begin, _)| *begin < zero);
+        all.extend(early.map(|(_, size)| *size));
+    }
+    all
 }
 
 /// (offset, bytes) of every picture.
