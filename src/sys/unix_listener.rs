@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Connections waiting to be accepted.
-const BACKLOG: i32 = 16;
+/// Connections waiting to be accepted: when every place of the API is taken its clients wait instead of failing.
+const BACKLOG: i32 = 128;
 
 /// Listens at `path` with mode 0600, in place of whatever a dead process left there. The caller holds the lock that
 /// decides who owns `path`. It listens before it has its name, so whoever finds the socket can connect.

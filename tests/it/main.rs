@@ -9,10 +9,13 @@
 
 mod api;
 mod architecture;
+mod commands;
 mod desk;
 mod disk;
 mod formats;
+mod golden;
 mod kill;
+mod limits;
 mod packages;
 mod record;
 mod replay;

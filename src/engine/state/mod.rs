@@ -256,14 +256,15 @@ impl State {
 
     /// Steps that follow from the state alone, whatever event came.
     fn advance(&mut self, now: Now, out: &mut Vec<Effect>) {
-        self.advance_waiting(now, out);
         if let Some(since) = self.leaving {
+            self.advance_waiting(now, out);
             self.advance_leaving(now, since, out);
             return;
         }
         self.adopt_interrupted(now, out);
         self.advance_session(now, out);
         self.recover_next(now, out);
+        self.advance_waiting(now, out);
     }
 
     fn advance_leaving(&mut self, now: Now, since: MonoNs, out: &mut Vec<Effect>) {

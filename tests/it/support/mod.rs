@@ -12,3 +12,4 @@ pub mod proc;
 pub mod process;
 pub mod rtsp;
 pub mod rust_source;
+pub mod schema;

@@ -6,6 +6,7 @@
 
 use super::api::{self, Events, Reply};
 use super::process::{self, Deadline, MARK, Output, Running};
+use super::schema::Description;
 use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -180,7 +181,7 @@ impl Holdfast {
         output
     }
 
-    /// Asks the API.
+    /// Asks the API; the answer is held against the API's own description.
     pub fn api(
         &self,
         method: &str,
@@ -188,12 +189,21 @@ impl Holdfast {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Reply, String> {
-        api::request(&self.socket(), method, path, headers, body)
+        let reply = api::request(&self.socket(), method, path, headers, body)?;
+        if let Some(description) = Description::of(&self.socket()) {
+            description.check_reply(method, path, &reply).unwrap_or_else(|wrong| panic!("{wrong}"));
+        }
+        Ok(reply)
     }
 
-    /// Subscribes to the engine's events.
+    /// Subscribes to the engine's events; each is held against the API's own description.
     pub fn events(&self) -> Result<Events, String> {
-        Events::connect(&self.socket())
+        self.events_since("")
+    }
+
+    /// The same with a query, as `?since=7`.
+    pub fn events_since(&self, query: &str) -> Result<Events, String> {
+        Ok(Events::connect_since(&self.socket(), query)?.described_by(&self.socket()))
     }
 
     /// The snapshot.
