@@ -20,14 +20,20 @@ fn main() -> ExitCode {
         None => window(flags),
         Some(Command::Engine { spawned }) => supervise(&flags, spawned),
         Some(Command::Worker { input }) => record(input, demo),
-        Some(Command::Prove { finalise, path }) => {
+        Some(Command::Prove { finalise, verify, path }) => {
             log::init(Form::Json);
             process::set_name(c"holdfast-prove");
-            prove::run(&prove::Options { path, finalise })
+            let task = match (finalise, verify) {
+                (true, _) => prove::Task::Finalise,
+                (false, true) => prove::Task::Prove,
+                (false, false) => prove::Task::Look,
+            };
+            prove::run(&prove::Options { path, task })
         }
         Some(Command::Status(form)) => cli::status(demo, form).into(),
         Some(Command::Record(command)) => cli::record(demo, command).into(),
         Some(Command::Sessions { json, limit }) => cli::sessions(demo, limit, json).into(),
+        Some(Command::Verify { json, path }) => cli::verify(&path, json).into(),
         Some(Command::Recover(form)) => recover(&flags, form).into(),
         Some(Command::Config(ConfigCommand::Check(form))) => cli::config_check(&flags, form).into(),
     }

@@ -8,6 +8,7 @@ mod record;
 mod recover;
 mod sessions;
 mod status;
+mod verify;
 
 pub use recover::{RecoveredSession, recovered};
 
@@ -67,6 +68,9 @@ pub enum Command {
         /// Finalise what a crash left
         #[arg(long)]
         finalise: bool,
+        /// Read everything and compare it with what was recorded
+        #[arg(long, conflicts_with = "finalise")]
+        verify: bool,
         /// A session folder or a file
         path: PathBuf,
     },
@@ -83,6 +87,14 @@ pub enum Command {
         /// How many at most
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
         limit: u16,
+    },
+    /// Read recordings again and say whether everything that was recorded is in them
+    Verify {
+        /// Form of the output
+        #[command(flatten)]
+        json: Json,
+        /// A library, a session or a file
+        path: PathBuf,
     },
     /// Close sessions that a crash interrupted
     Recover(Json),
@@ -112,6 +124,8 @@ pub enum RecordCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Begin a new file for every input, without a gap
+    Split(Json),
     /// Stop recording and wait until all files are closed
     Stop {
         /// Form of the output
@@ -172,6 +186,11 @@ pub fn record(demo: bool, command: RecordCommand) -> Outcome {
 /// `holdfast sessions`.
 pub fn sessions(demo: bool, limit: u16, form: Json) -> Outcome {
     ask(demo, |client| sessions::run(client, limit, form.json))
+}
+
+/// `holdfast verify`.
+pub fn verify(path: &std::path::Path, form: Json) -> Outcome {
+    verify::run(path, form)
 }
 
 /// `holdfast config check`.

@@ -1,9 +1,9 @@
-//! `holdfast record start|stop`: commands, and waiting for what they promised.
+//! `holdfast record start|split|stop`: commands, and waiting for what they promised.
 
 use super::{Outcome, RecordCommand, clock_time, failed, print_json};
 use crate::model::snapshot::{InputState, InputView, RecordingState, SessionState, Snapshot};
 use crate::model::{InputId, SessionId};
-use crate::protocol::api::{StartReply, StartRequest, StopReply, StopRequest};
+use crate::protocol::api::{SplitRequest, StartReply, StartRequest, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +27,14 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
                 println!("session \"{}\" ({id}), {count} inputs: {}", reply.name, reply.status);
             }
             Ok(outcome)
+        }
+        RecordCommand::Split(json) => {
+            let reply = client.split(&SplitRequest::default()).await?;
+            if json.json {
+                return Ok(print_json(&reply));
+            }
+            println!("session {}: {} inputs begin a new file", reply.session_id, reply.inputs.len());
+            Ok(Outcome::Done)
         }
         RecordCommand::Stop { json, no_wait } => {
             // Named, so that a repeated request (a lost answer, a second stop) means this session and no other.

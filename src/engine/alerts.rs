@@ -28,7 +28,8 @@ impl Alerts {
 
     /// Nothing is known of any cause any more: what still goes on will be told anew. Only a damaged file stays one.
     pub fn forget_causes(&mut self, now: Now) {
-        let lasts = |alert: &Alert| alert.code == IncidentCode::FileDamaged.as_str();
+        let lasting = [IncidentCode::FileDamaged, IncidentCode::ProofFailed].map(IncidentCode::as_str);
+        let lasts = |alert: &Alert| lasting.contains(&alert.code.as_str());
         let over = |alert: &&mut Alert| alert.state == AlertState::Active && !lasts(alert);
         for alert in self.list.iter_mut().filter(over) {
             alert.state = AlertState::Resolved;

@@ -3,14 +3,15 @@
 //! Contract: jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
-use super::event::{CloseFault, Event};
+use super::event::{CloseFault, Event, ProofEvent};
+use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
 use crate::model::{InputId, SessionId};
 use crate::storage::history;
 use crate::storage::journal::{self, Log};
 use crate::storage::recovery::{self, CloseError};
-use crate::storage::{atomic, layout};
+use crate::storage::{atomic, layout, proof};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -66,6 +69,15 @@ pub enum Job {
         /// How it ended.
         state: Closed,
     },
+    /// Put what a proof found into a session's manifest.
+    KeepProof {
+        /// Number of the proof.
+        number: u64,
+        /// The session's folder.
+        dir: PathBuf,
+        /// What was found.
+        parts: Vec<ProvedPart>,
+    },
     /// Keep what survives a restart.
     Save(Kept),
     /// Tell when everything before is done.
@@ -93,20 +105,27 @@ impl Kept {
 #[derive(Debug, Clone)]
 pub struct Disk {
     jobs: SyncSender<Job>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Disk {
     /// Starts the thread; results come as events.
     pub fn start(library: PathBuf, events: Sender<Event>) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let worker = DiskThread { library, events, open: None };
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let worker = DiskThread { library, events, open: None, abandoned: abandoned.clone() };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, abandoned })
     }
 
     /// Queues a job; `false` when the queue is full.
     pub fn push(&self, job: Job) -> bool {
         self.jobs.try_send(job).is_ok()
+    }
+
+    /// Nothing more is written, also nothing that was queued.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
     }
 
     /// Waits until everything queued so far is written, up to `deadline`. Blocks.
@@ -124,6 +143,8 @@ struct DiskThread {
     events: Sender<Event>,
     /// The journal that was written last.
     open: Option<Journal>,
+    /// Everything belongs to another engine.
+    abandoned: Arc<AtomicBool>,
 }
 
 /// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
@@ -162,6 +183,9 @@ impl Journal {
 impl DiskThread {
     fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
+            if self.abandoned.load(Ordering::SeqCst) {
+                return;
+            }
             match job {
                 Job::Persist { dir, plan } => {
                     let session = plan.id;
@@ -184,6 +208,10 @@ impl DiskThread {
                 Job::Close { session, dir, state } => {
                     self.open = None;
                     self.close(session, dir, state);
+                }
+                Job::KeepProof { number, dir, parts } => {
+                    let kept = proof::keep(&dir, &parts).map(Box::new).map_err(|error| error.to_string());
+                    self.tell(Event::Proof { number, event: ProofEvent::Kept(kept) });
                 }
                 Job::Save(kept) => {
                     let saved = serde_json::to_vec(&kept).map_err(io::Error::from);

@@ -2,8 +2,9 @@
 //! disk work; decides nothing.
 
 use super::disk::{Disk, Job, Kept};
-use super::event::{Effect, Event, Reply, Token};
+use super::event::{Effect, Event, ProofEvent, Reply, Token};
 use super::link::{Handles, Link};
+use super::proof::Prover;
 use super::worker_state::{Act, WorkerEvent};
 use crate::model::incident::{Incident, Severity};
 use crate::model::{InputId, SessionId};
@@ -39,12 +40,15 @@ pub struct Shell {
     next_token: Token,
     /// Numbers the commands made here, apart from those of the state machine.
     next_command: u64,
+    prover: Prover,
     exit: bool,
+    superseded: Option<u64>,
+    epoch: u64,
 }
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(runtime: Runtime, demo: bool, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
         Self {
             runtime,
             demo,
@@ -56,7 +60,10 @@ impl Shell {
             replies: HashMap::new(),
             next_token: 0,
             next_command: SHELL_COMMANDS,
+            prover: Prover::default(),
             exit: false,
+            superseded: None,
+            epoch,
         }
     }
 
@@ -72,6 +79,11 @@ impl Shell {
     /// Nothing is left to do.
     pub fn may_exit(&self) -> bool {
         self.exit
+    }
+
+    /// The epoch of the engine that has taken over from this one.
+    pub fn superseded(&self) -> Option<u64> {
+        self.superseded
     }
 
     /// Keeps what survives a restart.
@@ -120,8 +132,20 @@ impl Shell {
                 tracing::info!(%input, session = %ticket.session, trace_id = ticket.trace_id, "a worker is told to record");
                 self.send(&input, Command::Start { id: command, ticket: *ticket });
             }
+            Effect::Prove { number, dir } => self.prover.start(number, dir, self.events.clone()),
+            Effect::EndProof { number } => self.prover.end(number),
+            Effect::KeepProof { number, dir, parts } => {
+                if !self.disk.push(Job::KeepProof { number, dir, parts }) {
+                    let kept = ProofEvent::Kept(Err("the disk does not answer".to_owned()));
+                    self.tell(Event::Proof { number, event: kept });
+                }
+            }
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
+            Effect::Abandon { epoch } => {
+                self.disk.abandon();
+                self.superseded = Some(epoch);
+            }
         }
     }
 
@@ -158,6 +182,7 @@ impl Shell {
             commands: queue,
             handles: self.handles.clone(),
             pause,
+            epoch: self.epoch,
         };
         tokio::spawn(link.run());
     }

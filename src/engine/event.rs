@@ -2,12 +2,14 @@
 
 use super::worker_state::{Act, WorkerEvent};
 use crate::model::incident::Incident;
-use crate::model::session::{Closed, Fact, JournalKind, Plan};
+use crate::model::proof::{ProofLine, ProvedPart};
+use crate::model::session::{Closed, Fact, JournalKind, Manifest, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::{RetryReply, StartReply, StartRequest, StopReply};
+use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::history::History;
+use crate::storage::proof::Unproved;
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -85,6 +87,13 @@ pub enum Event {
         /// Which session; the running one without it.
         session: Option<SessionId>,
     },
+    /// Somebody wants the next parts to begin.
+    Split {
+        /// The request.
+        token: Token,
+        /// Which session; the running one without it.
+        session: Option<SessionId>,
+    },
     /// Somebody wants an input tried again.
     Retry {
         /// The request.
@@ -115,12 +124,26 @@ pub enum Event {
         /// What is known of it; `Err` = why it is not, in English.
         result: Result<Box<History>, String>,
     },
+    /// A worker obeys another engine.
+    Superseded {
+        /// That one's epoch.
+        epoch: u64,
+    },
     /// The library was searched at start-up.
     Searched {
         /// Interrupted sessions, newest first.
         interrupted: Vec<Interrupted>,
         /// The newest session that is closed.
         last: Option<LastSession>,
+    },
+    /// Closed sessions that were not proved were looked for at start-up; newest first.
+    Unproved(Vec<Unproved>),
+    /// To the proof with this number.
+    Proof {
+        /// Its number.
+        number: u64,
+        /// What.
+        event: ProofEvent,
     },
     /// The file system was asked.
     Space(Option<Space>),
@@ -130,6 +153,20 @@ pub enum Event {
     Leave,
     /// Time passes.
     Tick,
+}
+
+/// What can happen to a proof.
+#[derive(Debug)]
+pub enum ProofEvent {
+    /// It told something.
+    Line(ProofLine),
+    /// It ended; why it did not do its work, in English, `None` = it did.
+    Ended {
+        /// The reason.
+        reason: Option<String>,
+    },
+    /// What it found was put into the manifest, or not: why, in English.
+    Kept(Result<Box<Manifest>, String>),
 }
 
 /// A start with everything that is not pure about it.
@@ -194,6 +231,8 @@ pub enum Reply {
     },
     /// 202 (`stopping`) or 200 (`finished`).
     Stopped(StopReply),
+    /// 202.
+    Split(SplitReply),
     /// 202.
     Retried(RetryReply),
     /// An error.
@@ -278,6 +317,27 @@ pub enum Effect {
         /// How it ended.
         state: Closed,
     },
+    /// Read the files of a session again.
+    Prove {
+        /// Number of the proof.
+        number: u64,
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// Kill a proof.
+    EndProof {
+        /// Its number.
+        number: u64,
+    },
+    /// Put what a proof found into the manifest.
+    KeepProof {
+        /// Number of the proof.
+        number: u64,
+        /// The session's folder.
+        dir: PathBuf,
+        /// What was found.
+        parts: Vec<ProvedPart>,
+    },
     /// Write one log line.
     Log {
         /// Input or `engine`.
@@ -287,4 +347,9 @@ pub enum Effect {
     },
     /// Nothing is left to wait for.
     Exit,
+    /// Another engine has taken over: leave at once, writing nothing more.
+    Abandon {
+        /// That one's epoch.
+        epoch: u64,
+    },
 }

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::worker_state::{START_DEADLINE, WorkerEvent};
 use crate::model::InputId;
 use crate::protocol::codec::{self, LineDecoder};
-use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::lock;
 use crate::sys::process::Handle;
 use std::collections::HashMap;
@@ -77,6 +77,17 @@ pub struct Link {
     pub handles: Handles,
     /// Pause before the first attempt.
     pub pause: Duration,
+    /// Our epoch.
+    pub epoch: u64,
+}
+
+/// What came of saying hello.
+enum Hello {
+    Linked(WorkerEvent),
+    /// It speaks an older version, and hangs up on those who do not.
+    Speaks(u32),
+    /// Another engine has taken over.
+    Superseded(u64),
 }
 
 /// How an attempt to connect ended.
@@ -91,31 +102,39 @@ impl Link {
     pub async fn run(mut self) {
         let link = self.number;
         sleep(self.pause).await;
-        let mut stream = match self.connect().await {
-            Attempt::Connected(stream) => stream,
-            Attempt::LockFree => return self.tell(WorkerEvent::LockFree { link }).await,
-            Attempt::Mute => return self.tell(WorkerEvent::Mute { link, pid: None }).await,
-        };
-        let ours = rustix::process::getuid().as_raw();
-        let pid = match stream.peer_cred() {
-            Ok(peer) if peer.uid() == ours => peer.pid().and_then(|pid| u32::try_from(pid).ok()),
-            _ => {
-                tracing::error!(input = %self.input, "the worker's socket belongs to another user; not used");
-                return self.tell(WorkerEvent::Mute { link, pid: None }).await;
+        let mut protocol = PROTOCOL_VERSION;
+        let (mut stream, mut decoder) = loop {
+            let mut stream = match self.connect().await {
+                Attempt::Connected(stream) => stream,
+                Attempt::LockFree => return self.tell(WorkerEvent::LockFree { link }).await,
+                Attempt::Mute => return self.tell(WorkerEvent::Mute { link, pid: None }).await,
+            };
+            let ours = rustix::process::getuid().as_raw();
+            let pid = match stream.peer_cred() {
+                Ok(peer) if peer.uid() == ours => peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+                _ => {
+                    tracing::error!(input = %self.input, "the worker's socket belongs to another user; not used");
+                    return self.tell(WorkerEvent::Mute { link, pid: None }).await;
+                }
+            };
+            if let Some(pid) = pid {
+                self.handles.remember(&self.input, pid, || Handle::of_peer(&stream));
+            }
+            let mut decoder = LineDecoder::default();
+            match timeout(CONNECT_DEADLINE, self.greet(&mut stream, &mut decoder, pid, protocol)).await {
+                Ok(Ok(Hello::Linked(hello))) => {
+                    self.tell(hello).await;
+                    break (stream, decoder);
+                }
+                Ok(Ok(Hello::Speaks(older))) => protocol = older,
+                Ok(Ok(Hello::Superseded(epoch))) => return drop(self.events.send(Event::Superseded { epoch }).await),
+                Ok(Err(error)) => {
+                    tracing::warn!(input = %self.input, %error, "the worker did not say hello");
+                    return self.tell(WorkerEvent::Mute { link, pid }).await;
+                }
+                Err(_) => return self.tell(WorkerEvent::Mute { link, pid }).await,
             }
         };
-        if let Some(pid) = pid {
-            self.handles.remember(&self.input, pid, || Handle::of(pid));
-        }
-        let mut decoder = LineDecoder::default();
-        match timeout(CONNECT_DEADLINE, self.greet(&mut stream, &mut decoder, pid)).await {
-            Ok(Ok(hello)) => self.tell(hello).await,
-            Ok(Err(error)) => {
-                tracing::warn!(input = %self.input, %error, "the worker did not say hello");
-                return self.tell(WorkerEvent::Mute { link, pid }).await;
-            }
-            Err(_) => return self.tell(WorkerEvent::Mute { link, pid }).await,
-        }
         if let Err(error) = self.carry(&mut stream, &mut decoder).await {
             tracing::debug!(input = %self.input, %error, "the connection to a worker ended");
         }
@@ -135,29 +154,33 @@ impl Link {
         }
     }
 
+    /// Says hello in the words of `protocol`.
     async fn greet(
         &self,
         stream: &mut UnixStream,
         decoder: &mut LineDecoder,
         peer: Option<u32>,
-    ) -> io::Result<WorkerEvent> {
-        let hello = Command::Hello {
-            protocol: PROTOCOL_VERSION,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            role: Role::Engine,
-        };
+        protocol: u32,
+    ) -> io::Result<Hello> {
+        let hello = Command::Hello { protocol, build: BUILD.to_owned(), role: Role::Engine, epoch: self.epoch };
         stream.write_all(&codec::encode(&hello).map_err(io::Error::other)?).await?;
         let mut bytes = vec![0; READ_BYTES];
         loop {
-            if let Some(report) = decoder.next::<Report>().map_err(io::Error::other)? {
-                let Report::Hello { protocol, pid, started_ns, session, .. } = report else { continue };
-                if protocol != PROTOCOL_VERSION {
-                    let input = &self.input;
-                    tracing::warn!(%input, protocol, "a worker of another version; it is only watched and stopped");
+            match decoder.next::<Report>().map_err(io::Error::other)? {
+                Some(Report::Hello { protocol: theirs, .. }) if theirs < protocol => return Ok(Hello::Speaks(theirs)),
+                Some(Report::Hello { protocol: theirs, build, pid, started_ns, session, .. }) => {
+                    let older = theirs != PROTOCOL_VERSION || build != BUILD;
+                    if older {
+                        let input = &self.input;
+                        tracing::warn!(%input, protocol = theirs, build, "a worker of another version; it is left to finish");
+                    }
+                    // Its own number means nothing here when it lives in a sandbox; the peer's credentials do.
+                    let (link, pid) = (self.number, peer.unwrap_or(pid));
+                    return Ok(Hello::Linked(WorkerEvent::Linked { link, pid, started: started_ns, session, older }));
                 }
-                // Its own number means nothing here when it lives in a sandbox; the peer's credentials do.
-                let pid = peer.unwrap_or(pid);
-                return Ok(WorkerEvent::Linked { link: self.number, pid, started: started_ns, session });
+                Some(Report::Superseded { epoch }) => return Ok(Hello::Superseded(epoch)),
+                Some(_) => continue,
+                None => {}
             }
             let count = stream.read(&mut bytes).await?;
             if count == 0 {
@@ -202,7 +225,7 @@ fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
     let input = input.clone();
     match report {
         Report::Status(status) => Some(Event::Status { input, link, status }),
-        Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact }),
+        Report::Fact { session, t_ns, fact } => Some(Event::Fact { input, session, t_ns, fact: *fact }),
         Report::Ack { id, refused } => {
             if let Some(refusal) = &refused {
                 let (code, message) = (&refusal.code, &refusal.message);
@@ -210,6 +233,7 @@ fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
             }
             Some(Event::Ack { input, link, command: id, refused })
         }
+        Report::Superseded { epoch } => Some(Event::Superseded { epoch }),
         Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The locks that make an engine the only one of its runtime folder and of its library.
 
 use super::disk::explain;
+use super::takeover;
 use crate::model::InputId;
 use crate::model::input::InputSpec;
 use crate::storage::{atomic, layout};
@@ -30,13 +31,23 @@ pub fn strays(runtime: &Runtime, configured: &[InputSpec]) -> Vec<InputId> {
     found.into_iter().filter(|id| !known(id) && held(id)).collect()
 }
 
-/// Takes both, making the library when it does not exist.
+/// Takes both for an engine, from one that hangs if need be.
+pub fn take_over(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
+    with_library(takeover::take(runtime)?, runtime, library)
+}
+
+/// Takes both if nobody has them.
 pub fn take(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
     let path = runtime.engine_lock();
     let engine = try_lock(&path).with_context(|| format!("{} cannot be locked", path.display()))?;
     let Some(engine) = engine else {
         bail!("an engine is running already in {}; use `holdfast status`", runtime.dir().display());
     };
+    with_library(engine, runtime, library)
+}
+
+/// Takes the library as well, making it when it does not exist.
+fn with_library(engine: Lock, runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
     std::fs::create_dir_all(library).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
     let held =
         try_lock(&library.join(layout::LIBRARY_LOCK)).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;

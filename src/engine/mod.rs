@@ -3,22 +3,24 @@
 //! Contract: links no media code, opens no device, does no blocking I/O on its loop. The loop here turns
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
-mod alerts;
+pub mod alerts;
 mod breaks;
 mod disk;
 mod effect;
-mod event;
+pub mod event;
 mod lifetime;
 mod link;
 mod locks;
 mod probe;
+mod proof;
 mod publish;
 pub mod recover;
 mod restart;
 mod server;
-mod state;
-mod worker_event;
-mod worker_state;
+pub mod state;
+mod takeover;
+pub mod worker_event;
+pub mod worker_state;
 
 use crate::config::Config;
 use crate::model::InputId;
@@ -77,7 +79,7 @@ pub struct Options {
 /// Runs the supervisor until it is told to leave. Errors are the reasons it could not start.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let library = options.config.library.clone().context("no library: set HOME, or name a folder with --library")?;
-    let locks = locks::take(&options.runtime, &library)?;
+    let locks = locks::take_over(&options.runtime, &library)?;
     let epoch = locks.epoch;
     tracing::info!(library = %library.display(), runtime = %options.runtime.dir().display(), epoch, "the engine starts");
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
@@ -114,7 +116,8 @@ impl Engine {
         let plans = read_plans(&self.library).await;
         let now = now();
         let (state, effects) = State::new(now, self.setup(kept.alerts.clone(), plans)?);
-        let mut shell = Shell::new(self.options.runtime.clone(), self.options.demo, events.clone(), disk.clone());
+        let mut shell =
+            Shell::new(self.options.runtime.clone(), self.options.demo, self.epoch, events.clone(), disk.clone());
         for effect in effects {
             shell.perform(effect);
         }
@@ -140,6 +143,7 @@ impl Engine {
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
+        proof::search(self.library.clone(), events.clone());
         tokio::spawn(search(self.library.clone(), events));
 
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
@@ -148,6 +152,11 @@ impl Engine {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lifetime = self.options.spawned.then(|| Lifetime::new(now.mono));
         while !core.shell.may_exit() {
+            if let Some(epoch) = core.shell.superseded() {
+                anyhow::bail!(
+                    "another engine (number {epoch}) has taken over; this one leaves and writes nothing more"
+                );
+            }
             let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
                 let listener =
@@ -213,7 +222,9 @@ impl Loop {
         for effect in self.state.handle(now, event) {
             self.shell.perform(effect);
         }
-        self.publish(now);
+        if self.shell.superseded().is_none() {
+            self.publish(now);
+        }
     }
 
     fn answer(&mut self, request: Request) {
@@ -229,6 +240,10 @@ impl Loop {
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Stop { token, session });
+            }
+            Request::Split { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Split { token, session });
             }
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);

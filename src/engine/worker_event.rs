@@ -38,6 +38,8 @@ pub enum WorkerEvent {
         started: MonoNs,
         /// The session it records.
         session: Option<SessionId>,
+        /// It is of another version than we: it may finish what it does, and makes room then.
+        older: bool,
     },
     /// The connection broke.
     LinkLost {

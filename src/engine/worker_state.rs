@@ -71,6 +71,7 @@ pub struct Worker {
     pid: Option<u32>,
     /// The process is our child: its exit will be told.
     child: bool,
+    older: bool,
     started: Option<MonoNs>,
     heard: MonoNs,
     /// When its file last grew, watched while it is silent.
@@ -90,6 +91,7 @@ impl Worker {
             breaks: Breaks::default(),
             pid: None,
             child: false,
+            older: false,
             started: None,
             heard: now,
             grown: now,
@@ -128,6 +130,11 @@ impl Worker {
     /// Nothing more is tried.
     pub fn is_quarantined(&self) -> bool {
         self.phase == Phase::Quarantined
+    }
+
+    /// It is of another version than this engine.
+    pub fn is_older(&self) -> bool {
+        self.older
     }
 
     /// This engine started its process.
@@ -172,7 +179,8 @@ impl Worker {
             WorkerEvent::SpawnFailed { reason } => self.died(now, reason),
             WorkerEvent::LockFree { link } if link == self.link => self.lock_free(now),
             WorkerEvent::Mute { link, pid } if link == self.link => self.mute(now, pid),
-            WorkerEvent::Linked { link, pid, started, session } if link == self.link => {
+            WorkerEvent::Linked { link, pid, started, session, older } if link == self.link => {
+                self.older = older;
                 self.linked(now, pid, started, session)
             }
             WorkerEvent::LinkLost { link } if link == self.link => self.reconnect(now),

@@ -14,7 +14,7 @@ fn linked_worker() -> Worker {
         worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false),
         [Act::Connect { link: 2, child: true, pause: Duration::ZERO }]
     );
-    let hello = WorkerEvent::Linked { link: 2, pid: 7, started: at(2), session: None };
+    let hello = WorkerEvent::Linked { link: 2, pid: 7, started: at(2), session: None, older: false };
     assert_eq!(worker.handle(at(300), hello, false), [Act::Ready { session: None }]);
     worker
 }
@@ -37,7 +37,7 @@ fn a_broken_link_asks_the_lock_before_it_is_called_a_death() {
         worker.handle(at(900), WorkerEvent::LinkLost { link: 2 }, true),
         [Act::Connect { link: 3, child: false, pause: Duration::ZERO }]
     );
-    let hello = WorkerEvent::Linked { link: 3, pid: 7, started: at(2), session: None };
+    let hello = WorkerEvent::Linked { link: 3, pid: 7, started: at(2), session: None, older: false };
     assert_eq!(worker.handle(at(950), hello, true), [Act::Ready { session: None }]);
 }
 
@@ -140,7 +140,11 @@ fn a_worker_that_breaks_every_link_is_asked_more_and_more_slowly() {
         let [Act::Connect { link: next, child: false, pause }] = acts[..] else { panic!("{acts:?}") };
         now += 1 + u64::try_from(pause.as_millis()).expect("a short pause");
         pauses.push(pause.as_millis());
-        worker.handle(at(now), WorkerEvent::Linked { link: next, pid: 7, started: at(2), session: None }, true);
+        worker.handle(
+            at(now),
+            WorkerEvent::Linked { link: next, pid: 7, started: at(2), session: None, older: false },
+            true,
+        );
     }
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
     let acts = worker.handle(at(now + 6000), WorkerEvent::LinkLost { link: 10 }, true);
@@ -159,7 +163,8 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
             link,
             pid,
             started: at(0),
-            session: None
+            session: None,
+            older: false
         }),
         link.clone().prop_map(|link| WorkerEvent::LinkLost { link }),
         link.prop_map(|link| WorkerEvent::Heard { link }),

@@ -1,12 +1,13 @@
 //! GStreamer blocks and what is ours because it is the product: the durable sink, the finaliser, the frame ring.
 //!
 //! ```text
-//! source ─▶ stage ─┬─▶ encoder ─▶ mux (part: isofmp4mux + durable sink)
+//! source ─▶ stage ─┬─▶ encoder ─▶ mux (part: muxer + durable sink)
 //!                  └─▶ preview ─▶ frame ring
 //! ```
 //! Each block is a pipeline of its own, joined by [`joint`]s; an error in one never touches the one before it.
 //! A pipeline is never reset: it is thrown away ([`pipeline::Pipeline::discard`]) and made anew.
 
+pub mod boundary;
 pub mod clip;
 pub mod device;
 pub mod durable_sink;
@@ -18,8 +19,10 @@ pub mod frame_ring;
 pub mod joint;
 pub mod level;
 pub mod mux;
+pub mod muxer;
 pub mod pipeline;
 pub mod preview;
+pub mod reread;
 pub mod signal;
 pub mod source;
 pub mod stage;

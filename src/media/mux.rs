@@ -1,20 +1,25 @@
 //! One part: encoded streams into one file.
 //!
 //! ```text
-//! in (video) ─▶ (pad offset) ┐
-//! in (sound) ─▶ (pad offset) ┴▶ isofmp4mux ─▶ durable sink
+//! in (video) ────────────────▶ (window) ┐
+//! in (sound) ─▶ (pad offset) ─▶ (window) ┴▶ muxer ─▶ durable sink
 //! ```
-//! Contract: append only, one fragment per `fragment_ms`, first sample at 0. The inlets are not live: the muxer
-//! waits for both streams instead of guessing by time-out; the stage guarantees that sound never stops.
+//! Contract: append only, one fragment per `fragment_ms`, first sample at 0, nothing outside its [`Window`]. Several
+//! parts may hang on one encoder. The inlets are not live: the muxer waits for both streams instead of guessing by
+//! time-out; the stage guarantees that sound never stops.
 
-use super::element;
+use super::boundary::Window;
 use super::encoder::Encode;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits};
+use super::muxer::{self, Stream};
 use super::pipeline::{BusEvent, Pipeline};
 use crate::model::encoding::Encoding;
 use gst::prelude::*;
-use std::time::Duration;
+
+/// A track's clock ticks at least this often per second, so that where the sound of a part begins is true to 11 µs
+/// (1.7° of a 440 Hz tone).
+const LEAST_TIMESCALE: u32 = 90_000;
 
 /// A part that is being written.
 #[derive(Debug)]
@@ -26,38 +31,34 @@ pub struct Part {
 }
 
 impl Part {
-    /// Writes everything `encode` makes from now on into `sink`, a fresh durable sink. `priming` is how far the
-    /// sound lies before its stamps.
+    /// Writes what `encode` makes from now on and `window` lets pass into `sink`, a fresh durable sink.
     pub fn open(
         name: &str,
         sink: gst::Element,
         encoding: &Encoding,
         encode: &Encode,
-        priming: Duration,
+        window: &Window,
         on_event: impl FnMut(BusEvent) + 'static,
     ) -> Result<Self, BuildError> {
         let mut pipeline = Pipeline::new(name);
         let bin = pipeline.bin().clone();
-        let mux = element::make("isofmp4mux", &format!("{name}-mux"))?;
-        let fragment = gst::ClockTime::from_mseconds(u64::from(encoding.fragment_ms)).nseconds();
-        mux.set_property("fragment-duration", fragment);
-        mux.set_property("chunk-duration", fragment);
-        // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes in
-        // every second fragment only, and the sound behind the last keyframe is lost at the end.
-        mux.set_property("send-force-keyunit", true);
-        mux.set_property("offset-to-zero", true);
-        mux.set_property_from_str("write-edts-mode", "never");
+        let mux = muxer::make_muxer(&format!("{name}-mux"), encoding)?;
         bin.add(&mux)?;
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
-        attach(&video, &mux)?;
+        let pad = attach(&video, &mux, Stream::Video)?;
+        if pad.find_property("trak-timescale").is_some() {
+            pad.set_property("trak-timescale", timescale(encode.rate()));
+        }
+        window.attach_video(&pad);
         video.prepare(encode.video_out())?;
         let mut audio = None;
         if let Some(outlet) = encode.audio_out() {
             let mut inlet = Inlet::add(&bin, &format!("{name}-audio-in"), Limits::ENCODED, false)?;
             // The encoder's first packet only warms decoders up; see [`super::clip`].
-            inlet.pad()?.set_offset(-i64::try_from(priming.as_nanos()).unwrap_or(0));
-            attach(&inlet, &mux)?;
+            inlet.pad()?.set_offset(-i64::try_from(encode.audio_priming().as_nanos()).unwrap_or(0));
+            // Behind the offset, where a packet's time is that of the sound in it.
+            window.attach_sound(&attach(&inlet, &mux, Stream::Audio)?);
             inlet.prepare(outlet)?;
             audio = Some(inlet);
         }
@@ -92,7 +93,14 @@ impl Part {
     }
 }
 
-fn attach(inlet: &Inlet, mux: &gst::Element) -> Result<(), BuildError> {
-    inlet.pad()?.link(&element::request_pad(mux, "sink_%u")?)?;
-    Ok(())
+fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<gst::Pad, BuildError> {
+    let pad = muxer::request_pad(mux, stream)?;
+    inlet.pad()?.link(&pad)?;
+    Ok(pad)
+}
+
+/// The smallest multiple of the frame rate's numerator that ticks often enough: every frame lasts whole ticks.
+fn timescale(rate: gst::Fraction) -> u32 {
+    let numerator = rate.numer().unsigned_abs().max(1);
+    numerator * LEAST_TIMESCALE.div_ceil(numerator)
 }

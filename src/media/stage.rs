@@ -16,6 +16,7 @@ use super::joint::{Inlet, Limits, Outlet};
 use super::level;
 use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
+use super::tally::Tally;
 use gst::prelude::*;
 
 /// Sample rate of every recording.
@@ -41,8 +42,9 @@ pub struct Stage {
     pub video_in: Inlet,
     /// Hands out frozen pictures.
     pub video_out: Outlet,
+    /// Frames repeated to keep the rate.
+    pub copies: Tally,
     frozen: gst::Element,
-    rate: gst::Element,
     /// Sound, when the input has any.
     pub audio: Option<Sound>,
 }
@@ -80,6 +82,9 @@ impl Stage {
         rate.set_property("max-duplication-time", MAX_DUPLICATION.nseconds());
         // Running time counts from boot; without this the first frame would be repeated all the way from there.
         rate.set_property("skip-to-first", true);
+        let copies = Tally::default();
+        // videorate marks what it repeats.
+        copies.attach_if(&element::pad(&rate, "src")?, |frame| frame.flags().contains(gst::BufferFlags::GAP));
         let scale = element::make("videoscale", &name("scale"))?;
         let convert = element::make("videoconvert", &name("convert"))?;
         let frozen = element::caps_filter(&name("frozen"), &gst::Caps::new_any())?;
@@ -89,7 +94,7 @@ impl Stage {
 
         let audio = if with_audio { Some(Sound::add(&bin, &name)?) } else { None };
         pipeline.play(on_event)?;
-        Ok(Self { pipeline, video_in, video_out, frozen, rate, audio })
+        Ok(Self { pipeline, video_in, video_out, copies, frozen, audio })
     }
 
     /// From now on every picture has the size and rate of `format`, whatever arrives.
@@ -114,11 +119,6 @@ impl Stage {
         if sound.level.property::<u64>("interval") != interval {
             sound.level.set_property("interval", interval);
         }
-    }
-
-    /// Frames repeated so far to keep the rate.
-    pub fn duplicated(&self) -> u64 {
-        self.rate.property("duplicate")
     }
 
     /// Throws the stage away.

@@ -26,9 +26,14 @@ struct Inner {
 impl Tally {
     /// Counts every buffer that passes `pad` from now on.
     pub fn attach(&self, pad: &gst::Pad) {
+        self.attach_if(pad, |_| true);
+    }
+
+    /// Counts every buffer that passes `pad` from now on and is one of `those`.
+    pub fn attach_if(&self, pad: &gst::Pad, those: impl Fn(&gst::BufferRef) -> bool + Send + Sync + 'static) {
         let tally = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            if let Some(buffer) = info.buffer() {
+            if let Some(buffer) = info.buffer().filter(|buffer| those(buffer)) {
                 let length = buffer.duration().map_or(Duration::ZERO, Into::into);
                 tally.add(running_time(pad, buffer), length, crate::sys::clock::mono_now());
             }

@@ -60,6 +60,10 @@ pub enum IncidentCode {
     FileDamaged,
     /// The engine was restarted during a session.
     EngineRestarted,
+    /// A file is not what was recorded, or cannot be read whole (`file`, `reason`).
+    ProofFailed,
+    /// The files of a session could not be checked (`session`, `reason`).
+    ProofAbandoned,
 }
 
 /// An incident with its parameters.
@@ -85,7 +89,7 @@ pub struct Words {
 
 impl IncidentCode {
     /// Every code, for tests and tables.
-    pub const ALL: [IncidentCode; 19] = [
+    pub const ALL: [IncidentCode; 21] = [
         IncidentCode::WorkerDied,
         IncidentCode::WorkerGaveUp,
         IncidentCode::NoSignal,
@@ -105,6 +109,8 @@ impl IncidentCode {
         IncidentCode::SessionRecovered,
         IncidentCode::FileDamaged,
         IncidentCode::EngineRestarted,
+        IncidentCode::ProofFailed,
+        IncidentCode::ProofAbandoned,
     ];
 
     /// The code as it stands on the wire.
@@ -129,6 +135,8 @@ impl IncidentCode {
             IncidentCode::SessionRecovered => "session_recovered",
             IncidentCode::FileDamaged => "file_damaged",
             IncidentCode::EngineRestarted => "engine_restarted",
+            IncidentCode::ProofFailed => "proof_failed",
+            IncidentCode::ProofAbandoned => "proof_abandoned",
         }
     }
 
@@ -144,6 +152,7 @@ impl IncidentCode {
             | IncidentCode::DiskError
             | IncidentCode::SyncFailed
             | IncidentCode::FileDamaged
+            | IncidentCode::ProofFailed
             | IncidentCode::PartialStart => Severity::Critical,
             IncidentCode::NoSignal
             | IncidentCode::SourceUnreachable
@@ -151,7 +160,8 @@ impl IncidentCode {
             | IncidentCode::AudioLost
             | IncidentCode::TeardownStuck
             | IncidentCode::StopCut
-            | IncidentCode::EngineRestarted => Severity::Warning,
+            | IncidentCode::EngineRestarted
+            | IncidentCode::ProofAbandoned => Severity::Warning,
             IncidentCode::PriorityRefused | IncidentCode::SessionRecovered => Severity::Info,
         }
     }
@@ -253,6 +263,16 @@ impl IncidentCode {
                 "The supervisor was restarted during a session.",
                 "The session goes on; no recording was interrupted by it.",
                 "Nothing needs to be done.",
+            ),
+            IncidentCode::ProofFailed => (
+                "{file} is not as it was recorded: {reason}.",
+                "It was left untouched under its name.",
+                "Do not delete it; check the disk, and look for another copy.",
+            ),
+            IncidentCode::ProofAbandoned => (
+                "The files of {session} could not be checked: {reason}.",
+                "They were left as they are; the next start of the recorder checks them again.",
+                "Check the disk, or run holdfast verify on this folder.",
             ),
         };
         Words { happened, done, remedy }

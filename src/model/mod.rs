@@ -8,6 +8,7 @@ pub mod id;
 pub mod incident;
 pub mod input;
 pub mod policy;
+pub mod proof;
 pub mod session;
 pub mod snapshot;
 pub mod time;

@@ -313,6 +313,9 @@ pub struct ManifestInput {
     pub verdict: Verdict,
     /// Its parts, in order.
     pub parts: Vec<PartRecord>,
+    /// What the proof found in them, in their order; empty before it and when all is as it should be.
+    #[serde(default)]
+    pub findings: Vec<super::proof::PartFinding>,
 }
 
 /// An incident and when it was.

@@ -58,6 +58,26 @@ pub struct StopReply {
     pub status: String,
 }
 
+/// Body of `POST /api/v1/recorder/split`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRequest {
+    /// Which session; the running one without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+}
+
+/// Reply to a split (202 at once). Every input begins its next part with its first keyframe at or after one common
+/// instant, about half a second later. A second request before that, or within a group of pictures (one second) after
+/// it, means the same split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SplitReply {
+    /// The session.
+    pub session_id: SessionId,
+    /// The inputs that were asked; one whose worker is just being replaced begins a new part anyway.
+    pub inputs: Vec<InputId>,
+}
+
 /// Every error of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema)]
 #[error("{message}")]

@@ -4,8 +4,8 @@
 //! after a transport error or a reply that says `retryable` (R-CMD-4). Needs a Tokio runtime.
 
 use super::api::{
-    AlertsReply, ApiError, HealthReply, IDEMPOTENCY_KEY, RetryReply, SessionsReply, StartReply, StartRequest,
-    StopReply, StopRequest, TRACE_ID,
+    AlertsReply, ApiError, HealthReply, IDEMPOTENCY_KEY, RetryReply, SessionsReply, SplitReply, SplitRequest,
+    StartReply, StartRequest, StopReply, StopRequest, TRACE_ID,
 };
 use super::event::Event;
 use crate::model::InputId;
@@ -109,6 +109,11 @@ impl Client {
     /// `POST /api/v1/recorder/stop`; returns before the files are closed.
     pub async fn stop(&self, request: &StopRequest) -> Result<StopReply, ClientError> {
         self.send(Method::POST, "/api/v1/recorder/stop", None, Some(request)).await
+    }
+
+    /// `POST /api/v1/recorder/split`; returns before the next parts have begun.
+    pub async fn split(&self, request: &SplitRequest) -> Result<SplitReply, ClientError> {
+        self.send(Method::POST, "/api/v1/recorder/split", None, Some(request)).await
     }
 
     /// `POST /api/v1/inputs/{id}/retry`.

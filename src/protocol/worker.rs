@@ -15,7 +15,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of this protocol; an older worker is left to finish, never commanded in a way it may not know.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// 2: engines carry an epoch, statuses say where a worker's parts begin.
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// Names the program; a worker of another build is left to finish, then replaced.
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,9 @@ pub enum Command {
         build: String,
         /// Who it is.
         role: Role,
+        /// Which engine of the runtime folder it is; the higher one is obeyed. 0 for everybody else.
+        #[serde(default)]
+        epoch: u64,
     },
     /// Engine: what to capture and how; opens the source. Repeating the same is a no-op.
     Configure {
@@ -62,6 +69,16 @@ pub enum Command {
         id: u64,
         /// Which session.
         session: SessionId,
+    },
+    /// Engine: begin the next part, at the first keyframe at or after a time. Without a part that is old enough (one
+    /// group of pictures) it is a no-op; a second one before the keyframe has come means the same split.
+    Split {
+        /// Command id.
+        id: u64,
+        /// Which session.
+        session: SessionId,
+        /// The time; the same for every input.
+        at_ns: MonoNs,
     },
     /// Engine: open a lost source at once.
     Retry {
@@ -123,6 +140,11 @@ pub enum Report {
         /// The session it records, if any.
         session: Option<SessionId>,
     },
+    /// To an engine: another one has taken over. It gets this line and is left.
+    Superseded {
+        /// The highest epoch seen.
+        epoch: u64,
+    },
     /// Answer to a command with an id.
     Ack {
         /// Id of the command.
@@ -139,7 +161,7 @@ pub enum Report {
         /// Time since the session's origin.
         t_ns: i64,
         /// The fact.
-        fact: Fact,
+        fact: Box<Fact>,
     },
     /// To a viewer: a frame ring; its memfd travels with this line (SCM_RIGHTS).
     Ring {

@@ -1,8 +1,14 @@
-//! The short-lived job that re-reads files of ours: finalises what a crash left and says what is in a part.
+//! The short-lived job that re-reads files of ours: finalises what a crash left, and proves what was recorded.
 //!
-//! Contract: prints one JSON line per part ([`PartRecord`]) on standard output, complaints on standard error. Touches
-//! only files it could lock, so never a part that is being recorded; changes nothing unless asked to finalise; killed
-//! anywhere, it can be run again. Started by the engine at idle priority; links no GStreamer pipeline.
+//! Contract: prints JSON lines on standard output, complaints on standard error: one [`PartRecord`] per part when it
+//! looks or finalises, [`crate::model::proof::ProofLine`]s when it proves. Touches only files it could lock, so never
+//! a part that is being recorded; changes nothing unless asked to finalise; killed anywhere, it can be run again.
+//! Started by the engine at idle priority.
+
+mod folder;
+mod judge;
+mod part;
+mod verify;
 
 use crate::media::finalise::{self, Contents, FinaliseError, Outcome, PartStore, Summary};
 use crate::model::encoding::Container;
@@ -19,10 +25,21 @@ use std::process::ExitCode;
 /// What to look at.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// A session folder or one file.
+    /// A session folder or one file; a library too for [`Task::Prove`].
     pub path: PathBuf,
-    /// Make ordinary files of what a crash left.
-    pub finalise: bool,
+    /// What to do with it.
+    pub task: Task,
+}
+
+/// What to do with the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Say what is in them.
+    Look,
+    /// Make ordinary files of what a crash left, and say what is in them.
+    Finalise,
+    /// Read everything and hold it against what was recorded.
+    Prove,
 }
 
 /// What was found for one file.
@@ -34,6 +51,18 @@ enum Look {
 
 /// Runs the job; exit code 0 = every part was looked at. Blocks on the disk.
 pub fn run(options: &Options) -> ExitCode {
+    if options.task == Task::Prove {
+        return match verify::run(&options.path) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            // `holdfast verify` shows this as its own.
+            Err(error) => {
+                eprintln!("holdfast: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let finalise = options.task == Task::Finalise;
     let files = match part_files(&options.path) {
         Ok(files) => files,
         Err(error) => {
@@ -43,7 +72,7 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let mut failed = false;
     for file in files {
-        let printed = match look(&file, options.finalise) {
+        let printed = match look(&file, finalise) {
             Ok(Look::Part(record)) => print(&record),
             Ok(Look::Busy) => {
                 eprintln!("holdfast prove: {} is being recorded and was left alone", file.display());
@@ -88,6 +117,7 @@ fn part_files(path: &Path) -> Result<Vec<PathBuf>> {
 fn look(path: &Path, finalise: bool) -> Result<Look> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let (_, part) = layout::parse_part_file(&name).with_context(|| format!("{name} is not a part of a session"))?;
+    let container = layout::part_container(&name).unwrap_or(Container::Mp4);
     let access = if finalise { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = open(path, flags, Mode::empty()).with_context(|| format!("{} cannot be opened", path.display()))?;
@@ -103,7 +133,7 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
         offset_ns: None,
         duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
         bytes,
-        container: Container::Mp4,
+        container,
         video: summary.and_then(|s| s.video.clone()),
         audio: summary.and_then(|s| s.audio.clone()),
         frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },

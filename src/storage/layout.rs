@@ -41,13 +41,25 @@ pub fn facts_file(input: &InputId) -> String {
 
 /// The input and part number of a media file of ours, `None` for any other name.
 pub fn parse_part_file(name: &str) -> Option<(InputId, u32)> {
-    let stem = name.strip_suffix(".mp4")?;
+    let container = part_container(name)?;
+    let (stem, _) = name.rsplit_once('.')?;
     let (input, part) = match stem.split_once(".part") {
         Some((input, number)) => (input, number.parse().ok().filter(|&n: &u32| n >= 2)?),
         None => (stem, 1),
     };
     let input = input.parse::<InputId>().ok()?;
-    (part_file(&input, part, Container::Mp4) == name).then_some((input, part))
+    (part_file(&input, part, container) == name).then_some((input, part))
+}
+
+/// The name of a media file without its extension.
+pub fn part_stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// The container a file's name promises, `None` for any other name.
+pub fn part_container(name: &str) -> Option<Container> {
+    let (_, extension) = name.rsplit_once('.')?;
+    [Container::Mp4, Container::Mkv].into_iter().find(|container| container.extension() == extension)
 }
 
 #[cfg(test)]
@@ -67,10 +79,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn part_names_read_back(input in "[a-z0-9_-]{1,32}", part in 1u32..5000) {
+        fn part_names_read_back(input in "[a-z0-9_-]{1,32}", part in 1u32..5000, mkv: bool) {
             let input: InputId = input.parse().expect("an id");
-            let name = part_file(&input, part, Container::Mp4);
+            let container = if mkv { Container::Mkv } else { Container::Mp4 };
+            let name = part_file(&input, part, container);
             prop_assert_eq!(parse_part_file(&name), Some((input, part)));
+            prop_assert_eq!(part_container(&name), Some(container));
         }
 
         #[test]

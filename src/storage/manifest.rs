@@ -159,14 +159,20 @@ pub(super) fn assemble(
 fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInput {
     let asked = lines.iter().filter(|line| line.kind == JournalKind::StopRequested);
     let parts = InputFacts::of(&spec.id, lines).into_parts(asked.map(|line| line.t_ns).min());
-    let something = parts.iter().any(|part| !matches!(part.end, PartEnd::Empty | PartEnd::Damaged));
+    let something = parts.iter().any(whole);
     ManifestInput {
         id: spec.id.clone(),
         name: spec.name.clone(),
         kind: spec.source.kind().to_owned(),
         verdict: if something { Verdict::Unverified } else { Verdict::Failed },
         parts,
+        findings: Vec::new(),
     }
+}
+
+/// Whether a part is one that must open.
+pub(super) fn whole(part: &PartRecord) -> bool {
+    !matches!(part.end, PartEnd::Empty | PartEnd::Damaged)
 }
 
 fn incident(line: &Line<JournalKind>) -> Option<ManifestIncident> {

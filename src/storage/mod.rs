@@ -8,5 +8,6 @@ pub mod history;
 pub mod journal;
 pub mod layout;
 mod manifest;
+pub mod proof;
 pub mod recovery;
 pub mod space;

@@ -9,7 +9,9 @@ use super::manifest::{InputFacts, assemble};
 use super::{atomic, journal, layout};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
-use crate::model::session::{Closed, Fact, FactKind, JournalKind, Line, Manifest, PartRecord, Plan, Verdict};
+use crate::model::session::{
+    Closed, Fact, FactKind, JournalKind, Line, Manifest, ManifestInput, PartEnd, PartRecord, Plan, Verdict,
+};
 use crate::model::snapshot::LastSession;
 use crate::sys::{clock, lock};
 use jiff::Timestamp;
@@ -116,17 +118,37 @@ pub fn read_manifest(dir: &Path) -> io::Result<Manifest> {
     Ok(serde_json::from_slice(&fs::read(dir.join(layout::MANIFEST))?)?)
 }
 
+/// The manifest of a session folder; without a readable one it is made again from the journal, in memory only, and is
+/// unverified then. [`io::ErrorKind::NotFound`] = there is neither.
+pub fn known_manifest(dir: &Path) -> io::Result<Manifest> {
+    if let Ok(manifest) = read_manifest(dir) {
+        return Ok(manifest);
+    }
+    let (mut lines, _) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL))?;
+    let known = distinct(&mut lines);
+    let plan = plan_of(&lines).cloned().ok_or_else(|| io::Error::other("its journal has no plan"))?;
+    lines.extend(unfolded(dir, &plan, known)?);
+    let state =
+        lines.iter().find_map(|line| if let JournalKind::Closed { state } = line.kind { Some(state) } else { None });
+    let ended = lines.iter().map(|line| line.at).max().unwrap_or(plan.started_at);
+    Ok(assemble(&plan, dir, state.unwrap_or(Closed::Recovered), &lines, ended))
+}
+
 /// A manifest as the snapshot shows it.
 pub fn last_session(manifest: &Manifest, dir: &Path) -> LastSession {
-    let parts = manifest.inputs.iter().map(|input| input.parts.len()).sum::<usize>();
+    let must_open = |input: &&ManifestInput| input.parts.iter().filter(|part| part.end != PartEnd::Empty).count();
+    let parts = manifest.inputs.iter().map(|input| must_open(&input)).sum::<usize>();
+    let proved = manifest.inputs.iter().filter(|input| input.verdict != Verdict::Unverified);
+    let proved = proved.map(|input| must_open(&input)).sum::<usize>();
     LastSession {
         id: manifest.id,
         name: manifest.name.clone(),
         dir: dir.display().to_string(),
         state: manifest.state,
         verdict: manifest.inputs.iter().map(|input| input.verdict).max().unwrap_or(Verdict::Failed),
-        proved: 0,
+        proved: u32::try_from(proved).unwrap_or(u32::MAX),
         parts: u32::try_from(parts).unwrap_or(u32::MAX),
+        proof_percent: None,
     }
 }
 
@@ -157,12 +179,7 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
     let path = dir.join(layout::JOURNAL);
     let failed = |error| CloseError::Io { path: path.clone(), error };
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&path).map_err(failed)?;
-    // Two writers may have folded the same fact: its number makes it one.
-    let mut known = BTreeSet::new();
-    lines.retain(|line| match &line.kind {
-        JournalKind::Fact { input, fact } => known.insert((input.clone(), fact.n)),
-        _ => true,
-    });
+    let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
     let parts = media_files(dir).map_err(failed)?;
     for (name, ..) in &parts {
@@ -217,6 +234,16 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;
     }
     Ok(ClosedSession { manifest, lost_ms })
+}
+
+/// Leaves each fact once (two writers may have folded it: its number makes it one) and says which there are.
+fn distinct(lines: &mut Vec<Line<JournalKind>>) -> BTreeSet<(InputId, u64)> {
+    let mut known = BTreeSet::new();
+    lines.retain(|line| match &line.kind {
+        JournalKind::Fact { input, fact } => known.insert((input.clone(), fact.n)),
+        _ => true,
+    });
+    known
 }
 
 fn plan_of(lines: &[Line<JournalKind>]) -> Option<&Plan> {

@@ -1,14 +1,18 @@
 //! Advisory locks (`flock`) that decide ownership. A lock lives as long as its file descriptor, also across
 //! `exec` never (CLOEXEC), and is released by the kernel whatever kills the holder.
 
+use super::clock::mono_now;
 use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// Asking whether a lock is held takes it for microseconds; this is generous for a busy machine.
 const ASKING_TAKES: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+/// Pause between two tries for a lock that is waited for; the kernel tells nobody when one is let go.
+const TRY_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// How often a lock is tried for that is held by somebody who only asks.
 const ASKINGS: u32 = 50;
 
@@ -25,9 +29,32 @@ pub fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
     Ok(try_lock_fd(&fd)?.then_some(Lock { _fd: fd }))
 }
 
+/// The same, tried for `time` before it is called held. Blocks.
+pub fn try_lock_within(path: &Path, time: Duration) -> io::Result<Option<Lock>> {
+    let begun = mono_now();
+    loop {
+        if let Some(lock) = try_lock(path)? {
+            return Ok(Some(lock));
+        }
+        if mono_now().since(begun) >= time {
+            return Ok(None);
+        }
+        pause(TRY_AGAIN)?;
+    }
+}
+
 /// Takes a lock on an open file; it lives as long as the open file description. `Ok(false)` = held elsewhere.
 pub fn try_lock_fd(fd: impl AsFd) -> io::Result<bool> {
     match flock(fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes a shared lock on an open file: others may share it, nobody can hold it alone. `Ok(false)` = held elsewhere.
+pub fn try_share_fd(fd: impl AsFd) -> io::Result<bool> {
+    match flock(fd, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),

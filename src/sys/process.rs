@@ -1,7 +1,7 @@
 //! Starting, watching and ending other roles of this program, and what `/proc` says about them.
 //!
 //! Contract: the only place that spawns. A child is this very program (`/proc/self/exe`, also when the file was
-//! replaced meanwhile), in a session of its own, with the environment and standard error of the parent. Ending
+//! replaced meanwhile; [`ask`] alone starts another one), in a session of its own, with the environment and standard error of the parent. Ending
 //! goes through a pidfd, so a process id that was reused is never hit.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,9 +9,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
@@ -30,6 +30,8 @@ pub enum Priority {
 pub const RECORDING_NICE: i32 = -10;
 /// The nice value of secondary work.
 const IDLE_NICE: i32 = 19;
+/// `getsockopt(2)`, from `asm-generic/socket.h`.
+const SO_PEERPIDFD: libc::c_int = 77;
 /// `ioprio_set(2)`: this process.
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// `ioprio_set(2)`: class best-effort, level 0.
@@ -58,6 +60,11 @@ impl Process {
     /// How it ended (`exit status: 0`, `signal: 9 (SIGKILL)`), `None` while it runs. Reaps it.
     pub fn ended(&mut self) -> io::Result<Option<String>> {
         Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    }
+
+    /// Waits for its end, reaps it, and says how it ended. Blocks this thread for as long as it takes.
+    pub fn wait_here(mut self) -> io::Result<String> {
+        Ok(self.child.wait()?.to_string())
     }
 
     /// Waits for its end on the loop of Tokio, reaps it, and says how it ended.
@@ -89,10 +96,35 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A handle of a process that is known to be alive (the peer of a socket).
-    pub fn of(pid: u32) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self { pidfd: pidfd_open(pid, PidfdFlags::empty())? })
+    /// The process at the other end of a connected Unix socket: the one that connected, or that called listen.
+    pub fn of_peer(socket: impl AsFd) -> io::Result<Self> {
+        if let Some(pidfd) = peer_pidfd(socket.as_fd()) {
+            return Ok(Self { pidfd });
+        }
+        // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
+        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
+        let pidfd = pidfd_open(peer.pid, PidfdFlags::empty())?;
+        // The number may have been given to another process meanwhile, but not while the peer holds its end.
+        let mut peer = [PollFd::new(&socket, PollFlags::RDHUP)];
+        poll(&mut peer, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        if peer[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(Self { pidfd })
+    }
+
+    /// Whether it has ended, or does within `time`. Blocks.
+    pub fn wait_end(&self, time: Duration) -> io::Result<bool> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(time.subsec_nanos()),
+        };
+        loop {
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                ended => return Ok(ended? > 0),
+            }
+        }
     }
 
     /// Asks it to leave (SIGTERM). A process that has gone is no error.
@@ -113,6 +145,25 @@ impl Handle {
     }
 }
 
+/// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
+#[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
+fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let mut fd: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes to `fd`, which is that long, and both live during the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            std::ptr::from_mut(&mut fd).cast(),
+            &raw mut length,
+        )
+    };
+    // SAFETY: on success the descriptor was made for us by the kernel and belongs to nobody else.
+    (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Starts this program with `args`; standard input and output are closed.
 pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Process> {
     let mut command = this_program(args, priority);
@@ -130,6 +181,24 @@ pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Proc
     Ok(Process { child, pidfd })
 }
 
+/// How [`Process::wait`] and [`Process::ended`] call a proper end.
+pub const SUCCESS: &str = "exit status: 0";
+
+/// Starts this program with `args` and hands over what it prints; its standard input is closed.
+pub fn spawn_heard<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<(Process, ChildStdout)> {
+    let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take();
+    match (open_child(&child), output) {
+        (Ok(pidfd), Some(output)) => Ok((Process { child, pidfd }, output)),
+        (pidfd, _) => {
+            // Without either it could not be followed: better none than a stray one.
+            child.kill()?;
+            child.wait()?;
+            Err(pidfd.err().unwrap_or_else(|| io::Error::other("a child without the pipe it was given")))
+        }
+    }
+}
+
 /// What a program that ran to its end left.
 #[derive(Debug)]
 pub struct Finished {
@@ -141,7 +210,18 @@ pub struct Finished {
 
 /// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
 pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
-    let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    finish(this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, deadline)
+}
+
+/// Runs a program that is not ours with `args` to its end, as [`run`] does; what it says on standard error is lost.
+#[allow(clippy::disallowed_methods, reason = "the one place that starts programs")]
+pub fn ask<S: AsRef<OsStr>>(program: &OsStr, args: &[S], deadline: Duration) -> io::Result<Finished> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    finish(command.spawn()?, deadline)
+}
+
+fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
     let pidfd = open_child(&child)?;
     // Read beside waiting: a full pipe would hold the child for ever.
     let output = child.stdout.take().map(|mut pipe| {

@@ -1,15 +1,24 @@
-//! A private nonblocking Unix socket to listen on.
+//! A private nonblocking Unix socket to listen on, and a look at who listens on one.
 
+use super::clock::mono_now;
+use super::process::Handle;
+use rustix::event::{Timespec, poll};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with, sockopt,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
 };
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
-/// Connections waiting to be accepted: when every place of the API is taken its clients wait instead of failing.
-const BACKLOG: i32 = 128;
+/// Connections waiting to be accepted. Enough that one can still be made, and its peer be known, when clients have
+/// called on a process that hangs for minutes.
+const BACKLOG: i32 = 256;
+/// Pause between two tries to connect.
+const TRY_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Listens at `path` with mode 0600, in place of whatever a dead process left there. The caller holds the lock that
 /// decides who owns `path`. It listens before it has its name, so whoever finds the socket can connect.
@@ -37,6 +46,41 @@ pub fn accept(listener: &OwnedFd) -> Option<(OwnedFd, bool)> {
     Some((fd, ours))
 }
 
+/// A connection, and the process that listens at its other end.
+#[derive(Debug)]
+pub struct Peer {
+    /// Blocking.
+    pub stream: UnixStream,
+    /// `Err` = it is not known which, or it has gone.
+    pub process: io::Result<Handle>,
+}
+
+/// Connects to whoever listens at `path`; one that takes no more connections is tried for `time`. A peer of another
+/// user is an error. Blocks.
+pub fn connect_within(path: &Path, time: Duration) -> io::Result<Peer> {
+    let address = SocketAddrUnix::new(path)?;
+    let begun = mono_now();
+    let stream = loop {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        match connect(&socket, &address) {
+            Ok(()) => break UnixStream::from(socket),
+            Err(Errno::AGAIN) if mono_now().since(begun) < time => match poll(&mut [], Some(&TRY_AGAIN)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    };
+    stream.set_nonblocking(false)?;
+    let peer = sockopt::socket_peercred(&stream)?;
+    if peer.uid != rustix::process::getuid() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    let process = Handle::of_peer(&stream);
+    Ok(Peer { stream, process })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +97,17 @@ mod tests {
         assert!(accept(&listener).is_none());
         let _peer = UnixStream::connect(&path).expect("connected");
         assert!(accept(&listener).is_some_and(|(_, ours)| ours));
+    }
+
+    #[test]
+    fn the_process_that_listens_is_known_before_it_accepts() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.sock");
+        let listener = bind_private(&path).expect("bound");
+        let peer = connect_within(&path, Duration::ZERO).expect("connected");
+        let process = peer.process.expect("it is us");
+        assert!(!process.wait_end(Duration::ZERO).expect("asked"), "we live");
+        drop(listener);
+        assert!(connect_within(&path, Duration::ZERO).is_err());
     }
 }

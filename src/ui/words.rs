@@ -129,6 +129,16 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("The session goes on; no recording was interrupted by it."),
             gettext("Nothing needs to be done."),
         ),
+        IncidentCode::ProofFailed => (
+            gettext("{file} is not as it was recorded: {reason}."),
+            gettext("It was left untouched under its name."),
+            gettext("Do not delete it; check the disk, and look for another copy."),
+        ),
+        IncidentCode::ProofAbandoned => (
+            gettext("The files of {session} could not be checked: {reason}."),
+            gettext("They were left as they are; the next start of the recorder checks them again."),
+            gettext("Check the disk, or run holdfast verify on this folder."),
+        ),
     };
     Sentences { happened, done, remedy }
 }

@@ -8,6 +8,7 @@
 //! or a disk. SIGTERM and SIGINT stop the recording gracefully, SIGHUP is ignored.
 
 mod effect;
+mod encoder;
 mod facts;
 mod link;
 mod mailbox;

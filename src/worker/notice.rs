@@ -3,9 +3,12 @@
 
 use super::facts::Entry;
 use super::link::LinkEvent;
+use super::state::PartRefusal;
 use super::take::Ended;
-use crate::media::durable_sink::{OpenError, Trouble};
+use crate::media::durable_sink::Trouble;
+use crate::media::encoder::Chosen;
 use crate::media::pipeline::BusEvent;
+use crate::model::MonoNs;
 
 /// One thing to know.
 #[derive(Debug)]
@@ -28,14 +31,16 @@ pub enum Notice {
     Encode(u64, BusEvent),
     /// The part's bus.
     Part(u64, BusEvent),
-    /// A part file was created, or not.
-    SinkMade(u64, Result<gst::Element, OpenError>),
+    /// The encoders of a part are known and its file was created, or not.
+    SinkMade(u64, Box<Result<(Chosen, gst::Element), PartRefusal>>),
     /// The disk is in trouble.
     Trouble(u64, Trouble),
-    /// The pipelines of a part are at rest.
-    TakeReleased(u64),
+    /// The boundary at which this take begins is decided: here.
+    Split(u64, MonoNs),
+    /// The pipelines of the part with this number are at rest.
+    TakeReleased(u32),
     /// A part file is closed.
-    TakeFinished(u64, Box<Ended>),
+    TakeFinished(Box<Ended>),
     /// A fact is on the disk.
     FactWritten(Box<Entry>),
     /// A fact could not be written.

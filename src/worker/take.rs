@@ -1,34 +1,34 @@
-//! One part in the making: encoders, muxer, sink and the clip that cuts them to one stretch of time.
+//! One part in the making: a window on the encoders' streams, muxer and sink.
 //!
 //! ```text
-//! recording ─(close)─▶ draining ─(both streams at the end | deadline)─▶ encoder ends ─▶ part ends ─▶ finished
-//!      └───────────────(cut)──────────────────────────────────────────────────────────────▶ finished
+//! armed ─(boundary)─▶ recording ─(boundary | encoders ended)─▶ ending ─(end of stream)─▶ finished
+//!   └──────────────────────┴─────────────(cut)───────────────────┴─────────────────────▶ finished
 //! ```
-//! Contract: nothing here decides; the worker's state says when to close or cut. Frame counts are measured, each
-//! where it happens; once the take has ended, captured + duplicated = encoded + dropped.queue + dropped.encoder, but for
-//! a copy at either border that may be counted on the other side.
+//! Contract: nothing here decides; the worker's state says when to split, close or cut. Frame counts are measured, each
+//! where it happens; once the take has ended, captured + duplicated = encoded + dropped.queue + dropped.encoder, in each
+//! part and in their sum.
 
+use super::encoder::{Counts, Encoder, SourceCounters};
 use super::state::TakeEvidence;
 use super::{Notice, mailbox::Mailbox};
+use crate::media::boundary::{Boundary, Window};
 use crate::media::clip::Clip;
 use crate::media::durable_sink::{self, Finished, Progress, SinkEvent};
-use crate::media::encoder::{Chosen, Encode, EncoderFrames};
 use crate::media::error::BuildError;
 use crate::media::mux::Part;
-use crate::media::pipeline::BusEvent;
 use crate::media::signal::VideoFormat;
 use crate::media::stage::Stage;
-use crate::media::tally::Tally;
 use crate::model::MonoNs;
+use crate::model::encoding::Container;
 use crate::model::session::{PartEnd, PartFrames};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::protocol::worker::Ticket;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::storage::layout;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long the sound may take to reach the end of the picture: the mixer's latency and some.
-const DRAIN_DEADLINE: Duration = Duration::from_millis(600);
+/// How long sound may lag behind a boundary before the old part ends without it. Generous: nothing waits for it.
+const TAIL_DEADLINE: Duration = Duration::from_secs(5);
 /// Frames an encoder holds while it works; only what exceeds them counts as dropped before it has ended.
 const ENCODER_HOLDS: u64 = 4;
 
@@ -41,12 +41,21 @@ pub struct Plan {
     pub file: String,
     /// Its first frame is the first at or after this.
     pub start_at: MonoNs,
+    /// It continues the part before it without a gap, from the first keyframe at or after this.
+    pub split_at: Option<MonoNs>,
     /// What the source delivers.
     pub format: VideoFormat,
     /// Whether it gets a sound track.
     pub with_audio: bool,
     /// Session, origin and encoding.
     pub ticket: Ticket,
+}
+
+impl Plan {
+    /// What its elements are named after.
+    pub fn element_name(&self) -> String {
+        layout::part_stem(&self.file).to_owned()
+    }
 }
 
 /// A part file that was created for a take.
@@ -61,27 +70,11 @@ pub struct OpenFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
-    Draining { until: MonoNs },
-    Encoder,
+    /// The boundary is decided; what lies before it is still coming.
+    Tail {
+        until: MonoNs,
+    },
     Part,
-}
-
-/// The source's counters, from which a take counts its own share.
-#[derive(Debug, Clone)]
-pub struct SourceCounters {
-    /// Frames as they come.
-    pub frames: Tally,
-    /// Frames lost before anybody fetched them.
-    pub lost: Option<Arc<AtomicU64>>,
-}
-
-/// Where the counters stood when the first frame was taken.
-#[derive(Debug, Clone, Copy)]
-struct Base {
-    captured: u64,
-    lost: u64,
-    duplicated: u64,
-    overflowed: u64,
 }
 
 /// A part in the making.
@@ -89,92 +82,101 @@ struct Base {
 pub struct Take {
     /// What it was made from.
     pub plan: Plan,
+    /// Marks its notices.
+    pub generation: u64,
     /// Why it is being closed.
     pub end: PartEnd,
+    window: Window,
     clip: Clip,
-    encode: Encode,
     part: Part,
     progress: Arc<Mutex<Progress>>,
-    counters: SourceCounters,
-    base: Option<Base>,
-    /// Copies the stage had made when the end was set; later ones are not in the part.
-    duplicated_at_end: Option<u64>,
+    source: SourceCounters,
+    /// Counters where it begins, once that is known.
+    base: Option<Counts>,
+    /// Its share, once nothing can change it any more.
+    settled: Option<Counts>,
     overflow_seen: u64,
     ending: Ending,
 }
 
+/// What counts frames on their way to the encoder's output.
+#[derive(Debug, Clone, Copy)]
+pub struct Meters<'a> {
+    /// The encoders.
+    pub encoder: &'a Encoder,
+    /// Where the frames are made steady.
+    pub stage: &'a Stage,
+}
+
 impl Take {
-    /// Starts encoding what `stage` hands out into `file`; notices of this take carry `generation`.
+    /// Writes what `encoder` makes into `file`: from its first frame on, or from `boundary` on, which is still to be
+    /// armed. Notices of this take carry `generation`.
     pub fn start(
         plan: Plan,
         file: OpenFile,
-        chosen: &Chosen,
-        stage: &Stage,
-        counters: SourceCounters,
+        (encoder, source): (&Encoder, SourceCounters),
+        boundary: Option<&Boundary>,
         (generation, mailbox): (u64, &Mailbox<Notice>),
     ) -> Result<Self, BuildError> {
         let OpenFile { sink, progress } = file;
-        let input = plan.file.trim_end_matches(".mp4");
-        let encoding = &plan.ticket.encoding;
-        let priming = chosen.audio_priming();
-        let clip = Clip::new(plan.start_at, priming);
-        let notify = |wrap: fn(u64, BusEvent) -> Notice| {
-            let mailbox = mailbox.clone();
-            move |event| mailbox.send(wrap(generation, event))
-        };
-        let name = format!("{input}-encode");
-        let mut encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
-        let part = Part::open(&format!("{input}-part"), sink, encoding, &encode, priming, notify(Notice::Part))?;
-        // Last: from here on frames flow, and everything that takes them is there.
-        if let Err(error) = encode.start(notify(Notice::Encode)) {
-            part.discard(|_| {});
-            return Err(error);
-        }
-        let end = PartEnd::Completed;
+        let window = Window::new(boundary.cloned(), encoder.encode.audio_warm_up());
+        let notices = mailbox.clone();
+        let on_event = move |event| notices.send(Notice::Part(generation, event));
+        let name = format!("{}-part", plan.element_name());
+        let part = Part::open(&name, sink, &plan.ticket.encoding, &encoder.encode, &window, on_event)?;
         Ok(Self {
             plan,
-            end,
-            clip,
-            encode,
+            generation,
+            end: PartEnd::Completed,
+            window,
+            clip: encoder.clip.clone(),
             part,
             progress,
-            counters,
+            source,
             base: None,
-            duplicated_at_end: None,
+            settled: None,
             overflow_seen: 0,
             ending: Ending::No,
         })
     }
 
-    /// Lets nothing at or after `at` in, and ends the streams once both have come so far.
-    pub fn close(&mut self, now: MonoNs, at: MonoNs, end: PartEnd, stage: &Stage) {
-        self.end = end;
-        self.duplicated_at_end = Some(stage.duplicated());
-        self.clip.end_at(at);
-        self.ending = Ending::Draining { until: now.plus(DRAIN_DEADLINE) };
-        // Without a signal no frame will come to show that the end is reached.
-        if end != PartEnd::Completed {
-            self.clip.end_video();
+    /// Lets nothing that belongs behind `boundary` in any more. To be called before it is armed.
+    pub fn end_at(&self, boundary: &Boundary) {
+        self.window.end_at(boundary.clone());
+    }
+
+    /// Its last boundary is decided: it ends there by itself.
+    pub fn split(&mut self, now: MonoNs, meters: Meters<'_>) {
+        self.end = PartEnd::Split;
+        self.ending = Ending::Tail { until: now.plus(TAIL_DEADLINE) };
+        if let Some(at) = self.window.ends_at() {
+            self.settle(at, meters);
         }
     }
 
     /// Moves the ending on as time passes.
     pub fn tick(&mut self, now: MonoNs) {
-        if let Ending::Draining { until } = self.ending
-            && (now >= until || self.clip.reached_end(self.encode.audio_out().is_some()))
+        if let Ending::Tail { until } = self.ending
+            && (now >= until || self.window.is_over(self.plan.with_audio))
         {
-            self.clip.cancel();
-            self.encode.end();
-            self.ending = Ending::Encoder;
+            self.end_part();
         }
     }
 
     /// The encoders have handed out everything.
-    pub fn on_encode_ended(&mut self) {
-        if self.ending == Ending::Encoder {
-            self.part.end();
-            self.ending = Ending::Part;
+    pub fn on_encode_ended(&mut self, meters: Meters<'_>) {
+        if let Some(reached) = meters.encoder.reached() {
+            self.settle(reached, meters);
         }
+        if self.ending != Ending::Part {
+            self.end_part();
+        }
+    }
+
+    fn end_part(&mut self) {
+        self.window.release();
+        self.part.end();
+        self.ending = Ending::Part;
     }
 
     /// Whether the end of the part is the expected one.
@@ -182,88 +184,107 @@ impl Take {
         self.ending == Ending::Part
     }
 
-    /// What can be seen now.
-    pub fn evidence(&mut self, stage: &Stage) -> TakeEvidence {
-        let progress = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let frames = self.frames(stage, progress.video_frames, false);
-        // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
-        let seen = self.encode.frames().overflowed + self.part.overflowed() + self.stage_overflow(stage);
-        let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
-        TakeEvidence { progress, frames, origin: self.clip.origin(), overflowed }
+    /// Running time of its first picture.
+    fn first_picture(&self) -> Option<MonoNs> {
+        if self.window.is_bounded() { self.window.begins_at() } else { self.clip.origin() }
     }
 
-    fn stage_overflow(&self, stage: &Stage) -> u64 {
-        self.base.map_or(0, |base| stage.video_in.overflowed().saturating_sub(base.overflowed))
-    }
-
-    /// Counts this take's frames; `settled` once nothing is in flight.
-    fn frames(&mut self, stage: &Stage, written: u64, settled: bool) -> Frames {
-        let half = self.plan.format.period() / 2;
-        let (Some(origin), Some(last)) = (self.clip.origin(), self.clip.last_video()) else {
-            return Frames { written: Some(written), ..Frames::default() };
-        };
-        let counters = &self.counters;
-        let lost_now = counters.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed));
-        let before = MonoNs(origin.0.saturating_sub(half.as_nanos() as u64));
-        let base = *self.base.get_or_insert_with(|| Base {
-            captured: counters.frames.count_before(before),
-            lost: lost_now.unwrap_or(0),
-            duplicated: stage.duplicated(),
-            overflowed: stage.video_in.overflowed(),
-        });
-        let captured = counters.frames.count_before(last.plus(half)).saturating_sub(base.captured);
-        let duplicated = self.duplicated_at_end.unwrap_or_else(|| stage.duplicated()).saturating_sub(base.duplicated);
-        let encoder = self.encode.frames();
-        let overflowed = encoder.overflowed + self.stage_overflow(stage);
-        let lost = lost_now.map(|lost| lost.saturating_sub(base.lost));
-        if settled {
-            settle(Measured { captured, duplicated, encoder, overflowed }, written, lost)
-        } else {
-            let encoder_dropped = (encoder.taken - encoder.made.min(encoder.taken)).saturating_sub(ENCODER_HOLDS);
-            let dropped = Dropped { source: lost, queue: Some(overflowed), encoder: Some(encoder_dropped) };
-            Frames {
-                captured: Some(captured),
-                encoded: Some(encoder.made),
-                written: Some(written),
-                duplicated: Some(duplicated),
-                dropped,
-            }
+    /// Running time of the file's own 0: the first picture where the container can hide the sound before it
+    /// ([`crate::media::finalise`]), else that sound.
+    fn origin(&self) -> Option<MonoNs> {
+        let first = self.first_picture()?;
+        match self.plan.ticket.encoding.container {
+            Container::Mp4 => Some(first),
+            Container::Mkv => Some(MonoNs(first.0.saturating_sub(self.window.lead().as_nanos() as u64))),
         }
     }
 
-    /// Throws the pipelines away as they are and closes the file; the result comes as a notice.
-    pub fn finish(mut self, stage: &Stage, generation: u64, mailbox: Mailbox<Notice>) {
-        self.clip.cancel();
-        let frames = self.frames(stage, 0, true);
-        let origin = self.clip.origin();
-        let Self { plan, end, encode, part, progress, .. } = self;
-        encode.discard(|| {});
+    /// What can be seen now.
+    pub fn evidence(&mut self, meters: Option<Meters<'_>>) -> TakeEvidence {
+        let progress = self.progress();
+        let counts = meters.and_then(|meters| self.counts(meters)).or(self.settled);
+        let frames = counts.map_or_else(nothing, |counts| provisional(counts, progress.video_frames));
+        let frames = Frames { written: Some(progress.video_frames), ..frames };
+        // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
+        let seen = counts.map_or(0, |counts| counts.encoder.overflowed) + self.part.overflowed();
+        let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
+        TakeEvidence { progress, frames, origin: self.origin(), overflowed }
+    }
+
+    fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its share so far.
+    fn counts(&mut self, meters: Meters<'_>) -> Option<Counts> {
+        if self.settled.is_some() {
+            return self.settled;
+        }
+        let begin = self.first_picture()?;
+        let source = &self.source;
+        let count = |time| meters.encoder.count(time, meters.stage, source);
+        let base = *self.base.get_or_insert_with(|| count(begin));
+        Some(count(meters.encoder.reached()?.max(begin)).since(base))
+    }
+
+    /// Fixes its share: nothing at or after `end` belongs to it.
+    fn settle(&mut self, end: MonoNs, meters: Meters<'_>) {
+        // Also notes where it begins.
+        if self.counts(meters).is_some() && self.settled.is_none() {
+            let base = self.base.unwrap_or_default();
+            self.settled = Some(meters.encoder.count(end, meters.stage, &self.source).since(base));
+        }
+    }
+
+    /// Throws the pipeline away as it is and closes the file; the result comes as a notice.
+    pub fn finish(mut self, meters: Option<Meters<'_>>, mailbox: Mailbox<Notice>) {
+        self.window.release();
+        if let Some(meters) = meters {
+            let end = self.window.ends_at().or(meters.encoder.reached());
+            if let Some(end) = end {
+                self.settle(end, meters);
+            }
+        }
+        let frames = match (self.settled, self.first_picture()) {
+            (Some(counts), _) => settle(counts, 0),
+            (None, None) => nothing(),
+            (None, Some(_)) => Frames::default(),
+        };
+        let origin = self.origin();
+        let Self { plan, end, part, progress, .. } = self;
+        let number = plan.part;
         part.discard(move |sink| {
-            mailbox.send(Notice::TakeReleased(generation));
+            mailbox.send(Notice::TakeReleased(number));
             let finished = durable_sink::finish(&sink);
             let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
-            mailbox.send(Notice::TakeFinished(
-                generation,
-                Box::new(Ended { plan, end, frames, origin, finished, progress }),
-            ));
+            mailbox.send(Notice::TakeFinished(Box::new(Ended { plan, end, frames, origin, finished, progress })));
         });
     }
 }
 
-/// What the counters along the way showed of one take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Measured {
-    captured: u64,
-    duplicated: u64,
-    encoder: EncoderFrames,
-    /// What full queues before the encoder are known to have lost.
-    overflowed: u64,
+/// The counts where no frame ever was.
+pub fn nothing() -> Frames {
+    settle(Counts { lost: Some(0), ..Counts::default() }, 0)
+}
+
+/// The counts of a take in which frames are still on their way.
+fn provisional(counts: Counts, written: u64) -> Frames {
+    let encoder = counts.encoder;
+    let encoder_dropped = (encoder.taken - encoder.made.min(encoder.taken)).saturating_sub(ENCODER_HOLDS);
+    let dropped = Dropped { source: counts.lost, queue: Some(encoder.overflowed), encoder: Some(encoder_dropped) };
+    Frames {
+        captured: Some(counts.captured),
+        encoded: Some(encoder.made),
+        written: Some(written),
+        duplicated: Some(counts.duplicated),
+        dropped,
+    }
 }
 
 /// The counts of a take in which nothing is in flight any more. Every number is measured; what came, left no queue
 /// and is in no overflow was lost between two counters, and counts as dropped all the same. Pure.
-fn settle(measured: Measured, written: u64, lost: Option<u64>) -> Frames {
-    let Measured { captured, duplicated, encoder, overflowed } = measured;
+fn settle(counts: Counts, written: u64) -> Frames {
+    let Counts { captured, lost, duplicated, encoder } = counts;
     let missing = (captured + duplicated).saturating_sub(encoder.taken);
     Frames {
         captured: Some(captured),
@@ -272,9 +293,24 @@ fn settle(measured: Measured, written: u64, lost: Option<u64>) -> Frames {
         duplicated: Some(duplicated),
         dropped: Dropped {
             source: lost,
-            queue: Some(missing.max(overflowed)),
+            queue: Some(missing.max(encoder.overflowed)),
             encoder: Some(encoder.taken.saturating_sub(encoder.made)),
         },
+    }
+}
+
+/// A file nobody will write into: closes it; the result comes as a notice.
+pub fn close_unused(plan: Plan, sink: gst::Element, mailbox: Mailbox<Notice>) {
+    let ended = move |finished| {
+        let (frames, progress) = (nothing(), Progress::default());
+        Box::new(Ended { plan, end: PartEnd::Empty, frames, origin: None, finished, progress })
+    };
+    let notices = mailbox.clone();
+    let spawned = std::thread::Builder::new().name("close-part".to_owned()).spawn(move || {
+        notices.send(Notice::TakeFinished(ended(durable_sink::finish(&sink))));
+    });
+    if let Err(error) = spawned {
+        tracing::error!(%error, "no thread to close an unused part; it is left behind");
     }
 }
 
@@ -320,6 +356,7 @@ pub fn listen(generation: u64, progress: Arc<Mutex<Progress>>, mailbox: Mailbox<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::encoder::EncoderFrames;
     use proptest::prelude::*;
 
     proptest! {
@@ -328,36 +365,36 @@ mod tests {
             fates in prop::collection::vec(0u8..6, 1..400), seen_by_the_queue: bool,
         ) {
             // Frames go from counter to counter as in a take; each meets one fate on its way.
-            let mut measured = Measured { captured: 0, duplicated: 0, encoder: EncoderFrames::default(), overflowed: 0 };
+            let mut counts = Counts::default();
             let (mut queue, mut encoder) = (0, 0);
             for fate in fates {
-                measured.captured += 1;
+                counts.captured += 1;
                 let copies = match fate {
                     0 => {
                         queue += 1;
-                        measured.overflowed += u64::from(seen_by_the_queue);
+                        counts.encoder.overflowed += u64::from(seen_by_the_queue);
                         0
                     }
                     1 => 2,
                     _ => 1,
                 };
-                measured.duplicated += u64::from(copies == 2);
-                measured.encoder.taken += copies;
+                counts.duplicated += u64::from(copies == 2);
+                counts.encoder.taken += copies;
                 let held = u64::from(fate == 2);
                 encoder += held;
-                measured.encoder.made += copies - held;
+                counts.encoder.made += copies - held;
             }
-            let frames = settle(measured, 0, None);
+            let frames = settle(counts, 0);
             prop_assert_eq!(frames.dropped.queue, Some(queue));
             prop_assert_eq!(frames.dropped.encoder, Some(encoder));
-            prop_assert_eq!(frames.duplicated, Some(measured.duplicated));
+            prop_assert_eq!(frames.duplicated, Some(counts.duplicated));
         }
     }
 
     #[test]
     fn frames_nobody_captured_are_not_called_copies() {
         let encoder = EncoderFrames { taken: 12, made: 12, overflowed: 0 };
-        let frames = settle(Measured { captured: 10, duplicated: 1, encoder, overflowed: 0 }, 12, None);
+        let frames = settle(Counts { captured: 10, duplicated: 1, encoder, lost: None }, 0);
         assert_eq!((frames.duplicated, frames.dropped.queue), (Some(1), Some(0)));
     }
 }

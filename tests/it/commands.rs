@@ -69,7 +69,8 @@ fn client(holdfast: &Holdfast, seed: u64, requests: u32) -> Tally {
                 let session = known.unwrap_or_else(|| "0193a000-0000-7000-8000-000000000000".to_owned());
                 drop(tally.ask(&socket, "stop", "/api/v1/recorder/stop", None, &json!({"session_id": session})));
             }
-            60..92 => drop(tally.ask(&socket, "status", "/api/v1/status", None, &Value::Null)),
+            60..65 => drop(tally.ask(&socket, "split", "/api/v1/recorder/split", None, &json!({}))),
+            65..92 => drop(tally.ask(&socket, "status", "/api/v1/status", None, &Value::Null)),
             92..97 => cut_short(&socket, &key, &mut dice, &mut tally),
             _ => kill_a_command(holdfast, &key, &mut dice, &mut tally),
         }

@@ -98,69 +98,6 @@ fn check_kill(session: &Path, victim: &str, killed_at: Duration) -> (Duration, D
 }
 
 #[test]
-fn a_killed_engine_stops_no_file_and_the_next_one_closes_the_session() {
-    let mut dice = Dice::for_test("kill the engine");
-    let mut holdfast = Holdfast::new(&silent_and_noisy());
-    for round in 1..=rounds(2, 20) {
-        let engine = holdfast.spawn_engine();
-        holdfast.wait_live(LIVE_WITHIN);
-        start(&holdfast, &INPUTS);
-        wait_media(&holdfast, "cam2", random_moment(&mut dice));
-        let workers: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
-        holdfast.signal(engine, Signal::KILL);
-        holdfast.engine().wait(RECORDS_WITHIN);
-        let session = holdfast.session();
-        let before: Vec<u64> = INPUTS.iter().map(|input| size(&session, input)).collect();
-        for (input, before) in INPUTS.iter().zip(&before) {
-            wait_growth(&session, input, before + 100_000);
-        }
-
-        holdfast.spawn_engine();
-        let ended = holdfast.wait_until("the session is closed", Duration::from_secs(30), |snapshot| {
-            snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
-        });
-        assert_eq!(ended["last_session"]["dir"].as_str().map(Path::new).and_then(Path::file_name), session.file_name());
-        let manifest = manifest(&session);
-        assert_eq!(manifest["state"], "completed");
-        for (input, before) in INPUTS.iter().zip(&before) {
-            let parts = parts(&manifest, input);
-            assert_eq!(parts.len(), 1, "{manifest:#}");
-            assert_eq!(parts[0]["end"], "completed", "{manifest:#}");
-            assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
-            assert!(size(&session, input) > *before);
-        }
-        println!("round {round}: closed by the next engine, no frame missing");
-        holdfast.wait_live(LIVE_WITHIN);
-        let now: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
-        println!("workers before {workers:?}, after {now:?}");
-        let engine = holdfast.engine().pid();
-        holdfast.signal(engine, Signal::TERM);
-        assert!(holdfast.engine().wait(Duration::from_secs(20)).is_some(), "the engine does not leave");
-    }
-}
-
-fn size(session: &Path, input: &str) -> u64 {
-    std::fs::metadata(session.join(format!("{input}.mp4"))).map_or(0, |meta| meta.len())
-}
-
-/// Waits until the file of `input` has `bytes`, watching the file itself: there is no engine to ask.
-fn wait_growth(session: &Path, input: &str, bytes: u64) {
-    use rustix::fs::inotify;
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("an inotify");
-    let path = session.join(format!("{input}.mp4"));
-    inotify::add_watch(&watch, &path, inotify::WatchFlags::MODIFY).expect("the part exists");
-    let deadline = crate::support::process::Deadline::after(RECORDS_WITHIN);
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-    while size(session, input) < bytes {
-        let left = deadline.left().unwrap_or_else(|| panic!("{input} does not grow without an engine"));
-        if crate::support::process::readable(&watch, left) {
-            let mut events = inotify::Reader::new(&watch, &mut buffer);
-            let _ = events.next();
-        }
-    }
-}
-
-#[test]
 fn everything_killed_at_once_is_recovered_at_the_next_start() {
     let mut holdfast = Holdfast::new(&silent_and_noisy());
     let engine = holdfast.spawn_engine();

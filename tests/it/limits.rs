@@ -143,6 +143,7 @@ fn every_route_is_described_and_every_description_is_a_route() {
         ("GET", "/api/v1/events"),
         ("POST", "/api/v1/recorder/start"),
         ("POST", "/api/v1/recorder/stop"),
+        ("POST", "/api/v1/recorder/split"),
         ("GET", "/api/v1/health"),
         ("GET", "/api/v1/alerts"),
         ("POST", "/api/v1/inputs/{id}/retry"),

@@ -7,6 +7,7 @@
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
 )]
 
+mod adopt;
 mod api;
 mod architecture;
 mod commands;
@@ -14,9 +15,12 @@ mod desk;
 mod disk;
 mod formats;
 mod golden;
+mod interleave;
 mod kill;
 mod limits;
+mod matroska;
 mod packages;
+mod proof;
 mod record;
 mod replay;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]

@@ -3,7 +3,9 @@
 use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
 use super::{Api, READ_DEADLINE, Request};
 use crate::engine::event::Reply;
-use crate::protocol::api::{ApiError, IDEMPOTENCY_KEY, RetryReply, StartReply, StartRequest, StopReply, StopRequest};
+use crate::protocol::api::{
+    ApiError, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -68,6 +70,21 @@ pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request
     }
 }
 
+/// Begin a new part of every recording of the running session (or the one named); no frame is lost (R-JOB-7).
+#[utoipa::path(post, path = "/api/v1/recorder/split", request_body = Option<SplitRequest>,
+    responses(
+        (status = 202, description = "The workers were asked; the parts show it", body = SplitReply),
+        (status = 400, description = "Nothing is being recorded", body = ApiError),
+        (status = 404, description = "There is no such session", body = ApiError),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
+pub(super) async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {
+    match body::<SplitRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Split { session: body.session_id, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
 /// Try an input again that was given up, or that waits before its next attempt.
 #[utoipa::path(post, path = "/api/v1/inputs/{id}/retry",
     params(("id" = String, Path, description = "The input")),
@@ -118,6 +135,7 @@ fn respond(reply: Reply) -> Response {
         Reply::Started { body, new: false } => Json(body).into_response(),
         Reply::Stopped(body) if body.status == "finished" => Json(body).into_response(),
         Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Refused(refused) => refuse(refused),
     }

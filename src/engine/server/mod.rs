@@ -56,6 +56,13 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// Begin the next part of every input.
+    Split {
+        /// Which session.
+        session: Option<SessionId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// Try an input again.
     Retry {
         /// Which.

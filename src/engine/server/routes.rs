@@ -51,6 +51,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reads::sessions))
         .routes(routes!(commands::start))
         .routes(routes!(commands::stop))
+        .routes(routes!(commands::split))
         .routes(routes!(commands::retry))
         .routes(routes!(openapi))
 }

@@ -10,7 +10,6 @@
 
 use super::super::event::{Effect, Now};
 use super::State;
-use super::handover::Stage;
 use super::interrupted::Job;
 use super::session::{Ending, Phase, Session, Take};
 use super::strays::Stray;
@@ -139,7 +138,7 @@ impl State {
         match input.orphan {
             Some(recorded) if recorded == session => {
                 input.orphan = None;
-                input.handover.stage = Stage::Recording;
+                input.handover.ticket = Some(session);
                 self.accounted(id);
                 if stopping {
                     self.stop_worker(now, id, session, out);

@@ -94,10 +94,12 @@ impl State {
                 self.calm_disk(now);
                 self.tell_damaged(now, &closed.manifest, out);
                 self.session_closed(now, dir, &closed);
+                self.prove_soon(&closed.manifest, dir);
             }
             Ok(closed) => {
                 self.tell_damaged(now, &closed.manifest, out);
                 self.recovered(now, id, dir, &closed, out);
+                self.prove_soon(&closed.manifest, dir);
                 self.calm_disk(now);
             }
             Err(fault) if running => {

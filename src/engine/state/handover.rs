@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! linked ──Configure──▶ accepted ──(a session runs)──▶ numbers looked up ──Start──▶ accepted
-//!              └ refused: outdated, replaced once it records nothing        └ refused: named, again in a second
+//!   └ of another version, or refused: outdated, replaced once it records nothing        └ refused: named, again in a second
 //! ```
 //! Contract: no Start before the Configure was accepted; every answer and every number is checked against the phase
 //! it arrives in, so that nothing overtakes a Stop; a refusal is never silent.
@@ -24,16 +24,6 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// A worker that records what nobody wants is told so this often.
 const STOP_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a worker does for the running session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Nothing that is known of.
-    #[default]
-    Waiting,
-    /// It has its ticket, and had it before it was linked.
-    Recording,
-}
-
 /// What the worker at the other end of the current link was told.
 #[derive(Debug, Default)]
 pub struct Handover {
@@ -41,8 +31,8 @@ pub struct Handover {
     configuring: Option<u64>,
     /// It took its configuration.
     configured: bool,
-    /// What it does for the running session.
-    pub(super) stage: Stage,
+    /// The session whose ticket it had before it was linked.
+    pub(super) ticket: Option<SessionId>,
     /// It serves a source that was changed.
     outdated: bool,
     /// Number of the Start that was not answered yet.
@@ -62,8 +52,13 @@ impl State {
         let Some(input) = self.input_mut(id) else { return };
         let (command, spec) = (input.next_command(), input.spec.clone());
         let trouble = input.handover.trouble;
-        input.handover = Handover { configuring: Some(command), trouble, ..Handover::default() };
-        out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
+        if input.worker.is_older() {
+            // It is told nothing it may not know: it finishes what it does, and makes room then.
+            input.handover = Handover { outdated: true, trouble, ..Handover::default() };
+        } else {
+            input.handover = Handover { configuring: Some(command), trouble, ..Handover::default() };
+            out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
+        }
         let ours = self.session.as_ref().map(|session| session.plan.id);
         if let Some(other) = records.filter(|records| Some(*records) != ours) {
             if let Some(input) = self.input_mut(id) {
@@ -91,7 +86,7 @@ impl State {
         match phase {
             Phase::Running { .. } if records => {
                 if let Some(input) = self.input_mut(id) {
-                    input.handover.stage = Stage::Recording;
+                    input.handover.ticket = Some(session_id);
                 }
             }
             Phase::Running { .. } => self.start_worker(now, id, out),
@@ -163,13 +158,15 @@ impl State {
     /// Hands a worker its ticket if the running session wants it and it is ready for one.
     pub(super) fn start_worker(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
         let Some(input) = self.inputs.iter().find(|input| input.spec.id == *id) else { return };
-        let busy = input.orphan.is_some() || input.handover.stage == Stage::Recording;
-        if !input.worker.is_linked() || !input.handover.configured || busy {
+        if !input.worker.is_linked() || !input.handover.configured || input.orphan.is_some() {
             return;
         }
-        let link = input.worker.link();
+        let (link, ticket) = (input.worker.link(), input.handover.ticket);
         let Some(session) = self.session.as_mut().filter(|session| session.runs()) else { return };
         let (session_id, dir) = (session.plan.id, session.dir.clone());
+        if ticket == Some(session_id) {
+            return;
+        }
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
         if std::mem::replace(&mut take.ticketed, true) {
             out.push(Effect::Number { input: id.clone(), link, session: session_id, dir });
@@ -242,7 +239,7 @@ impl State {
         let runs = self.session.as_ref().is_some_and(|session| session.runs());
         let wanted = self.is_wanted(id);
         let Some(input) = self.input_mut(id) else { return };
-        let idle = input.orphan.is_none() && input.status.as_ref().is_none_or(|(_, status)| records(status).is_none());
+        let idle = input.orphan.is_none() && input.status.as_ref().is_some_and(|(_, status)| records(status).is_none());
         if input.handover.outdated && idle && (runs || !wanted) {
             input.handover = Handover::default();
             input.status = None;

@@ -11,6 +11,7 @@ mod evidence;
 mod handover;
 mod interrupted;
 mod keys;
+mod proof;
 mod session;
 mod strays;
 mod view;
@@ -32,6 +33,7 @@ use crate::protocol::worker::{Command, WorkerStatus};
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
+use proof::Proofs;
 use session::{Phase, Session};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,6 +109,7 @@ pub struct State {
     last_session: Option<LastSession>,
     keys: Keys,
     recovery: Recovery,
+    proofs: Proofs,
     waiting: Waiting,
     /// A start that was refused because its plan was late; the plan may still reach the disk.
     abandoned: Option<(SessionId, PathBuf)>,
@@ -146,6 +149,7 @@ impl State {
             last_session: None,
             keys: Keys::restore(now, &setup.plans),
             recovery: Recovery::default(),
+            proofs: Proofs::default(),
             waiting: Waiting::new(),
             abandoned: None,
             space: None,
@@ -159,6 +163,10 @@ impl State {
     /// Decides what an event means and what has to be done.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        if let Event::Superseded { epoch } = event {
+            // Whatever else this engine had in mind is another one's business now.
+            return vec![Effect::Abandon { epoch }];
+        }
         match event {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
@@ -169,11 +177,15 @@ impl State {
             }
             Event::Start(command) => self.on_start(now, command, &mut out),
             Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
+            Event::Split { token, session } => self.on_split(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
+            Event::Superseded { .. } => {}
             Event::Adopted { session, result } => self.on_adopted(now, session, result, &mut out),
             Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
+            Event::Unproved(sessions) => self.on_unproved(sessions),
+            Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
@@ -237,6 +249,7 @@ impl State {
             self.watch_handover(now, &id, out);
         }
         self.watch_session(now, out);
+        self.watch_proof(now, out);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -244,6 +257,7 @@ impl State {
             return;
         }
         self.leaving = Some(now.mono);
+        self.leave_proof(out);
         for place in 0..self.inputs.len() {
             // A recording worker goes on alone; the next engine finds it by its lock.
             if self.is_wanted(&self.inputs[place].spec.id) || self.inputs[place].orphan.is_some() {
@@ -264,6 +278,7 @@ impl State {
         self.adopt_interrupted(now, out);
         self.advance_session(now, out);
         self.recover_next(now, out);
+        self.prove_next(now, out);
         self.advance_waiting(now, out);
     }
 

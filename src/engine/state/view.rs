@@ -29,7 +29,7 @@ impl State {
             version: SNAPSHOT_VERSION,
             seq: 0,
             session: self.session.as_ref().map(|session| self.session_view(session, &inputs)),
-            last_session: self.last_session.clone(),
+            last_session: self.last_session_view(),
             storage: self.storage_view(now.mono, &inputs),
             inputs,
             level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },

@@ -78,7 +78,7 @@ impl ElementImpl for DurableSinkImp {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = gst::Caps::builder("video/quicktime").build();
+            let caps = ["video/quicktime", "video/x-matroska"].map(gst::Structure::new_empty).into_iter().collect();
             gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps)
                 .into_iter()
                 .collect()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! streaming thread ──▶ element ──▶ PartWriter ──▶ PartStore (append only)
-//!                                      │ a fragment is complete
+//!                                      │ its Format (mp4, mkv): a fragment is complete
 //!                                      ▼
 //!                     sync thread: fdatasync, one in flight ──▶ SinkEvent::Progress { safe, … }
 //! ```
@@ -12,10 +12,15 @@
 //! never ends the stream by itself: that is the worker's decision. After EOS, [`finish`] finalises the part.
 
 mod element;
+mod format;
+mod mkv;
+mod mp4;
+mod report;
 mod sync;
 mod writer;
 
-pub use writer::{PartWriter, Trouble};
+pub use report::Trouble;
+pub use writer::PartWriter;
 
 use crate::media::finalise::{FinaliseError, PartStore, Summary};
 use crate::sys::lock;
@@ -87,8 +92,11 @@ pub struct Finished {
     pub bytes: u64,
     /// The first trouble of this part that puts what was written in doubt (sync, write), else the first.
     pub trouble: Option<Trouble>,
-    /// Why it could not be made an ordinary MP4; it is a fragmented one then.
+    /// Why it could not be made an ordinary file; it is readable as a stream then.
     pub unfinalised: Option<FinaliseError>,
+    /// Digest of the payload of every fragment handed to the kernel, in the order of the file; what the disk gives
+    /// back later must be the same ([`crate::media::finalise::payload_blake3`]). `None` = there is no fragment.
+    pub payload: Option<blake3::Hash>,
 }
 
 /// Creates `options.path` (O_EXCL), locks it, makes it and its name survive a power cut, and returns the element that

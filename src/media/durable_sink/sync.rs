@@ -1,5 +1,6 @@
 //! The sync thread of one part: at most one `fdatasync` in flight, always for the newest request.
 
+use super::format::Commit;
 use crate::media::finalise::PartStore;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +13,9 @@ const COMMIT_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs `fdatasync` off the streaming thread. Requests while one is in flight fold into one.
 ///
-/// A fragment becomes safe in three steps: its bytes are synced while its `moof` still reads `free`; its four letters
-/// are put right (the commit); the next sync covers them. Whatever the power takes in between, a demuxer sees a box it
-/// skips, never half a `moof`.
+/// A fragment becomes safe in three steps: its bytes are synced in a disguise (a `moof` reads `free`, a cluster
+/// `Void`); the disguise is taken away (the commit); the next sync covers that. Whatever the power takes in between, a
+/// demuxer sees something it skips, never half a fragment.
 #[derive(Debug)]
 pub(super) struct Syncer {
     shared: Arc<Shared>,
@@ -38,8 +39,8 @@ struct State {
 pub(super) struct Request {
     /// Media time behind the last of them.
     pub(super) media: Duration,
-    /// Offsets of the four letters of their `moof`s.
-    pub(super) commits: Vec<u64>,
+    /// What takes their disguise away.
+    pub(super) commits: Vec<Commit>,
 }
 
 /// What the thread waits for.
@@ -113,8 +114,8 @@ fn serve(shared: &Shared, store: &dyn PartStore, on_synced: &dyn Fn(io::Result<D
             on_synced(Ok(safe));
         }
         if let Some(request) = request {
-            for at in request.commits {
-                store.write_at(at, &[IoSlice::new(b"moof")])?;
+            for commit in request.commits {
+                store.write_at(commit.at, &[IoSlice::new(&commit.bytes)])?;
             }
             committed = request.media;
         }

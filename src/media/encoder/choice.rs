@@ -11,6 +11,7 @@ use crate::media::signal::VideoFormat;
 use crate::model::encoding::{AudioCodec, Encoding, VideoChoice, VideoCodec};
 use gst::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A codec and the elements that encode it, best first.
@@ -44,10 +45,11 @@ const OPUS: Ranked = Ranked {
     remedy: "use audio_codec \"aac\", or install gstreamer1.0-plugins-base",
 };
 
-/// The encoders known to work on this machine. Each is probed when it is first needed and once per worker.
-#[derive(Debug, Default)]
+/// The encoders known to work on this machine. Each is probed when it is first needed and once per worker; whoever asks
+/// while it is being probed waits, so ask on a thread that may.
+#[derive(Debug, Clone, Default)]
 pub struct Encoders {
-    working: BTreeMap<&'static str, String>,
+    working: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// The encoders of one recording.
@@ -68,7 +70,7 @@ pub(super) struct VideoEncoder {
 
 impl Encoders {
     /// Chooses what `codec` needs. Opens and closes devices: not while another encoder of this process runs.
-    fn video(&mut self, codec: VideoChoice) -> Result<Option<VideoEncoder>, BuildError> {
+    fn video(&self, codec: VideoChoice) -> Result<Option<VideoEncoder>, BuildError> {
         let (codec, ranked) = match codec {
             VideoChoice::H264 => (VideoCodec::H264, &H264),
             VideoChoice::H265 => (VideoCodec::H265, &H265),
@@ -79,7 +81,7 @@ impl Encoders {
 
     /// Chooses the encoders of a recording, or says which one is missing. Opens and closes devices the first time:
     /// not while another encoder of this process runs.
-    pub fn choose(&mut self, encoding: &Encoding, with_audio: bool) -> Result<Chosen, BuildError> {
+    pub fn choose(&self, encoding: &Encoding, with_audio: bool) -> Result<Chosen, BuildError> {
         let video = self.video(encoding.codec)?;
         let audio = match encoding.audio_codec {
             _ if !with_audio => None,
@@ -90,8 +92,9 @@ impl Encoders {
         Ok(Chosen { video, audio })
     }
 
-    fn first_working(&mut self, ranked: &Ranked) -> Result<String, BuildError> {
-        if let Some(factory) = self.working.get(ranked.what) {
+    fn first_working(&self, ranked: &Ranked) -> Result<String, BuildError> {
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(factory) = working.get(ranked.what) {
             return Ok(factory.clone());
         }
         let element = element::first_working(ranked.elements, "probe").ok_or_else(|| BuildError::NoneWorks {
@@ -101,7 +104,7 @@ impl Encoders {
         })?;
         let factory = factory_name(&element);
         tracing::debug!(what = ranked.what, factory, "probed");
-        self.working.insert(ranked.what, factory.clone());
+        working.insert(ranked.what, factory.clone());
         Ok(factory)
     }
 }
@@ -110,6 +113,11 @@ impl Chosen {
     /// How far the sound that comes out lies behind its time stamps.
     pub fn audio_priming(&self) -> Duration {
         self.audio.as_ref().map_or(Duration::ZERO, SoundEncoder::priming)
+    }
+
+    /// How much sound a decoder must have heard before what it makes is right.
+    pub fn audio_warm_up(&self) -> Duration {
+        self.audio.as_ref().map_or(Duration::ZERO, SoundEncoder::warm_up)
     }
 }
 

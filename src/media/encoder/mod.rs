@@ -4,13 +4,16 @@
 //! in ─▶ (clip) ─▶ videoconvert ─▶ encoder ─▶ parser ─▶ avc/hvc1, one frame per buffer ─▶ out
 //! in ─▶ (clip) ─▶ audioconvert ─▶ encoder ─▶ AAC, Opus or PCM ─▶ out
 //! ```
-//! Contract: an encoder is never reset; it ends, or is thrown away.
+//! Contract: one pair per input and session; parts come and go at its outlets ([`super::mux::Part`]) while it runs.
+//! It is never reset; it ends, or is thrown away. Where one part ends and the next begins is decided here, at the
+//! keyframe it makes for that ([`Encode::arm`]).
 
 mod choice;
 mod sound;
 
 pub use choice::{Chosen, Encoders};
 
+use super::boundary::Boundary;
 use super::clip::Clip;
 use super::element;
 use super::error::BuildError;
@@ -18,11 +21,15 @@ use super::joint::{Inlet, Limits, Outlet};
 use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
 use super::stage::{self, Stage};
-use super::tally::Tally;
+use super::tally::{Tally, running_time};
+use crate::model::MonoNs;
 use crate::model::encoding::{Encoding, VideoCodec};
 use choice::{VideoEncoder, configure_video};
 use gst::prelude::*;
 use sound::SoundEncoder;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A running encoder pair.
 #[derive(Debug)]
@@ -30,6 +37,22 @@ pub struct Encode {
     pipeline: Pipeline,
     video: Track,
     audio: Option<Track>,
+    rate: gst::Fraction,
+    audio_priming: Duration,
+    audio_warm_up: Duration,
+    armed: Arc<Mutex<Option<Armed>>>,
+}
+
+/// A boundary that waits for its keyframe, and whom to tell.
+struct Armed {
+    boundary: Boundary,
+    on_decided: Box<dyn FnOnce(MonoNs) + Send>,
+}
+
+impl fmt::Debug for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.boundary.fmt(f)
+    }
 }
 
 /// One encoded stream.
@@ -75,7 +98,11 @@ impl Encode {
             track.input.prepare(&sound.output)?;
             audio = Some(track);
         }
-        Ok(Self { pipeline, video, audio })
+        let armed = Arc::default();
+        decide(&video.output.pad()?, &armed);
+        let (rate, audio_priming, audio_warm_up) =
+            (format.recorded_rate(), chosen.audio_priming(), chosen.audio_warm_up());
+        Ok(Self { pipeline, video, audio, rate, audio_priming, audio_warm_up, armed })
     }
 
     /// Takes what the stage hands out from now on.
@@ -86,6 +113,36 @@ impl Encode {
         }
         self.video.input.open();
         Ok(())
+    }
+
+    /// Asks for a keyframe and lets `boundary` be decided by the first at or after the time it wants; `on_decided` is
+    /// called then, on the streaming thread, before that picture reaches any part. Replaces one armed before.
+    pub fn arm(&self, boundary: &Boundary, on_decided: impl FnOnce(MonoNs) + Send + 'static) -> Result<(), BuildError> {
+        let armed = Armed { boundary: boundary.clone(), on_decided: Box::new(on_decided) };
+        *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some(armed);
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .running_time(gst::ClockTime::from_nseconds(boundary.wanted().0))
+            .all_headers(true)
+            .build();
+        // Unheard where nothing can make keyframes on demand (a stream that is copied); then the next one decides.
+        let heard = self.video.output.pad()?.push_event(event);
+        tracing::debug!(at = boundary.wanted().0, heard, "a keyframe is asked for");
+        Ok(())
+    }
+
+    /// Frames per second of the video.
+    pub fn rate(&self) -> gst::Fraction {
+        self.rate
+    }
+
+    /// How far the sound that comes out lies before its stamps.
+    pub fn audio_priming(&self) -> Duration {
+        self.audio_priming
+    }
+
+    /// How much sound before its first picture a part needs ([`super::boundary::Window`]).
+    pub fn audio_warm_up(&self) -> Duration {
+        self.audio_warm_up
     }
 
     /// Where encoded video comes out.
@@ -106,9 +163,10 @@ impl Encode {
         }
     }
 
-    /// Frames of video so far.
-    pub fn frames(&self) -> EncoderFrames {
-        let (made, taken) = (self.video.made.count(), self.video.taken.count());
+    /// Frames of video so far; `before` = only those before this time ([`Tally::count_before`]).
+    pub fn frames(&self, before: Option<MonoNs>) -> EncoderFrames {
+        let count = |tally: &Tally| before.map_or_else(|| tally.count(), |before| tally.count_before(before));
+        let (made, taken) = (count(&self.video.made), count(&self.video.taken));
         EncoderFrames { taken, made, overflowed: self.video.input.overflowed() }
     }
 
@@ -116,6 +174,25 @@ impl Encode {
     pub fn discard(self, done: impl FnOnce() + Send + 'static) {
         self.pipeline.discard(done);
     }
+}
+
+/// Offers every keyframe that passes `pad` to the boundary that is armed.
+fn decide(pad: &gst::Pad, armed: &Arc<Mutex<Option<Armed>>>) {
+    let armed = armed.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer().filter(|b| !b.flags().contains(gst::BufferFlags::DELTA_UNIT)) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let Some(time) = running_time(pad, buffer) else { return gst::PadProbeReturn::Ok };
+        let decided = {
+            let mut armed = armed.lock().unwrap_or_else(PoisonError::into_inner);
+            armed.take_if(|armed| armed.boundary.offer(time))
+        };
+        if let Some(Armed { on_decided, .. }) = decided {
+            on_decided(time);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn make_video(

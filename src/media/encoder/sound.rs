@@ -41,6 +41,17 @@ impl SoundEncoder {
         Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(stage::AUDIO_RATE))
     }
 
+    /// How much sound a decoder must have heard before what it makes is right: one AAC frame overlaps the next; Opus
+    /// converges within 80 ms (RFC 7845, 4.6); PCM needs none.
+    pub(super) fn warm_up(&self) -> Duration {
+        let samples: u32 = match self {
+            SoundEncoder::Aac(_) => 1024,
+            SoundEncoder::Opus(_) => 3840,
+            SoundEncoder::Pcm => 0,
+        };
+        Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(stage::AUDIO_RATE))
+    }
+
     /// The elements from raw sound to what a muxer takes, to be linked in order. The first takes raw sound as the
     /// stage hands it out.
     pub(super) fn elements(&self, name: &str) -> Result<Vec<gst::Element>, BuildError> {

@@ -1,37 +1,30 @@
-//! Turns a fragmented MP4 of ours into an ordinary one, by appending and one 16-byte flip.
+//! Turns a part of ours as it was recorded into an ordinary file, by appending and one flip.
 //!
-//! While recording, a part is `ftyp free moov (styp? moof mdat)*`; the 16-byte `free` box right behind `ftyp` is a
-//! placeholder. The newest `moof` may still read `free`: it is committed, by its four letters, once its bytes are on
-//! the disk (half a `moof` at the end would make libavformat refuse the whole file). Finalising
-//!
-//! 1. appends a complete `moov` built from the [`Index`] and syncs,
-//! 2. overwrites the placeholder with a 64-bit `mdat` header that covers everything up to that `moov`, and syncs.
-//!
-//! Contract: at every instant the file is a valid fragmented MP4 or a valid ordinary one (`ftyp mdat moov`). Nothing
-//! already written is ever changed except those 16 bytes, which lie in one 512-byte sector. The same function serves
-//! a clean stop (index kept by the sink) and what a crash left (index from [`scan`]); it may be killed anywhere and
-//! run again.
+//! Contract, for both containers ([`mp4`], [`mkv`]): at every instant the file is readable without repair, before the
+//! flip as a stream, after it as an ordinary file with an index and a duration. Nothing already written is changed
+//! except the bytes of the flip, which lie in one 512-byte sector, and the marks of fragments that are complete but
+//! were not yet committed. The same function serves a clean stop (index kept by the sink) and what a crash left
+//! (index from [`scan`]); it may be killed anywhere and run again.
 
-mod boxes;
-mod index;
-mod moov;
-mod scan;
+mod audit;
+pub mod mkv;
+pub mod mp4;
+mod payload;
+mod reader;
 mod store;
 
-pub use boxes::{BoxScanner, Scanned, StreamError};
-pub use index::{Index, IndexError, TrackSummary};
-pub use scan::{Contents, scan};
+pub use audit::{Audit, Audited, audit};
+pub use mp4::{BoxScanner, Index, IndexError, PLACEHOLDER, PLACEHOLDER_BYTES, Scanned, StreamError, TrackSummary};
+pub use payload::payload_blake3;
+pub use reader::{MediaReader, Read};
 pub use store::PartStore;
 
 use crate::model::session::{AudioTrack, VideoTrack};
-use std::io::{self, IoSlice};
+use std::io;
 use std::time::Duration;
 
-/// Size of the placeholder and of the `mdat` header that replaces it: 32-bit size 1, type, 64-bit size.
-pub const PLACEHOLDER_BYTES: u64 = 16;
-
-/// The placeholder as it stands in a part that is being recorded.
-pub const PLACEHOLDER: [u8; 16] = *b"\0\0\0\x10freeholdfast";
+/// The unit in which a disk loses data, and within which a write is not torn.
+pub const SECTOR_BYTES: u64 = 512;
 
 /// Why a part could not be finalised. The file is as readable as before.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +32,7 @@ pub enum FinaliseError {
     /// The disk refused.
     #[error("the disk refused to finalise: {0}")]
     Io(#[from] io::Error),
-    /// The tables cannot be expressed as MP4.
+    /// The tables cannot be expressed in the container.
     #[error("the sample tables cannot be written: {0}")]
     Tables(String),
     /// The file does not begin like a part of ours; it is left alone.
@@ -67,7 +60,7 @@ pub struct Summary {
 /// What finalising a file found and did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It is an ordinary MP4 now.
+    /// It is an ordinary file now.
     Finalised(Summary),
     /// It was one already.
     AlreadyFinal(Summary),
@@ -78,6 +71,46 @@ pub enum Outcome {
     },
 }
 
+/// What a file holds.
+#[derive(Debug)]
+pub enum Contents {
+    /// At least one complete fragment, not finalised.
+    Fragments(Unfinished),
+    /// An ordinary file of ours.
+    Ordinary(Summary),
+    /// The beginning of a part without one complete fragment.
+    Nothing {
+        /// Size of the file.
+        bytes: u64,
+    },
+    /// Not a part of ours.
+    Foreign,
+}
+
+/// A part that was not finalised, by its container.
+#[derive(Debug)]
+pub enum Unfinished {
+    /// `ftyp free moov (moof mdat)*`.
+    Mp4(Box<mp4::Index>),
+    /// Header and clusters.
+    Mkv(Box<mkv::Index>),
+}
+
+impl Unfinished {
+    /// The whole in a few numbers; `bytes` is the size of the file.
+    pub fn summary(&self, bytes: u64) -> Summary {
+        match self {
+            Unfinished::Mp4(index) => index.summary(bytes),
+            Unfinished::Mkv(index) => index.summary(bytes),
+        }
+    }
+}
+
+/// Looks into `store`, whatever its container. Blocks on the disk.
+pub fn scan(store: &dyn PartStore) -> io::Result<Contents> {
+    if mkv::is_ours(store)? { mkv::scan(store) } else { mp4::scan(store) }
+}
+
 /// Finalises whatever a crash left in `store`, from a scan of its fragments. Blocks on the disk. The caller holds the
 /// part's lock.
 pub fn finalise(store: &dyn PartStore) -> Result<Outcome, FinaliseError> {
@@ -85,24 +118,7 @@ pub fn finalise(store: &dyn PartStore) -> Result<Outcome, FinaliseError> {
         Contents::Foreign => Err(FinaliseError::Foreign),
         Contents::Ordinary(summary) => Ok(Outcome::AlreadyFinal(summary)),
         Contents::Nothing { bytes } => Ok(Outcome::Empty { bytes }),
-        Contents::Fragments(index) => complete(store, &index).map(Outcome::Finalised),
+        Contents::Fragments(Unfinished::Mp4(index)) => mp4::complete(store, &index).map(Outcome::Finalised),
+        Contents::Fragments(Unfinished::Mkv(index)) => mkv::complete(store, &index).map(Outcome::Finalised),
     }
-}
-
-/// Appends the `moov` for `index` at the end of `store` and flips the placeholder. Blocks on the disk.
-///
-/// If any step fails before the flip, the file stays the fragmented MP4 it was.
-pub fn complete(store: &dyn PartStore, index: &Index) -> Result<Summary, FinaliseError> {
-    let end = store.len()?;
-    let moov = moov::encode(index).map_err(|error| FinaliseError::Tables(error.to_string()))?;
-    store.write_at(end, &[IoSlice::new(&moov)])?;
-    store.sync()?;
-
-    let mut header = [0; 16];
-    header[..4].copy_from_slice(&1u32.to_be_bytes());
-    header[4..8].copy_from_slice(b"mdat");
-    header[8..].copy_from_slice(&(end - index.placeholder_at()).to_be_bytes());
-    store.write_at(index.placeholder_at(), &[IoSlice::new(&header)])?;
-    store.sync()?;
-    Ok(index.summary(end + moov.len() as u64))
 }

@@ -89,10 +89,13 @@ pub struct LastSession {
     pub state: super::session::Closed,
     /// What was found when its files were read again.
     pub verdict: Verdict,
-    /// Parts proved so far.
+    /// Parts read again so far.
     pub proved: u32,
-    /// Parts in all.
+    /// Parts that must open (not those that ended before anything was in them).
     pub parts: u32,
+    /// How far the proof is, in percent; `None` = none runs or waits.
+    #[serde(default)]
+    pub proof_percent: Option<u8>,
 }
 
 /// The file system recordings go to.

@@ -1,8 +1,10 @@
 //! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
 
+mod parts;
 mod peers;
 mod pipelines;
 
+use super::encoder::Encoder;
 use super::facts::{Entry, Facts};
 use super::link::Link;
 use super::mailbox::Mailbox;
@@ -12,7 +14,7 @@ use super::state::{Effect, Event, Evidence, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
-use crate::media::encoder::{Chosen, Encoders};
+use crate::media::encoder::Encoders;
 use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
 use crate::media::source::{Counters, Source};
 use crate::media::stage::Stage;
@@ -37,9 +39,12 @@ struct OpenSource {
 
 /// A part whose file is being created.
 struct Pending {
+    /// Marks its notices.
+    generation: u64,
     plan: Plan,
-    chosen: Chosen,
     progress: Arc<Mutex<Progress>>,
+    /// Nobody waits for it any more: it is closed as soon as it exists.
+    dropped: bool,
 }
 
 /// The worker: its state and everything it acts on.
@@ -60,16 +65,23 @@ pub struct Worker {
     stage: Option<Stage>,
     source: Option<OpenSource>,
     counters: Counters,
-    pending: Option<Pending>,
+    /// The encoders of the session.
+    encoder: Option<Encoder>,
+    /// At most a next part that was given up while its file was being created, and the part after it.
+    pending: Vec<Pending>,
+    /// The part being written, the one that follows it at a boundary, and the one before it.
     take: Option<Take>,
+    next: Option<Take>,
+    settling: Option<Take>,
+    /// A next part that was given up; its boundary may have been decided just before.
+    dropped_next: Option<(u64, u32)>,
     viewers: Viewers,
     meters: Vec<Meter>,
     /// The lock of the capture device, and where it is.
     device_lock: Option<(PathBuf, Lock)>,
-    /// Counts sources and takes.
+    /// Counts sources, encoders and takes.
     generation: u64,
     source_generation: u64,
-    take_generation: u64,
     /// When the last source was thrown away, until it has let go.
     releasing: Option<MonoNs>,
 }
@@ -101,22 +113,23 @@ impl Worker {
             stage: None,
             source: None,
             counters: Counters::default(),
-            pending: None,
+            encoder: None,
+            pending: Vec::new(),
             take: None,
+            next: None,
+            settling: None,
+            dropped_next: None,
             meters: Vec::new(),
             device_lock: None,
             generation: 0,
             source_generation: 0,
-            take_generation: 0,
             releasing: None,
         })
     }
 
     /// Time passes.
     pub fn on_tick(&mut self, now: MonoNs) {
-        if let Some(take) = &mut self.take {
-            take.tick(now);
-        }
+        self.tick_parts(now);
         if self.releasing.is_some_and(|since| now.since(since) >= TEARDOWN_DEADLINE) {
             self.releasing = None;
             self.decide(now, Event::TeardownStuck);
@@ -132,18 +145,16 @@ impl Worker {
     fn evidence(&mut self, now: MonoNs) -> Evidence {
         let opened = self.source.as_ref().map(|open| open.since);
         let of_this_source = |at: &MonoNs| opened.is_some_and(|since| *at >= since);
-        let take = match (&mut self.take, &self.stage) {
-            (Some(take), Some(stage)) => Some(take.evidence(stage)),
-            _ => None,
-        };
-        Evidence {
+        let mut evidence = Evidence {
             frame_at: self.counters.frames.last_at().filter(of_this_source),
             sound_at: self.counters.sound.last_at().filter(of_this_source),
-            take,
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
             nice: rustix::process::getpriority_process(None).ok(),
-        }
+            ..Evidence::default()
+        };
+        self.look_at_parts(&mut evidence);
+        evidence
     }
 
     /// Something happened elsewhere.
@@ -179,30 +190,15 @@ impl Worker {
             Notice::Preview(generation, BusEvent::Failed(failure)) => {
                 self.viewers.on_failed(now, generation, &failure.reason);
             }
-            Notice::Encode(generation, event) if generation == self.take_generation => match event {
-                BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
-                BusEvent::Ended => {
-                    if let Some(take) = &mut self.take {
-                        take.on_encode_ended();
-                    }
-                }
-                BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
-            },
-            Notice::Part(generation, event) if generation == self.take_generation => match event {
-                BusEvent::Failed(failure) => self.decide(now, Event::TakeFailed { reason: failure.reason }),
-                BusEvent::Ended => self.on_part_ended(now),
-                BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
-            },
-            Notice::SinkMade(generation, made) if generation == self.take_generation => self.on_sink_made(now, made),
-            Notice::Trouble(generation, trouble) if generation == self.take_generation => {
-                self.decide(now, Event::PartTrouble(trouble));
-            }
-            Notice::TakeReleased(generation) if generation == self.take_generation => {
-                self.decide(now, Event::PartReleased);
-            }
-            Notice::TakeFinished(_, ended) => self.decide(now, Event::PartClosed(Box::new(pipelines::closing(*ended)))),
+            Notice::Encode(generation, event) => self.on_encode(now, generation, event),
+            Notice::Part(generation, event) => self.on_part(now, generation, event),
+            Notice::SinkMade(generation, made) => self.on_sink_made(now, generation, *made),
+            Notice::Trouble(generation, trouble) => self.on_trouble(now, generation, trouble),
+            Notice::Split(generation, at) => self.on_boundary(now, generation, at),
+            Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
+            Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(parts::closing(*ended)))),
             Notice::FactWritten(entry) => {
-                let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: entry.fact };
+                let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
             }
             Notice::FactLost(reason) => self.decide(now, Event::FactsFailed { reason }),
@@ -212,12 +208,7 @@ impl Worker {
             | Notice::Sound(..)
             | Notice::SourceReleased(_)
             | Notice::Stage(_)
-            | Notice::Preview(..)
-            | Notice::Encode(..)
-            | Notice::Part(..)
-            | Notice::SinkMade(..)
-            | Notice::TakeReleased(_)
-            | Notice::Trouble(..) => {}
+            | Notice::Preview(..) => {}
         }
     }
 
@@ -242,22 +233,17 @@ impl Worker {
                     stage.freeze(&format);
                 }
             }
-            Effect::OpenPart { part, path, start_at, format, with_audio, ticket } => {
+            Effect::OpenPart { part, path, start_at, split_at, format, with_audio, ticket } => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let plan = Plan { part, file, start_at, format, with_audio, ticket: *ticket };
-                self.make_sink(now, plan, path);
+                let plan = Plan { part, file, start_at, split_at, format, with_audio, ticket: *ticket };
+                self.make_sink(plan, path);
             }
-            Effect::ClosePart { at, end } => {
-                if let (Some(take), Some(stage)) = (&mut self.take, &self.stage) {
-                    take.close(now, at, end, stage);
-                }
-            }
-            Effect::CutPart { end } => {
-                if let Some(take) = &mut self.take {
-                    take.end = end;
-                }
-                self.finish_take();
-            }
+            Effect::ClosePart { at, end } => self.close_part(now, at, end),
+            Effect::CutPart { end } => self.cut_part(end),
+            Effect::AdvancePart => self.advance_part(now),
+            Effect::DropNext => self.drop_next(),
+            Effect::CutSettling => self.cut_settling(),
+            Effect::ReleaseEncoders => self.release_encoder(),
             Effect::WriteFact { session, dir, t_ns, fact } => {
                 if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, fact: *fact }) {
                     self.mailbox.send(Notice::FactLost(reason.to_owned()));

@@ -1,21 +1,17 @@
 //! The worker's pipelines: made, joined, thrown away.
 
-use super::{OpenSource, Pending, Worker};
-use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
-use crate::media::encoder::Chosen;
+use super::{OpenSource, Worker};
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{self, Source};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
+use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
-use crate::model::session::{PartEnd, PartRecord};
 use crate::sys::lock;
 use crate::worker::notice::Notice;
-use crate::worker::state::{Event, PartClosing, PartRefusal};
-use crate::worker::take::{self, Ended, OpenFile, Plan, SourceCounters, Take};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use crate::worker::state::Event;
+use std::path::Path;
 use std::time::Duration;
 
 /// A repeated file continues at its own end unless that is longer ago than this; then it has lost its place.
@@ -23,6 +19,7 @@ const SEAMLESS_LIMIT: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
+        self.warm_up_encoders(input.audio != AudioChoice::Off);
         let mailbox = self.mailbox.clone();
         let with_audio = input.audio != AudioChoice::Off;
         match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
@@ -34,6 +31,21 @@ impl Worker {
         }
         self.input = Some(input);
         self.refresh_viewers(now);
+    }
+
+    /// Finds out which of the usual encoders work while the source is being opened, so that a start does not have to:
+    /// loading a library or opening a device can take seconds. Whoever needs the answer sooner waits for it on a thread
+    /// of its own ([`Worker::make_sink`]); the main loop never does, for a worker that is silent is taken for hung.
+    fn warm_up_encoders(&self, with_audio: bool) {
+        let encoders = self.encoders.clone();
+        let spawned = std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
+            if let Err(error) = encoders.choose(&Encoding::default(), with_audio) {
+                tracing::warn!(%error, "the usual encoders do not work here");
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "no thread to probe the encoders; the first start does it");
+        }
     }
 
     pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {
@@ -130,167 +142,5 @@ impl Worker {
             }
             _ => error::redact(reason),
         }
-    }
-
-    /// Creates the file on a thread of its own, because that waits for the disk; but none that nobody could fill.
-    pub(super) fn make_sink(&mut self, now: MonoNs, plan: Plan, path: PathBuf) {
-        let chosen = match self.choose_encoders(&plan) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                let reason = error.to_string();
-                return self.decide(now, Event::PartRefused { refusal: PartRefusal::Pipeline { reason } });
-            }
-        };
-        self.generation += 1;
-        self.take_generation = self.generation;
-        let generation = self.generation;
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
-        let mailbox = self.mailbox.clone();
-        let options = SinkOptions { name: format!("{}-sink", plan.file.trim_end_matches(".mp4")), path };
-        self.pending = Some(Pending { plan, chosen, progress });
-        let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
-            mailbox.send(Notice::SinkMade(generation, durable_sink::make(options, listener)));
-        });
-        if let Err(error) = spawned {
-            let error = OpenError::Io { path: PathBuf::new(), error };
-            self.mailbox.send(Notice::SinkMade(generation, Err(error)));
-        }
-    }
-
-    pub(super) fn on_sink_made(&mut self, now: MonoNs, made: Result<gst::Element, OpenError>) {
-        let Some(Pending { plan, chosen, progress }) = self.pending.take() else { return };
-        let (part, file) = (plan.part, plan.file.clone());
-        let refusal = match made {
-            Ok(sink) => match self.start_take(plan, &chosen, OpenFile { sink, progress }) {
-                Ok(take) => {
-                    self.take = Some(take);
-                    return self.decide(now, Event::PartOpened { part, file });
-                }
-                Err(reason) => PartRefusal::Pipeline { reason },
-            },
-            Err(OpenError::Exists(_)) => PartRefusal::Exists,
-            Err(OpenError::Io { error, .. }) => {
-                let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-                let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
-                PartRefusal::Disk { full, reason: format!("{file}: {error}") }
-            }
-        };
-        self.decide(now, Event::PartRefused { refusal });
-    }
-
-    /// The encoders a part needs. Asked before its file exists, so that none is made that nobody could fill.
-    fn choose_encoders(&mut self, plan: &Plan) -> Result<Chosen, BuildError> {
-        self.encoders.choose(&plan.ticket.encoding, plan.with_audio)
-    }
-
-    fn start_take(&mut self, plan: Plan, chosen: &Chosen, file: OpenFile) -> Result<Take, String> {
-        let stage = self.stage.as_ref().ok_or("the stage is gone")?;
-        let counters = SourceCounters {
-            frames: self.counters.frames.clone(),
-            lost: self.source.as_ref().and_then(|open| open.source.lost()),
-        };
-        let notices = (self.take_generation, &self.mailbox);
-        Take::start(plan, file, chosen, stage, counters, notices).map_err(|error| error.to_string())
-    }
-
-    pub(super) fn on_part_ended(&mut self, now: MonoNs) {
-        if self.take.as_ref().is_some_and(Take::is_part_ending) {
-            self.finish_take();
-            self.decide(now, Event::PartFlushed);
-        } else {
-            self.decide(now, Event::TakeFailed { reason: "the file ended by itself".to_owned() });
-        }
-    }
-
-    pub(super) fn finish_take(&mut self) {
-        if let (Some(take), Some(stage)) = (self.take.take(), &self.stage) {
-            take.finish(stage, self.take_generation, self.mailbox.clone());
-        }
-    }
-}
-
-/// A closed file as the state sees it.
-pub(super) fn closing(ended: Ended) -> PartClosing {
-    let Ended { plan, end, mut frames, origin, finished, progress } = ended;
-    let (summary, bytes, trouble, unfinalised) = match finished {
-        Some(Finished { summary, bytes, trouble, unfinalised }) => {
-            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()))
-        }
-        None => (None, progress.bytes, None, None),
-    };
-    frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
-    let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
-    let start = i128::from(plan.ticket.start_at_ns.0);
-    let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
-    // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
-    let in_doubt = unfinalised.is_some() || matches!(trouble, Some(Trouble::Sync(_) | Trouble::Write(_)));
-    let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
-    let end = match summary {
-        None => PartEnd::Empty,
-        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
-        Some(_) => end,
-    };
-    let record = PartRecord {
-        part: plan.part,
-        file: plan.file,
-        offset_ns,
-        duration_ns: duration.as_nanos() as u64,
-        bytes,
-        container: plan.ticket.encoding.container,
-        video: summary.as_ref().and_then(|summary| summary.video.clone()),
-        audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
-        frames: take::part_frames(frames),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        end,
-    };
-    PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::finalise::{FinaliseError, Summary};
-    use crate::media::signal::VideoFormat;
-    use crate::model::SessionId;
-    use crate::model::encoding::Encoding;
-    use crate::model::snapshot::Frames;
-    use crate::protocol::worker::Ticket;
-
-    const MEDIA: Duration = Duration::from_secs(20);
-    const SAFE: Duration = Duration::from_secs(7);
-
-    fn closed(trouble: Option<Trouble>, unfinalised: Option<FinaliseError>) -> PartClosing {
-        let ticket = Ticket {
-            session: SessionId(uuid::Uuid::nil()),
-            dir: "/library/session".into(),
-            start_at_ns: MonoNs(0),
-            boot_id: "boot".into(),
-            first_part: 1,
-            first_fact: 1,
-            encoding: Encoding::default(),
-            trace_id: String::new(),
-        };
-        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
-        let plan = Plan { part: 1, file: "a.mp4".into(), start_at: MonoNs(0), format, with_audio: false, ticket };
-        let summary =
-            Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
-        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised });
-        let progress = Progress { safe: SAFE, ..Progress::default() };
-        let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
-        closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
-    }
-
-    #[test]
-    fn only_what_the_disk_confirmed_is_safe() {
-        assert_eq!(closed(None, None).safe, MEDIA);
-        assert_eq!(closed(Some(Trouble::DiskFull), None).safe, MEDIA, "the reserved room sufficed");
-        assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).safe, SAFE);
-        assert_eq!(closed(Some(Trouble::Write("EIO".into())), None).safe, SAFE);
-        let unfinalised = closed(None, Some(FinaliseError::Tables("too long".into())));
-        assert_eq!((unfinalised.safe, unfinalised.record.end), (SAFE, PartEnd::DiskError));
-        assert!(unfinalised.unfinalised.is_some());
     }
 }

@@ -1,16 +1,18 @@
 //! The worker's socket: one engine, up to four viewers, everything nonblocking on the glib main loop.
 //!
 //! Contract: a peer that does not read is dropped, never waited for; a peer of another user is refused; a peer that
-//! breaks the protocol is thrown out. Only the holder of the worker's lock may open this link, so replacing a stale
+//! breaks the protocol is thrown out. Only the engine with the highest epoch ever seen is obeyed; a lower one is told
+//! that it was superseded. Only the holder of the worker's lock may open this link, so replacing a stale
 //! socket is safe.
 
 mod connection;
 
 use super::Notice;
 use super::mailbox::Mailbox;
+use super::state::{Allegiance, Greeting};
 use crate::model::InputId;
 use crate::protocol::codec;
-use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::unix_listener;
 use connection::{Connection, Outcome};
 use gst::glib;
@@ -54,6 +56,9 @@ pub struct Link {
     source: Option<glib::SourceId>,
     connections: BTreeMap<u64, Connection>,
     engine: Option<u64>,
+    /// Epoch of the engine that is, or was last, connected.
+    engine_epoch: u64,
+    allegiance: Allegiance,
     next: u64,
     mailbox: Mailbox<Notice>,
 }
@@ -69,7 +74,17 @@ impl Link {
             glib::ControlFlow::Continue
         });
         let (path, connections) = (path.to_owned(), BTreeMap::new());
-        Ok(Self { path, listener, source: Some(source), connections, engine: None, next: 1, mailbox })
+        Ok(Self {
+            path,
+            listener,
+            source: Some(source),
+            connections,
+            engine: None,
+            engine_epoch: 0,
+            allegiance: Allegiance::default(),
+            next: 1,
+            mailbox,
+        })
     }
 
     /// Takes in what happened; `hello` is this worker's own greeting.
@@ -111,7 +126,13 @@ impl Link {
     fn on_command(&mut self, id: u64, command: Command, hello: &Report, said: &mut Vec<Said>) -> bool {
         let role = self.connections.get(&id).and_then(|connection| connection.role);
         match (role, command) {
-            (None, Command::Hello { protocol, role, .. }) => {
+            (None, Command::Hello { protocol, role, epoch, .. }) => {
+                let greeting = if role == Role::Engine { self.allegiance.greet(epoch) } else { Greeting::Obeyed };
+                if let Greeting::Superseded { by } = greeting {
+                    tracing::warn!(epoch, by, "an engine that was replaced is sent away");
+                    self.send(id, &Report::Superseded { epoch: by }, None, said);
+                    return false;
+                }
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.role = Some(role);
                 }
@@ -121,9 +142,7 @@ impl Link {
                     return false;
                 }
                 if role == Role::Engine {
-                    if let Some(old) = self.engine.replace(id) {
-                        self.connections.remove(&old);
-                    }
+                    self.displace(id, epoch);
                     said.push(Said::EngineConnected(id));
                 }
                 true
@@ -138,6 +157,17 @@ impl Link {
                 true
             }
             (None | Some(Role::Viewer), _) => false,
+        }
+    }
+
+    /// `id` is the engine from here on; one that is still connected is told when another has taken its place.
+    fn displace(&mut self, id: u64, epoch: u64) {
+        let lower = std::mem::replace(&mut self.engine_epoch, epoch) < epoch;
+        let Some(old) = self.engine.replace(id) else { return };
+        let told = lower.then(|| codec::encode(&Report::Superseded { epoch })).and_then(Result::ok);
+        if let (Some(mut old), Some(line)) = (self.connections.remove(&old), told) {
+            // It is left either way; what fits into its socket it can still read.
+            let _ = old.send(line, None);
         }
     }
 
@@ -193,7 +223,7 @@ impl Link {
 pub fn hello(input: &InputId, started: crate::model::MonoNs, session: Option<crate::model::SessionId>) -> Report {
     Report::Hello {
         protocol: PROTOCOL_VERSION,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
+        build: BUILD.to_owned(),
         input: input.clone(),
         pid: std::process::id(),
         started_ns: started,

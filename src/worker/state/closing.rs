@@ -17,7 +17,7 @@ use crate::model::session::{FactKind, PartEnd};
 use std::time::Duration;
 
 /// Finalising appends a few MB and syncs twice; a busy USB disk takes seconds for that, a minute is a broken one.
-const FINALISE_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const FINALISE_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Recording {
     /// The part being closed has come this far.
@@ -31,18 +31,19 @@ impl Recording {
     }
 }
 
-impl State {
-    /// Everything has reached the file; its pipelines are being thrown away.
-    pub(super) fn on_part_flushed(&mut self, now: MonoNs) {
-        if let Some(recording) = &mut self.recording {
-            recording.step_on(now, Step::Flushing, Step::Releasing);
-        }
-    }
+/// Finalising `file` took too long.
+pub(super) fn not_finalised_in_time(file: &str) -> Incident {
+    let reason = format!("{file} could not be finalised within {} s", FINALISE_DEADLINE.as_secs());
+    Incident::new(IncidentCode::DiskError).with("reason", reason)
+}
 
-    /// The pipelines of the part are at rest; its file is being finalised.
-    pub(super) fn on_part_released(&mut self, now: MonoNs) {
-        if let Some(recording) = &mut self.recording {
-            recording.step_on(now, Step::Releasing, Step::Finalising);
+impl State {
+    /// The closing of `part` has come this far.
+    pub(super) fn step_on(&mut self, now: MonoNs, part: u32, from: Step, to: Step) {
+        let Some(recording) = &mut self.recording else { return };
+        recording.settle_on(now, part, from, to);
+        if matches!(recording.phase, Phase::Closing { part: closing, .. } if closing == part) {
+            recording.step_on(now, from, to);
         }
     }
 
@@ -63,8 +64,8 @@ impl State {
                 self.leave_part_behind(now, Incident::new(IncidentCode::TeardownStuck), out);
             }
             Step::Finalising if waited >= FINALISE_DEADLINE => {
-                let reason = format!("{file} could not be finalised within {} s", FINALISE_DEADLINE.as_secs());
-                self.leave_part_behind(now, Incident::new(IncidentCode::DiskError).with("reason", reason), out);
+                let incident = not_finalised_in_time(file);
+                self.leave_part_behind(now, incident, out);
             }
             Step::Releasing | Step::Finalising => {}
         }
@@ -78,12 +79,7 @@ impl State {
         let Phase::Closing { part, then, .. } = recording.phase else { return };
         recording.left_behind.insert(part);
         let take = std::mem::take(&mut recording.take);
-        recording.frames = sum(recording.frames, take.frames);
-        recording.media += take.progress.written;
-        recording.safe += take.progress.safe;
-        if !take.progress.written.is_zero() {
-            recording.parts += 1;
-        }
+        recording.add_unclosed(take);
         if let Some(origin) = take.origin {
             let end_ns = recording.since_origin(origin.plus(take.progress.written));
             recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(PartEnd::Cut).to_owned()));
@@ -105,21 +101,29 @@ impl State {
             }
             return;
         }
-        let Phase::Closing { then, .. } = recording.phase else { return };
+        let settled = recording.settling.take_if(|settling| settling.part == record.part).is_some();
+        let then = match recording.phase {
+            Phase::Closing { part, then, .. } if part == record.part => Some(then),
+            _ if settled => None,
+            _ => return,
+        };
         let media = Duration::from_nanos(record.duration_ns);
         recording.frames = sum(recording.frames, frames);
         recording.media += media;
         recording.safe += safe;
-        recording.take = Default::default();
+        if then.is_some() {
+            recording.take = Default::default();
+        }
         if record.end != PartEnd::Empty {
             recording.parts += 1;
         }
-        if let Some(offset) = record.offset_ns.filter(|_| record.end != PartEnd::Empty) {
+        // What settles has a successor without a gap.
+        if let (Some(then), Some(offset)) = (then, record.offset_ns.filter(|_| record.end != PartEnd::Empty)) {
             recording.note_gap(now, offset, out);
             let end_ns = offset.saturating_add_unsigned(record.duration_ns);
             recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(record.end).to_owned()));
         }
-        let pause = recording.pace.after(record.end, media);
+        let pause = then.map(|_| recording.pace.after(record.end, media));
         match unfinalised {
             None => recording.write_fact(now, FactKind::PartClosed(record), out),
             Some(reason) => {
@@ -129,7 +133,15 @@ impl State {
                 self.raise(now, incident, out);
             }
         }
-        self.go_on(now, then, pause, out);
+        match (then, pause) {
+            (Some(then), Some(pause)) => self.go_on(now, then, pause, out),
+            (_, _) => {
+                if let Some(recording) = &mut self.recording {
+                    recording.finish_if_ending(now, out);
+                }
+                out.push(Effect::PublishStatus);
+            }
+        }
     }
 
     fn go_on(&mut self, now: MonoNs, then: Then, pause: Duration, out: &mut Vec<Effect>) {

@@ -8,11 +8,11 @@ use crate::model::policy::WorkerPolicy;
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::{Refusal, Ticket};
 
-fn ack(reply: Reply, out: &mut Vec<Effect>) {
+pub(super) fn ack(reply: Reply, out: &mut Vec<Effect>) {
     out.push(Effect::Ack { reply, refused: None });
 }
 
-fn refuse(reply: Reply, code: &str, message: impl Into<String>, out: &mut Vec<Effect>) {
+pub(super) fn refuse(reply: Reply, code: &str, message: impl Into<String>, out: &mut Vec<Effect>) {
     let refusal = Refusal { code: code.to_owned(), message: message.into() };
     out.push(Effect::Ack { reply, refused: Some(refusal) });
 }

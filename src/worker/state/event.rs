@@ -52,6 +52,15 @@ pub enum Event {
         session: SessionId,
     },
     /// Command.
+    Split {
+        /// Whom to answer.
+        reply: Reply,
+        /// Which session.
+        session: SessionId,
+        /// The first keyframe at or after this begins the next part.
+        at: MonoNs,
+    },
+    /// Command.
     Retry {
         /// Whom to answer.
         reply: Reply,
@@ -94,20 +103,40 @@ pub enum Event {
     },
     /// A part could not be opened.
     PartRefused {
+        /// Its number.
+        part: u32,
         /// Why.
         refusal: PartRefusal,
     },
+    /// The boundary at which a part begins is decided: what comes now belongs to it.
+    PartSplit {
+        /// The part that begins.
+        part: u32,
+    },
     /// Encoder or muxer failed.
     TakeFailed {
+        /// The part whose muxer it was; `None` = the encoders, and so every part.
+        part: Option<u32>,
         /// Why.
         reason: String,
     },
     /// The disk is in trouble.
-    PartTrouble(Trouble),
+    PartTrouble {
+        /// The part that felt it.
+        part: u32,
+        /// What it is.
+        trouble: Trouble,
+    },
     /// Everything has reached the part file.
-    PartFlushed,
+    PartFlushed {
+        /// Its number.
+        part: u32,
+    },
     /// The pipelines of the part are at rest.
-    PartReleased,
+    PartReleased {
+        /// Its number.
+        part: u32,
+    },
     /// A part file is closed.
     PartClosed(Box<PartClosing>),
     /// A fact could not be written.
@@ -169,6 +198,8 @@ pub struct Evidence {
     pub sound_at: Option<MonoNs>,
     /// The part being written.
     pub take: Option<TakeEvidence>,
+    /// The part before it, while that is being closed.
+    pub settling: Option<TakeEvidence>,
     /// Newest meters.
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.
@@ -193,7 +224,7 @@ pub struct TakeEvidence {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Build the stage and probe encoders for this input; once per worker.
+    /// Build the stage and have encoders probed for this input; once per worker.
     Prepare(Box<InputSpec>),
     /// Open the source. `seamless` = its time continues where the last one ended.
     OpenSource {
@@ -214,6 +245,8 @@ pub enum Effect {
         path: PathBuf,
         /// Its first frame is the first at or after this.
         start_at: MonoNs,
+        /// The part that is being written ends and this one begins at the first keyframe at or after this.
+        split_at: Option<MonoNs>,
         /// What the source delivers.
         format: VideoFormat,
         /// Whether it gets a sound track.
@@ -233,6 +266,14 @@ pub enum Effect {
         /// Why.
         end: PartEnd,
     },
+    /// The boundary is decided: the next part is the one being written, the one before it settles.
+    AdvancePart,
+    /// Close the next part as it is, empty, and the part being written goes on.
+    DropNext,
+    /// Throw the pipeline of the settling part away as it is, then close the file.
+    CutSettling,
+    /// The session has ended: no part will need the encoders.
+    ReleaseEncoders,
     /// Append to the facts file, then report.
     WriteFact {
         /// The session.

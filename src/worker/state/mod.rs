@@ -3,11 +3,13 @@
 //! ```text
 //! source:     unconfigured ─▶ opening ─▶ live ─▶ waiting ─▶ opening …        failed (misconfigured)
 //! recording:  awaiting ─▶ opening ─▶ writing ─▶ closing ─▶ awaiting … | done
+//! beside it:  next part (opening ─▶ armed)     settling part          see split
 //! ```
 //! Contract: a worker needs nobody once it has a policy and a ticket: it keeps recording when its engine is gone,
 //! closes a part when the signal goes, and opens the next one when it returns. What is shown follows from evidence
 //! only (R-TRU-1).
 
+mod allegiance;
 mod audio;
 mod closing;
 mod commands;
@@ -15,11 +17,13 @@ mod event;
 mod pace;
 mod recording;
 mod source;
+mod split;
 mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+pub use allegiance::{Allegiance, Greeting};
 pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
 
 use crate::model::incident::{Incident, IncidentCode};
@@ -27,7 +31,7 @@ use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::{InputId, MonoNs, SessionId};
 use audio::AudioWatch;
-use recording::Recording;
+use recording::{Recording, Step};
 use source::SourceState;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -110,6 +114,7 @@ impl State {
             Event::Configure { reply, input, policy } => self.on_configure(now, reply, input, policy, out),
             Event::Start { reply, ticket } => self.on_start(now, reply, *ticket, out),
             Event::Stop { reply, session } => self.on_stop(now, reply, session, out),
+            Event::Split { reply, session, at } => self.on_split(now, reply, session, at, out),
             Event::Retry { reply } => self.on_retry(now, reply, out),
             Event::Leave { reply } => self.on_leave(now, reply, out),
             Event::Terminate => self.terminate(now, 0, out),
@@ -121,11 +126,12 @@ impl State {
             Event::SoundFailed => out.push(Effect::CloseSound),
             Event::StageFailed { reason } => self.on_stage_failed(now, reason, out),
             Event::PartOpened { part, file } => self.on_part_opened(now, part, file, out),
-            Event::PartRefused { refusal } => self.on_part_refused(now, refusal, out),
-            Event::TakeFailed { reason } => self.on_take_failed(now, reason, out),
-            Event::PartTrouble(trouble) => self.on_trouble(now, trouble, out),
-            Event::PartFlushed => self.on_part_flushed(now),
-            Event::PartReleased => self.on_part_released(now),
+            Event::PartRefused { part, refusal } => self.on_part_refused(now, part, refusal, out),
+            Event::PartSplit { part } => self.on_part_split(now, part, out),
+            Event::TakeFailed { part, reason } => self.on_take_failed(now, part, reason, out),
+            Event::PartTrouble { part, trouble } => self.on_trouble(now, Some(part), trouble, out),
+            Event::PartFlushed { part } => self.step_on(now, part, Step::Flushing, Step::Releasing),
+            Event::PartReleased { part } => self.step_on(now, part, Step::Releasing, Step::Finalising),
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::FactsFailed { reason } => self.on_facts_failed(now, reason, out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),

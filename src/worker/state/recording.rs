@@ -2,8 +2,10 @@
 
 use super::pace::Pace;
 use super::source::SourceState;
+use super::split::{Next, Settling};
 use super::{Effect, PartRefusal, State, TakeEvidence};
 use crate::media::durable_sink::Trouble;
+use crate::media::signal::VideoFormat;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, PartEnd};
 use crate::model::snapshot::{Dropped, Frames};
@@ -48,9 +50,20 @@ pub(super) enum Phase {
     /// A part file is being created.
     Opening { part: u32, since: MonoNs },
     /// A part is being written.
-    Writing { part: u32, file: String, since: MonoNs, grown_at: Option<MonoNs>, overflowed: u64 },
+    Writing {
+        part: u32,
+        file: String,
+        since: MonoNs,
+        /// It holds media.
+        started: bool,
+        /// When the recording last grew, in whichever part.
+        grown_at: Option<MonoNs>,
+        overflowed: u64,
+    },
     /// A part is being closed.
     Closing { part: u32, file: String, since: MonoNs, then: Then, step: Step },
+    /// Only the settling part is still being closed.
+    Ending { failed: bool },
     /// Nothing more comes.
     Done { failed: bool },
 }
@@ -62,7 +75,15 @@ pub(super) struct Recording {
     pub(super) phase: Phase,
     /// Asked to stop; what is being closed is the last part.
     stopping: bool,
-    next_part: u32,
+    /// The part that follows the one being written, and the one before it that is being closed.
+    pub(super) next: Option<Next>,
+    pub(super) settling: Option<Settling>,
+    /// Somebody wants a split at this time.
+    pub(super) split_wanted: Option<MonoNs>,
+    pub(super) no_split_before: MonoNs,
+    /// What the part being written records, and whether with sound.
+    pub(super) recorded: Option<(VideoFormat, bool)>,
+    pub(super) next_part: u32,
     next_fact: u64,
     /// Totals of closed parts.
     pub(super) media: Duration,
@@ -95,6 +116,11 @@ impl Recording {
         Self {
             phase: Phase::Awaiting { not_before: now },
             stopping: false,
+            next: None,
+            settling: None,
+            split_wanted: None,
+            no_split_before: now,
+            recorded: None,
             next_part,
             next_fact,
             media: Duration::ZERO,
@@ -154,16 +180,40 @@ impl Recording {
 
     pub(super) fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
         self.note_gap(now, self.since_origin(now), out);
+        self.drop_next(now, out);
+        if self.settling.is_some() {
+            self.phase = Phase::Ending { failed };
+            return;
+        }
         self.phase = Phase::Done { failed: failed || self.parts == 0 };
         self.take = TakeEvidence::default();
         let frames = self.frames;
         self.write_fact(now, FactKind::Done { frames }, out);
+        out.push(Effect::ReleaseEncoders);
         out.push(Effect::PublishStatus);
+    }
+
+    /// The settling part is closed: perhaps it was the last.
+    pub(super) fn finish_if_ending(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        if let Phase::Ending { failed } = self.phase {
+            self.finish(now, failed, out);
+        }
+    }
+
+    /// Counts a part whose end nobody will tell by what was seen of it.
+    pub(super) fn add_unclosed(&mut self, take: TakeEvidence) {
+        self.frames = sum(self.frames, take.frames);
+        self.media += take.progress.written;
+        self.safe += take.progress.safe;
+        if !take.progress.written.is_zero() {
+            self.parts += 1;
+        }
     }
 
     pub(super) fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         if let Phase::Writing { part, file, .. } = &self.phase {
             self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, step: Step::Flushing };
+            self.drop_next(now, out);
             out.push(Effect::ClosePart { at: now, end });
             out.push(Effect::PublishStatus);
         }
@@ -174,8 +224,13 @@ impl Recording {
             Phase::Writing { part, file, .. } | Phase::Closing { part, file, step: Step::Flushing, .. } => {
                 (*part, file.clone())
             }
-            Phase::Closing { .. } | Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. } => return,
+            Phase::Closing { .. }
+            | Phase::Awaiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Done { .. }
+            | Phase::Ending { .. } => return,
         };
+        self.drop_next(now, out);
         self.phase = Phase::Closing { part, file, since: now, then, step: Step::Releasing };
         out.push(Effect::CutPart { end });
         out.push(Effect::PublishStatus);
@@ -183,7 +238,7 @@ impl Recording {
 }
 
 /// The sums of a recording without parts.
-fn nothing() -> Frames {
+pub(super) fn nothing() -> Frames {
     let zero = Some(0);
     let dropped = Dropped { source: zero, queue: zero, encoder: zero };
     Frames { captured: zero, encoded: zero, written: zero, duplicated: zero, dropped }
@@ -222,6 +277,8 @@ impl State {
         let part = recording.next_part;
         recording.next_part += 1;
         recording.period = format.period();
+        recording.recorded = Some((format.clone(), with_audio));
+        recording.split_wanted = None;
         recording.phase = Phase::Opening { part, since: now };
         let ticket = recording.ticket.clone();
         let file = layout::part_file(&self.input, part, ticket.encoding.container);
@@ -231,6 +288,7 @@ impl State {
             part,
             path: ticket.dir.join(file),
             start_at: ticket.start_at_ns,
+            split_at: None,
             format,
             with_audio,
             ticket: Box::new(ticket),
@@ -239,14 +297,20 @@ impl State {
 
     pub(super) fn on_part_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
-        if recording.phase != (Phase::Opening { part, since: now }) && !matches!(recording.phase, Phase::Opening { .. })
-        {
+        if recording.is_done() {
+            return;
+        }
+        if recording.is_beside(part) || recording.left_behind.contains(&part) {
+            return self.on_next_opened(now, part, file, out);
+        }
+        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
             return;
         }
         recording.take = TakeEvidence::default();
         recording.rate_from = None;
         recording.last = Some((part, file.clone()));
-        recording.phase = Phase::Writing { part, file: file.clone(), since: now, grown_at: None, overflowed: 0 };
+        recording.phase =
+            Phase::Writing { part, file: file.clone(), since: now, started: false, grown_at: None, overflowed: 0 };
         recording.write_fact(now, FactKind::PartOpened { part, file }, out);
         let live = matches!(self.source, SourceState::Live { .. });
         let stopping = recording.stopping;
@@ -258,7 +322,7 @@ impl State {
         out.push(Effect::PublishStatus);
     }
 
-    pub(super) fn on_part_refused(&mut self, now: MonoNs, refusal: PartRefusal, out: &mut Vec<Effect>) {
+    pub(super) fn on_part_refused(&mut self, now: MonoNs, part: u32, refusal: PartRefusal, out: &mut Vec<Effect>) {
         let incident = match &refusal {
             PartRefusal::Exists => None,
             PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
@@ -275,6 +339,9 @@ impl State {
         if recording.is_done() {
             return;
         }
+        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
+            return self.on_next_refused(now, part, refusal == PartRefusal::Exists, out);
+        }
         match refusal {
             _ if recording.stopping => recording.finish(now, false, out),
             PartRefusal::Disk { .. } => recording.finish(now, true, out),
@@ -286,23 +353,26 @@ impl State {
         }
     }
 
-    pub(super) fn on_take_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
+    pub(super) fn on_take_failed(&mut self, now: MonoNs, part: Option<u32>, reason: String, out: &mut Vec<Effect>) {
         let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", reason);
         out.push(Effect::Log(incident.clone()));
         self.raise(now, incident, out);
         if let Some(recording) = &mut self.recording {
+            if let Some(beside) = part.filter(|part| recording.is_beside(*part)) {
+                return self.on_beside_failed(now, beside, out);
+            }
             let then = if recording.stopping { Then::Done } else { Then::Next };
             recording.cut(now, PartEnd::Cut, then, out);
         }
     }
 
-    pub(super) fn on_trouble(&mut self, now: MonoNs, trouble: Trouble, out: &mut Vec<Effect>) {
+    pub(super) fn on_trouble(&mut self, now: MonoNs, part: Option<u32>, trouble: Trouble, out: &mut Vec<Effect>) {
         let (incident, end) = match trouble {
             Trouble::DiskFull => (Incident::new(IncidentCode::DiskFull), Some(PartEnd::DiskFull)),
             Trouble::Write(reason) => {
                 (Incident::new(IncidentCode::DiskError).with("reason", reason), Some(PartEnd::DiskError))
             }
-            Trouble::Stream(reason) => return self.on_take_failed(now, reason, out),
+            Trouble::Stream(reason) => return self.on_take_failed(now, part, reason, out),
             Trouble::Sync(reason) => (Incident::new(IncidentCode::SyncFailed).with("reason", reason), None),
         };
         out.push(Effect::Log(incident.clone()));
@@ -314,7 +384,7 @@ impl State {
 
     pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
         if free_bytes < self.policy().critical_free_bytes && self.is_recording() {
-            self.on_trouble(now, Trouble::DiskFull, out);
+            self.on_trouble(now, None, Trouble::DiskFull, out);
             if let Some(recording) = &mut self.recording
                 && matches!(recording.phase, Phase::Awaiting { .. })
             {
@@ -345,7 +415,9 @@ impl State {
             Phase::Awaiting { .. } => recording.finish(now, false, out),
             Phase::Writing { .. } => recording.close(now, PartEnd::Completed, Then::Done, out),
             // Goes on in on_part_opened and on_part_closed.
-            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => out.push(Effect::PublishStatus),
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Ending { .. } | Phase::Done { .. } => {
+                out.push(Effect::PublishStatus);
+            }
         }
     }
 
@@ -357,7 +429,11 @@ impl State {
         match recording.phase {
             Phase::Writing { .. } => recording.close(now, end, if stays { Then::Next } else { Then::Done }, out),
             Phase::Awaiting { .. } if !stays && recording.parts > 0 => recording.finish(now, false, out),
-            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Closing { .. } | Phase::Done { .. } => {}
+            Phase::Awaiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Closing { .. }
+            | Phase::Ending { .. }
+            | Phase::Done { .. } => {}
         }
     }
 }

@@ -72,17 +72,21 @@ impl State {
 impl Recording {
     fn view(&mut self, now: MonoNs, policy: &WorkerPolicy) -> RecordingView {
         let known = self.parts > 0 || self.take.progress.bytes > 0;
+        let settling = self.settling.as_ref().map(|settling| settling.take);
+        let beside = settling.unwrap_or_default();
+        let known = known || beside.progress.bytes > 0;
         let total = |closed: Duration, open: Duration| known.then(|| ms(closed + open));
         let (part, file) = self.last.clone().map_or((self.ticket.first_part.max(1), None), |(n, f)| (n, Some(f)));
         let open = matches!(self.phase, Phase::Writing { .. } | Phase::Closing { .. });
-        let frames = if open { sum(self.frames, self.take.frames) } else { self.frames };
+        let frames = settling.map_or(self.frames, |settling| sum(self.frames, settling.frames));
+        let frames = if open { sum(frames, self.take.frames) } else { frames };
         RecordingView {
             state: self.state(now, policy),
             verdict: None,
             part,
             file,
-            media_ms: total(self.media, self.take.progress.written),
-            safe_ms: total(self.safe, self.take.progress.safe),
+            media_ms: total(self.media + beside.progress.written, self.take.progress.written),
+            safe_ms: total(self.safe + beside.progress.safe, self.take.progress.safe),
             bytes: (self.take.progress.bytes > 0).then_some(self.take.progress.bytes),
             bytes_per_s: self.growth(now),
             frames,
@@ -103,8 +107,10 @@ impl Recording {
                 let waited = now.since((*since).max(self.ticket.start_at_ns));
                 if waited < policy.stall_shown { RecordingState::Starting } else { RecordingState::Stalled }
             }
-            Phase::Awaiting { .. } | Phase::Closing { .. } if self.last.is_none() => RecordingState::Starting,
-            Phase::Awaiting { .. } | Phase::Closing { .. } => RecordingState::Stalled,
+            Phase::Awaiting { .. } | Phase::Closing { .. } | Phase::Ending { .. } if self.last.is_none() => {
+                RecordingState::Starting
+            }
+            Phase::Awaiting { .. } | Phase::Closing { .. } | Phase::Ending { .. } => RecordingState::Stalled,
         }
     }
 

@@ -68,12 +68,22 @@ struct Bench {
     /// A part has its first frame when it grows, not at no known time.
     origin_at_growth: bool,
     origin: Option<MonoNs>,
+    /// The part that waits for its keyframe.
+    next: Option<u32>,
+    /// The part that settles, with its media; `None` = it never had any.
+    settling: Option<(u32, Option<Duration>)>,
+    /// Files of next parts come into being only when told to.
+    slow_files: bool,
 }
 
 mod parts;
 
 impl Bench {
     fn new(on_signal_loss: OnSignalLoss) -> Self {
+        Self::with_policy(on_signal_loss, WorkerPolicy::default())
+    }
+
+    fn with_policy(on_signal_loss: OnSignalLoss, policy: WorkerPolicy) -> Self {
         let now = MonoNs(1_000_000 * MS);
         let mut bench = Self {
             state: State::new("cam1".parse().expect("an id"), now),
@@ -89,8 +99,10 @@ impl Bench {
             unfinalised: None,
             origin_at_growth: false,
             origin: None,
+            next: None,
+            settling: None,
+            slow_files: false,
         };
-        let policy = WorkerPolicy::default();
         bench.feed(Event::EngineConnected);
         bench.feed(Event::Configure { reply: REPLY, input: Box::new(input(on_signal_loss)), policy });
         bench.feed(Event::SourceFormat(format()));
@@ -98,15 +110,41 @@ impl Bench {
         bench
     }
 
+    /// The part that is written or being closed.
+    fn number(&self) -> u32 {
+        self.part.map_or(0, |(part, _)| part)
+    }
+
     fn feed(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for effect in self.state.handle(self.now, event) {
                 match effect {
-                    Effect::OpenPart { .. } if self.refuses => {
+                    Effect::OpenPart { part, .. } if self.refuses => {
                         self.attempts += 1;
+                        self.opened.push(part);
                         let refusal = PartRefusal::Pipeline { reason: "no encoder".into() };
-                        events.push(Event::PartRefused { refusal });
+                        events.push(Event::PartRefused { part, refusal });
+                    }
+                    Effect::OpenPart { part, split_at: Some(_), .. } => {
+                        assert_eq!((self.next, self.settling), (None, None), "more than one part beside");
+                        self.opened.push(part);
+                        self.next = Some(part);
+                        if !self.slow_files {
+                            events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
+                        }
+                    }
+                    Effect::AdvancePart => {
+                        let (old, end) = self.part.expect("a part is written");
+                        assert_eq!(end, None, "what is being closed is not split");
+                        self.settling = Some((old, Some(self.written.unwrap_or_default())));
+                        self.part = Some((self.next.take().expect("the next part is armed"), None));
+                        self.written = Some(Duration::ZERO);
+                        self.origin = Some(self.now);
+                    }
+                    Effect::DropNext => {
+                        assert_eq!(self.settling, None, "two parts beside");
+                        self.settling = Some((self.next.take().expect("there is a next part"), None));
                     }
                     Effect::OpenPart { part, .. } => {
                         self.attempts += 1;
@@ -133,6 +171,25 @@ impl Bench {
         let Some((part, Some(end))) = self.part else { return };
         let duration = self.written.take().unwrap_or_default();
         self.part = None;
+        self.finish_part(part, duration, end);
+    }
+
+    /// The keyframe the next part waits for comes.
+    fn keyframe(&mut self) {
+        if let Some(part) = self.next {
+            self.feed(Event::PartSplit { part });
+        }
+    }
+
+    /// The world finishes the part beside the one that is written.
+    fn settle(&mut self) {
+        if let Some((part, media)) = self.settling.take() {
+            let end = if media.is_some() { PartEnd::Split } else { PartEnd::Empty };
+            self.finish_part(part, media.unwrap_or_default(), end);
+        }
+    }
+
+    fn finish_part(&mut self, part: u32, duration: Duration, end: PartEnd) {
         let record = PartRecord {
             part,
             file: format!("cam1.part{part}.mp4"),
@@ -262,7 +319,7 @@ fn a_full_disk_ends_the_recording_with_its_name() {
     let mut bench = Bench::new(OnSignalLoss::Split);
     bench.start();
     bench.run(s(2), true);
-    bench.feed(Event::PartTrouble(Trouble::DiskFull));
+    bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::DiskFull });
     bench.close_part();
     assert_eq!(bench.shown().1, Some(RecordingState::Failed));
     assert_eq!(bench.incidents(), [IncidentCode::DiskFull]);
@@ -273,7 +330,7 @@ fn a_failing_sync_is_told_and_recording_goes_on() {
     let mut bench = Bench::new(OnSignalLoss::Split);
     bench.start();
     bench.run(s(1), true);
-    bench.feed(Event::PartTrouble(Trouble::Sync("EIO".into())));
+    bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::Sync("EIO".into()) });
     bench.run(s(1), true);
     assert_eq!(bench.shown().1, Some(RecordingState::Recording));
     assert_eq!(bench.incidents(), [IncidentCode::SyncFailed]);
@@ -342,8 +399,8 @@ proptest! {
                 3 => bench.run(s(4), false),
                 4 => bench.run(s(2), true),
                 5 => bench.close_part(),
-                6 if bench.part.is_some() => bench.feed(Event::TakeFailed { reason: "poison".into() }),
-                7 if bench.part.is_some() => bench.feed(Event::PartTrouble(Trouble::DiskFull)),
+                6 if bench.part.is_some() => bench.feed(Event::TakeFailed { part: None, reason: "poison".into() }),
+                7 if bench.part.is_some() => bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::DiskFull }),
                 8 => bench.feed(Event::SourceFailed { reason: "gone".into(), permanent: false }),
                 9 => bench.feed(Event::SourceFormat(format())),
                 10 => bench.feed(Event::EngineGone),

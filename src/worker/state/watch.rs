@@ -15,14 +15,19 @@ impl State {
     /// Takes in how far the part is, notices stalls, lost frames and deadlines.
     pub(super) fn watch_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
         self.open_part_if_live(now, out);
+        self.watch_settling(now, out);
         match self.recording.as_ref().map(|recording| &recording.phase) {
-            Some(Phase::Writing { .. }) => self.watch_writing(now, out),
+            Some(Phase::Writing { .. }) => {
+                self.watch_writing(now, out);
+                self.watch_split(now, out);
+            }
             Some(Phase::Closing { .. }) => self.watch_closing(now, out),
             // Creating a file waits for the disk only.
             Some(Phase::Opening { since, .. }) if now.since(*since) >= STALL_INCIDENT => {
                 self.raise(now, Incident::new(IncidentCode::RecordingStalled), out);
             }
-            Some(Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Done { .. }) | None => {}
+            Some(Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } | Phase::Done { .. }) | None => {
+            }
         }
     }
 
@@ -30,16 +35,16 @@ impl State {
         let policy = self.policy();
         let frames_arrive = matches!(self.source, SourceState::Live { .. });
         let (Some(recording), Some(take)) = (&mut self.recording, self.evidence.take) else { return };
-        let Phase::Writing { part, since, grown_at, overflowed, .. } = &mut recording.phase else { return };
+        let Phase::Writing { part, since, started, grown_at, overflowed, .. } = &mut recording.phase else { return };
         let (part, since) = (*part, *since);
         let before = std::mem::replace(&mut recording.take, take);
         let mut over: &[IncidentCode] = &[];
         let mut first = false;
         if take.progress.written > before.progress.written {
-            match grown_at.replace(now) {
-                None => (first, over) = (true, &OF_A_PART),
-                Some(at) if now.since(at) >= policy.stall_shown => over = &[IncidentCode::RecordingStalled],
-                Some(_) => {}
+            match (std::mem::replace(started, true), grown_at.replace(now)) {
+                (false, _) => (first, over) = (true, &OF_A_PART),
+                (true, Some(at)) if now.since(at) >= policy.stall_shown => over = &[IncidentCode::RecordingStalled],
+                (true, _) => {}
             }
         }
         let mut incident = None;

@@ -163,6 +163,11 @@ impl Holdfast {
         pid
     }
 
+    /// Lets go of the running engine, so that another can be started beside it.
+    pub fn release_engine(&mut self) -> Running {
+        self.engine.take().expect("spawn_engine came first")
+    }
+
     /// The running (or last) engine.
     pub fn engine(&mut self) -> &mut Running {
         self.engine.as_mut().expect("spawn_engine came first")

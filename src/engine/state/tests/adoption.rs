@@ -14,7 +14,7 @@ fn running(inputs: &[&str]) -> Interrupted {
 }
 
 fn linked(pid: u32, session: Option<SessionId>) -> WorkerEvent {
-    WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session }
+    WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session, older: false }
 }
 
 fn searched(bench: &mut Bench, found: Interrupted) -> Vec<Effect> {
@@ -64,6 +64,12 @@ fn a_session_that_workers_record_goes_on_whatever_order_they_answer_in() {
     bench.done_fact("a", session);
     let effects = bench.done_fact("b", session);
     assert_eq!(closes(&effects), Some(Closed::Completed));
+    let dir = "/library/77".into();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Completed))) });
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    let next = bench.record("next");
+    assert_ne!(next, session);
+    assert_eq!(starts(&bench.done), 2, "the next session is recorded by the same workers");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! [`ViewerEvent::Closed`] it is thrown away and a new one is made.
 
 use crate::protocol::codec::{self, LineDecoder};
-use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::fd_passing;
 use gtk::glib;
 use std::cell::RefCell;
@@ -48,11 +48,8 @@ impl Viewer {
     /// Connects to the worker that listens on `path`. `on_event` is called on the main loop.
     pub fn connect(path: &Path, on_event: impl Fn(ViewerEvent) + 'static) -> io::Result<Self> {
         let socket = Rc::new(fd_passing::connect(path)?);
-        let hello = Command::Hello {
-            protocol: PROTOCOL_VERSION,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            role: Role::Viewer,
-        };
+        let hello =
+            Command::Hello { protocol: PROTOCOL_VERSION, build: BUILD.to_owned(), role: Role::Viewer, epoch: 0 };
         send(&socket, &hello)?;
         let source = Rc::new(RefCell::new(None));
         let mut incoming = Incoming { socket: Rc::clone(&socket), lines: LineDecoder::default(), fds: VecDeque::new() };
@@ -123,7 +120,11 @@ impl Incoming {
                     }
                     Report::WatchRefused { reason } => on_event(ViewerEvent::Refused(reason)),
                     // A viewer has no use for the rest.
-                    Report::Hello { .. } | Report::Ack { .. } | Report::Status(_) | Report::Fact { .. } => {}
+                    Report::Hello { .. }
+                    | Report::Superseded { .. }
+                    | Report::Ack { .. }
+                    | Report::Status(_)
+                    | Report::Fact { .. } => {}
                 }
             }
         }

@@ -32,7 +32,7 @@ proptest! {
         for way in ways {
             bench.refuses = way == 0;
             if way == 1 && bench.part.is_some() {
-                bench.feed(Event::TakeFailed { reason: "no such encoder".into() });
+                bench.feed(Event::TakeFailed { part: None, reason: "no such encoder".into() });
             }
             if bench.part.is_some() {
                 bench.written = Some(Duration::ZERO);
@@ -52,7 +52,7 @@ fn the_first_failure_costs_no_pause_and_a_repeated_one_a_second() {
     bench.start();
     bench.run(s(2), true);
     for (failure, opened) in [(1, 2), (2, 2)] {
-        bench.feed(Event::TakeFailed { reason: format!("number {failure}") });
+        bench.feed(Event::TakeFailed { part: None, reason: format!("number {failure}") });
         bench.close_part();
         assert_eq!(bench.opened.len(), opened, "failure {failure}");
         bench.run(s(2), true);
@@ -66,8 +66,8 @@ fn slow_finalising_is_not_a_cut() {
     bench.start();
     bench.run(s(1), true);
     bench.feed(Event::Stop { reply: REPLY, session: session() });
-    bench.feed(Event::PartFlushed);
-    bench.feed(Event::PartReleased);
+    bench.feed(Event::PartFlushed { part: 1 });
+    bench.feed(Event::PartReleased { part: 1 });
     bench.run(s(40), false);
     assert_eq!(bench.part, Some((1, Some(PartEnd::Completed))));
     bench.close_part();
@@ -80,7 +80,7 @@ fn a_teardown_that_hangs_is_left_behind() {
     let mut bench = Bench::new(OnSignalLoss::Split);
     bench.start();
     bench.run(s(1), true);
-    bench.feed(Event::TakeFailed { reason: "poison".into() });
+    bench.feed(Event::TakeFailed { part: None, reason: "poison".into() });
     let (stuck, written) = (bench.part.take(), bench.written.take());
     bench.run(TEARDOWN_DEADLINE + s(1), false);
     assert_eq!(bench.incidents(), [IncidentCode::PipelineFailed, IncidentCode::TeardownStuck]);
@@ -146,10 +146,10 @@ fn a_disk_is_doubted_until_another_part_is_safe() {
     let mut bench = Bench::new(OnSignalLoss::Split);
     bench.start();
     bench.run(s(1), true);
-    bench.feed(Event::PartTrouble(Trouble::Sync("EIO".into())));
+    bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::Sync("EIO".into()) });
     bench.run(s(5), true);
     assert!(bench.state.active.contains_key(&IncidentCode::SyncFailed));
-    bench.feed(Event::TakeFailed { reason: "poison".into() });
+    bench.feed(Event::TakeFailed { part: None, reason: "poison".into() });
     bench.close_part();
     assert_eq!(bench.opened, [1, 2]);
     assert!(bench.state.active.contains_key(&IncidentCode::SyncFailed));

@@ -5,7 +5,8 @@
 
 use super::boxes::{BoxHeader, KEPT_BOX_MAX_BYTES};
 use super::index::{Index, TrackSummary, is_video, summarise, to_duration};
-use super::{PLACEHOLDER, PLACEHOLDER_BYTES, PartStore, Summary};
+use super::{PLACEHOLDER, PLACEHOLDER_BYTES};
+use crate::media::finalise::{Contents, PartStore, SECTOR_BYTES, Unfinished};
 use mp4_atom::{Decode, Moov, StszSamples, Trak};
 use std::io;
 use std::ops::Range;
@@ -13,23 +14,6 @@ use std::ops::Range;
 /// Fragments at the end that are looked at for holes even if they are committed: the commits of one sync (one in
 /// flight, the next being gathered) may have reached the disk before a later sector did.
 const UNPROVEN_FRAGMENTS: usize = 16;
-/// The unit in which a disk loses data.
-const SECTOR_BYTES: u64 = 512;
-/// What a file holds.
-#[derive(Debug)]
-pub enum Contents {
-    /// At least one complete fragment, not finalised.
-    Fragments(Box<Index>),
-    /// An ordinary MP4 of ours.
-    Ordinary(Summary),
-    /// The beginning of a part without one complete fragment.
-    Nothing {
-        /// Size of the file.
-        bytes: u64,
-    },
-    /// Not a part of ours.
-    Foreign,
-}
 
 /// A fragment by its place in the file.
 struct Fragment {
@@ -64,7 +48,7 @@ pub fn scan(store: &dyn PartStore) -> io::Result<Contents> {
 }
 
 /// The header at `at` if the whole box lies within the file.
-fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<BoxHeader>> {
+pub(super) fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<BoxHeader>> {
     let available = bytes.saturating_sub(at).min(16);
     if available < 8 {
         return Ok(None);
@@ -75,7 +59,7 @@ fn header_at(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<Option<Bo
     Ok(BoxHeader::parse(head, at).ok().flatten().filter(|header| header.end() <= bytes))
 }
 
-fn read_box(store: &dyn PartStore, header: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_box(store: &dyn PartStore, header: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
     if header.size > KEPT_BOX_MAX_BYTES {
         return Ok(None);
     }
@@ -92,21 +76,7 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
         return Ok(nothing);
     };
 
-    let mut found: Vec<Fragment> = Vec::new();
-    let mut moof = None;
-    let mut at = moov.end();
-    while let Some(header) = header_at(store, at, bytes)? {
-        match (&header.kind, moof.take()) {
-            (b"moof", _) => moof = Some(header),
-            (b"free", None) if is_uncommitted(store, &header)? => moof = Some(header),
-            (b"mdat", Some(moof)) => found.push(Fragment { moof, data: header }),
-            // `moov`: an earlier attempt to finalise that did not come to the flip.
-            (b"styp" | b"free" | b"moov", None) => {}
-            _ => break,
-        }
-        at = header.end();
-    }
-
+    let found = find(store, moov.end(), bytes)?;
     // A fragment is committed only after its bytes were synced: whatever follows the first that is not is unproven,
     // however much a slow disk had let pile up.
     let committed = found.iter().take_while(|fragment| fragment.moof.kind == *b"moof").count();
@@ -120,11 +90,45 @@ fn fragments(store: &dyn PartStore, placeholder_at: u64, bytes: u64) -> io::Resu
             Some(Err(_)) | None => break,
         }
     }
-    Ok(if index.is_empty() { nothing } else { Contents::Fragments(Box::new(index)) })
+    Ok(if index.is_empty() { nothing } else { Contents::Fragments(Unfinished::Mp4(Box::new(index))) })
+}
+
+/// The fragments between `at` and `end`, up to the first place that is not one.
+fn find(store: &dyn PartStore, mut at: u64, end: u64) -> io::Result<Vec<Fragment>> {
+    let mut found: Vec<Fragment> = Vec::new();
+    let mut moof = None;
+    while let Some(header) = header_at(store, at, end)? {
+        match (&header.kind, moof.take()) {
+            (b"moof", _) => moof = Some(header),
+            (b"free", None) if is_uncommitted(store, &header)? => moof = Some(header),
+            (b"mdat", Some(moof)) => found.push(Fragment { moof, data: header }),
+            // `moov`: an earlier attempt to finalise that did not come to the flip.
+            (b"styp" | b"free" | b"moov", None) => {}
+            _ => break,
+        }
+        at = header.end();
+    }
+    Ok(found)
+}
+
+/// Where the payload of every fragment lies, finalised or not.
+pub fn payloads(store: &dyn PartStore) -> io::Result<Vec<Range<u64>>> {
+    let bytes = store.len()?;
+    let Some(ftyp) = header_at(store, 0, bytes)?.filter(|header| header.kind == *b"ftyp") else { return Ok(vec![]) };
+    // Once finalised, everything that was recorded lies within the `mdat` that replaced the placeholder.
+    let end = match header_at(store, ftyp.end(), bytes)? {
+        Some(mdat) if mdat.kind == *b"mdat" => mdat.end(),
+        Some(_) => bytes,
+        None => return Ok(vec![]),
+    };
+    let moov = header_at(store, ftyp.end() + PLACEHOLDER_BYTES, end)?.filter(|header| header.kind == *b"moov");
+    let Some(moov) = moov else { return Ok(vec![]) };
+    let fragments = find(store, moov.end(), end)?;
+    Ok(fragments.iter().map(|fragment| fragment.data.start + fragment.data.header..fragment.data.end()).collect())
 }
 
 /// Whether a `free` box is a `moof` that was written but not committed before the end came: its first child tells.
-fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
+pub(super) fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
     let mut child = [0; 8];
     if header.size < header.header + child.len() as u64 {
         return Ok(false);
@@ -134,7 +138,7 @@ fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool>
 }
 
 /// A `moof` as it was meant.
-fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
+pub(super) fn as_committed(mut moof: Vec<u8>) -> Vec<u8> {
     moof[4..8].copy_from_slice(b"moof");
     moof
 }
@@ -174,9 +178,10 @@ fn summary_of_tables(trak: &Trak) -> TrackSummary {
         StszSamples::Identical { count, .. } => u64::from(*count),
         StszSamples::Different { sizes } => sizes.len() as u64,
     };
-    let edits = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
-    let empty: u64 = edits.filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let edits = || trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
+    let empty: u64 = edits().filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let hidden = edits().find_map(|edit| edit.media_time).unwrap_or(0);
     let start = to_duration(empty, super::moov::MOVIE_TIMESCALE);
-    let length = to_duration(trak.mdia.mdhd.duration, trak.mdia.mdhd.timescale);
+    let length = to_duration(trak.mdia.mdhd.duration.saturating_sub(hidden), trak.mdia.mdhd.timescale);
     TrackSummary { video: is_video(trak), samples, start, end: start + length }
 }

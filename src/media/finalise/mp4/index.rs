@@ -3,7 +3,7 @@
 //! Contract: [`Index::push`] takes a fragment whole or refuses it and changes nothing. Memory grows by about 4 bytes
 //! per sample and 12 per run of samples (10 MB for 8 h of 30 fps with sound).
 
-use super::Summary;
+use crate::media::finalise::Summary;
 use crate::model::encoding::{AudioCodec, VideoCodec};
 use crate::model::session::{AudioTrack, VideoTrack};
 use mp4_atom::{Audio, Codec, Decode, Moof, Moov, Traf, Trak, TrunSamples, Visual};
@@ -78,7 +78,7 @@ pub struct TrackSummary {
     pub video: bool,
     /// Samples indexed.
     pub samples: u64,
-    /// Time of its first sample.
+    /// Time of its first sample that is shown; 0 is the first picture.
     pub start: Duration,
     /// End of its last sample.
     pub end: Duration,
@@ -225,9 +225,18 @@ impl Index {
         self.init_bytes + self.tracks.iter().map(tables).sum::<usize>() as u64
     }
 
+    /// Time 0 of the finished file, in the time of the fragments: its first picture. Sound may lie before it.
+    pub(super) fn zero(&self) -> Duration {
+        let with_samples = || self.tracks.iter().filter(|track| !track.sizes.is_empty());
+        let video = with_samples().find(|track| track.video).map(Track::start);
+        // Without a picture the time of the fragments stands.
+        video.unwrap_or_default()
+    }
+
     /// What each track holds.
     pub fn track_summaries(&self) -> impl Iterator<Item = TrackSummary> + '_ {
-        self.tracks.iter().map(Track::summary)
+        let zero = self.zero();
+        self.tracks.iter().map(move |track| track.summary(zero))
     }
 
     /// Media time: the end of the video track, without one of the longest track.
@@ -359,13 +368,20 @@ impl Track {
         }
     }
 
-    fn summary(&self) -> TrackSummary {
-        TrackSummary {
-            video: self.video,
-            samples: self.sizes.len() as u64,
-            start: to_duration(self.first_time, self.timescale),
-            end: to_duration(self.end_time, self.timescale),
-        }
+    /// When it begins, in the time of the fragments.
+    pub(super) fn start(&self) -> Duration {
+        to_duration(self.first_time, self.timescale)
+    }
+
+    /// When it ends, in the time of the fragments.
+    pub(super) fn end(&self) -> Duration {
+        to_duration(self.end_time, self.timescale)
+    }
+
+    fn summary(&self, zero: Duration) -> TrackSummary {
+        let after = |time: Duration| time.saturating_sub(zero);
+        let (start, end) = (after(self.start()), after(self.end()));
+        TrackSummary { video: self.video, samples: self.sizes.len() as u64, start, end }
     }
 }
 

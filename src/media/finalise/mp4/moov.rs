@@ -1,10 +1,11 @@
 //! Builds the final `moov` from an [`Index`].
 
-use super::index::{Index, Track, to_duration};
+use super::index::{Index, Track};
 use mp4_atom::{
     Co64, Ctts, CttsEntry, Edts, Elst, ElstEntry, Encode, FixedPoint, Moov, Stbl, Stco, Stsc, StscEntry, Stss, Stsz,
     StszSamples, Stts, SttsEntry, Trak,
 };
+use std::time::Duration;
 
 /// Units per second of the movie header and of edit lists: fine enough that a track's start is true to 11 µs.
 pub(super) const MOVIE_TIMESCALE: u32 = 90_000;
@@ -13,14 +14,15 @@ pub(super) const MOVIE_TIMESCALE: u32 = 90_000;
 pub(super) fn encode(index: &Index) -> mp4_atom::Result<Vec<u8>> {
     let init = index.init();
     let with_samples = || init.trak.iter().zip(index.tracks()).filter(|(_, track)| !track.sizes.is_empty());
+    let zero = index.zero();
     let mut mvhd = init.mvhd.clone();
     mvhd.timescale = MOVIE_TIMESCALE;
-    mvhd.duration = with_samples().map(|(_, track)| to_movie(track.end_time, track.timescale)).max().unwrap_or(0);
+    mvhd.duration = with_samples().map(|(_, track)| to_movie(track.end().saturating_sub(zero))).max().unwrap_or(0);
     let moov = Moov {
         mvhd,
         meta: init.meta.clone(),
         mvex: None,
-        trak: with_samples().map(|(trak, track)| final_trak(trak, track)).collect(),
+        trak: with_samples().map(|(trak, track)| final_trak(trak, track, zero)).collect(),
         udta: init.udta.clone(),
         ainf: init.ainf.clone(),
     };
@@ -29,33 +31,44 @@ pub(super) fn encode(index: &Index) -> mp4_atom::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn to_movie(units: u64, timescale: u32) -> u64 {
-    let ticks = to_duration(units, timescale).as_nanos() * u128::from(MOVIE_TIMESCALE) / 1_000_000_000;
-    u64::try_from(ticks).unwrap_or(u64::MAX)
+fn to_movie(time: Duration) -> u64 {
+    to_units(time, MOVIE_TIMESCALE)
 }
 
-fn final_trak(init: &Trak, track: &Track) -> Trak {
+/// The nearest number of units.
+fn to_units(time: Duration, timescale: u32) -> u64 {
+    let units = (time.as_nanos() * u128::from(timescale) + 500_000_000) / 1_000_000_000;
+    u64::try_from(units).unwrap_or(u64::MAX)
+}
+
+fn final_trak(init: &Trak, track: &Track, zero: Duration) -> Trak {
     let mut trak = init.clone();
-    trak.tkhd.duration = to_movie(track.end_time, track.timescale);
+    trak.tkhd.duration = to_movie(track.end().saturating_sub(zero));
     trak.mdia.mdhd.duration = track.end_time - track.first_time;
-    trak.edts = start_edit(track);
+    trak.edts = start_edit(track, zero);
     let stsd = trak.mdia.minf.stbl.stsd;
     trak.mdia.minf.stbl = tables(track, Stbl { stsd, ..Stbl::default() });
     trak
 }
 
-/// A track that begins after 0 gets an empty edit of that length: the tables alone always begin at 0.
-fn start_edit(track: &Track) -> Option<Edts> {
-    if track.first_time == 0 {
-        return None;
-    }
+/// Puts a track in its place before or after `zero`; the tables alone always begin at 0. A later one begins with an empty
+/// edit. An earlier one (sound that warms the decoder up behind a split) is shown from `zero` on: players decode what
+/// lies before and do not play it.
+fn start_edit(track: &Track, zero: Duration) -> Option<Edts> {
     let media_rate = FixedPoint::new(1, 0);
-    let start = to_movie(track.first_time, track.timescale);
-    let end = to_movie(track.end_time, track.timescale);
-    let entries = vec![
-        ElstEntry { segment_duration: start, media_time: None, media_rate },
-        ElstEntry { segment_duration: end - start, media_time: Some(0), media_rate },
-    ];
+    let (start, end) = (track.start(), track.end());
+    let hidden = to_units(zero.saturating_sub(start), track.timescale);
+    let late = to_movie(start.saturating_sub(zero));
+    let shown = ElstEntry {
+        segment_duration: to_movie(end.saturating_sub(zero.max(start))),
+        media_time: Some(hidden),
+        media_rate,
+    };
+    let entries = match (late, hidden) {
+        (0, 0) => return None,
+        (0, _) => vec![shown],
+        (_, _) => vec![ElstEntry { segment_duration: late, media_time: None, media_rate }, shown],
+    };
     Some(Edts { elst: Some(Elst { entries }) })
 }
 

@@ -1,0 +1,231 @@
+//! Proofs after Stop: which session is read again next, and what becomes of the result. Pure.
+//!
+//! ```text
+//! waiting ──nothing else is being proved──▶ running ──every part told──▶ keeping ──▶ (done)
+//!    ▲                                        │ died, hung, refused          │ disk refused
+//!    └──────────after a pause, 3 times────────┴──────────────────────────────┘──▶ given up: unverified, alert
+//! ```
+//! Contract: at most one proof at a time, newest session first; a start is never refused or delayed by one; whatever
+//! is lost with this engine, the next one finds in the manifests.
+
+use super::super::event::{Effect, Now, ProofEvent};
+use super::State;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::proof::{ProofLine, ProvedPart};
+use crate::model::session::{Manifest, ManifestInput, Verdict};
+use crate::model::snapshot::{LastSession, RecordingState};
+use crate::model::{MonoNs, SessionId};
+use crate::storage::proof::Unproved;
+use crate::storage::recovery;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+/// Failed proofs of one session before it is left for the next engine or `holdfast verify`.
+const TRIES: u32 = 3;
+/// Pause before a proof is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Reading in idle class beside a recording, from a disk that spins.
+const BYTES_PER_S: u64 = 20_000_000;
+/// Start of a process on a busy machine, its longest wait for a silent disk (60 s), and some.
+const MARGIN: Duration = Duration::from_secs(120);
+/// Sessions that may wait; older ones are found by the next engine.
+const WAITING: usize = 200;
+/// Parts of one session that are remembered; a session split every second for a day has as many.
+const PARTS: usize = 100_000;
+
+/// The proofs to come and the one that runs.
+#[derive(Debug, Default)]
+pub struct Proofs {
+    waiting: VecDeque<Job>,
+    running: Option<Running>,
+    /// Numbers the proofs.
+    started: u64,
+}
+
+#[derive(Debug)]
+struct Job {
+    session: Unproved,
+    not_before: MonoNs,
+    tries: u32,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    number: u64,
+    since: MonoNs,
+    percent: u8,
+    parts: Vec<ProvedPart>,
+    step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Reading,
+    /// Somebody else proves this folder.
+    Busy,
+    /// It took too long and was told to end.
+    Late,
+    /// The manifest is being replaced.
+    Keeping,
+}
+
+impl Proofs {
+    /// What is known of a session that waits or is being read: percent and parts read.
+    fn progress(&self, id: SessionId) -> Option<(u8, u32)> {
+        let read = |parts: &[ProvedPart]| u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let running = self.running.as_ref().filter(|running| running.job.session.id == id);
+        let waiting = || self.waiting.iter().any(|job| job.session.id == id).then_some((0, 0));
+        running.map(|running| (running.percent, read(&running.parts))).or_else(waiting)
+    }
+
+    fn add(&mut self, job: Job) {
+        let known = |job: &Job| job.session.id;
+        let again = self.waiting.iter().map(known).chain(self.running.as_ref().map(|running| known(&running.job)));
+        if again.into_iter().any(|id| id == job.session.id) {
+            return;
+        }
+        let place = self.waiting.partition_point(|other| other.session.id > job.session.id);
+        self.waiting.insert(place, job);
+        self.waiting.truncate(WAITING);
+    }
+}
+
+impl State {
+    /// These sessions are closed and were not proved.
+    pub(super) fn on_unproved(&mut self, sessions: Vec<Unproved>) {
+        for session in sessions {
+            self.proofs.add(Job { session, not_before: MonoNs(0), tries: 0 });
+        }
+    }
+
+    /// A session was closed just now.
+    pub(super) fn prove_soon(&mut self, manifest: &Manifest, dir: &Path) {
+        self.on_unproved(Unproved::of(manifest, dir).into_iter().collect());
+    }
+
+    /// The last session as everybody sees it, with the proof as far as it is.
+    pub(super) fn last_session_view(&self) -> Option<LastSession> {
+        let mut last = self.last_session.clone()?;
+        if let Some((percent, proved)) = self.proofs.progress(last.id) {
+            last.proof_percent = Some(percent);
+            last.proved = proved.min(last.parts);
+        }
+        Some(last)
+    }
+
+    /// Begins the next proof when none runs.
+    pub(super) fn prove_next(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let proofs = &mut self.proofs;
+        if proofs.running.is_some() {
+            return;
+        }
+        let Some(place) = proofs.waiting.iter().position(|job| now.mono >= job.not_before) else { return };
+        let Some(job) = proofs.waiting.remove(place) else { return };
+        proofs.started += 1;
+        let number = proofs.started;
+        out.push(Effect::Prove { number, dir: job.session.dir.clone() });
+        proofs.running =
+            Some(Running { job, number, since: now.mono, percent: 0, parts: Vec::new(), step: Step::Reading });
+    }
+
+    /// Ends a proof that hangs.
+    pub(super) fn watch_proof(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(running) = &mut self.proofs.running else { return };
+        let limit = Duration::from_secs(2 * running.job.session.bytes / BYTES_PER_S) + MARGIN;
+        if running.step == Step::Reading && now.mono.since(running.since) >= limit {
+            running.step = Step::Late;
+            out.push(Effect::EndProof { number: running.number });
+        }
+    }
+
+    /// The engine leaves: the next one proves again.
+    pub(super) fn leave_proof(&mut self, out: &mut Vec<Effect>) {
+        self.proofs.waiting.clear();
+        if let Some(running) = &self.proofs.running {
+            out.push(Effect::EndProof { number: running.number });
+        }
+    }
+
+    pub(super) fn on_proof(&mut self, now: Now, number: u64, event: ProofEvent, out: &mut Vec<Effect>) {
+        let Some(running) = self.proofs.running.as_mut().filter(|running| running.number == number) else { return };
+        match event {
+            ProofEvent::Line(ProofLine::Progress { done_bytes, total_bytes }) => {
+                // The last percent is the manifest's.
+                let percent = (done_bytes.saturating_mul(100)).checked_div(total_bytes).unwrap_or(0).min(99);
+                running.percent = u8::try_from(percent).unwrap_or(99);
+            }
+            ProofEvent::Line(ProofLine::Part(part)) if running.parts.len() < PARTS => running.parts.push(*part),
+            ProofEvent::Line(ProofLine::Busy { .. }) => running.step = Step::Busy,
+            ProofEvent::Line(ProofLine::Part(_) | ProofLine::Skipped { .. }) => {}
+            ProofEvent::Ended { reason: None } if running.step == Step::Reading => {
+                running.step = Step::Keeping;
+                let parts = std::mem::take(&mut running.parts);
+                out.push(Effect::KeepProof { number, dir: running.job.session.dir.clone(), parts });
+            }
+            ProofEvent::Ended { reason } => {
+                let reason = match running.step {
+                    Step::Busy => None,
+                    Step::Late => Some("reading took too long".to_owned()),
+                    Step::Reading | Step::Keeping => Some(reason.unwrap_or_else(|| "it ended early".to_owned())),
+                };
+                self.prove_again(now, reason, out);
+            }
+            ProofEvent::Kept(Ok(manifest)) => self.proved(now, &manifest, out),
+            ProofEvent::Kept(Err(reason)) => self.prove_again(now, Some(reason), out),
+        }
+    }
+
+    /// It came to nothing; without a `reason` nobody is to blame and nothing is counted.
+    fn prove_again(&mut self, now: Now, reason: Option<String>, out: &mut Vec<Effect>) {
+        let Some(Running { mut job, .. }) = self.proofs.running.take() else { return };
+        if self.leaving.is_some() {
+            return;
+        }
+        job.tries += u32::from(reason.is_some());
+        job.not_before = now.mono.plus(AGAIN);
+        match reason {
+            Some(reason) if job.tries >= TRIES => {
+                let session = job.session.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let incident = Incident::new(IncidentCode::ProofAbandoned);
+                self.raise(now, super::ENGINE, incident.with("session", session).with("reason", reason), out);
+            }
+            _ => self.proofs.add(job),
+        }
+    }
+
+    /// The manifest holds the verdicts.
+    fn proved(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
+        let Some(Running { job, .. }) = self.proofs.running.take() else { return };
+        for input in manifest.inputs.iter().filter(|input| input.verdict == Verdict::Failed) {
+            self.tell_failed(now, manifest, input, out);
+        }
+        self.alerts.resolve(now, super::ENGINE, IncidentCode::ProofAbandoned.as_str());
+        if self.last_session.as_ref().is_some_and(|last| last.id == manifest.id) {
+            self.last_session = Some(recovery::last_session(manifest, &job.session.dir));
+            self.show_verdicts(manifest);
+        }
+    }
+
+    fn tell_failed(&mut self, now: Now, manifest: &Manifest, input: &ManifestInput, out: &mut Vec<Effect>) {
+        let ours = manifest.incidents.iter().filter(|known| known.input.as_ref() == Some(&input.id));
+        let told: Vec<Incident> = ours
+            .filter(|known| known.incident.code == IncidentCode::ProofFailed)
+            .map(|known| known.incident.clone())
+            .collect();
+        for incident in told {
+            self.raise(now, input.id.as_str(), incident, out);
+        }
+    }
+
+    /// The tiles of a recording that is over show what was found.
+    fn show_verdicts(&mut self, manifest: &Manifest) {
+        for found in &manifest.inputs {
+            let frozen = self.input_mut(&found.id).and_then(|input| input.frozen.as_mut());
+            if let Some(view) = frozen.filter(|view| view.state != RecordingState::Recording) {
+                view.verdict = Some(found.verdict);
+            }
+        }
+    }
+}

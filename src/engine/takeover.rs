@@ -1,0 +1,92 @@
+//! Becoming the engine of a runtime folder, also when another one holds the lock and hangs (DESIGN §1).
+//!
+//! ```text
+//! lock free ──▶ ours                 held, and its engine answers ──▶ it runs, we leave
+//! held and mute ──▶ SIGKILL through a pidfd ──▶ lock free ──▶ ours
+//! held and nobody to ask, or nobody to kill ──▶ waited for, then said so
+//! ```
+//! Contract: an engine that answers is never touched, nor one that is just starting. Blocks, at most a few deadlines.
+
+use crate::sys::clock;
+use crate::sys::lock::{self, Lock};
+use crate::sys::paths::Runtime;
+use crate::sys::process::Handle;
+use crate::sys::unix_listener::{self, Peer};
+use anyhow::{Context, bail};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// An engine answers from memory, without waiting for anything; one that has not by then hangs or is stopped. The
+/// same patience as with a worker (R-SUP-4).
+const MUTE_AFTER: Duration = Duration::from_secs(3);
+/// An engine that starts has its socket by then: it reads plans for 2 s and looks at workers for 1 s at most.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// A killed process is gone by then, unless it sits in the kernel (a disk that hangs).
+const DIES_WITHIN: Duration = Duration::from_secs(5);
+/// How long the lock is waited for before its holder is asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Who holds the lock.
+enum Holder {
+    /// An engine that does its work.
+    Answers,
+    /// One that took the connection, or let it wait, and said nothing.
+    Mute(Handle),
+    /// Nobody that could be asked or ended, and why.
+    Unknown(String),
+}
+
+/// Takes the engine's lock of `runtime`. An error says who has it and what can be done.
+pub fn take(runtime: &Runtime) -> anyhow::Result<Lock> {
+    let (path, dir) = (runtime.engine_lock(), runtime.dir().display().to_string());
+    let begun = clock::mono_now();
+    loop {
+        let taken = lock::try_lock_within(&path, LOOK_AGAIN);
+        if let Some(lock) = taken.with_context(|| format!("{} cannot be locked", path.display()))? {
+            return Ok(lock);
+        }
+        match ask(&runtime.engine_socket()) {
+            Holder::Answers => bail!("an engine is running already in {dir}; use `holdfast status`"),
+            Holder::Mute(engine) => {
+                tracing::error!(dir, after = ?MUTE_AFTER, "the engine that runs does not answer; it is killed, the recordings go on");
+                engine.kill().context("the engine that does not answer could not be killed")?;
+                if !engine.wait_end(DIES_WITHIN).context("the engine that was killed cannot be watched")? {
+                    bail!("the engine in {dir} neither answers nor dies; its disk may hang: check it, then try again");
+                }
+            }
+            Holder::Unknown(why) if clock::mono_now().since(begun) >= STARTS_WITHIN => {
+                bail!("another engine holds {dir} and cannot be asked ({why}); stop it from where it was started");
+            }
+            Holder::Unknown(why) => tracing::debug!(dir, why, "the holder of the lock is waited for"),
+        }
+    }
+}
+
+/// Asks whoever listens on `socket` for a sign of life.
+fn ask(socket: &Path) -> Holder {
+    let peer = match unix_listener::connect_within(socket, MUTE_AFTER) {
+        Ok(peer) => peer,
+        Err(error) => return Holder::Unknown(error.to_string()),
+    };
+    let Peer { stream, process } = peer;
+    match answers(stream) {
+        Ok(true) => Holder::Answers,
+        // It has just died, or is full: it is asked again.
+        Ok(false) => Holder::Unknown("it hung up".to_owned()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => match process {
+            Ok(engine) => Holder::Mute(engine),
+            Err(error) => Holder::Unknown(format!("it does not answer, and its process is not known: {error}")),
+        },
+        Err(error) => Holder::Unknown(error.to_string()),
+    }
+}
+
+/// Whether anything at all comes back within [`MUTE_AFTER`].
+fn answers(mut stream: UnixStream) -> io::Result<bool> {
+    stream.set_read_timeout(Some(MUTE_AFTER))?;
+    stream.set_write_timeout(Some(MUTE_AFTER))?;
+    stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n")?;
+    Ok(stream.read(&mut [0; 64])? > 0)
+}

@@ -1,0 +1,68 @@
+//! Matroska: clusters of known size while recording, with `Cues` and a duration after one flip.
+//!
+//! While recording, a part is `EBML Segment{ Void Info{ Void … } Tracks cluster* }` with a segment of unknown size
+//! ([`header`]). The newest clusters may still read `Void`: each is committed, by its 12-byte header, once its bytes
+//! are on the disk ([`cluster`]), so that no demuxer ever sees half a cluster. Finalising
+//!
+//! 1. commits what is whole and was not committed, covers what is not whole by a `Void`,
+//! 2. appends the `Cues` and syncs,
+//! 3. overwrites, in the first sector, size of the segment, `SeekHead` and `Duration`, and syncs.
+
+mod audit;
+pub mod cluster;
+pub mod ebml;
+pub mod header;
+mod index;
+mod scan;
+
+pub use audit::audit;
+pub use index::Index;
+pub use scan::{is_ours, payloads, scan};
+
+use super::{FinaliseError, PartStore, Summary};
+use cluster::{CLUSTER_HEADER_BYTES, Place};
+use std::io::{self, IoSlice};
+
+/// Makes an ordinary file of the part that `index` describes. Blocks on the disk.
+///
+/// If any step fails before the flip, the file stays the stream of clusters it was.
+pub fn complete(store: &dyn PartStore, index: &Index) -> Result<Summary, FinaliseError> {
+    commit(store, index)?;
+    cover(store, index.end)?;
+    let cues_at = store.len()?;
+    let cues = index.cues().ok_or_else(|| FinaliseError::Tables("there is no track".to_owned()))?;
+    store.write_at(cues_at, &[IoSlice::new(&cues)])?;
+    store.sync()?;
+
+    let end = cues_at + cues.len() as u64;
+    let (at, flip) = index.header.flip(end, cues_at, index.ticks());
+    store.write_at(at, &[IoSlice::new(&flip)])?;
+    store.sync()?;
+    Ok(index.summary(end))
+}
+
+/// Commits the clusters at the end that are not: their bytes first, then their headers.
+fn commit(store: &dyn PartStore, index: &Index) -> io::Result<()> {
+    let mut commits = Vec::new();
+    for &at in index.clusters.iter().rev() {
+        let Place::Disguised(total) = scan::place_at(store, at, index.end)? else { break };
+        commits.push((at, cluster::headers(total - CLUSTER_HEADER_BYTES).0));
+    }
+    if !commits.is_empty() {
+        store.sync()?;
+    }
+    for (at, header) in commits.into_iter().rev() {
+        store.write_at(at, &[IoSlice::new(&header)])?;
+    }
+    Ok(())
+}
+
+/// Puts a `Void` over what lies behind `end`: the rest of a write that did not reach the disk whole, or an earlier
+/// attempt to finalise. Nothing of it can be read.
+fn cover(store: &dyn PartStore, end: u64) -> io::Result<()> {
+    let tail = store.len()?.saturating_sub(end);
+    if tail == 0 {
+        return Ok(());
+    }
+    store.write_at(end, &[IoSlice::new(&cluster::cover(tail.max(CLUSTER_HEADER_BYTES)))])
+}

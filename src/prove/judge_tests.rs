@@ -1,0 +1,1 @@
+//! What a file must be called for what was recorded and what was found.

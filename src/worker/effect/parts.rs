@@ -1,0 +1,390 @@
+//! The worker's parts: files created, hung on the encoders, split, closed.
+
+use super::{Pending, Worker};
+use crate::media::boundary::Boundary;
+use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
+use crate::media::encoder::Chosen;
+use crate::media::error::BuildError;
+use crate::media::pipeline::BusEvent;
+use crate::media::stage::Stage;
+use crate::model::MonoNs;
+use crate::model::session::{PartEnd, PartRecord};
+use crate::worker::encoder::{Encoder, SourceCounters};
+use crate::worker::notice::Notice;
+use crate::worker::state::{Event, Evidence, PartClosing, PartRefusal};
+use crate::worker::take::{self, Ended, Meters, OpenFile, Plan, Take};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A boundary lies at least this far ahead when it is armed: the request for a keyframe must reach the encoder before
+/// the picture does, and no sound of the new part may have passed.
+const ARM_AHEAD: Duration = Duration::from_millis(200);
+
+/// What counts frames, if it is there.
+fn meters<'a>(encoder: &'a Option<Encoder>, stage: &'a Option<Stage>) -> Option<Meters<'a>> {
+    Some(Meters { encoder: encoder.as_ref()?, stage: stage.as_ref()? })
+}
+
+impl Worker {
+    pub(super) fn tick_parts(&mut self, now: MonoNs) {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.tick(now);
+        }
+        for take in [&mut self.take, &mut self.settling].into_iter().flatten() {
+            take.tick(now);
+        }
+    }
+
+    pub(super) fn look_at_parts(&mut self, evidence: &mut Evidence) {
+        let meters = meters(&self.encoder, &self.stage);
+        evidence.take = self.take.as_mut().map(|take| take.evidence(meters));
+        evidence.settling = self.settling.as_mut().map(|take| take.evidence(meters));
+    }
+
+    /// The number of the part whose notices carry `generation`.
+    fn part_of(&self, generation: u64) -> Option<u32> {
+        let takes = [&self.take, &self.next, &self.settling].into_iter().flatten();
+        takes.into_iter().find(|take| take.generation == generation).map(|take| take.plan.part)
+    }
+
+    pub(super) fn on_encode(&mut self, now: MonoNs, generation: u64, event: BusEvent) {
+        let Some(encoder) = self.encoder.as_mut().filter(|encoder| encoder.generation == generation) else { return };
+        match event {
+            BusEvent::Failed(failure) => {
+                encoder.give_up();
+                self.decide(now, Event::TakeFailed { part: None, reason: failure.reason });
+            }
+            BusEvent::Ended if encoder.on_ended() => {
+                if let Some(meters) = meters(&self.encoder, &self.stage) {
+                    for take in [&mut self.take, &mut self.settling].into_iter().flatten() {
+                        take.on_encode_ended(meters);
+                    }
+                }
+            }
+            BusEvent::Ended => {
+                self.decide(
+                    now,
+                    Event::TakeFailed { part: None, reason: "the encoders ended by themselves".to_owned() },
+                );
+            }
+            BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
+        }
+    }
+
+    pub(super) fn on_part(&mut self, now: MonoNs, generation: u64, event: BusEvent) {
+        let Some(part) = self.part_of(generation) else { return };
+        match event {
+            BusEvent::Failed(failure) => {
+                self.decide(now, Event::TakeFailed { part: Some(part), reason: failure.reason });
+            }
+            BusEvent::Ended => self.on_part_ended(now, part),
+            BusEvent::Meters(_) | BusEvent::Format(_) | BusEvent::Silent => {}
+        }
+    }
+
+    pub(super) fn on_trouble(&mut self, now: MonoNs, generation: u64, trouble: Trouble) {
+        if let Some(part) = self.part_of(generation) {
+            self.decide(now, Event::PartTrouble { part, trouble });
+        }
+    }
+
+    fn on_part_ended(&mut self, now: MonoNs, part: u32) {
+        let is_it = |take: &&mut Option<Take>| take.as_ref().is_some_and(|take| take.plan.part == part);
+        let mut slots = [&mut self.take, &mut self.settling];
+        let ended =
+            slots.iter_mut().find(|slot| is_it(slot)).filter(|slot| slot.as_ref().is_some_and(Take::is_part_ending));
+        if let Some(take) = ended.and_then(|slot| slot.take()) {
+            self.finish(take);
+            self.decide(now, Event::PartFlushed { part });
+        } else {
+            self.decide(now, Event::TakeFailed { part: Some(part), reason: "the file ended by itself".to_owned() });
+        }
+    }
+
+    /// Creates the file on a thread of its own, because that waits for the disk, and for the encoders to be known: there
+    /// is no file that nobody could fill.
+    pub(super) fn make_sink(&mut self, plan: Plan, path: PathBuf) {
+        self.generation += 1;
+        let generation = self.generation;
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
+        let mailbox = self.mailbox.clone();
+        let options = SinkOptions { name: format!("{}-sink", plan.element_name()), path };
+        let (encoders, encoding, with_audio) = (self.encoders.clone(), plan.ticket.encoding.clone(), plan.with_audio);
+        self.pending.push(Pending { generation, plan, progress, dropped: false });
+        let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
+            let chosen = encoders.choose(&encoding, with_audio);
+            let chosen = chosen.map_err(|error| PartRefusal::Pipeline { reason: error.to_string() });
+            let made = chosen.and_then(|chosen| Ok((chosen, durable_sink::make(options, listener).map_err(refusal)?)));
+            mailbox.send(Notice::SinkMade(generation, Box::new(made)));
+        });
+        if let Err(error) = spawned {
+            let reason = format!("no thread to create the file: {error}");
+            self.mailbox.send(Notice::SinkMade(generation, Box::new(Err(PartRefusal::Pipeline { reason }))));
+        }
+    }
+
+    pub(super) fn on_sink_made(
+        &mut self,
+        now: MonoNs,
+        generation: u64,
+        made: Result<(Chosen, gst::Element), PartRefusal>,
+    ) {
+        let Some(place) = self.pending.iter().position(|pending| pending.generation == generation) else { return };
+        let Pending { plan, progress, dropped, .. } = self.pending.swap_remove(place);
+        let (part, file) = (plan.part, plan.file.clone());
+        let refusal = match made {
+            Ok((_, sink)) if dropped => {
+                self.decide(now, Event::PartOpened { part, file });
+                return take::close_unused(plan, sink, self.mailbox.clone());
+            }
+            Ok((chosen, sink)) => match self.start_take(now, plan, &chosen, OpenFile { sink, progress }, generation) {
+                Ok(()) => return self.decide(now, Event::PartOpened { part, file }),
+                Err(reason) => PartRefusal::Pipeline { reason },
+            },
+            Err(refusal) => refusal,
+        };
+        self.decide(now, Event::PartRefused { part, refusal });
+    }
+
+    fn start_take(
+        &mut self,
+        now: MonoNs,
+        plan: Plan,
+        chosen: &Chosen,
+        file: OpenFile,
+        generation: u64,
+    ) -> Result<(), String> {
+        let counters = SourceCounters {
+            frames: self.counters.frames.clone(),
+            lost: self.source.as_ref().and_then(|open| open.source.lost()),
+        };
+        let splits = plan.split_at.is_some();
+        let began = if self.encoder.as_ref().is_some_and(|encoder| encoder.fits(&plan)) {
+            self.join_take(now, plan, file, counters, generation)
+        } else if splits {
+            Err(BuildError::Refused("the encoders that would go on are gone".to_owned()))
+        } else {
+            self.begin_take(plan, chosen, file, counters, generation)
+        };
+        let take = Some(began.map_err(|error| error.to_string())?);
+        if splits {
+            self.next = take;
+        } else {
+            self.take = take;
+        }
+        Ok(())
+    }
+
+    /// A part that begins together with its encoders.
+    fn begin_take(
+        &mut self,
+        plan: Plan,
+        chosen: &Chosen,
+        file: OpenFile,
+        counters: SourceCounters,
+        generation: u64,
+    ) -> Result<Take, BuildError> {
+        self.release_encoder();
+        self.generation += 1;
+        let encoder_generation = self.generation;
+        let stage = self.stage.as_ref().ok_or_else(|| BuildError::Refused("the stage is gone".to_owned()))?;
+        let mut encoder = Encoder::build(&plan, chosen, stage, encoder_generation)?;
+        let take = Take::start(plan, file, (&encoder, counters), None, (generation, &self.mailbox))?;
+        // Last: from here on frames flow, and everything that takes them is there.
+        encoder.start(&self.mailbox)?;
+        self.encoder = Some(encoder);
+        Ok(take)
+    }
+
+    /// A part of encoders that run: it begins with the next keyframe they are asked for.
+    fn join_take(
+        &mut self,
+        now: MonoNs,
+        plan: Plan,
+        file: OpenFile,
+        counters: SourceCounters,
+        generation: u64,
+    ) -> Result<Take, BuildError> {
+        let Some(encoder) = &self.encoder else {
+            return Err(BuildError::Refused("there is no encoder to join".to_owned()));
+        };
+        let earliest = now.plus(ARM_AHEAD);
+        let boundary = Boundary::new(plan.split_at.map_or(earliest, |at| at.max(earliest)));
+        let splits = plan.split_at.is_some();
+        let take = Take::start(plan, file, (encoder, counters), Some(&boundary), (generation, &self.mailbox))?;
+        if splits && let Some(before) = &self.take {
+            before.end_at(&boundary);
+        }
+        encoder.arm(&boundary, generation, &self.mailbox)?;
+        Ok(take)
+    }
+
+    /// The boundary at which the take of `generation` begins is decided.
+    pub(super) fn on_boundary(&mut self, now: MonoNs, generation: u64, at: MonoNs) {
+        let splits = |take: &&Take| take.generation == generation && take.plan.split_at.is_some();
+        tracing::debug!(at = at.0, "a part begins");
+        if let Some(next) = self.next.as_ref().filter(splits) {
+            let part = next.plan.part;
+            return self.decide(now, Event::PartSplit { part });
+        }
+        // Given up in the moment it was decided; or a part that follows none, whose evidence tells.
+        if let Some((_, part)) = self.dropped_next.take_if(|(dropped, _)| *dropped == generation) {
+            self.decide(now, Event::PartSplit { part });
+        }
+    }
+
+    pub(super) fn advance_part(&mut self, now: MonoNs) {
+        let Some(next) = self.next.take() else { return };
+        if let (Some(mut before), Some(meters)) = (self.take.replace(next), meters(&self.encoder, &self.stage)) {
+            before.split(now, meters);
+            self.settling = Some(before);
+        }
+    }
+
+    pub(super) fn drop_next(&mut self) {
+        for pending in &mut self.pending {
+            pending.dropped |= pending.plan.split_at.is_some();
+        }
+        if let Some(next) = self.next.take() {
+            self.dropped_next = Some((next.generation, next.plan.part));
+            self.finish(next);
+        }
+    }
+
+    pub(super) fn close_part(&mut self, now: MonoNs, at: MonoNs, end: PartEnd) {
+        let Some(take) = &mut self.take else { return };
+        take.end = end;
+        match &mut self.encoder {
+            // Without a signal no frame will come to show that the end is reached.
+            Some(encoder) if encoder.is_running() => encoder.close(now, at, end == PartEnd::Completed),
+            _ => self.cut_part(end),
+        }
+    }
+
+    pub(super) fn cut_part(&mut self, end: PartEnd) {
+        // Whether a stall is the encoder's fault nobody can tell.
+        if let Some(encoder) = self.encoder.as_mut().filter(|_| end == PartEnd::Stalled) {
+            encoder.give_up();
+        }
+        if let Some(mut take) = self.take.take() {
+            take.end = end;
+            self.finish(take);
+        }
+    }
+
+    pub(super) fn cut_settling(&mut self) {
+        if let Some(take) = self.settling.take() {
+            self.finish(take);
+        }
+    }
+
+    /// Throws `take` away as it is; and with it encoders that nobody needs any more.
+    fn finish(&mut self, take: Take) {
+        take.finish(meters(&self.encoder, &self.stage), self.mailbox.clone());
+        if self.take.is_none() && self.encoder.as_ref().is_some_and(|encoder| !encoder.is_running()) {
+            self.release_encoder();
+        }
+    }
+
+    pub(super) fn release_encoder(&mut self) {
+        if let Some(encoder) = self.encoder.take() {
+            encoder.discard();
+        }
+    }
+}
+
+/// Why there is no file, for the state.
+fn refusal(error: OpenError) -> PartRefusal {
+    let OpenError::Io { path, error } = error else { return PartRefusal::Exists };
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    PartRefusal::Disk { full, reason: format!("{file}: {error}") }
+}
+
+/// A closed file as the state sees it.
+pub(super) fn closing(ended: Ended) -> PartClosing {
+    let Ended { plan, end, mut frames, origin, finished, progress } = ended;
+    let (summary, bytes, trouble, unfinalised, payload) = match finished {
+        Some(Finished { summary, bytes, trouble, unfinalised, payload }) => {
+            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()), payload)
+        }
+        None => (None, progress.bytes, None, None, None),
+    };
+    frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
+    let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
+    let start = i128::from(plan.ticket.start_at_ns.0);
+    let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
+    // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
+    let in_doubt = unfinalised.is_some() || matches!(trouble, Some(Trouble::Sync(_) | Trouble::Write(_)));
+    let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
+    let end = match summary {
+        None => PartEnd::Empty,
+        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
+        Some(_) => end,
+    };
+    let record = PartRecord {
+        part: plan.part,
+        file: plan.file,
+        offset_ns,
+        duration_ns: duration.as_nanos() as u64,
+        bytes,
+        container: plan.ticket.encoding.container,
+        video: summary.as_ref().and_then(|summary| summary.video.clone()),
+        audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
+        frames: take::part_frames(frames),
+        gaps: Vec::new(),
+        blake3: None,
+        payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
+        end,
+    };
+    PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::finalise::{FinaliseError, Summary};
+    use crate::media::signal::VideoFormat;
+    use crate::model::SessionId;
+    use crate::model::encoding::Encoding;
+    use crate::model::snapshot::Frames;
+    use crate::protocol::worker::Ticket;
+
+    const MEDIA: Duration = Duration::from_secs(20);
+    const SAFE: Duration = Duration::from_secs(7);
+
+    fn closed(trouble: Option<Trouble>, unfinalised: Option<FinaliseError>) -> PartClosing {
+        let ticket = Ticket {
+            session: SessionId(uuid::Uuid::nil()),
+            dir: "/library/session".into(),
+            start_at_ns: MonoNs(0),
+            boot_id: "boot".into(),
+            first_part: 1,
+            first_fact: 1,
+            encoding: Encoding::default(),
+        };
+        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
+        let (start_at, split_at, with_audio) = (MonoNs(0), None, false);
+        let plan = Plan { part: 1, file: "a.mp4".into(), start_at, split_at, format, with_audio, ticket };
+        let summary =
+            Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
+        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised, payload: None });
+        let progress = Progress { safe: SAFE, ..Progress::default() };
+        let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
+        closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
+    }
+
+    #[test]
+    fn only_what_the_disk_confirmed_is_safe() {
+        assert_eq!(closed(None, None).safe, MEDIA);
+        assert_eq!(closed(Some(Trouble::DiskFull), None).safe, MEDIA, "the reserved room sufficed");
+        assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).safe, SAFE);
+        assert_eq!(closed(Some(Trouble::Write("EIO".into())), None).safe, SAFE);
+        let unfinalised = closed(None, Some(FinaliseError::Tables("too long".into())));
+        assert_eq!((unfinalised.safe, unfinalised.record.end), (SAFE, PartEnd::DiskError));
+        assert!(unfinalised.unfinalised.is_some());
+    }
+}

@@ -1,0 +1,183 @@
+//! The encoders of a session: they outlive every part that was cut out of their streams.
+//!
+//! ```text
+//! running ─(close)─▶ draining ─(both streams at the end | deadline)─▶ ending ─▶ ended
+//!    └──────────────────────────(failed)──────────────────────────────────────▶ spent
+//! ```
+//! Contract: nothing here decides. Thrown away when they failed or may have stalled, when the signal went (what they
+//! hold is drained into the part first) and when the session ends; kept over every split and over a part that failed by
+//! itself. Counters are read by running time, so that a frame counts for the part it lies in.
+
+use super::Notice;
+use super::mailbox::Mailbox;
+use super::take::Plan;
+use crate::media::boundary::Boundary;
+use crate::media::clip::Clip;
+use crate::media::encoder::{Chosen, Encode, EncoderFrames};
+use crate::media::error::BuildError;
+use crate::media::signal::VideoFormat;
+use crate::media::stage::Stage;
+use crate::media::tally::Tally;
+use crate::model::MonoNs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long the sound may take to reach the end of the picture: the mixer's latency and some.
+const DRAIN_DEADLINE: Duration = Duration::from_millis(600);
+
+/// The source's counters, from which a take counts its own share.
+#[derive(Debug, Clone)]
+pub struct SourceCounters {
+    /// Frames as they come.
+    pub frames: Tally,
+    /// Frames lost before anybody fetched them.
+    pub lost: Option<Arc<AtomicU64>>,
+}
+
+/// What was counted of the frames before one time, from the source to the encoder's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Come from the source.
+    pub captured: u64,
+    /// Lost before anybody fetched them; by now, because they have no time.
+    pub lost: Option<u64>,
+    /// Repeated by the stage.
+    pub duplicated: u64,
+    /// Through the encoder; `overflowed` also counts the queue before the stage, by now.
+    pub encoder: EncoderFrames,
+}
+
+impl Counts {
+    /// What lies between an earlier count and this.
+    pub fn since(self, base: Self) -> Self {
+        let (now, then) = (self.encoder, base.encoder);
+        Self {
+            captured: self.captured.saturating_sub(base.captured),
+            lost: self.lost.map(|lost| lost.saturating_sub(base.lost.unwrap_or(0))),
+            duplicated: self.duplicated.saturating_sub(base.duplicated),
+            encoder: EncoderFrames {
+                taken: now.taken.saturating_sub(then.taken),
+                made: now.made.saturating_sub(then.made),
+                overflowed: now.overflowed.saturating_sub(then.overflowed),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining { until: MonoNs },
+    Ending,
+    Ended,
+    Failed,
+}
+
+/// The running encoders; see the module.
+#[derive(Debug)]
+pub struct Encoder {
+    /// Marks their notices.
+    pub generation: u64,
+    /// What their first frame was cut by.
+    pub clip: Clip,
+    /// The pipeline.
+    pub encode: Encode,
+    format: VideoFormat,
+    phase: Phase,
+}
+
+impl Encoder {
+    /// Builds what `plan` needs; nothing flows before [`Self::start`].
+    pub fn build(plan: &Plan, chosen: &Chosen, stage: &Stage, generation: u64) -> Result<Self, BuildError> {
+        let clip = Clip::new(plan.start_at, chosen.audio_priming());
+        let name = format!("{}-encode", plan.element_name());
+        let encoding = &plan.ticket.encoding;
+        let encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
+        Ok(Self { generation, clip, encode, format: plan.format.clone(), phase: Phase::Running })
+    }
+
+    /// Lets frames in.
+    pub fn start(&mut self, mailbox: &Mailbox<Notice>) -> Result<(), BuildError> {
+        let (mailbox, generation) = (mailbox.clone(), self.generation);
+        self.encode.start(move |event| mailbox.send(Notice::Encode(generation, event)))
+    }
+
+    /// Whether they can go on into the part of `plan`.
+    pub fn fits(&self, plan: &Plan) -> bool {
+        self.phase == Phase::Running
+            && self.format == plan.format
+            && self.encode.audio_out().is_some() == plan.with_audio
+    }
+
+    /// Whether they encode on; else they are of no more use than to end.
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Asks for the keyframe that decides `boundary`; its time comes as a notice with `generation`.
+    pub fn arm(&self, boundary: &Boundary, generation: u64, mailbox: &Mailbox<Notice>) -> Result<(), BuildError> {
+        let mailbox = mailbox.clone();
+        self.encode.arm(boundary, move |at| mailbox.send(Notice::Split(generation, at)))
+    }
+
+    /// Lets nothing at or after `at` in, and ends once both streams have come so far; `frames_come` = pictures go on
+    /// to arrive and will show that it is reached.
+    pub fn close(&mut self, now: MonoNs, at: MonoNs, frames_come: bool) {
+        self.clip.end_at(at);
+        if !frames_come {
+            self.clip.end_video();
+        }
+        if self.phase == Phase::Running {
+            self.phase = Phase::Draining { until: now.plus(DRAIN_DEADLINE) };
+        }
+    }
+
+    /// Moves the ending on as time passes.
+    pub fn tick(&mut self, now: MonoNs) {
+        if let Phase::Draining { until } = self.phase
+            && (now >= until || self.clip.reached_end(self.encode.audio_out().is_some()))
+        {
+            self.clip.cancel();
+            self.encode.end();
+            self.phase = Phase::Ending;
+        }
+    }
+
+    /// Everything has come out; whether that was asked for.
+    pub fn on_ended(&mut self) -> bool {
+        let expected = self.phase == Phase::Ending;
+        self.phase = if expected { Phase::Ended } else { Phase::Failed };
+        expected
+    }
+
+    /// They failed, or nobody knows whether they did.
+    pub fn give_up(&mut self) {
+        self.phase = Phase::Failed;
+    }
+
+    /// Counts the frames before `time`; frames lie half a period from their neighbours' borders at least.
+    pub fn count(&self, time: MonoNs, stage: &Stage, source: &SourceCounters) -> Counts {
+        let half = self.format.period() / 2;
+        let before = MonoNs(time.0.saturating_sub(u64::try_from(half.as_nanos()).unwrap_or(0)));
+        let mut encoder = self.encode.frames(Some(before));
+        encoder.overflowed += stage.video_in.overflowed();
+        Counts {
+            captured: source.frames.count_before(before),
+            lost: source.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed)),
+            duplicated: stage.copies.count_before(before),
+            encoder,
+        }
+    }
+
+    /// The time behind the last frame that was let in.
+    pub fn reached(&self) -> Option<MonoNs> {
+        self.clip.last_video().map(|last| last.plus(self.format.period()))
+    }
+
+    /// Throws them away.
+    pub fn discard(self) {
+        self.clip.cancel();
+        self.encode.discard(|| {});
+    }
+}

@@ -1,0 +1,263 @@
+//! From one part to the next without a gap: the encoders go on, a keyframe is the boundary (R-JOB-7).
+//!
+//! ```text
+//! writing A ─(limit | command)─▶ A, opening B ─(file exists)─▶ A, B armed ─(keyframe)─▶ writing B, settling A ─▶ writing B
+//!                                      └──────(fault | stop | no keyframe)──┴─▶ writing or closing A, settling B (empty)
+//! ```
+//! Contract: one part is written at any time. At most one settles beside it: while a slow disk still holds up the one
+//! before, a split waits and the part grows on. A split never costs the part that is being written: whatever goes wrong
+//! before the keyframe concerns the new file only, which is closed empty and keeps its number. Every step has a deadline.
+
+use super::recording::{Phase, Recording, Step, Then};
+use super::{Effect, Reply, State, TakeEvidence};
+use crate::media::pipeline::TEARDOWN_DEADLINE;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::policy::Split;
+use crate::model::session::{FactKind, PartEnd};
+use crate::model::{MonoNs, SessionId};
+use crate::storage::layout;
+use std::time::Duration;
+
+/// A split by time is prepared this long before, because creating a file waits for the disk.
+const PREPARE: Duration = Duration::from_secs(2);
+/// A split by size is begun when the part would reach its limit within this time: creating the file, the keyframe, and
+/// the fragments that are still in memory.
+const SIZE_MARGIN: Duration = Duration::from_secs(2);
+/// No keyframe within this time: the split is given up. Below the time sound may wait for it
+/// ([`crate::media::boundary::DECISION_DEADLINE`]).
+const KEYFRAME_DEADLINE: Duration = Duration::from_secs(12);
+/// Creating a file takes milliseconds; a disk that takes this long is frozen, and the part that is open gets the blame.
+const CREATE_DEADLINE: Duration = Duration::from_secs(30);
+/// After a split that failed the next waits this long, because each attempt leaves a file.
+const FAILED_PAUSE: Duration = Duration::from_secs(30);
+
+/// The part that comes next, while the one before it is still being written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Next {
+    part: u32,
+    file: String,
+    since: MonoNs,
+    /// Its file exists; it begins with the next keyframe.
+    armed: bool,
+}
+
+/// A part that is being closed beside the one that is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settling {
+    pub(super) part: u32,
+    file: String,
+    since: MonoNs,
+    step: Step,
+    /// What was seen of it last.
+    pub(super) take: TakeEvidence,
+}
+
+impl Recording {
+    /// Gives the next part up; its file is closed as it is.
+    pub(super) fn drop_next(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let Some(Next { part, file, .. }) = self.next.take() else { return };
+        self.split_wanted = None;
+        self.no_split_before = now.plus(FAILED_PAUSE);
+        let take = TakeEvidence::default();
+        self.settling = Some(Settling { part, file, since: now, step: Step::Releasing, take });
+        out.push(Effect::DropNext);
+    }
+
+    /// Whether `part` is the one that comes next, or settles.
+    pub(super) fn is_beside(&self, part: u32) -> bool {
+        self.is_next(part) || self.is_settling(part)
+    }
+
+    pub(super) fn is_next(&self, part: u32) -> bool {
+        self.next.as_ref().is_some_and(|next| next.part == part)
+    }
+
+    pub(super) fn is_settling(&self, part: u32) -> bool {
+        self.settling.as_ref().is_some_and(|settling| settling.part == part)
+    }
+
+    /// The settling part has come this far.
+    pub(super) fn settle_on(&mut self, now: MonoNs, part: u32, from: Step, to: Step) {
+        if let Some(settling) = self.settling.as_mut().filter(|s| s.part == part && s.step == from) {
+            settling.step = to;
+            settling.since = now;
+        }
+    }
+
+    /// When the part being written should end by `policy`, if that is soon.
+    fn split_due(&self, now: MonoNs, policy: &Split) -> Option<MonoNs> {
+        let TakeEvidence { progress, origin: Some(origin), .. } = self.take else { return None };
+        if let Some(after) = policy.after {
+            let at = origin.plus(after);
+            if now.plus(PREPARE.min(after / 2)) >= at {
+                return Some(at);
+            }
+        }
+        let limit = policy.bytes?;
+        let margin = progress.bytes as f64 / progress.written.as_secs_f64().max(1.0) * SIZE_MARGIN.as_secs_f64();
+        (progress.bytes.saturating_add(margin as u64) >= limit).then_some(now)
+    }
+}
+
+impl State {
+    pub(super) fn on_split(
+        &mut self,
+        _now: MonoNs,
+        reply: Reply,
+        session: SessionId,
+        at: MonoNs,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(recording) = self.recording.as_mut().filter(|r| !r.is_done() && r.session() == session) else {
+            return super::commands::refuse(reply, "not_recording", format!("session {session} is not recorded"), out);
+        };
+        super::commands::ack(reply, out);
+        // Whoever asks twice within one group of pictures means one split; a part that has not begun is a new one.
+        let group = Duration::from_millis(u64::from(recording.ticket.encoding.keyframe_interval_ms));
+        let young = recording.take.origin.is_none_or(|origin| at < origin.plus(group));
+        if matches!(recording.phase, Phase::Writing { .. }) && recording.next.is_none() && !young {
+            recording.split_wanted.get_or_insert(at);
+        }
+    }
+
+    /// Begins a split that is due, and gives one up that does not come about.
+    pub(super) fn watch_split(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let policy = self.policy().split;
+        let Some(recording) = &mut self.recording else { return };
+        if let Some(next) = &recording.next {
+            let limit = if next.armed { KEYFRAME_DEADLINE } else { CREATE_DEADLINE };
+            if now.since(next.since) >= limit {
+                let reason = format!("{} could not begin within {} s", next.file, limit.as_secs());
+                recording.drop_next(now, out);
+                self.raise_split_failed(now, reason, out);
+            }
+            return;
+        }
+        let Phase::Writing { started: true, .. } = recording.phase else { return };
+        if recording.settling.is_some() || now < recording.no_split_before {
+            return;
+        }
+        let wanted = recording.split_wanted.or_else(|| recording.split_due(now, &policy));
+        if let Some(at) = wanted {
+            self.open_next(now, at, out);
+        }
+    }
+
+    fn raise_split_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
+        let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", reason);
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+    }
+
+    fn open_next(&mut self, now: MonoNs, at: MonoNs, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        let Some((format, with_audio)) = recording.recorded.clone() else { return };
+        let part = recording.next_part;
+        recording.next_part += 1;
+        recording.split_wanted = None;
+        let ticket = recording.ticket.clone();
+        let file = layout::part_file(&self.input, part, ticket.encoding.container);
+        recording.next = Some(Next { part, file: file.clone(), since: now, armed: false });
+        out.push(Effect::OpenPart {
+            part,
+            path: ticket.dir.join(file),
+            start_at: ticket.start_at_ns,
+            split_at: Some(at),
+            format,
+            with_audio,
+            ticket: Box::new(ticket),
+        });
+    }
+
+    /// A file beside the part that is written exists.
+    pub(super) fn on_next_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if let Some(next) = recording.next.as_mut().filter(|next| next.part == part) {
+            next.armed = true;
+            next.since = now;
+        }
+        recording.write_fact(now, FactKind::PartOpened { part, file }, out);
+    }
+
+    /// The keyframe has come: `part` is being written from here on.
+    pub(super) fn on_part_split(&mut self, now: MonoNs, part: u32, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        let Phase::Writing { part: old, file: old_file, grown_at, .. } = &recording.phase else { return };
+        let Some(next) = recording.next.take_if(|next| next.part == part && next.armed) else {
+            // It was given up in the moment it was decided: the part before it has ended all the same.
+            return recording.close(now, PartEnd::Split, Then::Next, out);
+        };
+        let fresh = TakeEvidence { frames: super::recording::nothing(), ..TakeEvidence::default() };
+        let take = std::mem::replace(&mut recording.take, fresh);
+        let settling = Settling { part: *old, file: old_file.clone(), since: now, step: Step::Flushing, take };
+        // Nothing stood still: the time since the last growth counts on over the boundary.
+        let grown_at = *grown_at;
+        recording.settling = Some(settling);
+        recording.last = Some((part, next.file.clone()));
+        recording.rate_from = None;
+        recording.phase = Phase::Writing { part, file: next.file, since: now, started: false, grown_at, overflowed: 0 };
+        self.evidence.take = None;
+        out.push(Effect::AdvancePart);
+        out.push(Effect::PublishStatus);
+    }
+
+    /// A part beside the one that is written failed by itself.
+    pub(super) fn on_beside_failed(&mut self, now: MonoNs, part: u32, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_next(part) {
+            recording.drop_next(now, out);
+        } else if let Some(settling) = recording.settling.as_mut().filter(|s| s.step == Step::Flushing) {
+            settling.step = Step::Releasing;
+            settling.since = now;
+            out.push(Effect::CutSettling);
+        }
+    }
+
+    /// A file beside the part that is written could not be made.
+    pub(super) fn on_next_refused(&mut self, now: MonoNs, part: u32, exists: bool, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_next(part) {
+            recording.next = None;
+            if !exists {
+                recording.no_split_before = now.plus(FAILED_PAUSE);
+            }
+        } else if recording.is_settling(part) {
+            recording.settling = None;
+            recording.finish_if_ending(now, out);
+        }
+    }
+
+    /// Notices deadlines of the settling part.
+    pub(super) fn watch_settling(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let flush_deadline = self.policy().flush_deadline;
+        let seen = self.evidence.settling;
+        let Some(recording) = &mut self.recording else { return };
+        let Some(settling) = &mut recording.settling else { return };
+        let (waited, part) = (now.since(settling.since), settling.part);
+        match settling.step {
+            Step::Flushing if waited >= flush_deadline => {
+                self.on_beside_failed(now, part, out);
+                self.raise(now, Incident::new(IncidentCode::StopCut), out);
+            }
+            Step::Flushing => settling.take = seen.unwrap_or(settling.take),
+            Step::Releasing if waited >= TEARDOWN_DEADLINE => {
+                self.leave_settling_behind(now, Incident::new(IncidentCode::TeardownStuck), out);
+            }
+            Step::Finalising if waited >= super::closing::FINALISE_DEADLINE => {
+                let incident = super::closing::not_finalised_in_time(&settling.file);
+                self.leave_settling_behind(now, incident, out);
+            }
+            Step::Releasing | Step::Finalising => {}
+        }
+    }
+
+    fn leave_settling_behind(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        let Some(recording) = &mut self.recording else { return };
+        let Some(Settling { part, take, .. }) = recording.settling.take() else { return };
+        recording.left_behind.insert(part);
+        recording.add_unclosed(take);
+        recording.finish_if_ending(now, out);
+    }
+}
