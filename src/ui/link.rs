@@ -21,8 +21,9 @@ const PAUSE_FAILED_START: Duration = Duration::from_secs(4);
 const STEP: Duration = Duration::from_millis(250);
 /// Steps until silence is said: 2 s (R-TRU-8).
 const QUIET: u32 = 8;
-/// Steps until the engine counts as mute: 2.5 s, which leaves a new one half of the 5 s of R-SUP-11 to take over.
-const MUTE: u32 = 10;
+/// Steps until the engine counts as mute: 2.25 s, which leaves a new one half of the 5 s of R-SUP-11 to look for itself
+/// and take over.
+const MUTE: u32 = 9;
 
 /// What the line says.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ mod tests {
         let mut silence = Silence::default();
         let mut steps = (1..=40).map(|n| (STEP * n, silence.step())).filter(|(_, step)| *step != Step::Nothing);
         assert_eq!(steps.next(), Some((Duration::from_secs(2), Step::Quiet)));
-        assert_eq!(steps.next(), Some((Duration::from_millis(2500), Step::Mute)));
-        assert_eq!(steps.next(), Some((Duration::from_secs(5), Step::Mute)));
+        assert_eq!(steps.next(), Some((Duration::from_millis(2250), Step::Mute)));
+        assert_eq!(steps.next(), Some((Duration::from_millis(4500), Step::Mute)));
     }
 }

@@ -7,7 +7,6 @@ use crate::support::dice::Dice;
 use crate::support::evidence::{assert_sound, manifest, parts};
 use crate::support::proc::{BINARY, Holdfast, rounds, test_inputs};
 use crate::support::process::{Deadline, Running};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -16,6 +16,7 @@ mod disk;
 mod formats;
 mod golden;
 mod interleave;
+mod keys;
 mod kill;
 mod limits;
 mod matroska;
@@ -23,6 +24,7 @@ mod packages;
 mod proof;
 mod record;
 mod replay;
+mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;

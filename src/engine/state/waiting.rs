@@ -24,7 +24,7 @@ impl State {
         let closing =
             |session: &super::Session| matches!(session.phase, Phase::Stopping { .. } | Phase::Closing { .. });
         let orphaned = self.inputs.iter().any(|input| input.orphan.is_some());
-        self.session.as_ref().is_some_and(closing) || orphaned || !self.recovery.searched()
+        self.session.as_ref().is_some_and(closing) || orphaned || !self.is_settled()
     }
 
     /// A session of an earlier engine of which is not known yet whether a worker still records it.

@@ -214,6 +214,7 @@ impl World {
             digest: "same".to_owned(),
             id,
             default_name: format!("session {key}"),
+            trace: String::new(),
         }));
     }
 
