@@ -167,6 +167,8 @@ impl State {
             // Whatever else this engine had in mind is another one's business now.
             return vec![Effect::Abandon { epoch }];
         }
+        // Not in the event that closed the session before: clients are to see that nothing runs.
+        self.advance_waiting(now, &mut out);
         match event {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
@@ -279,7 +281,6 @@ impl State {
         self.advance_session(now, out);
         self.recover_next(now, out);
         self.prove_next(now, out);
-        self.advance_waiting(now, out);
     }
 
     fn advance_leaving(&mut self, now: Now, since: MonoNs, out: &mut Vec<Effect>) {
