@@ -51,7 +51,7 @@ impl Description {
         if reply.headers.get("x-trace-id").is_none_or(String::is_empty) {
             return Err(format!("{method} {path}: no trace id: {reply:?}"));
         }
-        if !reply.headers.get("x-response-time-ms").is_some_and(|time| time.parse::<f64>().is_ok()) {
+        if reply.headers.get("x-response-time-ms").is_none_or(|time| time.parse::<f64>().is_err()) {
             return Err(format!("{method} {path}: no response time: {reply:?}"));
         }
         let path = path.split('?').next().unwrap_or_default();
