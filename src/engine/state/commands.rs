@@ -80,13 +80,13 @@ impl State {
         if self.leaving.is_some() {
             return Err(refused(503, "leaving", "the recorder is leaving; start it again".to_owned(), true));
         }
+        let asked = self.check_request(command)?;
         if let Some(session) = self.session.as_ref().filter(|session| session.phase != Phase::Over) {
             let message = format!("session \"{}\" is running; stop it first", session.plan.name);
             return Err(refused(409, "session_running", message, false));
         }
-        let (name, inputs) = self.check_request(command)?;
         self.check_space(now)?;
-        Ok((name, inputs))
+        Ok(asked)
     }
 
     fn check_request(&self, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
