@@ -3,10 +3,11 @@
 mod adoption;
 mod handover;
 mod histories;
+mod lives;
 mod promises;
 mod start_up;
 
-use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand};
+use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token};
 use super::super::worker_state::Act;
 use super::*;
 use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};
