@@ -69,13 +69,16 @@ struct Bench {
     origin: Option<MonoNs>,
     /// The part that waits for its keyframe.
     next: Option<u32>,
-    /// The part that settles, with its media; `None` = it never had any.
-    settling: Option<(u32, Option<Duration>)>,
+    /// Parts that settle, with their media; `None` = it never had any. More than one only when one was left behind.
+    settling: Vec<(u32, Option<Duration>)>,
+    /// The part whose file is still being created.
+    creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     slow_files: bool,
 }
 
 mod parts;
+mod split;
 
 impl Bench {
     fn new(on_signal_loss: OnSignalLoss) -> Self {
@@ -99,7 +102,8 @@ impl Bench {
             origin_at_growth: false,
             origin: None,
             next: None,
-            settling: None,
+            settling: Vec::new(),
+            creating: None,
             slow_files: false,
         };
         bench.feed(Event::EngineConnected);
@@ -126,24 +130,25 @@ impl Bench {
                         events.push(Event::PartRefused { part, refusal });
                     }
                     Effect::OpenPart { part, split_at: Some(_), .. } => {
-                        assert_eq!((self.next, self.settling), (None, None), "more than one part beside");
+                        assert_eq!(self.next, None, "more than one part beside");
                         self.opened.push(part);
                         self.next = Some(part);
-                        if !self.slow_files {
+                        if self.slow_files {
+                            self.creating = Some(part);
+                        } else {
                             events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
                         }
                     }
                     Effect::AdvancePart => {
                         let (old, end) = self.part.expect("a part is written");
                         assert_eq!(end, None, "what is being closed is not split");
-                        self.settling = Some((old, Some(self.written.unwrap_or_default())));
+                        self.settling.push((old, Some(self.written.unwrap_or_default())));
                         self.part = Some((self.next.take().expect("the next part is armed"), None));
                         self.written = Some(Duration::ZERO);
                         self.origin = Some(self.now);
                     }
                     Effect::DropNext => {
-                        assert_eq!(self.settling, None, "two parts beside");
-                        self.settling = Some((self.next.take().expect("there is a next part"), None));
+                        self.settling.push((self.next.take().expect("there is a next part"), None));
                     }
                     Effect::OpenPart { part, .. } => {
                         self.attempts += 1;
@@ -175,14 +180,24 @@ impl Bench {
 
     /// The keyframe the next part waits for comes.
     fn keyframe(&mut self) {
-        if let Some(part) = self.next {
+        if let Some(part) = self.next.filter(|_| self.creating.is_none()) {
             self.feed(Event::PartSplit { part });
+        }
+    }
+
+    /// The file that is being created is there.
+    fn file_ready(&mut self) {
+        if let Some(part) = self.creating.take() {
+            self.feed(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
         }
     }
 
     /// The world finishes the part beside the one that is written.
     fn settle(&mut self) {
-        if let Some((part, media)) = self.settling.take() {
+        if let Some((part, media)) = self.settling.pop() {
+            if self.creating == Some(part) {
+                self.file_ready();
+            }
             let end = if media.is_some() { PartEnd::Split } else { PartEnd::Empty };
             self.finish_part(part, media.unwrap_or_default(), end);
         }
@@ -236,6 +251,39 @@ impl Bench {
 
     fn start(&mut self) {
         self.feed(Event::Start { reply: REPLY, ticket: Box::new(ticket(self.now)) });
+    }
+
+    fn ask_split(&mut self) {
+        self.feed(Event::Split { reply: REPLY, session: session(), at: self.now });
+    }
+
+    /// Parts are opened once and closed once, in this order; nothing is told after the end.
+    fn check_facts(&self) -> Result<(), TestCaseError> {
+        let (mut opened, mut closed, mut over) = (BTreeSet::new(), BTreeSet::new(), false);
+        for (_, kind) in &self.facts {
+            prop_assert!(!over, "a fact after the end: {:?}", kind);
+            match kind {
+                FactKind::PartOpened { part, .. } => prop_assert!(opened.insert(*part), "part {part} opened twice"),
+                FactKind::PartClosed(record) => {
+                    prop_assert!(opened.contains(&record.part), "part {} was never opened", record.part);
+                    prop_assert!(closed.insert(record.part), "part {} closed twice", record.part);
+                }
+                FactKind::Done { .. } => over = true,
+                FactKind::PartStarted { .. } | FactKind::Gap(_) | FactKind::Incident(_) => {}
+            }
+        }
+        let Some(recording) = &self.state.recording else { return Ok(()) };
+        prop_assert!(
+            recording.next.is_none() || recording.settling.is_none(),
+            "two parts beside the one that is written"
+        );
+        for part in opened.difference(&closed) {
+            let open = self.part.is_some_and(|(open, _)| open == *part);
+            prop_assert!(!over || recording.left_behind.contains(part) || !open, "part {part} is open at the end");
+            let beside = recording.is_beside(*part) || recording.left_behind.contains(part);
+            prop_assert!(open || beside || over, "nobody knows of part {part}");
+        }
+        Ok(())
     }
 
     fn shown(&mut self) -> (InputState, Option<RecordingState>) {
@@ -387,11 +435,34 @@ proptest! {
         prop_assert!(pause <= longest.max(s(1)) && pause >= longest / 11);
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..14, 1..120)) {
+    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..22, 1..60), slow_files: bool) {
         let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.slow_files = slow_files;
+        bench.origin_at_growth = true;
         for op in ops {
             match op {
+                14 => bench.ask_split(),
+                15 => bench.keyframe(),
+                16 => bench.settle(),
+                17 => bench.file_ready(),
+                18 if bench.next.is_some() => {
+                    bench.feed(Event::TakeFailed { part: bench.next, reason: "beside".into() });
+                }
+                19 if !bench.settling.is_empty() => {
+                    let part = bench.settling.last().map(|(part, _)| *part);
+                    bench.feed(Event::TakeFailed { part, reason: "the old one".into() });
+                }
+                20 if bench.creating.is_some() && bench.creating == bench.next => {
+                    let part = bench.creating.take().expect("just seen");
+                    bench.next = None;
+                    bench.feed(Event::PartRefused { part, refusal: PartRefusal::Exists });
+                }
+                21 => bench.run(s(1), true),
                 0 => bench.start(),
                 1 => bench.feed(Event::Stop { reply: REPLY, session: session() }),
                 2 => bench.frames = !bench.frames,
@@ -412,6 +483,7 @@ proptest! {
             prop_assert!(bench.opened.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", bench.opened);
             let numbers: BTreeSet<u64> = bench.facts.iter().map(|(n, _)| *n).collect();
             prop_assert_eq!(numbers.len(), bench.facts.len());
+            bench.check_facts()?;
             // "recording" is never shown without a part that is being written.
             if bench.shown().1 == Some(RecordingState::Recording) {
                 prop_assert!(bench.part.is_some_and(|(_, end)| end.is_none()));
@@ -419,10 +491,14 @@ proptest! {
         }
         // Whatever happened, asked to leave it leaves as soon as its file is closed.
         bench.feed(Event::Terminate);
-        for _ in 0..3 {
+        for _ in 0..6 {
             bench.close_part();
+            bench.settle();
             bench.run(s(20), false);
         }
+        bench.check_facts()?;
+        let told = bench.facts.iter().any(|(_, kind)| matches!(kind, FactKind::Done { .. }));
+        prop_assert!(!told || bench.exit.is_some());
         prop_assert!(bench.exit.is_some() || bench.part.is_some_and(|(_, end)| end.is_none()));
     }
 }
