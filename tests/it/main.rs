@@ -10,6 +10,7 @@
 mod adopt;
 mod api;
 mod architecture;
+mod copy;
 mod desk;
 mod disk;
 mod formats;
@@ -17,6 +18,7 @@ mod interleave;
 mod kill;
 mod matroska;
 mod packages;
+mod power;
 mod proof;
 mod record;
 mod replay;

@@ -170,6 +170,25 @@ pub fn gstreamer(path: &Path) -> Found {
     found
 }
 
+/// How long GStreamer says that `path` is, and the time of the first picture after a seek to the keyframe at or before
+/// `to`, both in seconds.
+pub fn seek(path: &Path, to: f64) -> (f64, f64) {
+    gst::init().expect("GStreamer");
+    let line = format!("filesrc location=\"{}\" ! matroskademux name=d d.video_0 ! fakesink name=out", path.display());
+    let pipeline = gst::parse::launch(&line).expect("a pipeline").downcast::<gst::Pipeline>().expect("a pipeline");
+    let patience = gst::ClockTime::from_seconds(READ_DEADLINE_SECONDS);
+    pipeline.set_state(gst::State::Paused).expect("paused");
+    pipeline.state(patience).0.expect("a first picture");
+    let duration = pipeline.query_duration::<gst::ClockTime>().expect("a duration");
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+    pipeline.seek_simple(flags, gst::ClockTime::from_seconds_f64(to)).expect("a seek");
+    pipeline.state(patience).0.expect("a picture");
+    let sample = pipeline.by_name("out").expect("the sink").property::<Option<gst::Sample>>("last-sample");
+    let first = sample.as_ref().and_then(|sample| sample.buffer()).and_then(|buffer| buffer.pts()).expect("a time");
+    pipeline.set_state(gst::State::Null).expect("null");
+    (duration.seconds_f64(), first.seconds_f64())
+}
+
 /// Reads `path` with both, expects them to find the same samples without a complaint, and returns ffprobe's opinion.
 pub fn both(path: &Path) -> Found {
     let (one, other) = (ffprobe(path), gstreamer(path));

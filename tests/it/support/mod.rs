@@ -8,6 +8,8 @@ pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
 pub mod media_file;
+pub mod nal;
+pub mod power;
 pub mod proc;
 pub mod process;
 pub mod rtsp;
