@@ -276,7 +276,7 @@ proptest! {
             bytes[place.index(within)] = value;
         }
         let store = LoggedStore::holding(bytes.clone());
-        let _ = finalise::payload_blake3(&store).expect("a store in memory");
+        finalise::audit(&store).expect("a store in memory");
         let summary = match finalise::finalise(&store) {
             Ok(Outcome::Finalised(summary)) => summary,
             // Not one of ours any more, or nothing to do: then nothing is done.
