@@ -34,15 +34,10 @@ impl Desk {
     /// Folds one message in; hearing anything is contact.
     pub fn hear(&mut self, event: &Event) {
         self.contact = Contact::Here;
-        match (event, &mut self.snapshot) {
-            (Event::Sync { data, .. }, snapshot) => *snapshot = Some((**data).clone()),
-            (Event::Alert { data, .. }, _) => {
-                fold_alert(&mut self.alerts, data);
-                self.alerts.truncate(ALERTS_KEPT);
-            }
-            (event, Some(snapshot)) => event.apply(snapshot),
-            // Nothing can be folded into nothing; the stream begins with a sync.
-            (_, None) => {}
+        event.fold(&mut self.snapshot);
+        if let Event::Alert { data, .. } = event {
+            fold_alert(&mut self.alerts, data);
+            self.alerts.truncate(ALERTS_KEPT);
         }
     }
 
@@ -54,6 +49,11 @@ impl Desk {
     /// State of the running session.
     pub fn session_state(&self) -> Option<SessionState> {
         Some(self.snapshot.as_ref()?.session.as_ref()?.state)
+    }
+
+    /// How far the proof of the last session is, in percent; `None` = none runs.
+    pub fn proof_percent(&self) -> Option<u8> {
+        self.snapshot.as_ref()?.last_session.as_ref()?.proof_percent
     }
 
     /// Whether something is being recorded, as far as is known; also when contact was lost meanwhile.

@@ -10,6 +10,7 @@
 mod adopt;
 mod api;
 mod architecture;
+mod copy;
 mod desk;
 mod disk;
 mod formats;
@@ -21,6 +22,7 @@ mod power;
 mod proof;
 mod record;
 mod replay;
+mod split;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;
