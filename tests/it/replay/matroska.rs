@@ -78,7 +78,7 @@ fn frames(bytes: &[u8], clusters: &[Element]) -> (usize, usize) {
 }
 
 /// A file with size, index and duration, whose `SeekHead` and `Cues` point where they say.
-fn assert_ordinary(what: &str, bytes: &[u8]) {
+pub fn assert_ordinary(what: &str, bytes: &[u8]) {
     let top = elements(bytes, 0..bytes.len());
     let [_, (_, whole, content)] = top.as_slice() else { panic!("{what}: {top:?}") };
     assert_eq!(whole.end, bytes.len(), "{what}");
