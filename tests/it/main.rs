@@ -10,6 +10,7 @@
 mod adopt;
 mod api;
 mod architecture;
+mod copy;
 mod desk;
 mod disk;
 mod formats;
@@ -17,9 +18,11 @@ mod interleave;
 mod kill;
 mod matroska;
 mod packages;
+mod power;
 mod proof;
 mod record;
 mod replay;
+mod split;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;

@@ -42,7 +42,10 @@ impl Worker {
             Command::Configure { id, input, policy } => {
                 Event::Configure { reply: reply(id), input: Box::new(input), policy }
             }
-            Command::Start { id, ticket } => Event::Start { reply: reply(id), ticket: Box::new(ticket) },
+            Command::Start { id, ticket } => {
+                tracing::info!(session = %ticket.session, trace_id = ticket.trace_id, "told to record");
+                Event::Start { reply: reply(id), ticket: Box::new(ticket) }
+            }
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
@@ -67,6 +70,7 @@ impl Worker {
 
     /// Makes preview and ring fit those who watch.
     pub(super) fn refresh_viewers(&mut self, now: MonoNs) {
+        self.refresh_viewfinder(now);
         let Some(stage) = &self.stage else { return };
         stage.watch_meters(self.viewers.any());
         let rings = self.viewers.refresh(now, self.state.input(), stage, self.state.picture_size());

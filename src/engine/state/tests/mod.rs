@@ -6,6 +6,7 @@ mod histories;
 mod promises;
 mod proof;
 mod start_up;
+mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand};
 use super::super::worker_state::Act;
@@ -183,6 +184,7 @@ impl Bench {
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
             default_name: "Session".into(),
+            trace: "trace".into(),
         };
         self.feed(Event::Start(command))
     }
@@ -201,7 +203,15 @@ impl Bench {
 
     fn stop(&mut self) -> Vec<Effect> {
         self.token += 1;
-        self.feed(Event::Stop { token: self.token, session: None })
+        let mut effects = self.feed(Event::Stop { token: self.token, session: None });
+        let written = effects.iter().find_map(|effect| match effect {
+            Effect::WriteStop { session, .. } => Some(*session),
+            _ => None,
+        });
+        if let Some(session) = written {
+            effects.extend(self.feed(Event::StopWritten { session }));
+        }
+        effects
     }
 
     fn tick_for(&mut self, ms: u64) {

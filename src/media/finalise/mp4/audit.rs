@@ -203,8 +203,9 @@ impl Walk {
         }
         self.payloads.push(data.start + data.header..data.end());
         let found = parsed.mfhd.sequence_number;
+        // Pieces of one fragment share its number (where pictures are copied, and at a keyframe out of turn, as a split
+        // asks for); their times tell them apart.
         if let Some(before) = self.sequence.replace(found)
-            // The muxer gives pieces of one fragment the same number (at a keyframe out of turn, as a split asks for).
             && found != before
             && found != before.wrapping_add(1)
         {
