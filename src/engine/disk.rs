@@ -4,18 +4,16 @@
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event, ProofEvent};
+use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
 use crate::model::snapshot::Alert;
-use crate::model::{InputId, SessionId};
-use crate::storage::history;
-use crate::storage::journal::{self, Log};
+use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError};
 use crate::storage::{atomic, layout, proof};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +25,8 @@ use tokio::sync::mpsc::Sender;
 
 /// Jobs that may wait: a minute of facts of sixteen inputs.
 const QUEUE: usize = 1024;
+/// How often a line that somebody waits for is tried (R-CMD-1).
+const TRIES: u32 = 3;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
 const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -48,6 +48,15 @@ pub enum Job {
         t_ns: i64,
         /// The line.
         kind: Box<JournalKind>,
+    },
+    /// Write down that somebody asked to stop, and tell.
+    Stop {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
     },
     /// Go on with a session of an earlier engine.
     Adopt {
@@ -147,39 +156,6 @@ struct DiskThread {
     abandoned: Arc<AtomicBool>,
 }
 
-/// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
-/// what was folded from their files a moment before.
-struct Journal {
-    dir: PathBuf,
-    log: Log,
-    folded: BTreeSet<(InputId, u64)>,
-}
-
-impl Journal {
-    fn open(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(layout::JOURNAL);
-        let folded = match journal::read(&path) {
-            Ok((lines, _)) => history::folded(&lines),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { dir: dir.to_owned(), log: Log::open(&path)?, folded })
-    }
-
-    fn append(&mut self, line: &Line<JournalKind>) -> io::Result<()> {
-        let fact = match &line.kind {
-            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
-            _ => None,
-        };
-        if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
-            return Ok(());
-        }
-        self.log.append(line)?;
-        self.folded.extend(fact);
-        Ok(())
-    }
-}
-
 impl DiskThread {
     fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
@@ -194,10 +170,15 @@ impl DiskThread {
                 }
                 Job::Journal { dir, t_ns, kind } => {
                     let line = Line { t_ns, at: clock::wall_now(), kind: *kind };
-                    if let Err(error) = self.append(&dir, &line) {
-                        tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
-                        self.open = None;
+                    self.append_or_log(&dir, &line);
+                }
+                Job::Stop { session, dir, t_ns } => {
+                    let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::StopRequested };
+                    let written = (0..TRIES).any(|_| self.append_or_log(&dir, &line));
+                    if !written {
+                        tracing::error!("the order to stop could not be written; it is carried out without");
                     }
+                    self.tell(Event::StopWritten { session });
                 }
                 Job::Adopt { session, dir, t_ns, epoch } => {
                     self.open = None;
@@ -236,10 +217,18 @@ impl DiskThread {
 
     fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
         let journal = match &mut self.open {
-            Some(open) if open.dir == dir => open,
+            Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
         };
         journal.append(line)
+    }
+
+    /// Appends a line; whether it stands there.
+    fn append_or_log(&mut self, dir: &Path, line: &Line<JournalKind>) -> bool {
+        let Err(error) = self.append(dir, line) else { return true };
+        tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
+        self.open = None;
+        false
     }
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.

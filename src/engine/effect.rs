@@ -12,9 +12,10 @@ use crate::protocol::worker::Command;
 use crate::storage::recovery;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
@@ -34,8 +35,9 @@ pub struct Shell {
     disk: Disk,
     links: HashMap<InputId, Sender<Command>>,
     handles: Handles,
-    /// Folder an input was told to write to last.
-    dirs: HashMap<InputId, PathBuf>,
+    library: PathBuf,
+    /// Inputs whose files are being looked at: a disk that hangs must not collect threads.
+    measuring: Arc<Mutex<HashSet<InputId>>>,
     replies: HashMap<Token, oneshot::Sender<Reply>>,
     next_token: Token,
     /// Numbers the commands made here, apart from those of the state machine.
@@ -48,7 +50,7 @@ pub struct Shell {
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(runtime: Runtime, demo: bool, library: &Path, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
         Self {
             runtime,
             demo,
@@ -56,7 +58,8 @@ impl Shell {
             disk,
             links: HashMap::new(),
             handles: Handles::default(),
-            dirs: HashMap::new(),
+            library: library.to_owned(),
+            measuring: Arc::default(),
             replies: HashMap::new(),
             next_token: 0,
             next_command: SHELL_COMMANDS,
@@ -113,6 +116,11 @@ impl Shell {
                     self.tell(Event::Adopted { session, result });
                 }
             }
+            Effect::WriteStop { session, dir, t_ns } => {
+                if !self.disk.push(Job::Stop { session, dir, t_ns }) {
+                    self.tell(Event::StopWritten { session });
+                }
+            }
             Effect::Journal { dir, t_ns, kind } => {
                 if !self.disk.push(Job::Journal { dir, t_ns, kind }) {
                     tracing::error!("the disk does not answer; a journal line waits in the workers' facts only");
@@ -128,7 +136,6 @@ impl Shell {
             Effect::Send(input, command) => self.send(&input, *command),
             Effect::Number { input, link, session, dir } => self.number(input, link, session, dir),
             Effect::StartWorker { input, command, ticket } => {
-                self.dirs.insert(input.clone(), ticket.dir.clone());
                 tracing::info!(%input, session = %ticket.session, trace_id = ticket.trace_id, "a worker is told to record");
                 self.send(&input, Command::Start { id: command, ticket: *ticket });
             }
@@ -215,11 +222,22 @@ impl Shell {
     }
 
     fn measure(&self, input: &InputId) {
-        let Some(dir) = self.dirs.get(input).cloned() else { return };
-        let (input, events) = (input.clone(), self.events.clone());
+        let known = |measuring: &Mutex<HashSet<InputId>>| {
+            measuring.lock().unwrap_or_else(PoisonError::into_inner).insert(input.clone())
+        };
+        if !known(&self.measuring) {
+            return;
+        }
+        let (input, library) = (input.clone(), self.library.clone());
+        let (measuring, events) = (self.measuring.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            if let Some(bytes) = recovery::newest_part_bytes(&dir, &input) {
-                drop(events.blocking_send(Event::Worker { input, event: WorkerEvent::Measured { bytes } }));
+            let size = recovery::open_part_bytes(&library, &input);
+            measuring.lock().unwrap_or_else(PoisonError::into_inner).remove(&input);
+            match size {
+                Ok(bytes) => {
+                    drop(events.blocking_send(Event::Worker { input, event: WorkerEvent::Measured { bytes } }));
+                }
+                Err(error) => tracing::warn!(%input, %error, "whether a silent worker records is not known"),
             }
         });
     }

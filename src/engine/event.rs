@@ -108,6 +108,11 @@ pub enum Event {
         /// `Err` = why not, in English.
         result: Result<(), String>,
     },
+    /// An order to stop was written, or the disk refused for good: it is carried out either way.
+    StopWritten {
+        /// Its session.
+        session: SessionId,
+    },
     /// A session's files and manifest are closed, or not.
     Closed {
         /// Its session.
@@ -274,6 +279,15 @@ pub enum Effect {
         t_ns: i64,
         /// Our epoch.
         epoch: u64,
+    },
+    /// Append to a session's journal that somebody asked to stop it, and say when that is on disk.
+    WriteStop {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// Time since its origin.
+        t_ns: i64,
     },
     /// Append a line to a session's journal.
     Journal {

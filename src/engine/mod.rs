@@ -8,6 +8,7 @@ mod breaks;
 mod disk;
 mod effect;
 pub mod event;
+mod growth;
 mod lifetime;
 mod link;
 mod locks;
@@ -116,8 +117,14 @@ impl Engine {
         let plans = read_plans(&self.library).await;
         let now = now();
         let (state, effects) = State::new(now, self.setup(kept.alerts.clone(), plans)?);
-        let mut shell =
-            Shell::new(self.options.runtime.clone(), self.options.demo, self.epoch, events.clone(), disk.clone());
+        let mut shell = Shell::new(
+            self.options.runtime.clone(),
+            self.options.demo,
+            &self.library,
+            self.epoch,
+            events.clone(),
+            disk.clone(),
+        );
         for effect in effects {
             shell.perform(effect);
         }

@@ -12,7 +12,10 @@
 //! `Replacing` goes from Linked to Starting: the worker leaves because its source was changed.
 //! A link that breaks is not a death: the lock decides (DESIGN §1). `Ending` is any phase after we signalled it.
 
+mod ask;
+
 use super::breaks::Breaks;
+use super::growth::Growth;
 use super::restart::{Next, PROVED_AFTER, Restarts};
 pub use super::worker_event::{Act, WorkerEvent};
 use crate::model::{MonoNs, SessionId};
@@ -74,10 +77,8 @@ pub struct Worker {
     older: bool,
     started: Option<MonoNs>,
     heard: MonoNs,
-    /// When its file last grew, watched while it is silent.
-    grown: MonoNs,
-    bytes: Option<u64>,
-    measured: MonoNs,
+    /// Whether its file grows, watched while it is silent.
+    growth: Growth,
     ticked: MonoNs,
 }
 
@@ -94,85 +95,13 @@ impl Worker {
             older: false,
             started: None,
             heard: now,
-            grown: now,
-            bytes: None,
-            measured: now,
+            growth: Growth::default(),
             ticked: now,
         };
         (worker, vec![Act::Connect { link: 1, child: false, pause: Duration::ZERO }])
     }
 
-    /// Number of the current connection.
-    pub fn link(&self) -> u64 {
-        self.link
-    }
-
-    /// Process id, when there is one.
-    pub fn pid(&self) -> Option<u32> {
-        self.pid
-    }
-
-    /// When the process started.
-    pub fn started(&self) -> Option<MonoNs> {
-        self.started
-    }
-
-    /// It answers (or did until a moment ago).
-    pub fn is_linked(&self) -> bool {
-        matches!(self.phase, Phase::Linked { .. })
-    }
-
-    /// It is not known yet whether somebody serves this input.
-    pub fn is_connecting(&self) -> bool {
-        matches!(self.phase, Phase::Connecting { .. })
-    }
-
-    /// Nothing more is tried.
-    pub fn is_quarantined(&self) -> bool {
-        self.phase == Phase::Quarantined
-    }
-
-    /// It is of another version than this engine.
-    pub fn is_older(&self) -> bool {
-        self.older
-    }
-
-    /// This engine started its process.
-    pub fn is_child(&self) -> bool {
-        self.child
-    }
-
-    /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
-    pub fn restore_losses(&mut self, lost: &[MonoNs]) {
-        self.restarts = Restarts::after(lost);
-    }
-
-    /// An earlier worker died while no engine ran; the one of now is its replacement.
-    pub fn count_loss(&mut self, now: MonoNs) {
-        self.restarts.begin(now);
-    }
-
-    /// There is no process to wait for when leaving.
-    pub fn is_gone(&self) -> bool {
-        matches!(self.phase, Phase::Gone | Phase::Quarantined | Phase::Waiting { .. })
-    }
-
-    /// When the last word came, if it is linked.
-    pub fn heard(&self) -> Option<MonoNs> {
-        self.is_linked().then_some(self.heard)
-    }
-
-    /// Attempts since the last proof.
-    pub fn attempts(&self) -> u32 {
-        self.restarts.attempts()
-    }
-
-    /// When the next attempt is made.
-    pub fn waits_until(&self) -> Option<MonoNs> {
-        if let Phase::Waiting { until } = self.phase { Some(until) } else { None }
-    }
-
-    /// Decides. `recording` = a session wants this input's media now.
+    /// Decides. `recording` = it writes media, or may: what is not known counts as recording.
     pub fn handle(&mut self, now: MonoNs, event: WorkerEvent, recording: bool) -> Vec<Act> {
         match event {
             WorkerEvent::Spawned { pid } => self.spawned(pid),
@@ -195,10 +124,7 @@ impl Worker {
                 Vec::new()
             }
             WorkerEvent::Measured { bytes } => {
-                if self.bytes.is_some_and(|known| bytes > known) {
-                    self.grown = now;
-                }
-                self.bytes = Some(bytes);
+                self.growth.seen(now, bytes);
                 Vec::new()
             }
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
@@ -253,6 +179,7 @@ impl Worker {
         if matches!(self.phase, Phase::Linked { .. } | Phase::Starting { .. }) {
             self.phase = Phase::Connecting { tries: 0 };
         }
+        self.growth.forget();
         // Whatever we did to it, only its lock tells whether it is gone.
         vec![self.connect_again()]
     }
@@ -275,8 +202,9 @@ impl Worker {
     fn mute(&mut self, now: MonoNs, pid: Option<u32>) -> Vec<Act> {
         self.pid = pid.or(self.pid);
         let Phase::Connecting { tries } = self.phase else { return vec![self.connect_again()] };
-        if tries + 1 < MUTE_CONNECTS {
-            self.phase = Phase::Connecting { tries: tries + 1 };
+        self.phase = Phase::Connecting { tries: MUTE_CONNECTS.min(tries + 1) };
+        // It may be recording: that it says nothing is no reason to end what grows.
+        if tries + 1 < MUTE_CONNECTS || self.growth.still_for() < HUNG_AFTER {
             return vec![self.connect_again()];
         }
         if self.pid.is_none() {
@@ -292,7 +220,8 @@ impl Worker {
     fn linked(&mut self, now: MonoNs, pid: u32, started: MonoNs, session: Option<SessionId>) -> Vec<Act> {
         self.pid = Some(pid);
         self.started = Some(started);
-        (self.heard, self.grown, self.bytes) = (now, now, None);
+        self.heard = now;
+        self.growth.forget();
         match self.phase {
             Phase::Connecting { .. } | Phase::Starting { .. } => {
                 self.phase = Phase::Linked { since: now };
@@ -369,9 +298,11 @@ impl Worker {
 
     fn tick(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
         if now.since(std::mem::replace(&mut self.ticked, now)) >= OWN_PAUSE {
-            (self.heard, self.grown, self.bytes) = (now, now, None);
+            self.heard = now;
+            self.growth.forget();
         }
         match &self.phase {
+            Phase::Connecting { tries } if *tries > 0 && self.growth.look(now) => vec![Act::Measure],
             Phase::Starting { since } if now.since(*since) >= START_DEADLINE => {
                 self.end(now, true, "it did not start in time")
             }
@@ -404,14 +335,13 @@ impl Worker {
     fn watch(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
         let silence = now.since(self.heard);
         if silence < MEASURE_AFTER {
-            (self.grown, self.bytes) = (now, None);
+            self.growth.forget();
             return Vec::new();
         }
-        if silence >= HUNG_AFTER && (!recording || now.since(self.grown) >= HUNG_AFTER) {
+        if silence >= HUNG_AFTER && (!recording || self.growth.still_for() >= HUNG_AFTER) {
             return self.end(now, true, "it did not answer for 3 s");
         }
-        if recording && now.since(self.measured) >= Duration::from_millis(500) {
-            self.measured = now;
+        if recording && self.growth.look(now) {
             return vec![Act::Measure];
         }
         Vec::new()

@@ -53,9 +53,51 @@ fn a_silent_recording_worker_lives_while_its_file_grows() {
             worker.handle(at(ms), WorkerEvent::Measured { bytes }, true);
         }
     }
-    let killed =
-        (8000..12_000).step_by(200).find(|ms| worker.handle(at(*ms), WorkerEvent::Tick, true).contains(&Act::Kill));
-    assert!(killed.is_some_and(|ms| ms < 11_200), "not killed after its file stopped growing: {killed:?}");
+    let killed = first_kill(&mut worker, 8000..12_000, bytes);
+    assert!(killed.is_some_and(|ms| ms < 11_700), "not killed after its file stopped growing: {killed:?}");
+}
+
+/// When a silent worker is killed whose file stays at `bytes`.
+fn first_kill(worker: &mut Worker, ms: std::ops::Range<u64>, bytes: u64) -> Option<u64> {
+    ms.step_by(200).find(|ms| {
+        let acts = worker.handle(at(*ms), WorkerEvent::Tick, true);
+        if acts.contains(&Act::Measure) {
+            worker.handle(at(*ms), WorkerEvent::Measured { bytes }, true);
+        }
+        acts.contains(&Act::Kill)
+    })
+}
+
+#[test]
+fn a_silent_worker_whose_file_cannot_be_looked_at_is_not_killed() {
+    let mut worker = linked_worker();
+    assert!((400..60_000).step_by(200).all(|ms| !worker.handle(at(ms), WorkerEvent::Tick, true).contains(&Act::Kill)));
+}
+
+#[test]
+fn a_worker_that_holds_its_lock_and_says_nothing_is_killed_only_when_its_file_stands_still() {
+    for grows in [true, false] {
+        let (mut worker, _) = Worker::new(at(0));
+        let (mut link, mut killed) = (1, None);
+        for ms in (200..40_000).step_by(200) {
+            let mut acts = worker.handle(at(ms), WorkerEvent::Tick, true);
+            if ms % 5000 == 0 {
+                acts.extend(worker.handle(at(ms), WorkerEvent::Mute { link, pid: Some(7) }, true));
+            }
+            for act in acts {
+                match act {
+                    Act::Connect { link: next, .. } => link = next,
+                    Act::Measure => {
+                        let bytes = if grows { ms } else { 5 };
+                        worker.handle(at(ms), WorkerEvent::Measured { bytes }, true);
+                    }
+                    Act::Kill => killed = killed.or(Some(ms)),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(killed, (!grows).then_some(15_000));
+    }
 }
 
 #[test]
@@ -77,9 +119,8 @@ fn an_engine_that_stood_still_kills_nobody() {
     assert_eq!(worker.handle(at(400), WorkerEvent::Tick, true), []);
     assert_eq!(worker.handle(at(20_400), WorkerEvent::Tick, true), []);
     assert_eq!(worker.handle(at(20_600), WorkerEvent::Tick, true), []);
-    let killed =
-        (20_800..30_000).step_by(200).find(|ms| worker.handle(at(*ms), WorkerEvent::Tick, true).contains(&Act::Kill));
-    assert!(killed.is_some_and(|ms| (23_400..25_000).contains(&ms)), "a worker silent since then: {killed:?}");
+    let killed = first_kill(&mut worker, 20_800..30_000, 5);
+    assert!(killed.is_some_and(|ms| (23_400..25_500).contains(&ms)), "a worker silent since then: {killed:?}");
 }
 
 #[test]

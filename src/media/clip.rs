@@ -31,8 +31,10 @@ struct Shared {
 struct State {
     /// Time of the first frame.
     origin: Option<MonoNs>,
-    /// Time of the last frame that passed.
+    /// Latest time of a frame that passed.
     last_video: Option<MonoNs>,
+    /// A frame at or behind the end has come: in the order of decoding nothing of this stretch follows.
+    passed_end: bool,
     /// Nothing at or after this passes.
     end: Option<MonoNs>,
     video_done: bool,
@@ -60,7 +62,7 @@ impl Clip {
         self.state().origin
     }
 
-    /// Time of the last frame that passed.
+    /// Latest time of a frame that passed.
     pub fn last_video(&self) -> Option<MonoNs> {
         self.state().last_video
     }
@@ -100,18 +102,22 @@ impl Clip {
 
     fn takes_frame(&self, time: MonoNs) -> bool {
         let mut state = self.state();
-        if state.end.is_some_and(|end| time >= end) {
+        state.passed_end |= state.end.is_some_and(|end| time >= end);
+        if state.passed_end {
             state.video_done = true;
             return false;
         }
-        if state.origin.is_none() {
-            if time < self.0.start_at {
-                return false;
+        match state.origin {
+            None if time < self.0.start_at => return false,
+            None => {
+                state.origin = Some(time);
+                self.0.changed.notify_all();
             }
-            state.origin = Some(time);
-            self.0.changed.notify_all();
+            // Shown before the keyframe everything begins with, but decoded from what is not there.
+            Some(origin) if time < origin => return false,
+            Some(_) => {}
         }
-        state.last_video = Some(time);
+        state.last_video = state.last_video.max(Some(time));
         true
     }
 
@@ -178,6 +184,19 @@ mod tests {
         assert!(clip.takes_frame(MonoNs(129)));
         assert!(!clip.takes_frame(MonoNs(130)));
         assert!(clip.reached_end(false) && !clip.reached_end(true));
+    }
+
+    #[test]
+    fn pictures_in_the_order_of_decoding_are_cut_where_nothing_is_missing_before() {
+        // Frame 5 is the keyframe; 3 and 4 need what came before it. Behind 14, frames 12 and 13 have lost their neighbour.
+        let clip = Clip::new(MonoNs(0), Duration::ZERO);
+        clip.end_at(MonoNs(14));
+        let passed: Vec<u64> = [5, 3, 4, 8, 6, 7, 11, 9, 10, 14, 12, 13]
+            .into_iter()
+            .filter(|&time| clip.takes_frame(MonoNs(time)))
+            .collect();
+        assert_eq!(passed, [5, 8, 6, 7, 11, 9, 10]);
+        assert_eq!((clip.origin(), clip.last_video()), (Some(MonoNs(5)), Some(MonoNs(11))));
     }
 
     #[test]

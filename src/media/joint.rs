@@ -5,6 +5,7 @@
 
 use super::element;
 use super::error::BuildError;
+use super::kept::{Kept, Subscription};
 use super::tally::Tally;
 use gst::prelude::*;
 use gst_utils::StreamProducer;
@@ -124,12 +125,30 @@ impl Limits {
     /// elastic queue lies behind the encoder, because 20 s of raw 1080p would be 1.9 GB. Measured: with 2 buffers a
     /// machine busy with compilers lost 2 of 172 frames, with these none.
     pub const RAW_VIDEO: Self = Self { buffers: 30, bytes: 24 << 20, time: gst::ClockTime::ZERO };
-    /// Raw sound: cheap (192 kB/s), so it may wait for the picture.
-    pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(5) };
+    /// Raw sound: cheap (192 kB/s), so it may wait for the picture, and more than is kept of it fits in.
+    pub const RAW_AUDIO: Self = Self { buffers: 0, bytes: 0, time: gst::ClockTime::from_seconds(15) };
+    /// Encoded pictures on their way to a screen: a slow decoder shows gaps instead of growing late.
+    pub const VIEWFINDER: Self = Self { buffers: 0, bytes: 32 << 20, time: gst::ClockTime::from_seconds(11) };
     /// A preview shows the newest picture or none.
     pub const PREVIEW: Self = Self { buffers: 1, bytes: 0, time: gst::ClockTime::ZERO };
     /// Encoded media waiting for the disk: 30 s or 64 MB.
     pub const ENCODED: Self = Self { buffers: 0, bytes: 64 << 20, time: gst::ClockTime::from_seconds(30) };
+}
+
+/// What an inlet hangs on.
+#[derive(Debug)]
+enum Link {
+    Producer(gst_utils::ConsumptionLink),
+    Kept(Subscription),
+}
+
+impl Link {
+    fn pushed(&self) -> u64 {
+        match self {
+            Link::Producer(link) => link.pushed(),
+            Link::Kept(subscription) => subscription.pushed(),
+        }
+    }
 }
 
 /// Where a pipeline takes buffers of another one in.
@@ -139,7 +158,7 @@ pub struct Inlet {
     limits: Limits,
     live: bool,
     out: Tally,
-    link: Option<gst_utils::ConsumptionLink>,
+    link: Option<Link>,
     /// Pushed into links that are gone.
     pushed_before: u64,
 }
@@ -185,19 +204,33 @@ impl Inlet {
         // to the next keyframe without counting them (measured). A decoder needs no such mercy here.
         link.set_wait_for_keyframe(false);
         // add_consumer has just set limits of its own (500 ms) and made the source live.
-        self.appsrc.set_max_buffers(self.limits.buffers);
-        self.appsrc.set_max_bytes(self.limits.bytes);
-        self.appsrc.set_max_time(self.limits.time);
+        self.limit();
         self.appsrc.set_is_live(self.live);
-        self.link = Some(link);
+        self.link = Some(Link::Producer(link));
         Ok(())
     }
 
     /// Takes what the prepared outlet hands out from now on.
     pub fn open(&self) {
-        if let Some(link) = &self.link {
+        if let Some(Link::Producer(link)) = &self.link {
             link.set_discard(false);
         }
+    }
+
+    /// Takes what is `kept`, then what comes behind it, without a hole or a repetition. For streams that cannot be
+    /// joined anywhere: a producer would let nothing of them pass before the next keyframe.
+    pub fn open_with(&mut self, kept: &Kept) {
+        self.disconnect();
+        self.appsrc.set_leaky_type(gst_app::AppLeakyType::Downstream);
+        self.appsrc.set_handle_segment_change(true);
+        self.limit();
+        self.link = Some(Link::Kept(kept.subscribe(&self.appsrc)));
+    }
+
+    fn limit(&self) {
+        self.appsrc.set_max_buffers(self.limits.buffers);
+        self.appsrc.set_max_bytes(self.limits.bytes);
+        self.appsrc.set_max_time(self.limits.time);
     }
 
     /// Takes nothing any more; what is queued still passes.
@@ -209,6 +242,10 @@ impl Inlet {
 
     /// Ends the stream after what is queued.
     pub fn end(&mut self) {
+        if self.link.is_none() {
+            // Ended before.
+            return;
+        }
         self.disconnect();
         // Refused only while flushing, that is, when the pipeline is being thrown away.
         let _ = self.appsrc.end_of_stream();
@@ -218,7 +255,7 @@ impl Inlet {
     /// at any moment and counts as passed, so this is at most one too low.
     pub fn overflowed(&self) -> u64 {
         let queued = self.appsrc.current_level_buffers();
-        let pushed = self.pushed_before + self.link.as_ref().map_or(0, gst_utils::ConsumptionLink::pushed);
+        let pushed = self.pushed_before + self.link.as_ref().map_or(0, Link::pushed);
         pushed.saturating_sub(self.out.count() + queued + 1)
     }
 

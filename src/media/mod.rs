@@ -17,6 +17,7 @@ pub mod error;
 pub mod finalise;
 pub mod frame_ring;
 pub mod joint;
+pub mod kept;
 pub mod level;
 pub mod mux;
 pub mod muxer;

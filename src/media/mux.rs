@@ -75,10 +75,25 @@ impl Part {
 
     /// Writes what is queued, then reports [`BusEvent::Ended`]. Every stream must end, one alone never finishes.
     pub fn end(&mut self) {
+        self.end_video();
+        self.end_sound();
+    }
+
+    /// No more pictures; the muxer does not wait for them any more while it takes the sound that is still to come.
+    pub fn end_video(&mut self) {
         self.video.end();
+    }
+
+    /// No more sound.
+    pub fn end_sound(&mut self) {
         if let Some(audio) = &mut self.audio {
             audio.end();
         }
+    }
+
+    /// Whether there is a sound track.
+    pub fn has_sound(&self) -> bool {
+        self.audio.is_some()
     }
 
     /// Encoded buffers lost because the disk was too slow for too long.

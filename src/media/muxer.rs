@@ -2,8 +2,11 @@
 
 use super::element;
 use super::error::BuildError;
-use crate::model::encoding::{Container, Encoding};
+use crate::model::encoding::{Container, Encoding, VideoChoice};
 use gst::prelude::*;
+
+/// Longer than any part.
+const LONG_FRAGMENT: gst::ClockTime = gst::ClockTime::from_seconds(365 * 24 * 3600);
 
 /// What a pad of a muxer takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,9 @@ pub fn make_muxer(name: &str, encoding: &Encoding) -> Result<gst::Element, Build
     let mux = match encoding.container {
         Container::Mp4 => {
             let mux = element::make("isofmp4mux", name)?;
-            mux.set_property("fragment-duration", fragment);
+            // A stream that is copied has keyframes of its own: chunks of one long fragment do without.
+            let copied = encoding.codec == VideoChoice::Copy;
+            mux.set_property("fragment-duration", if copied { LONG_FRAGMENT.nseconds() } else { fragment });
             mux.set_property("chunk-duration", fragment);
             // The muxer asks the encoder for a keyframe per fragment. Without one per fragment (measured) sound comes
             // in every second fragment only, and the sound behind the last keyframe is lost at the end.

@@ -1,5 +1,6 @@
 //! What a source really delivers, and when that counts as a signal: pure rules.
 
+use crate::model::encoding::VideoCodec;
 use crate::model::snapshot::Signal;
 use std::time::Duration;
 
@@ -12,29 +13,63 @@ const FRAMES_MISSING: u32 = 3;
 /// What `rk_hdmirx` delivers without a cable: never a live picture (R58.md, R-TRU-6).
 const STAND_IN: (u32, u32, &str) = (640, 480, "BGR");
 
-/// The format of raw video as it arrives.
+/// The format of video as it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoFormat {
     /// Pixels.
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// Pixel format as GStreamer names it.
+    /// Pixel format as GStreamer names it; empty for pictures that arrive encoded.
     pub pixels: String,
+    /// How the pictures are encoded, `None` = not at all.
+    pub coding: Option<Coding>,
     /// Frames per second, `None` when the source names none.
     pub rate: Option<gst::Fraction>,
 }
 
-impl VideoFormat {
-    /// The format in fixed raw video caps, `None` for anything else.
+/// How pictures arrive encoded. Two that differ cannot lie in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coding {
+    /// The codec.
+    pub codec: VideoCodec,
+    /// Its parameter sets, as a container stores them.
+    pub headers: Vec<u8>,
+}
+
+impl Coding {
+    /// The coding in fixed caps, `None` without whole headers.
     pub fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
-        let structure = caps.structure(0).filter(|structure| structure.name() == "video/x-raw")?;
+        Self::from_structure(caps.structure(0)?)
+    }
+
+    fn from_structure(structure: &gst::StructureRef) -> Option<Self> {
+        let codec = match structure.name().as_str() {
+            "video/x-h264" => VideoCodec::H264,
+            "video/x-h265" => VideoCodec::H265,
+            _ => return None,
+        };
+        let headers = structure.get::<gst::Buffer>("codec_data").ok()?;
+        let headers = headers.map_readable().ok()?.to_vec();
+        Some(Self { codec, headers })
+    }
+}
+
+impl VideoFormat {
+    /// The format in fixed video caps, raw or encoded; `None` for anything else.
+    pub fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
+        let structure = caps.structure(0)?;
+        let coding = Coding::from_structure(structure);
+        if coding.is_none() && structure.name() != "video/x-raw" {
+            return None;
+        }
         let pixels = |field| u32::try_from(structure.get::<i32>(field).ok()?).ok().filter(|&pixels| pixels > 0);
         let positive = |rate: &gst::Fraction| rate.numer() > 0 && rate.denom() > 0;
         Some(Self {
             width: pixels("width")?,
             height: pixels("height")?,
-            pixels: structure.get::<String>("format").ok()?,
+            pixels: if coding.is_some() { String::new() } else { structure.get::<String>("format").ok()? },
+            coding,
             rate: ["framerate", "max-framerate"]
                 .into_iter()
                 .find_map(|field| structure.get::<gst::Fraction>(field).ok().filter(positive)),

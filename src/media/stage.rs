@@ -13,6 +13,7 @@
 use super::element;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits, Outlet};
+use super::kept::Kept;
 use super::level;
 use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
@@ -57,6 +58,8 @@ pub struct Sound {
     /// Hands out mixed sound.
     pub output: Outlet,
     level: gst::Element,
+    /// The last seconds of it, for recordings that begin with pictures that are kept.
+    pub kept: Option<Kept>,
 }
 
 /// Caps of all recorded sound.
@@ -111,6 +114,16 @@ impl Stage {
         self.frozen.set_property("caps", caps);
     }
 
+    /// Keeps the last sound from now on.
+    pub fn keep_sound(&mut self) -> Result<(), BuildError> {
+        if let Some(sound) = &mut self.audio {
+            let kept = Kept::sound();
+            kept.attach(&sound.output.pad()?);
+            sound.kept = Some(kept);
+        }
+        Ok(())
+    }
+
     /// Reads the meters as often as a picture of them needs (`watched`), or as the status does.
     pub fn watch_meters(&self, watched: bool) {
         let Some(sound) = &self.audio else { return };
@@ -158,6 +171,6 @@ impl Sound {
             element::pad(branch, "src")?.link(&element::request_pad(&mixer, "sink_%u")?)?;
         }
         let output = Outlet::append(bin, &level, &name("audio-out"))?;
-        Ok(Self { input, output, level })
+        Ok(Self { input, output, level, kept: None })
     }
 }

@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Times remembered: 8 s at 30 frames per second, far more than the pipelines behind a tally hold.
-const REMEMBERED: usize = 256;
+/// Times remembered: 17 s at 60 frames per second, far more than the pipelines behind a tally hold and than is kept of
+/// a stream that is copied.
+const REMEMBERED: usize = 1024;
 
 /// Counts buffers and remembers the running times of the last ones.
 #[derive(Debug, Clone, Default)]

@@ -3,6 +3,7 @@
 //! Contract: reading changes nothing. [`adopt`] folds the facts the journal lacks into it, each once, and appends the
 //! line that says who goes on; done twice it folds nothing twice. Blocks on the disk.
 
+use super::journal::Log;
 use super::recovery::{media_files, read_facts, unfolded};
 use super::{journal, layout};
 use crate::model::session::{FactKind, JournalKind, Line, PartRecord, Plan};
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A session that has not been closed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -155,4 +156,45 @@ pub fn folded(lines: &[Line<JournalKind>]) -> BTreeSet<(InputId, u64)> {
         _ => None,
     };
     lines.iter().filter_map(fact).collect()
+}
+
+/// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
+/// what was folded from their files a moment before.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    log: Log,
+    folded: BTreeSet<(InputId, u64)>,
+}
+
+impl Journal {
+    /// Opens the journal of the session in `dir`, making it when there is none.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(layout::JOURNAL);
+        let folded = match journal::read(&path) {
+            Ok((lines, _)) => folded(&lines),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { dir: dir.to_owned(), log: Log::open(&path)?, folded })
+    }
+
+    /// The session's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Appends a line and waits until it is on the disk.
+    pub fn append(&mut self, line: &Line<JournalKind>) -> io::Result<()> {
+        let fact = match &line.kind {
+            JournalKind::Fact { input, fact } => Some((input.clone(), fact.n)),
+            _ => None,
+        };
+        if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
+            return Ok(());
+        }
+        self.log.append(line)?;
+        self.folded.extend(fact);
+        Ok(())
+    }
 }

@@ -167,11 +167,21 @@ pub fn next_numbers(dir: &Path, input: &InputId) -> io::Result<(u32, u64)> {
     Ok((part + 1, fact + 1))
 }
 
-/// Size of the newest part of `input` in `dir`.
-pub fn newest_part_bytes(dir: &Path, input: &InputId) -> Option<u64> {
-    let parts = media_files(dir).ok()?.into_iter().filter(|(_, owner, _)| owner == input);
-    let (name, ..) = parts.max_by_key(|(_, _, part)| *part)?;
-    Some(fs::metadata(dir.join(name)).ok()?.len())
+/// Bytes of the newest part of `input` in every session of `library` without a manifest, together: they grow while,
+/// and only while, somebody records it. Nothing there is 0; what cannot be read is an error.
+pub fn open_part_bytes(library: &Path, input: &InputId) -> io::Result<u64> {
+    let mut bytes = 0;
+    for name in session_dirs(library)? {
+        let dir = library.join(name);
+        if dir.join(layout::MANIFEST).try_exists()? {
+            continue;
+        }
+        let parts = media_files(&dir)?.into_iter().filter(|(_, owner, _)| owner == input);
+        if let Some((name, ..)) = parts.max_by_key(|(_, _, part)| *part) {
+            bytes += fs::metadata(dir.join(name))?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 /// Closes the session in `dir` with `state`; see the module's contract.

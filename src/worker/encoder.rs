@@ -13,7 +13,7 @@ use super::mailbox::Mailbox;
 use super::take::Plan;
 use crate::media::boundary::Boundary;
 use crate::media::clip::Clip;
-use crate::media::encoder::{Chosen, Encode, EncoderFrames};
+use crate::media::encoder::{Chosen, Encode, EncoderFrames, Feed};
 use crate::media::error::BuildError;
 use crate::media::signal::VideoFormat;
 use crate::media::stage::Stage;
@@ -83,18 +83,29 @@ pub struct Encoder {
     pub clip: Clip,
     /// The pipeline.
     pub encode: Encode,
+    /// Nothing is encoded: the pictures do not come through the stage.
+    copies: bool,
     format: VideoFormat,
     phase: Phase,
 }
 
 impl Encoder {
     /// Builds what `plan` needs; nothing flows before [`Self::start`].
-    pub fn build(plan: &Plan, chosen: &Chosen, stage: &Stage, generation: u64) -> Result<Self, BuildError> {
-        let clip = Clip::new(plan.start_at, chosen.audio_priming());
+    pub fn build(plan: &Plan, chosen: &Chosen, feed: Feed<'_>, generation: u64) -> Result<Self, BuildError> {
+        // What is copied begins with the first keyframe there is, also one from before the start.
+        let start_at = if chosen.copies() { MonoNs(0) } else { plan.start_at };
+        let clip = Clip::new(start_at, chosen.audio_priming());
         let name = format!("{}-encode", plan.element_name());
         let encoding = &plan.ticket.encoding;
-        let encode = Encode::build(&name, chosen, encoding, &plan.format, stage, &clip)?;
-        Ok(Self { generation, clip, encode, format: plan.format.clone(), phase: Phase::Running })
+        let encode = Encode::build(&name, chosen, encoding, &plan.format, feed, &clip)?;
+        Ok(Self {
+            generation,
+            clip,
+            encode,
+            copies: chosen.copies(),
+            format: plan.format.clone(),
+            phase: Phase::Running,
+        })
     }
 
     /// Lets frames in.
@@ -158,21 +169,25 @@ impl Encoder {
 
     /// Counts the frames before `time`; frames lie half a period from their neighbours' borders at least.
     pub fn count(&self, time: MonoNs, stage: &Stage, source: &SourceCounters) -> Counts {
-        let half = self.format.period() / 2;
+        // Copies keep their times to the nanosecond; the stage moves others by less than half a period.
+        let half = if self.copies { Duration::ZERO } else { self.format.period() / 2 };
         let before = MonoNs(time.0.saturating_sub(u64::try_from(half.as_nanos()).unwrap_or(0)));
         let mut encoder = self.encode.frames(Some(before));
-        encoder.overflowed += stage.video_in.overflowed();
+        if !self.copies {
+            encoder.overflowed += stage.video_in.overflowed();
+        }
         Counts {
             captured: source.frames.count_before(before),
             lost: source.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed)),
-            duplicated: stage.copies.count_before(before),
+            duplicated: if self.copies { 0 } else { stage.copies.count_before(before) },
             encoder,
         }
     }
 
     /// The time behind the last frame that was let in.
     pub fn reached(&self) -> Option<MonoNs> {
-        self.clip.last_video().map(|last| last.plus(self.format.period()))
+        let behind = if self.copies { Duration::from_nanos(1) } else { self.format.period() };
+        self.clip.last_video().map(|last| last.plus(behind))
     }
 
     /// Throws them away.

@@ -39,6 +39,8 @@ pub enum Notice {
     Split(u64, MonoNs),
     /// The pipelines of the part with this number are at rest.
     TakeReleased(u32),
+    /// What decodes a copied source for viewers spoke; the number is its source's.
+    Viewfinder(u64, BusEvent),
     /// A part file is closed.
     TakeFinished(Box<Ended>),
     /// A fact is on the disk.

@@ -156,10 +156,13 @@ impl Take {
 
     /// Moves the ending on as time passes.
     pub fn tick(&mut self, now: MonoNs) {
-        if let Ending::Tail { until } = self.ending
-            && (now >= until || self.window.is_over(self.plan.with_audio))
-        {
+        let Ending::Tail { until } = self.ending else { return };
+        let (pictures, sound) = (self.window.pictures_over(), self.window.sound_over() || !self.part.has_sound());
+        if now >= until || (pictures && sound) {
             self.end_part();
+        } else if pictures {
+            // Else the muxer would wait for pictures, and the sound behind that for the muxer.
+            self.part.end_video();
         }
     }
 

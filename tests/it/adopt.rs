@@ -4,6 +4,7 @@ use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::api;
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
+use crate::support::frames;
 use crate::support::proc::{BINARY, Holdfast, find_input, rounds, test_inputs, wait_for_change};
 use crate::support::process::{self, Deadline, Running};
 use rustix::process::Signal;
@@ -22,6 +23,16 @@ const CHANGE_WITHIN: Duration = Duration::from_millis(400);
 /// An engine that finds another one leaves at once, or after it has waited for that one to start (10 s).
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
 
+/// Record must be possible this long after launch (R-FM-11).
+const RECORD_WITHIN: Duration = Duration::from_secs(2);
+/// Two processors, a debug build, and other tests beside this one.
+const BUSY_MACHINE: Duration = Duration::from_secs(3);
+/// A hundred small sessions, each with a process of its own at idle priority.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
+
+/// R-CMD-7.
+const CLIENTS: usize = 64;
+
 /// When the engine dies.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
@@ -29,6 +40,8 @@ enum Moment {
     Start,
     /// While everything records.
     Recording,
+    /// While all inputs go on to their next part.
+    Split,
     /// While a stop is carried out.
     Stop,
 }
@@ -100,6 +113,22 @@ fn planned(holdfast: &Holdfast, known: &[PathBuf]) -> Option<PathBuf> {
     lines(&new.join("journal.jsonl")).first().is_some_and(|line| line["kind"] == "plan").then_some(new)
 }
 
+/// Parts of `input` in a folder.
+fn media_files(session: &Path, input: &str) -> usize {
+    let names = std::fs::read_dir(session)
+        .expect("a folder")
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".mp4") && name.split('.').next() == Some(input)).count()
+}
+
+/// The first picture of each part carries the number after the last one of the part before.
+fn assert_parts_join(session: &Path, parts: &[&Value]) {
+    let numbers = |part: &&Value| frames::assert_consecutive(&session.join(part["file"].as_str().expect("a name")));
+    let ranges: Vec<(u32, u32)> = parts.iter().map(numbers).collect();
+    assert!(ranges.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "pictures missing or doubled: {ranges:?}");
+}
+
 /// Kills the engine at `moment`, starts the next, and takes the session to its end; the session if there was one.
 fn kill_at(holdfast: &mut Holdfast, dice: &mut Dice, moment: Moment, round: u32) {
     let known = holdfast.sessions();
@@ -125,6 +154,17 @@ fn kill_at(holdfast: &mut Holdfast, dice: &mut Dice, moment: Moment, round: u32)
             assert_eq!(ask(holdfast, "/api/v1/recorder/start", &key, request.clone()).join().ok().flatten(), Some(201));
             wait_media(holdfast, INPUTS[0], Duration::from_millis(200 + dice.below(2500) as u64));
             kill_engine(holdfast);
+        }
+        Moment::Split => {
+            assert_eq!(ask(holdfast, "/api/v1/recorder/start", &key, request.clone()).join().ok().flatten(), Some(201));
+            for input in INPUTS {
+                wait_media(holdfast, input, Duration::from_millis(800));
+            }
+            let session = holdfast.session();
+            let answer = ask(holdfast, "/api/v1/recorder/split", &key, json!({}));
+            (0..steps).for_each(|_| wait_for_change(&session, CHANGE_WITHIN));
+            kill_engine(holdfast);
+            answer.join().expect("the client lives");
         }
         Moment::Stop => {
             assert_eq!(ask(holdfast, "/api/v1/recorder/start", &key, request.clone()).join().ok().flatten(), Some(201));
@@ -165,11 +205,20 @@ fn kill_at(holdfast: &mut Holdfast, dice: &mut Dice, moment: Moment, round: u32)
         holdfast.cli_ok(&["record", "stop"]);
         holdfast.wait_until("the session is closed", CLOSED_WITHIN, over);
     }
-    let manifest = assert_one_session(&session, &INPUTS.map(|input| (input, 1)));
+    // A split reached each worker or did not; without one there is one part.
+    let wanted = INPUTS.map(|input| match moment {
+        Moment::Split => (input, media_files(&session, input).max(1)),
+        _ => (input, 1),
+    });
+    let manifest = assert_one_session(&session, &wanted);
     assert_eq!(manifest["state"], "completed", "{manifest:#}");
-    for input in INPUTS {
-        assert_eq!(parts(&manifest, input)[0]["end"], "completed", "{manifest:#}");
-        assert_eq!(parts(&manifest, input)[0]["gaps"], json!([]), "{manifest:#}");
+    for (input, wanted) in wanted {
+        assert!(wanted <= 2, "{manifest:#}");
+        let parts = parts(&manifest, input);
+        assert_eq!(parts[wanted - 1]["end"], "completed", "{manifest:#}");
+        assert!(parts[..wanted - 1].iter().all(|part| part["end"] == "split"), "{manifest:#}");
+        assert!(parts.iter().all(|part| part["gaps"] == json!([])), "{manifest:#}");
+        assert_parts_join(&session, &parts);
     }
     println!(
         "round {round}: {moment:?} after {steps} changes: one session, {}",
@@ -183,7 +232,7 @@ fn an_engine_killed_at_any_moment_leaves_one_session_without_a_gap() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
-    let moments = [Moment::Recording, Moment::Start, Moment::Stop, Moment::Start, Moment::Stop];
+    let moments = [Moment::Recording, Moment::Start, Moment::Stop, Moment::Split, Moment::Start];
     for round in 1..=rounds(5, 30) {
         kill_at(&mut holdfast, &mut dice, moments[round as usize % moments.len()], round);
     }
@@ -225,21 +274,6 @@ fn a_worker_that_dies_without_an_engine_is_replaced_by_the_next_one_within_the_s
     assert_eq!((gaps.len(), &gaps[0]["cause"]), (1, &json!("worker_died")), "{manifest:#}");
     let lost = lines(&session.join("journal.jsonl")).into_iter().filter(|line| line["kind"] == "worker_lost");
     assert_eq!(lost.count(), 1);
-}
-
-/// Everything below `library`, with its bytes.
-fn contents(library: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![library.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
-            match entry.path() {
-                path if path.is_dir() => folders.push(path),
-                path => drop(found.insert(path.clone(), std::fs::read(&path).expect("a file"))),
-            }
-        }
-    }
-    found
 }
 
 /// Runs another `holdfast engine` that is expected to leave at once; what it said.
@@ -284,8 +318,13 @@ fn of_two_engines_started_at_once_one_wins_and_the_other_says_so() {
         holdfast.signal(winner, Signal::TERM);
         assert!(both[1 - loser].0.wait(CLOSED_WITHIN).is_some(), "the engine does not leave");
     }
-    // Another runtime folder, the same library.
+    // An engine with a full house is busy, not dead.
     holdfast.spawn_engine();
+    let house: Vec<_> = (0..CLIENTS).map(|_| holdfast.events().expect("a stream")).collect();
+    let said = refused_engine(&holdfast, None);
+    assert!(said.contains("an engine is running already"), "{said}");
+    drop(house);
+    // Another runtime folder, the same library.
     let elsewhere = holdfast.root().join("elsewhere");
     let said = refused_engine(&holdfast, Some(&elsewhere));
     assert!(said.contains("another engine records to"), "{said}");
@@ -347,4 +386,90 @@ fn an_engine_whose_locks_were_taken_away_is_told_that_it_was_superseded_and_writ
     assert_eq!(session_id(&seen), Some(id.as_str()), "its socket is the new engine's");
     holdfast.cli_ok(&["record", "stop"]);
     assert_one_session(&holdfast.session(), &INPUTS.map(|input| (input, 1)));
+}
+
+/// Copies of the crashed session `original`, each with an id and a folder of its own; every third is of another boot.
+fn plant_interrupted(library: &Path, original: &Path, count: usize) {
+    let journal = std::fs::read_to_string(original.join("journal.jsonl")).expect("a journal");
+    let (first, rest) = journal.split_once('\n').expect("a plan");
+    let names: Vec<PathBuf> =
+        std::fs::read_dir(original).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    for n in 0..count {
+        let dir = library.join(format!("2026-01-01_00-{:02}-{:02}_old_{n:04x}", n / 60, n % 60));
+        std::fs::create_dir(&dir).expect("a new folder");
+        for path in names.iter().filter(|path| !path.ends_with("journal.jsonl")) {
+            std::fs::copy(path, dir.join(path.file_name().expect("a name"))).expect("a copy");
+        }
+        let mut plan: Value = serde_json::from_str(first).expect("a plan");
+        plan["id"] = json!(format!("01900000-0000-7000-8000-{n:012x}"));
+        if n % 3 == 0 {
+            plan["boot_id"] = json!("00000000-0000-0000-0000-000000000000");
+        }
+        std::fs::write(dir.join("journal.jsonl"), format!("{plan}\n{rest}")).expect("a journal");
+    }
+}
+
+/// Session folders without a `closed` line.
+fn open_sessions(holdfast: &Holdfast) -> usize {
+    let closed = |session: &PathBuf| lines(&session.join("journal.jsonl")).iter().any(|line| line["kind"] == "closed");
+    holdfast.sessions().iter().filter(|session| !closed(session)).count()
+}
+
+/// Every file of every session with its bytes.
+fn contents(holdfast: &Holdfast) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files =
+        holdfast.sessions().into_iter().flat_map(|session| std::fs::read_dir(session).expect("a folder").flatten());
+    files.map(|entry| (entry.path(), std::fs::read(entry.path()).expect("a file"))).collect()
+}
+
+#[test]
+fn a_hundred_interrupted_sessions_keep_nobody_from_recording_and_are_all_closed_once() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS[..1]);
+    wait_media(&holdfast, "cam1", Duration::from_secs(2));
+    let worker = holdfast.worker_pid("cam1");
+    kill_engine(&mut holdfast);
+    holdfast.signal(worker, Signal::KILL);
+    assert!(holdfast.ended(worker, RECORDS_WITHIN));
+    plant_interrupted(&holdfast.library(), &holdfast.session(), 99);
+    assert_eq!(open_sessions(&holdfast), 100);
+
+    let launched = std::time::Instant::now();
+    holdfast.spawn_engine();
+    let reply = holdfast.api("POST", "/api/v1/recorder/start", &[], Some(&json!({"name": "new"}))).expect("an answer");
+    let possible = launched.elapsed();
+    assert_eq!(reply.status, 201, "{reply:?}");
+    println!("Record possible {possible:?} after launch with 100 interrupted sessions");
+    assert!(possible <= RECORD_WITHIN + BUSY_MACHINE, "{possible:?}");
+    // Killed amid recovery, while it records as well: the next one goes on with both.
+    wait_until(&holdfast, "ten are closed", || open_sessions(&holdfast) <= 91);
+    kill_engine(&mut holdfast);
+    let left = open_sessions(&holdfast);
+    holdfast.spawn_engine();
+    wait_until(&holdfast, "all others are closed", || open_sessions(&holdfast) == 1);
+    wait_media(&holdfast, "cam1", Duration::from_secs(1));
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_eq!(open_sessions(&holdfast), 0);
+    for (n, session) in holdfast.sessions().into_iter().enumerate() {
+        // They are copies: every journal and manifest is read, and the pictures of some.
+        let manifest = assert_one_session(&session, if n % 25 == 0 { &[("cam1", 1)] } else { &[] });
+        let new = manifest["name"] == "new";
+        assert_eq!(manifest["state"], if new { "completed" } else { "recovered" }, "{manifest:#}");
+        assert_eq!(parts(&manifest, "cam1")[0]["end"], if new { "completed" } else { "worker_died" }, "{manifest:#}");
+    }
+    println!("killed with {left} sessions left to close; 101 sessions whole");
+    // A second run changes nothing.
+    let engine = holdfast.engine().pid();
+    holdfast.signal(engine, Signal::TERM);
+    assert!(holdfast.engine().wait(CLOSED_WITHIN).is_some(), "the engine does not leave");
+    let before = contents(&holdfast);
+    holdfast.cli_ok(&["recover"]);
+    assert!(contents(&holdfast) == before, "a second recovery changed something");
+}
+
+/// Waits until something on the disk is so; an engine that works there publishes what it does.
+fn wait_until(holdfast: &Holdfast, what: &str, mut done: impl FnMut() -> bool) {
+    holdfast.wait_until(what, RECOVERED_WITHIN, |_| done());
 }

@@ -103,3 +103,18 @@ fn mp4_takes_h264_and_h265_with_aac() {
 fn mp4_takes_h264_and_h265_with_opus() {
     record_matrix("mp4", "opus");
 }
+
+#[test]
+fn mkv_takes_h264_and_h265_with_aac() {
+    record_matrix("mkv", "aac");
+}
+
+#[test]
+fn mkv_takes_h264_and_h265_with_opus() {
+    record_matrix("mkv", "opus");
+}
+
+#[test]
+fn mkv_takes_h264_and_h265_with_pcm() {
+    record_matrix("mkv", "pcm");
+}

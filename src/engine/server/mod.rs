@@ -14,7 +14,7 @@ mod stream;
 use super::event::Reply;
 use crate::model::SessionId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::StartRequest;
+use crate::protocol::api::{ApiError, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -27,9 +27,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// Most connections at a time (R-CMD-7).
 const CLIENTS: usize = 64;
+/// A client that finds all places taken waits this long for one, and is told to come again then. Shorter than the
+/// silence after which somebody takes this engine for dead ([`super::takeover`]).
+const PLACE_WITHIN: Duration = Duration::from_secs(2);
+/// Clients that may wait for a place; more are told at once.
+const WAITING: usize = 64;
 /// A request's header must be there by then (R-CMD-7); its body gets the same.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// Events a client may lag behind before it gets the whole state again (R-FM-3).
@@ -153,10 +159,9 @@ pub async fn serve(
 ) {
     let started = crate::sys::clock::mono_now();
     let router = routes::make(Api { requests, board, library, started, clients });
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let (places, queue) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(Semaphore::new(WAITING)));
     let ours = rustix::process::getuid().as_raw();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -170,10 +175,35 @@ pub async fn serve(
             tracing::warn!("a client of another user was turned away");
             continue;
         }
-        // An event stream outlives its HTTP connection: the place travels with the request.
-        let router = router.clone().layer(Extension(Place { _held: Arc::new(place) }));
-        tokio::spawn(converse(stream, router));
+        let Ok(waiting) = queue.clone().try_acquire_owned() else {
+            turn_away(&stream);
+            continue;
+        };
+        let (places, router) = (places.clone(), router.clone());
+        tokio::spawn(async move {
+            let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else { return turn_away(&stream) };
+            drop(waiting);
+            // An event stream outlives its HTTP connection: the place travels with the request.
+            converse(stream, router.layer(Extension(Place { _held: Arc::new(place) }))).await;
+        });
     }
+}
+
+/// Tells a client that there is no place for it. What does not fit into its socket at once is not said.
+fn turn_away(stream: &UnixStream) {
+    let error = ApiError {
+        code: "busy".to_owned(),
+        message: format!("{CLIENTS} clients are connected already; close one, or try again"),
+        retryable: true,
+        trace_id: uuid::Uuid::now_v7().simple().to_string(),
+    };
+    let body = serde_json::to_string(&error).unwrap_or_default();
+    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    // Its request is taken in: closing on unread words would cost it the answer.
+    let read = stream.try_read(&mut [0; 8 * 1024]);
+    let written = stream.try_write(answer.as_bytes());
+    tracing::warn!(?read, ?written, "a client was turned away: all places are taken");
 }
 
 async fn converse(stream: UnixStream, router: Router) {

@@ -37,7 +37,8 @@ impl State {
 
     /// What runs is known: nothing that is shown now will turn out to be an earlier engine's session.
     pub fn is_settled(&self) -> bool {
-        self.session.is_some() || (self.recovery.searched() && !self.looking())
+        self.session.as_ref().is_some_and(|session| session.phase != Phase::Over)
+            || (self.recovery.searched() && !self.looking())
     }
 
     /// A worker that records this goes on: it is the running session, or may become it.
@@ -131,7 +132,7 @@ impl State {
             return;
         }
         let Some(input) = self.input_mut(id) else { return self.end_unserved(id) };
-        if input.worker.is_connecting() {
+        if input.worker.is_connecting() || input.worker.is_mute() {
             // Whoever it is will say what it does when it is linked.
             return;
         }

@@ -97,7 +97,7 @@ impl State {
 
     /// Somebody may serve this input, and has not said what it records.
     fn is_looked_at(&self, id: &InputId) -> bool {
-        self.input(id).is_some_and(|input| input.worker.is_connecting())
+        self.input(id).is_some_and(|input| input.worker.is_connecting() || input.worker.is_mute())
             || self.strays.iter().any(|stray| stray.is(id) && stray.is_looked_at())
     }
 

@@ -182,6 +182,7 @@ impl State {
             Event::Split { token, session } => self.on_split(now, token, session, &mut out),
             Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
+            Event::StopWritten { session } => self.on_stop_written(now, session, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
             Event::Superseded { .. } => {}
             Event::Adopted { session, result } => self.on_adopted(now, session, result, &mut out),

@@ -6,7 +6,7 @@
 //!     ▼ (none)
 //! ```
 
-use super::super::event::{Effect, Now, Token};
+use super::super::event::{Effect, Now, Reply, Token};
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::view::add_frames;
@@ -14,6 +14,7 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Closed, JournalKind, Plan};
 use crate::model::snapshot::Frames;
 use crate::model::{InputId, MonoNs, SessionId};
+use crate::protocol::api::StopReply;
 use crate::storage::history::PastPart;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use std::time::Duration;
 const PERSIST_DEADLINE: Duration = Duration::from_secs(7);
 /// Inputs that show no evidence by then make a partial start; before the 8 s a client waits.
 const EVIDENCE_DEADLINE: Duration = Duration::from_secs(5);
+/// A stop that is not on disk by then is carried out all the same (R-CMD-1); an fsync takes 20 ms, on a bad day 1 s.
+const WRITE_DEADLINE: Duration = Duration::from_secs(1);
 /// Beyond the workers' own flush deadline, for their answer to arrive.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 /// SIGTERM, SIGKILL and a process table under load; then the session is closed around what is stuck.
@@ -40,6 +43,15 @@ pub enum Phase {
     Closing { state: Closed, asked: bool, retry: Option<MonoNs> },
     /// Closed without being asked to stop; shown until the next start.
     Over,
+}
+
+/// An order to stop that is being written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopOrder {
+    /// Since when.
+    pub since: MonoNs,
+    /// Requests to be answered.
+    pub waiting: Vec<Token>,
 }
 
 /// How one input's recording ended.
@@ -101,6 +113,8 @@ pub struct Session {
     pub dir: PathBuf,
     pub phase: Phase,
     pub takes: Vec<Take>,
+    /// The workers wait for this to be written.
+    pub stop: Option<StopOrder>,
     pub partial_told: bool,
     /// Times that it could not be closed.
     pub unclosed: u32,
@@ -121,7 +135,7 @@ impl Session {
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, partial_told: false, unclosed: 0, trace: String::new() }
+        Self { plan, dir, phase, takes, stop: None, partial_told: false, unclosed: 0, trace: String::new() }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {
@@ -176,6 +190,10 @@ impl State {
                     self.start_worker(now, input, out);
                 }
                 self.answer_started(&waiting, out);
+                // Somebody asked to stop meanwhile.
+                if let Some(order) = self.session.as_mut().and_then(|session| session.stop.take()) {
+                    self.stop_session(now, order.waiting, out);
+                }
             }
             Err(reason) => self.abandon(&waiting, reason, out),
         }
@@ -198,6 +216,11 @@ impl State {
                 self.abandon(&waiting, "the disk did not answer in time; check it and try again".to_owned(), out);
             }
             Phase::Running { since } if now.mono.since(since) >= EVIDENCE_DEADLINE => self.tell_partial(now, out),
+            Phase::Stopping { .. }
+                if session.stop.as_ref().is_some_and(|stop| now.mono.since(stop.since) >= WRITE_DEADLINE) =>
+            {
+                self.on_stop_written(now, id, out);
+            }
             Phase::Stopping { since, signalled } => self.hurry(now, since, signalled, out),
             Phase::Closing { state, asked, retry: Some(at) } if now.mono >= at => self.close_now(id, state, asked, out),
             _ => {}
@@ -247,11 +270,35 @@ impl State {
         }
     }
 
-    /// Asks every worker of the session to close its parts.
-    pub(super) fn stop_session(&mut self, now: Now, out: &mut Vec<Effect>) {
+    /// Somebody wants the session stopped: that is written down first, so that an engine that dies now is not the end
+    /// of it (R-CMD-1).
+    pub(super) fn stop_session(&mut self, now: Now, waiting: Vec<Token>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
-        out.push(session.line(now, JournalKind::StopRequested));
+        let t_ns = session.t_ns(now.mono);
+        out.push(Effect::WriteStop { session: session.plan.id, dir: session.dir.clone(), t_ns });
         session.phase = Phase::Stopping { since: now.mono, signalled: false };
+        session.stop = Some(StopOrder { since: now.mono, waiting });
+    }
+
+    /// The order to stop is on disk, or the disk takes too long: it is carried out either way.
+    pub(super) fn on_stop_written(&mut self, now: Now, id: SessionId, out: &mut Vec<Effect>) {
+        if self.session.as_ref().is_some_and(|session| session.plan.id == id) && self.answer_stop(out) {
+            self.tell_stop(now, out);
+        }
+    }
+
+    /// Answers whoever asked to stop; `false` = nobody waits for that.
+    pub(super) fn answer_stop(&mut self, out: &mut Vec<Effect>) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let Some(order) = session.stop.take() else { return false };
+        let body = StopReply { session_id: session.plan.id, status: "stopping".to_owned() };
+        out.extend(order.waiting.into_iter().map(|token| Effect::Reply(token, Reply::Stopped(body.clone()))));
+        true
+    }
+
+    /// Asks every worker of the session to close its parts.
+    fn tell_stop(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(session) = &mut self.session else { return };
         let id = session.plan.id;
         for take in &mut session.takes {
             // A worker that was never handed a ticket has nothing to close.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 impl State {
     pub(super) fn on_worker(&mut self, now: Now, id: &InputId, event: WorkerEvent, out: &mut Vec<Effect>) {
-        let recording = self.session.as_ref().is_some_and(|session| session.runs()) && self.is_wanted(id);
+        let recording = self.may_record(id);
         let Some(input) = self.input_mut(id) else { return self.on_stray(now, id, event, out) };
         for act in input.worker.handle(now.mono, event, recording) {
             match act {
@@ -24,6 +24,15 @@ impl State {
                 other => out.push(Effect::Worker(id.clone(), other)),
             }
         }
+    }
+
+    /// Media of this input is being written, or it is not known that none is.
+    fn may_record(&self, id: &InputId) -> bool {
+        let Some(input) = self.input(id) else { return false };
+        let over = |state| matches!(state, RecordingState::Done | RecordingState::Failed);
+        let idle = |status: &WorkerStatus| status.recording.as_ref().is_none_or(|recording| over(recording.state));
+        let known_idle = input.orphan.is_none() && input.status.as_ref().is_some_and(|(_, status)| idle(status));
+        !known_idle || self.is_wanted(id)
     }
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {

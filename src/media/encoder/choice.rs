@@ -110,6 +110,11 @@ impl Encoders {
 }
 
 impl Chosen {
+    /// Whether the pictures are written as they come.
+    pub fn copies(&self) -> bool {
+        self.video.is_none()
+    }
+
     /// How far the sound that comes out lies behind its time stamps.
     pub fn audio_priming(&self) -> Duration {
         self.audio.as_ref().map_or(Duration::ZERO, SoundEncoder::priming)

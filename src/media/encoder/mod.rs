@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! in ─▶ (clip) ─▶ videoconvert ─▶ encoder ─▶ parser ─▶ avc/hvc1, one frame per buffer ─▶ out
+//! in ─▶ (clip) ──────── where pictures are copied ──────────▶ avc/hvc1, one frame per buffer ─▶ out
 //! in ─▶ (clip) ─▶ audioconvert ─▶ encoder ─▶ AAC, Opus or PCM ─▶ out
 //! ```
 //! Contract: one pair per input and session; parts come and go at its outlets ([`super::mux::Part`]) while it runs.
@@ -9,6 +10,7 @@
 //! keyframe it makes for that ([`Encode::arm`]).
 
 mod choice;
+mod copy;
 mod sound;
 
 pub use choice::{Chosen, Encoders};
@@ -18,8 +20,10 @@ use super::clip::Clip;
 use super::element;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits, Outlet};
+use super::kept::Kept;
 use super::pipeline::{BusEvent, Pipeline};
 use super::signal::VideoFormat;
+use super::source::Coded;
 use super::stage::{self, Stage};
 use super::tally::{Tally, running_time};
 use crate::model::MonoNs;
@@ -37,10 +41,21 @@ pub struct Encode {
     pipeline: Pipeline,
     video: Track,
     audio: Option<Track>,
+    /// What each stream begins with, where pictures are copied.
+    kept: Option<(Kept, Option<Kept>)>,
     rate: gst::Fraction,
     audio_priming: Duration,
     audio_warm_up: Duration,
     armed: Arc<Mutex<Option<Armed>>>,
+}
+
+/// What encoders take: raw pictures and sound from a stage, or pictures that arrive encoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Feed<'a> {
+    /// Steady pictures and sound.
+    pub stage: &'a Stage,
+    /// The pictures of a source that is copied.
+    pub coded: Option<&'a Coded>,
 }
 
 /// A boundary that waits for its keyframe, and whom to tell.
@@ -78,40 +93,62 @@ pub struct EncoderFrames {
 }
 
 impl Encode {
-    /// Builds the `chosen` encoders for what `stage` hands out in `format`, clipped by `clip`.
+    /// Builds the `chosen` encoders for what `feed` hands out in `format`, clipped by `clip`.
     pub fn build(
         name: &str,
         chosen: &Chosen,
         encoding: &Encoding,
         format: &VideoFormat,
-        stage: &Stage,
+        feed: Feed<'_>,
         clip: &Clip,
     ) -> Result<Self, BuildError> {
         let pipeline = Pipeline::new(name);
         let bin = pipeline.bin();
-        let encoder = chosen.video.as_ref().ok_or_else(|| BuildError::Refused("nothing to encode".to_owned()))?;
-        let mut video = make_video(bin, name, encoder, encoding, format, clip)?;
-        video.input.prepare(&stage.video_out)?;
+        let video = match (&chosen.video, feed.coded) {
+            (Some(encoder), _) => {
+                let mut track = make_video(bin, name, encoder, encoding, format, clip)?;
+                track.input.prepare(&feed.stage.video_out)?;
+                track
+            }
+            (None, Some(_)) => copy::make(bin, name, clip)?,
+            (None, None) => return Err(BuildError::Refused("there is nothing to copy from".to_owned())),
+        };
+        let kept_sound = || feed.stage.audio.as_ref().and_then(|sound| sound.kept.clone());
+        let kept = feed.coded.filter(|_| chosen.copies()).map(|coded| (coded.kept.clone(), kept_sound()));
         let mut audio = None;
-        if let (Some(encoder), Some(sound)) = (&chosen.audio, &stage.audio) {
+        if let (Some(encoder), Some(sound)) = (&chosen.audio, &feed.stage.audio) {
             let mut track = make_audio(bin, name, encoder, clip)?;
-            track.input.prepare(&sound.output)?;
+            if kept.as_ref().is_none_or(|(_, sound)| sound.is_none()) {
+                track.input.prepare(&sound.output)?;
+            }
             audio = Some(track);
         }
         let armed = Arc::default();
         decide(&video.output.pad()?, &armed);
         let (rate, audio_priming, audio_warm_up) =
             (format.recorded_rate(), chosen.audio_priming(), chosen.audio_warm_up());
-        Ok(Self { pipeline, video, audio, rate, audio_priming, audio_warm_up, armed })
+        Ok(Self { pipeline, video, audio, rate, audio_priming, audio_warm_up, armed, kept })
     }
 
     /// Takes what the stage hands out from now on.
     pub fn start(&mut self, on_event: impl FnMut(BusEvent) + 'static) -> Result<(), BuildError> {
         self.pipeline.play(on_event)?;
-        if let Some(track) = &self.audio {
-            track.input.open();
+        let (pictures, sound) = self.kept.as_ref().map_or((None, None), |(video, audio)| (Some(video), audio.as_ref()));
+        if pictures.is_some_and(Kept::gave_up) {
+            tracing::warn!("the camera's keyframes are too far apart to be kept; the recording waits for the next one");
         }
-        self.video.input.open();
+        // Pictures that are kept decide where the sound begins; else the sound is there when the first picture comes.
+        if let Some(kept) = pictures {
+            self.video.input.open_with(kept);
+        }
+        match (&mut self.audio, sound) {
+            (Some(track), Some(kept)) => track.input.open_with(kept),
+            (Some(track), None) => track.input.open(),
+            (None, _) => {}
+        }
+        if pictures.is_none() {
+            self.video.input.open();
+        }
         Ok(())
     }
 

@@ -40,10 +40,16 @@ struct Taken {
 impl Awaited {
     /// Outlets for the streams of source `name`.
     pub fn new(name: &str, pace: Pace, with_audio: bool) -> Result<Self, BuildError> {
+        let video = Outlet::detached(&format!("{name}-video"))?;
+        Self::beside(video, name, pace, with_audio)
+    }
+
+    /// An outlet for the sound of source `name`, whose pictures go another way to `video`.
+    pub fn beside(video: Outlet, name: &str, pace: Pace, with_audio: bool) -> Result<Self, BuildError> {
         Ok(Self {
             name: name.to_owned(),
             pace,
-            video: Outlet::detached(&format!("{name}-video"))?,
+            video,
             audio: if with_audio { Some(Outlet::detached(&format!("{name}-audio"))?) } else { None },
             taken: Arc::default(),
         })

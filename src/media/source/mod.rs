@@ -1,15 +1,19 @@
 //! Sources: what an input is plugged into. Replaceable; thrown away on any error and opened anew.
 //!
-//! Contract: a source hands out raw video (and sound) stamped in running time. It reports the format it really
+//! Contract: a source hands out video (raw, or encoded when it is to be copied) and raw sound stamped in running time. It reports the format it really
 //! delivers, the end, and failures through [`BusEvent`]s; it never retries by itself. A named sound device is a
 //! pipeline of its own, so that its failure costs the sound only.
 
 mod audio;
+mod coded;
 mod decoded;
 mod file;
+mod joinable;
 mod rtsp;
 pub mod test;
 mod v4l2;
+
+pub use coded::{Coded, Viewfinder};
 
 use super::element;
 use super::error::{BuildError, Failure};
@@ -17,6 +21,7 @@ use super::joint::Outlet;
 use super::pipeline::{BusEvent, Pipeline};
 use super::tally::Tally;
 use crate::model::MonoNs;
+use crate::model::encoding::VideoChoice;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use gst::prelude::*;
 use std::sync::Arc;
@@ -27,11 +32,37 @@ use std::sync::atomic::AtomicU64;
 pub struct Source {
     pipeline: Pipeline,
     sound_device: Option<Pipeline>,
-    /// Hands out raw pictures.
-    pub video: Outlet,
+    /// Hands out pictures: raw, or as they arrive when they are to be copied.
+    pub video: Video,
     /// Hands out raw sound, when the input has any.
     pub audio: Option<Outlet>,
     lost: Option<Arc<AtomicU64>>,
+}
+
+/// The pictures of a source.
+#[derive(Debug, Clone)]
+pub enum Video {
+    /// Decoded, or never encoded.
+    Raw(Outlet),
+    /// As they arrive.
+    Coded(Coded),
+}
+
+impl Video {
+    fn outlet(&self) -> &Outlet {
+        match self {
+            Video::Raw(outlet) => outlet,
+            Video::Coded(coded) => &coded.outlet,
+        }
+    }
+
+    /// The pictures, if they are to be copied.
+    pub fn coded(&self) -> Option<&Coded> {
+        match self {
+            Video::Raw(_) => None,
+            Video::Coded(coded) => Some(coded),
+        }
+    }
 }
 
 /// Counts what sources deliver; outlives each of them.
@@ -45,7 +76,7 @@ pub struct Counters {
 
 /// What a kind of source adds to a fresh pipeline.
 struct Parts {
-    video: Outlet,
+    video: Video,
     audio: Option<Outlet>,
     lost: Option<Arc<AtomicU64>>,
 }
@@ -77,7 +108,8 @@ impl Source {
             SourceSpec::File { path, .. } => file::add(&bin, &name, path, own_sound, first_at)?,
             SourceSpec::Rtsp { url, transport, latency_ms } => {
                 let camera = rtsp::Camera { url, transport: *transport, latency_ms: *latency_ms };
-                rtsp::add(&bin, &name, camera, own_sound)?
+                let copy = input.codec == Some(VideoChoice::Copy);
+                rtsp::add(&bin, &name, camera, copy, own_sound)?
             }
             SourceSpec::V4l2 { device, subdevice } => v4l2::add(&bin, &name, device, subdevice.as_deref())?,
         };
@@ -90,8 +122,8 @@ impl Source {
             sound_device = Some(device_pipeline);
         }
 
-        counters.frames.attach(&parts.video.pad()?);
-        parts.video.announce_caps()?;
+        counters.frames.attach(&parts.video.outlet().pad()?);
+        parts.video.outlet().announce_caps()?;
         if let Some(audio) = &parts.audio {
             counters.sound.attach(&audio.pad()?);
         }
@@ -139,7 +171,7 @@ fn add_test(bin: &gst::Bin, name: &str, format: test::TestFormat) -> Result<Part
     let device = test::TestSrc::new(&format!("{name}-device"), format);
     bin.add(&device)?;
     let video = Outlet::append(bin, device.upcast_ref(), &format!("{name}-video"))?;
-    Ok(Parts { video, audio: None, lost: Some(device.dropped()) })
+    Ok(Parts { video: Video::Raw(video), audio: None, lost: Some(device.dropped()) })
 }
 
 #[cfg(test)]
@@ -149,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_picture_of_an_empty_receiver_is_a_failure_and_a_real_one_is_not() {
-        let format = |width, height| VideoFormat { width, height, pixels: "BGR".into(), rate: None };
+        let format = |width, height| VideoFormat { width, height, pixels: "BGR".into(), coding: None, rate: None };
         let told = |driver: &str, format: VideoFormat| {
             let mut heard = None;
             without_stand_in(driver.to_owned(), |event| heard = Some(event))(BusEvent::Format(format));

@@ -1,10 +1,11 @@
-//! The `rtsp` source: a camera or server, decoded.
+//! The `rtsp` source: a camera or server, decoded, or its pictures as they are when they are to be copied.
 //!
 //! Contract: pictures and sound are stamped by arrival, smoothed by the jitter buffer. A server that hangs says
 //! nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
 
+use super::coded::Coded;
 use super::decoded::{Awaited, Pace};
-use super::{Parts, element};
+use super::{Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
 use gst::prelude::*;
@@ -28,8 +29,8 @@ pub struct Camera<'a> {
     pub latency_ms: u32,
 }
 
-/// Adds a client of `camera` to `bin`.
-pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, with_audio: bool) -> Result<Parts, BuildError> {
+/// Adds a client of `camera` to `bin`; its pictures are decoded unless they are to be copied.
+pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audio: bool) -> Result<Parts, BuildError> {
     let source = element::make("rtspsrc", &format!("{name}-rtsp"))?;
     source.set_property("location", camera.url);
     source.set_property_from_str(
@@ -44,13 +45,20 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, with_audio: bool) -> 
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
     source.set_property("timeout", UDP_SILENCE_US);
     bin.add(&source)?;
-    let awaited = Awaited::new(name, Pace::Live, with_audio)?;
-    let (video, audio) = awaited.outlets();
+    let (video, awaited) = if copy {
+        let coded = Coded::detached(name)?;
+        let awaited = Awaited::beside(coded.outlet.clone(), name, Pace::Live, with_audio)?;
+        (Video::Coded(coded), awaited)
+    } else {
+        let awaited = Awaited::new(name, Pace::Live, with_audio)?;
+        (Video::Raw(awaited.outlets().0), awaited)
+    };
+    let (_, audio) = awaited.outlets();
 
-    let streams = awaited.clone();
+    let (streams, coded) = (awaited.clone(), video.coded().cloned());
     let name = name.to_owned();
     source.connect_pad_added(move |source, pad| {
-        if let Err(error) = decode(source, pad, &name, &streams) {
+        if let Err(error) = take(source, pad, &name, &streams, coded.as_ref()) {
             let text = error.to_string();
             gst::element_error!(source, gst::CoreError::Negotiation, ["{text}"]);
         }
@@ -70,12 +78,19 @@ fn media_of(pad: &gst::Pad) -> Option<String> {
     caps.structure(0)?.get::<String>("media").ok()
 }
 
-fn decode(source: &gst::Element, pad: &gst::Pad, name: &str, streams: &Awaited) -> Result<(), BuildError> {
+fn take(
+    source: &gst::Element,
+    pad: &gst::Pad,
+    name: &str,
+    streams: &Awaited,
+    coded: Option<&Coded>,
+) -> Result<(), BuildError> {
     let parent = source.parent().and_downcast::<gst::Bin>();
     let bin = parent.ok_or_else(|| BuildError::Refused("the source is being closed".to_owned()))?;
     let media = media_of(pad).unwrap_or_default();
-    let next = match media.as_str() {
-        "video" | "audio" => {
+    let next = match (media.as_str(), coded) {
+        ("video", Some(coded)) if !coded.outlet.pad()?.is_linked() => return coded.take(&bin, name, pad),
+        ("video", None) | ("audio", _) => {
             let decoder = element::make("decodebin", &format!("{name}-decode-{}", pad.name()))?;
             streams.take_stream(&decoder);
             decoder

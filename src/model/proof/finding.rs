@@ -74,7 +74,7 @@ pub enum FindingCode {
 }
 
 /// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub struct Finding {
     /// What kind.
@@ -84,13 +84,26 @@ pub struct Finding {
 }
 
 /// A finding with its words, for readers that do not know the codes.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 struct Wire {
     code: FindingCode,
     #[serde(default)]
     params: BTreeMap<String, String>,
     #[serde(default)]
     message: String,
+}
+
+/// What is described is what is sent.
+impl utoipa::PartialSchema for Finding {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        Wire::schema()
+    }
+}
+
+impl utoipa::ToSchema for Finding {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        Wire::schemas(schemas);
+    }
 }
 
 impl From<Wire> for Finding {

@@ -3,6 +3,7 @@
 mod parts;
 mod peers;
 mod pipelines;
+mod viewfinder;
 
 use super::encoder::Encoder;
 use super::facts::{Entry, Facts};
@@ -16,7 +17,7 @@ use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
 use crate::media::encoder::Encoders;
 use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
-use crate::media::source::{Counters, Source};
+use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
 use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
@@ -76,6 +77,10 @@ pub struct Worker {
     /// A next part that was given up; its boundary may have been decided just before.
     dropped_next: Option<(u64, u32)>,
     viewers: Viewers,
+    /// Decodes the pictures of a copied source while somebody watches.
+    viewfinder: Option<Viewfinder>,
+    /// When one that failed may be made anew.
+    viewfinder_at: MonoNs,
     meters: Vec<Meter>,
     /// The lock of the capture device, and where it is.
     device_lock: Option<(PathBuf, Lock)>,
@@ -116,6 +121,8 @@ impl Worker {
             encoder: None,
             pending: Vec::new(),
             take: None,
+            viewfinder: None,
+            viewfinder_at: now,
             next: None,
             settling: None,
             dropped_next: None,
@@ -190,6 +197,9 @@ impl Worker {
             Notice::Preview(generation, BusEvent::Failed(failure)) => {
                 self.viewers.on_failed(now, generation, &failure.reason);
             }
+            Notice::Viewfinder(generation, BusEvent::Failed(failure)) if generation == self.source_generation => {
+                self.on_viewfinder_failed(now, &failure.reason);
+            }
             Notice::Encode(generation, event) => self.on_encode(now, generation, event),
             Notice::Part(generation, event) => self.on_part(now, generation, event),
             Notice::SinkMade(generation, made) => self.on_sink_made(now, generation, *made),
@@ -208,7 +218,8 @@ impl Worker {
             | Notice::Sound(..)
             | Notice::SourceReleased(_)
             | Notice::Stage(_)
-            | Notice::Preview(..) => {}
+            | Notice::Preview(..)
+            | Notice::Viewfinder(..) => {}
         }
     }
 

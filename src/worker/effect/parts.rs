@@ -3,7 +3,7 @@
 use super::{Pending, Worker};
 use crate::media::boundary::Boundary;
 use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
-use crate::media::encoder::Chosen;
+use crate::media::encoder::{Chosen, Feed};
 use crate::media::error::BuildError;
 use crate::media::pipeline::BusEvent;
 use crate::media::stage::Stage;
@@ -190,7 +190,8 @@ impl Worker {
         self.generation += 1;
         let encoder_generation = self.generation;
         let stage = self.stage.as_ref().ok_or_else(|| BuildError::Refused("the stage is gone".to_owned()))?;
-        let mut encoder = Encoder::build(&plan, chosen, stage, encoder_generation)?;
+        let coded = self.source.as_ref().and_then(|open| open.source.video.coded());
+        let mut encoder = Encoder::build(&plan, chosen, Feed { stage, coded }, encoder_generation)?;
         let take = Take::start(plan, file, (&encoder, counters), None, (generation, &self.mailbox))?;
         // Last: from here on frames flow, and everything that takes them is there.
         encoder.start(&self.mailbox)?;
@@ -367,7 +368,7 @@ mod tests {
             encoding: Encoding::default(),
             trace_id: String::new(),
         };
-        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
+        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), coding: None, rate: None };
         let (start_at, split_at, with_audio) = (MonoNs(0), None, false);
         let plan = Plan { part: 1, file: "a.mp4".into(), start_at, split_at, format, with_audio, ticket };
         let summary =

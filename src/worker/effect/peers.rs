@@ -70,6 +70,7 @@ impl Worker {
 
     /// Makes preview and ring fit those who watch.
     pub(super) fn refresh_viewers(&mut self, now: MonoNs) {
+        self.refresh_viewfinder(now);
         let Some(stage) = &self.stage else { return };
         stage.watch_meters(self.viewers.any());
         let rings = self.viewers.refresh(now, self.state.input(), stage, self.state.picture_size());

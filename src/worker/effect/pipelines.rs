@@ -3,10 +3,10 @@
 use super::{OpenSource, Worker};
 use crate::media::error::{self, BuildError};
 use crate::media::pipeline::BusEvent;
-use crate::media::source::{self, Source};
+use crate::media::source::{self, Source, Video};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
-use crate::model::encoding::Encoding;
+use crate::model::encoding::{Encoding, VideoChoice};
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use crate::sys::lock;
 use crate::worker::notice::Notice;
@@ -19,10 +19,14 @@ const SEAMLESS_LIMIT: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn prepare(&mut self, now: MonoNs, input: InputSpec) {
-        self.warm_up_encoders(input.audio != AudioChoice::Off);
         let mailbox = self.mailbox.clone();
         let with_audio = input.audio != AudioChoice::Off;
-        match Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event))) {
+        let codec = input.codec.unwrap_or(Encoding::default().codec);
+        self.warm_up_encoders(codec, with_audio);
+        let copies = codec == VideoChoice::Copy;
+        let stage = Stage::start(input.id.as_str(), with_audio, move |event| mailbox.send(Notice::Stage(event)));
+        let kept = |mut stage: Stage| if copies { stage.keep_sound().map(|()| stage) } else { Ok(stage) };
+        match stage.and_then(kept) {
             Ok(stage) => self.stage = Some(stage),
             Err(error) => self.mailbox.send(Notice::Stage(BusEvent::Failed(error::Failure {
                 element: String::new(),
@@ -36,10 +40,10 @@ impl Worker {
     /// Finds out which of the usual encoders work while the source is being opened, so that a start does not have to:
     /// loading a library or opening a device can take seconds. Whoever needs the answer sooner waits for it on a thread
     /// of its own ([`Worker::make_sink`]); the main loop never does, for a worker that is silent is taken for hung.
-    fn warm_up_encoders(&self, with_audio: bool) {
+    fn warm_up_encoders(&self, codec: VideoChoice, with_audio: bool) {
         let encoders = self.encoders.clone();
         let spawned = std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
-            if let Err(error) = encoders.choose(&Encoding::default(), with_audio) {
+            if let Err(error) = encoders.choose(&Encoding { codec, ..Encoding::default() }, with_audio) {
                 tracing::warn!(%error, "the usual encoders do not work here");
             }
         });
@@ -92,7 +96,10 @@ impl Worker {
 
     fn join_source(&mut self, source: &Source) -> Result<(), BuildError> {
         let Some(stage) = &mut self.stage else { return Ok(()) };
-        stage.video_in.connect(&source.video)?;
+        // What is copied is decoded for viewers only.
+        if let Video::Raw(video) = &source.video {
+            stage.video_in.connect(video)?;
+        }
         if let (Some(sound), Some(outlet)) = (&mut stage.audio, &source.audio) {
             sound.input.connect(outlet)?;
         }
@@ -119,6 +126,7 @@ impl Worker {
     }
 
     pub(super) fn close_source(&mut self, now: MonoNs) {
+        self.close_viewfinder();
         if let Some(stage) = &mut self.stage {
             stage.video_in.disconnect();
             if let Some(sound) = &mut stage.audio {

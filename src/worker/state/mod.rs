@@ -118,7 +118,7 @@ impl State {
             Event::Retry { reply } => self.on_retry(now, reply, out),
             Event::Leave { reply } => self.on_leave(now, reply, out),
             Event::Terminate => self.terminate(now, 0, out),
-            Event::SourceFormat(format) => self.on_format(format, out),
+            Event::SourceFormat(format) => self.on_format(now, format, out),
             Event::SourceSilent => self.audio.absent = true,
             Event::SourceFailed { reason, permanent } => self.on_source_failed(now, reason, permanent, out),
             Event::SourceEnded => self.on_source_ended(now, out),

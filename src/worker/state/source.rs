@@ -80,11 +80,18 @@ impl State {
         out.push(Effect::PublishStatus);
     }
 
-    pub(super) fn on_format(&mut self, format: VideoFormat, out: &mut Vec<Effect>) {
-        match &mut self.source {
-            SourceState::Opening { format: known, .. } => *known = Some(format.clone()),
-            SourceState::Live { format: known, .. } => *known = format.clone(),
+    pub(super) fn on_format(&mut self, now: MonoNs, format: VideoFormat, out: &mut Vec<Effect>) {
+        let coding = match &mut self.source {
+            SourceState::Opening { format: known, .. } => {
+                *known = Some(format.clone());
+                None
+            }
+            SourceState::Live { format: known, .. } => std::mem::replace(known, format.clone()).coding,
             SourceState::Unconfigured | SourceState::Waiting { .. } | SourceState::Failed { .. } => return,
+        };
+        // A file holds one set of parameters: what is copied goes on in the next part.
+        if coding.is_some() && coding != format.coding {
+            self.close_part_for_loss(now, PartEnd::SignalLost, true, out);
         }
         // While a part is open the frozen format stays: the stage scales into it.
         if !self.part_is_open() {

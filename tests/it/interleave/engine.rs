@@ -9,7 +9,6 @@ use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecor
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
-use holdfast::storage::journal::{Log, read};
 use holdfast::storage::{history, layout, recovery};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +84,7 @@ impl SimEngine {
             Effect::Persist { .. }
             | Effect::Journal { .. }
             | Effect::Adopt { .. }
+            | Effect::WriteStop { .. }
             | Effect::Close { .. }
             | Effect::Number { .. } => {
                 self.disk.push_back(effect);
@@ -95,7 +95,8 @@ impl SimEngine {
                 self.looks.push_back(Look { input, link, child });
             }
             Effect::Exit => self.left = true,
-            Effect::Log { .. } => {}
+            // Proofs change no state that is looked at here.
+            Effect::Log { .. } | Effect::Prove { .. } | Effect::EndProof { .. } | Effect::KeepProof { .. } => {}
             other => return Some(other),
         }
         None
@@ -126,6 +127,10 @@ impl SimEngine {
                 Event::Persisted { session, result: Ok(()) }
             }
             Effect::Journal { dir, t_ns, kind } => return append(&dir, &Line { t_ns, at: clock.wall, kind: *kind }),
+            Effect::WriteStop { session, dir, t_ns } => {
+                append(&dir, &Line { t_ns, at: clock.wall, kind: JournalKind::StopRequested });
+                Event::StopWritten { session }
+            }
             Effect::Adopt { session, dir, t_ns, epoch } => {
                 let result = history::adopt(&dir, session, epoch, t_ns).map_err(|error| error.to_string());
                 Event::Adopted { session, result: result.map(Box::new) }
@@ -176,15 +181,8 @@ pub fn now(clock: Clock) -> Now {
     Now { mono: clock.mono, at: clock.wall }
 }
 
-/// A fact that was folded already is not written again.
 fn append(dir: &Path, line: &Line<JournalKind>) {
-    if let JournalKind::Fact { input, fact } = &line.kind {
-        let (lines, _) = read::<Line<JournalKind>>(&dir.join(layout::JOURNAL)).expect("a journal");
-        if history::folded(&lines).contains(&(input.clone(), fact.n)) {
-            return;
-        }
-    }
-    Log::open(&dir.join(layout::JOURNAL)).and_then(|mut log| log.append(line)).expect("a journal line");
+    history::Journal::open(dir).and_then(|mut journal| journal.append(line)).expect("a journal line");
 }
 
 /// What the prove role prints, of files without media in them.

@@ -182,6 +182,7 @@ impl SimWorker {
                 width: 640,
                 height: 360,
                 pixels: "I420".into(),
+                coding: None,
                 rate: None,
             })),
             Effect::CloseSource => self.inbox.push_back(Event::SourceReleased),

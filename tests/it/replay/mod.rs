@@ -3,6 +3,7 @@
 
 mod fragments;
 mod log;
+mod matroska;
 mod record;
 mod trouble;
 
@@ -32,16 +33,15 @@ struct Recording {
 }
 
 /// Feeds `pushes` to a writer. A `prompt` disk has synced every fragment before the next comes, a lagging one has not.
-fn write(pushes: &[Push], prompt: bool) -> Recording {
+fn record_to_log(pushes: &[Push], prompt: bool) -> Recording {
     let store = Arc::new(LoggedStore::default());
     let (events, received) = mpsc::sync_channel(10_000);
     let on_event = move |event| events.send(event).expect("the test listens");
     let mut writer = PartWriter::new(Arc::clone(&store) as Arc<dyn PartStore>, Arc::new(on_event)).expect("a writer");
-    let mut written = Duration::ZERO;
+    let (mut written, mut safe) = (Duration::ZERO, Duration::ZERO);
     for push in pushes {
         let slices: Vec<&[u8]> = push.iter().map(Vec::as_slice).collect();
         writer.push(&slices);
-        let mut safe = Duration::ZERO;
         for event in received.try_iter() {
             written = written.max(progress(&event).0);
             safe = progress(&event).1;
@@ -51,10 +51,20 @@ fn write(pushes: &[Push], prompt: bool) -> Recording {
         }
     }
     let finished = writer.finish();
-    let mut original: Vec<u8> = pushes.iter().flatten().flatten().copied().collect();
-    let behind_ftyp = first_box(&original);
-    original.splice(behind_ftyp..behind_ftyp, PLACEHOLDER);
-    Recording { log: store.log(), original, finished, bytes: store.bytes() }
+    Recording {
+        log: store.log(),
+        original: pushes.iter().flatten().flatten().copied().collect(),
+        finished,
+        bytes: store.bytes(),
+    }
+}
+
+/// The same for MP4, whose original has a placeholder behind `ftyp`.
+fn write(pushes: &[Push], prompt: bool) -> Recording {
+    let mut recording = record_to_log(pushes, prompt);
+    let behind_ftyp = first_box(&recording.original);
+    recording.original.splice(behind_ftyp..behind_ftyp, PLACEHOLDER);
+    recording
 }
 
 fn progress(event: &SinkEvent) -> (Duration, Duration) {
@@ -67,16 +77,22 @@ fn progress(event: &SinkEvent) -> (Duration, Duration) {
 /// Reads files with both demuxers, equal files once.
 struct Reader {
     dir: tempfile::TempDir,
+    name: &'static str,
     known: HashMap<blake3::Hash, (Found, Found)>,
 }
 
 impl Reader {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a folder"), known: HashMap::new() }
+        Self::of("part.mp4")
+    }
+
+    /// A reader of files that are called `name`.
+    fn of(name: &'static str) -> Self {
+        Self { dir: tempfile::tempdir().expect("a folder"), name, known: HashMap::new() }
     }
 
     fn path(&self, bytes: &[u8]) -> PathBuf {
-        let path = self.dir.path().join("part.mp4");
+        let path = self.dir.path().join(self.name);
         std::fs::write(&path, bytes).expect("a file");
         path
     }
@@ -137,6 +153,22 @@ fn recover(bytes: Vec<u8>) -> (Vec<u8>, Outcome) {
     (store.bytes(), outcome)
 }
 
+/// The digest that was kept while writing is the digest of the file, finalised, not finalised, and of no other.
+fn assert_same_payload(what: &str, recording: &Recording) {
+    let digest = |bytes: &[u8]| {
+        let store = LoggedStore::holding(bytes.to_vec());
+        finalise::payload_blake3(&store).expect("a store in memory")
+    };
+    assert!(recording.finished.payload.is_some(), "{what}");
+    assert_eq!(digest(&recording.bytes), recording.finished.payload, "{what}");
+    let flips = recording.log.0.iter().rposition(|op| matches!(op, Op::Write { .. })).expect("a flip");
+    assert_eq!(digest(&recording.log.prefix(flips, 0)), recording.finished.payload, "{what}: before the flip");
+    let mut other = recording.bytes.clone();
+    let middle = other.len() / 2;
+    other[middle] ^= 1;
+    assert_ne!(digest(&other), recording.finished.payload, "{what}: a changed byte");
+}
+
 fn assert_ordinary(what: &str, bytes: &[u8]) {
     assert_eq!(demux::top_level_boxes(bytes), ["ftyp", "mdat", "moov"], "{what}");
 }
@@ -151,6 +183,7 @@ fn a_clean_stop_gives_an_ordinary_mp4_with_every_sample() {
         let recording = write(&pushes, true);
         assert_ordinary(content.name, &recording.bytes);
         let audio = if content.audio.is_some() { 234 } else { 0 };
+        assert_same_payload(content.name, &recording);
         let summary = recording.finished.summary.expect("a summary");
         assert_eq!(summary.video_samples, u64::from(FRAMES));
         assert!(summary.audio_samples >= audio as u64, "{}: {summary:?}", content.name);

@@ -30,21 +30,36 @@ pub const CONTENTS: [Content; 5] = [
 /// Length of the recorded material: ten fragments of 500 ms.
 pub const FRAMES: u32 = 150;
 
+/// How the worker sets up the muxer of MP4.
+const MP4: &str = "isofmp4mux fragment-duration=500000000 chunk-duration=500000000";
+/// The same for Matroska.
+const MATROSKA: &str = "matroskamux streamable=true min-cluster-duration=500000000 max-cluster-duration=500000000 \
+                        offset-to-zero=true";
+
 /// Runs encoder and muxer as the worker does and keeps every push.
 pub fn record(content: Content) -> Vec<Push> {
+    run(content, MP4, "avenc_aac ! aacparse")
+}
+
+/// The same into Matroska; `pcm` = sound as it is.
+pub fn record_matroska(content: Content, pcm: bool) -> Vec<Push> {
+    run(content, MATROSKA, if pcm { "audio/x-raw,format=S16LE" } else { "avenc_aac ! aacparse" })
+}
+
+fn run(content: Content, muxer: &str, sound: &str) -> Vec<Push> {
     gst::init().expect("GStreamer");
     gstfmp4::plugin_register_static().expect("the fmp4 plugin");
     let mut line = format!(
         "videotestsrc pattern={} num-buffers={FRAMES} ! video/x-raw,format=I420,width=320,height=180,framerate=30/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=600 ! h264parse \
-         ! isofmp4mux name=mux fragment-duration=500000000 chunk-duration=500000000 ! fakesink name=out sync=false",
+         ! {muxer} name=mux ! fakesink name=out sync=false",
         content.video
     );
     if let Some(wave) = content.audio {
         // 5 s of 1024-sample buffers at 48 kHz.
         line += &format!(
             " audiotestsrc wave={wave} num-buffers=234 samplesperbuffer=1024 ! audio/x-raw,rate=48000,channels=2 \
-             ! avenc_aac ! aacparse ! mux."
+             ! audioconvert ! {sound} ! mux."
         );
     }
     let pipeline = gst::parse::launch(&line).expect("a pipeline").downcast::<gst::Pipeline>().expect("a pipeline");

@@ -68,6 +68,13 @@ pub struct Found {
     pub complaints: Vec<String>,
 }
 
+/// Whether an edit list hides a sample: it ends before time 0 and only warms a decoder up. One demuxer hands such
+/// samples out, the other does not.
+fn is_hidden(pts: f64, length: f64) -> bool {
+    const ROUNDING_S: f64 = 0.0005;
+    pts < 0.0 && pts + length <= ROUNDING_S
+}
+
 /// Reads `path` with ffprobe.
 pub fn ffprobe(path: &Path) -> Found {
     let mut found = Found::default();
@@ -85,7 +92,8 @@ pub fn ffprobe(path: &Path) -> Found {
             "audio" => &mut found.audio,
             _ => continue,
         };
-        if size.parse::<u64>().is_ok_and(|size| size > 0) {
+        let hidden = pts.parse().ok().zip(duration.parse().ok()).is_some_and(|(pts, length)| is_hidden(pts, length));
+        if size.parse::<u64>().is_ok_and(|size| size > 0) && !hidden {
             track.pts.extend(pts.parse::<f64>());
             track.dts.extend(dts.parse::<f64>());
             track.last_duration = duration.parse().unwrap_or(0.0);
@@ -139,7 +147,8 @@ pub fn gstreamer(path: &Path) -> Found {
             };
             let mut found = sink.lock().expect("the result");
             let track = if video { &mut found.video } else { &mut found.audio };
-            if buffer.size() > 0 {
+            let length = buffer.duration().map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
+            if buffer.size() > 0 && !seconds(buffer.pts()).is_some_and(|pts| is_hidden(pts, length)) {
                 track.pts.extend(seconds(buffer.pts()));
                 track.dts.extend(seconds(buffer.dts()));
                 track.last_duration = buffer.duration().map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
@@ -159,6 +168,25 @@ pub fn gstreamer(path: &Path) -> Found {
         None => found.complaints.push(format!("not read within {READ_DEADLINE_SECONDS} s")),
     }
     found
+}
+
+/// How long GStreamer says that `path` is, and the time of the first picture after a seek to the keyframe at or before
+/// `to`, both in seconds.
+pub fn seek(path: &Path, to: f64) -> (f64, f64) {
+    gst::init().expect("GStreamer");
+    let line = format!("filesrc location=\"{}\" ! matroskademux name=d d.video_0 ! fakesink name=out", path.display());
+    let pipeline = gst::parse::launch(&line).expect("a pipeline").downcast::<gst::Pipeline>().expect("a pipeline");
+    let patience = gst::ClockTime::from_seconds(READ_DEADLINE_SECONDS);
+    pipeline.set_state(gst::State::Paused).expect("paused");
+    pipeline.state(patience).0.expect("a first picture");
+    let duration = pipeline.query_duration::<gst::ClockTime>().expect("a duration");
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+    pipeline.seek_simple(flags, gst::ClockTime::from_seconds_f64(to)).expect("a seek");
+    pipeline.state(patience).0.expect("a picture");
+    let sample = pipeline.by_name("out").expect("the sink").property::<Option<gst::Sample>>("last-sample");
+    let first = sample.as_ref().and_then(|sample| sample.buffer()).and_then(|buffer| buffer.pts()).expect("a time");
+    pipeline.set_state(gst::State::Null).expect("null");
+    (duration.seconds_f64(), first.seconds_f64())
 }
 
 /// Reads `path` with both, expects them to find the same samples without a complaint, and returns ffprobe's opinion.

@@ -23,6 +23,11 @@ pub fn camera_of_size(path: &Path, seconds: u32, size: &str) {
     make(path, seconds, size, &[]);
 }
 
+/// The same with further options of ffmpeg, which override those above.
+pub fn camera_with(path: &Path, seconds: u32, options: &[&str]) {
+    make(path, seconds, "320x240", options);
+}
+
 /// The same as a fragmented MP4 that only ever grew.
 pub fn fragmented(path: &Path, seconds: u32) {
     make(path, seconds, "320x240", &["-movflags", "frag_keyframe+empty_moov+default_base_moof"]);

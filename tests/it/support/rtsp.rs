@@ -24,7 +24,7 @@ impl RtspServer {
         Self::start_with(holdfast, &[])
     }
 
-    /// Starts one with options of the script (`--port N`, `--no-audio`, `--size WxH`).
+    /// Starts one with options of the script (`--port N`, `--no-audio`, `--size WxH`, …: see there).
     pub fn start_with(holdfast: &Holdfast, options: &[&str]) -> Self {
         let log = holdfast.root().join("rtsp.log");
         let mut command = holdfast.command(PYTHON);

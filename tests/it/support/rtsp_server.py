@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""A network camera on 127.0.0.1: H.264 and AAC over RTSP, served by gst-rtsp-server.
+"""A network camera on 127.0.0.1: H.264 or H.265 and AAC over RTSP, served by gst-rtsp-server.
 
-Usage: rtsp_server.py [--port N] [--no-audio] [--size WxH]
+Usage: rtsp_server.py [--port N] [--no-audio] [--size WxH] [--codec h264|h265] [--gop FRAMES]
+                      [--only udp|tcp] [--file FILM]
 
 Prints its address as its first line and serves until it is ended. The picture flashes white and a 1 kHz tone
-ticks, together, for the first 100 ms of every second.
+ticks, together, for the first 100 ms of every second. With --file, the pictures and the sound of an MP4 are sent as they are.
 """
 
 import argparse
@@ -14,24 +15,34 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstController", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstController, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstController, GstRtsp, GstRtspServer  # noqa: E402
 
 SECONDS = 3600
 MARK = Gst.SECOND // 10
 # An AAC decoder gives 1024 samples of nothing first, so what it decodes is that much late: tick that much early.
 PRIMING = 1024 * Gst.SECOND // 48000
 
+ENCODED = {
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1000"
+    " ! video/x-h264,profile=baseline",
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1000",
+}
+SENT = {
+    "h264": " ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1",
+    "h265": " ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1",
+}
 VIDEO = (
     "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=30/1"
-    " ! videobalance name=light"
-    " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=1000"
-    " ! video/x-h264,profile=baseline ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1"
+    " ! videobalance name=light ! "
 )
 AUDIO = (
     " audiotestsrc is-live=true freq=1000 samplesperbuffer=64 name=tone ! audio/x-raw,rate=48000,channels=2"
     " ! audioconvert ! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97"
 )
+FILM = "filesrc location={film} ! qtdemux name=film film.video_0 ! queue"
+FILM_AUDIO = " film.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
 
 
 def switch(element, name, on, off, early):
@@ -48,6 +59,8 @@ def switch(element, name, on, off, early):
 
 def on_media(_factory, media):
     pipeline = media.get_element()
+    if pipeline.get_by_name("light") is None:
+        return
     switch(pipeline.get_by_name("light"), "brightness", 1.0, -0.3, 0)
     tone = pipeline.get_by_name("tone")
     if tone is not None:
@@ -59,15 +72,28 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--no-audio", action="store_true")
     parser.add_argument("--size", default="640x360")
+    parser.add_argument("--codec", choices=["h264", "h265"], default="h264")
+    parser.add_argument("--gop", type=int, default=30)
+    parser.add_argument("--only", choices=["udp", "tcp"])
+    parser.add_argument("--file")
     options = parser.parse_args()
     width, height = options.size.split("x")
+    if options.file:
+        launch, audio = FILM.format(film=options.file), FILM_AUDIO
+    else:
+        encoded = ENCODED[options.codec].format(gop=options.gop)
+        launch, audio = VIDEO.format(width=width, height=height) + encoded, AUDIO
+    launch += SENT[options.codec] + ("" if options.no_audio else audio)
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch("( " + VIDEO.format(width=width, height=height) + ("" if options.no_audio else AUDIO) + " )")
+    factory.set_launch("( " + launch + " )")
+    if options.only:
+        lower = GstRtsp.RTSPLowerTrans
+        factory.set_protocols(lower.UDP if options.only == "udp" else lower.TCP)
     factory.set_shared(True)
     factory.connect("media-configure", on_media)
     server.get_mount_points().add_factory("/camera", factory)

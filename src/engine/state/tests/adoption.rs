@@ -196,3 +196,18 @@ fn facts_read_again_after_the_adoption_end_what_they_say_has_ended() {
     let effects = bench.feed(Event::Adopted { session, result: Ok(Box::new(history)) });
     assert_eq!(closes(&effects), Some(Closed::Failed), "it ended and nobody asked it to");
 }
+
+#[test]
+fn nothing_new_is_started_before_it_is_known_what_runs() {
+    let mut bench = Bench::cold(&["a", "b"]);
+    let old = running(&["a", "b"]);
+    let session = old.plan.id;
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.feed(Event::Searched { interrupted: vec![old], last: None });
+    bench.link("a", 1);
+    assert!(reply(&bench.start("k", None)).is_none() && !bench.state.is_settled(), "it waits");
+    bench.worker("b", linked(2, Some(session)));
+    assert_eq!(bench.session_id(), session);
+    bench.tick_for(200);
+    assert_eq!(refusal(&bench.done).status, 409);
+}

@@ -202,7 +202,15 @@ impl Bench {
 
     fn stop(&mut self) -> Vec<Effect> {
         self.token += 1;
-        self.feed(Event::Stop { token: self.token, session: None })
+        let mut effects = self.feed(Event::Stop { token: self.token, session: None });
+        let written = effects.iter().find_map(|effect| match effect {
+            Effect::WriteStop { session, .. } => Some(*session),
+            _ => None,
+        });
+        if let Some(session) = written {
+            effects.extend(self.feed(Event::StopWritten { session }));
+        }
+        effects
     }
 
     fn tick_for(&mut self, ms: u64) {

@@ -1,6 +1,7 @@
 //! Starts that come while an earlier session is being closed, or before it is known what an earlier engine left.
 
 use super::*;
+use crate::storage::history::History;
 
 fn closed(bench: &mut Bench, session: SessionId) -> Vec<Effect> {
     let dir = bench.state.session.as_ref().expect("closing").dir.clone();
@@ -83,7 +84,7 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
     let mut next = Bench::with(Setup { plans: vec![plan.clone()], ..setup(&["a"]) });
     assert!(reply(&next.start("k", None)).is_none(), "whether a worker still records it is not known");
     next.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
-    let found = Interrupted { dir: "/library/x".into(), plan: plan.clone(), history: Default::default() };
+    let found = Interrupted { dir: "/library/x".into(), plan: plan.clone(), history: History::default() };
     next.feed(Event::Searched { interrupted: vec![found], last: None });
     assert!(answered(&next).is_empty(), "not all workers were looked at");
     let link = next.last_link("a");

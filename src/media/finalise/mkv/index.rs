@@ -64,6 +64,8 @@ pub struct Index {
     cues: Vec<Cue>,
     /// Offset of every cluster.
     pub(super) clusters: Vec<u64>,
+    /// Those of them that a scan found in disguise.
+    pub(super) disguised: Vec<u64>,
     /// Offset behind the last cluster that counts, and the pad that belongs to it.
     pub(super) end: u64,
 }
@@ -71,7 +73,14 @@ pub struct Index {
 impl Index {
     /// An index without clusters; the header takes `end` bytes.
     pub fn new(header: PartHeader, end: u64) -> Self {
-        Self { tracks: header.tracks.clone(), header, cues: Vec::new(), clusters: Vec::new(), end }
+        Self {
+            tracks: header.tracks.clone(),
+            header,
+            cues: Vec::new(),
+            clusters: Vec::new(),
+            disguised: Vec::new(),
+            end,
+        }
     }
 
     /// Takes the cluster at `at` with its blocks; frames of unknown tracks are passed over.

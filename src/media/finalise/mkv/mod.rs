@@ -21,6 +21,7 @@ pub use scan::{is_ours, payloads, scan};
 
 use super::{FinaliseError, PartStore, Summary};
 use cluster::{CLUSTER_HEADER_BYTES, Place};
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 
 /// Makes an ordinary file of the part that `index` describes. Blocks on the disk.
@@ -41,17 +42,25 @@ pub fn complete(store: &dyn PartStore, index: &Index) -> Result<Summary, Finalis
     Ok(index.summary(end))
 }
 
-/// Commits the clusters at the end that are not: their bytes first, then their headers.
+/// Commits the clusters that are not: their bytes first, then their headers.
 fn commit(store: &dyn PartStore, index: &Index) -> io::Result<()> {
-    let mut commits = Vec::new();
+    let mut commits = BTreeMap::new();
+    let disguised = |at| match scan::place_at(store, at, index.end)? {
+        Place::Disguised(total) => Ok::<_, io::Error>(Some(cluster::headers(total - CLUSTER_HEADER_BYTES).0)),
+        Place::Committed(_) | Place::Other(..) | Place::Nothing => Ok(None),
+    };
+    // While a part is written it is committed in order; a power cut may have kept a later commit and lost this one.
     for &at in index.clusters.iter().rev() {
-        let Place::Disguised(total) = scan::place_at(store, at, index.end)? else { break };
-        commits.push((at, cluster::headers(total - CLUSTER_HEADER_BYTES).0));
+        let Some(header) = disguised(at)? else { break };
+        commits.insert(at, header);
+    }
+    for &at in &index.disguised {
+        commits.extend(disguised(at)?.map(|header| (at, header)));
     }
     if !commits.is_empty() {
         store.sync()?;
     }
-    for (at, header) in commits.into_iter().rev() {
+    for (at, header) in commits {
         store.write_at(at, &[IoSlice::new(&header)])?;
     }
     Ok(())

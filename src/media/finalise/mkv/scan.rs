@@ -56,7 +56,10 @@ fn unfinished(store: &dyn PartStore, header: PartHeader, bytes: u64) -> io::Resu
     let mut index = Index::new(header.clone(), header.end);
     walk(store, header.end, bytes, &mut |found| {
         match found {
-            Found::Cluster { at, end, content } => count(store, &mut index, at, end, content)?,
+            Found::Cluster { at, end, content, disguised } => {
+                count(store, &mut index, at, end, content)?;
+                index.disguised.extend(disguised.then_some(at));
+            }
             Found::Between { end } => index.end = end,
         }
         Ok(())
@@ -74,7 +77,7 @@ fn unfinished(store: &dyn PartStore, header: PartHeader, bytes: u64) -> io::Resu
 /// An element that counts.
 enum Found {
     /// A cluster and its content.
-    Cluster { at: u64, end: u64, content: Range<u64> },
+    Cluster { at: u64, end: u64, content: Range<u64>, disguised: bool },
     /// A pad, or what the muxer put between header and clusters.
     Between { end: u64 },
 }
@@ -89,9 +92,9 @@ fn walk(store: &dyn PartStore, mut at: u64, end: u64, take: &mut dyn FnMut(Found
         let content = at + CLUSTER_HEADER_BYTES..behind;
         match place {
             // A committed cluster was on the disk before it was committed.
-            Place::Committed(_) => take(Found::Cluster { at, end: behind, content })?,
+            Place::Committed(_) => take(Found::Cluster { at, end: behind, content, disguised: false })?,
             Place::Disguised(_) if cluster::is_whole(&|at, buffer| store.read_at(at, buffer), content.clone())? => {
-                take(Found::Cluster { at, end: behind, content })?;
+                take(Found::Cluster { at, end: behind, content, disguised: true })?;
             }
             // A pad; a longer one covers the tail of an earlier attempt to finalise.
             Place::Other(id::VOID, 2..CLUSTER_HEADER_BYTES) => take(Found::Between { end: behind })?,

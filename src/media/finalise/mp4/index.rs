@@ -116,14 +116,21 @@ impl Index {
             self.collect(traf, moof_at, &data, &mut runs)?;
         }
         // Tried on a copy of the ends first: nothing may change when a fragment is refused.
-        let mut ends: Vec<(u64, u64, bool)> =
-            self.tracks.iter().map(|t| (t.last_time, t.end_time, t.sizes.is_empty())).collect();
-        for run in &runs {
-            let (last, end, empty) = &mut ends[run.track];
-            let start = run.time.unwrap_or(*end);
-            if !*empty && start <= *last {
-                return Err(IndexError::TimeReversed);
+        let mut ends: Vec<(u64, u64, bool, u64)> =
+            self.tracks.iter().map(|t| (t.last_time, t.end_time, t.sizes.is_empty(), 0)).collect();
+        for run in &mut runs {
+            let (last, end, empty, overlap) = &mut ends[run.track];
+            if let Some(start) = run.time.take_if(|start| !*empty && *start <= *last) {
+                // With reordered pictures `isofmp4mux` begins a fragment at its earliest presentation time, which may lie
+                // before the end of the one before. It follows that end, and its pictures are shown when they were to be.
+                *overlap = *end - start;
+                if *overlap > u64::from(self.tracks[run.track].timescale) {
+                    return Err(IndexError::TimeReversed);
+                }
             }
+            let shift = i64::try_from(*overlap).map_err(|_| IndexError::TimeReversed)?;
+            run.samples.iter_mut().for_each(|sample| sample.offset -= shift);
+            let start = run.time.unwrap_or(*end);
             let Some(tail) = run.samples.last() else { continue };
             let total: u64 = run.samples.iter().map(|s| u64::from(s.duration)).sum();
             *end = start.checked_add(total).ok_or(IndexError::TimeReversed)?;

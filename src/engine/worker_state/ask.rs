@@ -1,0 +1,82 @@
+//! What others may ask of the supervision of a worker, and what an earlier engine has to say about it.
+
+use super::super::restart::Restarts;
+use super::{MUTE_CONNECTS, Phase, Worker};
+use crate::model::MonoNs;
+
+impl Worker {
+    /// Number of the current connection.
+    pub fn link(&self) -> u64 {
+        self.link
+    }
+
+    /// Process id, when there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// When the process started.
+    pub fn started(&self) -> Option<MonoNs> {
+        self.started
+    }
+
+    /// It answers (or did until a moment ago).
+    pub fn is_linked(&self) -> bool {
+        matches!(self.phase, Phase::Linked { .. })
+    }
+
+    /// It is not known yet whether somebody serves this input.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { tries } if tries < MUTE_CONNECTS)
+    }
+
+    /// Somebody holds its lock and does not say what it does; it may record.
+    pub fn is_mute(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { tries } if tries >= MUTE_CONNECTS)
+    }
+
+    /// Nothing more is tried.
+    pub fn is_quarantined(&self) -> bool {
+        self.phase == Phase::Quarantined
+    }
+
+    /// It is of another version than this engine.
+    pub fn is_older(&self) -> bool {
+        self.older
+    }
+
+    /// This engine started its process.
+    pub fn is_child(&self) -> bool {
+        self.child
+    }
+
+    /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
+    pub fn restore_losses(&mut self, lost: &[MonoNs]) {
+        self.restarts = Restarts::after(lost);
+    }
+
+    /// An earlier worker died while no engine ran; the one of now is its replacement.
+    pub fn count_loss(&mut self, now: MonoNs) {
+        self.restarts.begin(now);
+    }
+
+    /// There is no process to wait for when leaving.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone | Phase::Quarantined | Phase::Waiting { .. })
+    }
+
+    /// When the last word came, if it is linked.
+    pub fn heard(&self) -> Option<MonoNs> {
+        self.is_linked().then_some(self.heard)
+    }
+
+    /// Attempts since the last proof.
+    pub fn attempts(&self) -> u32 {
+        self.restarts.attempts()
+    }
+
+    /// When the next attempt is made.
+    pub fn waits_until(&self) -> Option<MonoNs> {
+        if let Phase::Waiting { until } = self.phase { Some(until) } else { None }
+    }
+}

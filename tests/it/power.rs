@@ -1,0 +1,125 @@
+//! The power goes while the real program records: what is on the disk is readable as it is, little is lost, the next
+//! start closes the session, and what it says of the loss is true (R-FM-9, R-FM-11).
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::dice::Dice;
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::power::PowerDisk;
+use crate::support::proc::{Holdfast, rounds, test_inputs};
+use crate::support::{demux, frames};
+use rustix::process::Signal;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+const INPUTS: [&str; 2] = ["cam1", "cam2"];
+/// Pictures per second of every input.
+const FPS: f64 = 30.0;
+/// R-FM-9.
+const WORST_LOSS: Duration = Duration::from_secs(2);
+/// The unit of loss: within one fragment nothing on the disk tells when the power went.
+const FRAGMENT: Duration = Duration::from_millis(500);
+/// How true the stated loss must be.
+const TRUE_TO: Duration = Duration::from_millis(100);
+
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// How long the disk takes to make a fragment safe, right now.
+fn sync_time(dir: &Path) -> Duration {
+    let once = |n: u8| {
+        let mut file = std::fs::File::create(dir.join(format!(".sync{n}"))).expect("a file");
+        let before = monotonic();
+        file.write_all(&vec![n; 200_000]).and_then(|()| file.sync_data()).expect("a disk");
+        monotonic() - before
+    };
+    (0..3).map(once).max().unwrap_or_default()
+}
+
+/// The moment the last picture of `file` ends, by the clock burnt into it.
+fn end_of(file: &Path) -> Duration {
+    let numbers = frames::numbers(file).unwrap_or_else(|error| panic!("{error}"));
+    let last = numbers.last().copied().flatten().expect("a number in the last picture");
+    Duration::from_secs_f64((f64::from(last) + 1.0) / FPS)
+}
+
+/// What the alert says was lost of `input`.
+fn stated(alert: &serde_json::Value, input: &str) -> Duration {
+    let loss = alert["params"]["loss"].as_str().unwrap_or_else(|| panic!("no loss in {alert:#}"));
+    let of_input = loss.split(", ").find_map(|one| one.strip_prefix(&format!("{input} at most ")));
+    let millis = of_input.and_then(|text| text.strip_suffix(" ms")).and_then(|text| text.parse().ok());
+    Duration::from_millis(millis.unwrap_or_else(|| panic!("nothing of {input} in {loss:?}")))
+}
+
+#[test]
+fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
+    let mut dice = Dice::for_test("power cuts");
+    let mut worst = Duration::ZERO;
+    let first = u32::from(dice.coin());
+    for round in 0..rounds(3, 20) {
+        let container = if (round + first).is_multiple_of(2) { "mp4" } else { "mkv" };
+        let config = test_inputs(2, "auto") + &format!("[recording]\ncontainer = \"{container}\"\n");
+        let mut holdfast = Holdfast::new(&config);
+        let Some(disk) = PowerDisk::mount(&holdfast.library()) else { return };
+        let slow = sync_time(&holdfast.library());
+        holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        start(&holdfast, &INPUTS);
+        wait_media(&holdfast, "cam2", Duration::from_millis(1500 + dice.below(4000) as u64));
+        // Somewhere within a fragment: the counters alone would always hit the same place of it.
+        for _ in 0..dice.below(60) {
+            holdfast.status();
+        }
+        disk.cut();
+        let cut_at = monotonic();
+        for pid in holdfast.processes() {
+            holdfast.signal(pid, Signal::KILL);
+            assert!(holdfast.ended(pid, RECORDS_WITHIN), "process {pid} outlives a SIGKILL");
+        }
+        holdfast.engine().wait(RECORDS_WITHIN);
+        disk.restore();
+
+        let session = holdfast.session();
+        let file = |input: &str| session.join(format!("{input}.{container}"));
+        let before: Vec<usize> = INPUTS.iter().map(|input| readable(&file(input), cut_at)).collect();
+
+        holdfast.spawn_engine();
+        holdfast.wait_until("the session is recovered", Duration::from_secs(30), |snapshot| {
+            snapshot["session"].is_null() && snapshot["last_session"]["state"] == "recovered"
+        });
+        let reply = holdfast.api("GET", "/api/v1/alerts", &[], None).expect("alerts");
+        let alerts = reply.body["alerts"].as_array().or(reply.body.as_array()).expect("a list").clone();
+        let alert = alerts.iter().find(|alert| alert["code"] == "session_recovered");
+        let alert = alert.unwrap_or_else(|| panic!("no alert: {:#}", reply.body));
+        let found = manifest(&session);
+        for (input, before) in INPUTS.iter().zip(before) {
+            let part = parts(&found, input)[0];
+            assert_eq!(part["end"], "worker_died", "{found:#}");
+            let sound = assert_no_frame_missing(&file(input));
+            assert!(sound.video.samples() >= before, "{input}: recovery lost pictures that were readable");
+            assert_eq!(part["frames"]["written"], sound.video.samples() as u64, "{part:#}");
+            let lost = cut_at.saturating_sub(end_of(&file(input)));
+            let stated = stated(alert, input);
+            println!("round {round}, {container}: {input} lost {lost:?}, stated {stated:?}; a sync takes {slow:?}");
+            worst = worst.max(lost);
+            assert!(lost <= WORST_LOSS, "{input} lost {lost:?}");
+            assert!(lost <= stated + TRUE_TO + slow, "{input} lost {lost:?}, at most {stated:?} was stated");
+            assert!(stated <= lost + FRAGMENT + TRUE_TO, "{input} lost {lost:?}, but {stated:?} was stated");
+        }
+    }
+    println!("worst loss {worst:?}");
+}
+
+/// Reads `file` as the power cut left it, with both demuxers; the pictures both find.
+fn readable(file: &Path, cut_at: Duration) -> usize {
+    let found = [demux::ffprobe(file), demux::gstreamer(file)];
+    let pictures = found.iter().map(|found| found.video.samples()).min().unwrap_or(0);
+    assert!(found.iter().all(|found| found.audio.samples() > 0), "{}: no sound: {found:?}", file.display());
+    let first = frames::numbers(file).unwrap_or_else(|error| panic!("{error}"))[0].expect("a number");
+    let end = Duration::from_secs_f64((f64::from(first) + pictures as f64) / FPS);
+    let lost = cut_at.saturating_sub(end);
+    assert!(lost <= WORST_LOSS, "{}: {lost:?} are not readable without repair", file.display());
+    pictures
+}
