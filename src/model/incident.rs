@@ -266,7 +266,7 @@ impl IncidentCode {
             ),
             IncidentCode::ProofFailed => (
                 "{file} is not as it was recorded: {reason}.",
-                "It was left untouched under its name.",
+                "The check changed nothing.",
                 "Do not delete it; check the disk, and look for another copy.",
             ),
             IncidentCode::ProofAbandoned => (

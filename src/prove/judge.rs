@@ -47,6 +47,8 @@ pub struct FoundPart {
     pub tail_bytes: u64,
     /// Samples and bytes of the pictures and of the sound, as its fragments say.
     pub volumes: [(u64, u64); 2],
+    /// Bytes of each piece of sound at the begin that a demuxer may leave out.
+    pub warm_up: Vec<u32>,
     /// What reading every byte found.
     pub read: Read,
     /// What another demuxer found.
@@ -109,7 +111,8 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     found.findings.iter().cloned().for_each(&mut *add);
     let structure_is_sound = found.findings.iter().all(|finding| finding.code.verdict() < Verdict::Failed);
     if found.tail_bytes > 0 && structure_is_sound {
-        let proper = recorded.is_some_and(|recorded| matches!(recorded.end, PartEnd::Completed | PartEnd::Split));
+        let proper = recorded
+            .is_some_and(|recorded| matches!(recorded.end, PartEnd::Completed | PartEnd::Split | PartEnd::Damaged));
         add(if proper {
             Finding::new(FindingCode::ChainBroken).with("at", found.summary.bytes.saturating_sub(found.tail_bytes))
         } else {
@@ -130,7 +133,11 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     }
     let [pictures, sound] = found.volumes;
     let same = |(samples, bytes): (u64, u64), track: &TrackRead| samples == track.samples && bytes == track.bytes;
-    let complete = same(pictures, &found.reread.video) && same(sound, &found.reread.audio);
+    let heard = (0..=found.warm_up.len()).any(|left_out| {
+        let bytes: u64 = found.warm_up[..left_out].iter().map(|bytes| u64::from(*bytes)).sum();
+        same((sound.0.saturating_sub(left_out as u64), sound.1.saturating_sub(bytes)), &found.reread.audio)
+    });
+    let complete = same(pictures, &found.reread.video) && heard;
     let reason = match &found.reread.refused {
         // A torn end is complained about although everything before it was delivered.
         Some(_) if !found.finalised && complete => None,
@@ -211,14 +218,12 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
     let frames = &recorded.frames;
     match recorded.end {
         PartEnd::Empty => return,
-        PartEnd::Completed | PartEnd::Split => {}
+        // What is damaged now is said by what is found; it may have been put back.
+        PartEnd::Completed | PartEnd::Split | PartEnd::Damaged => {}
         PartEnd::WorkerDied => add(Finding::new(FindingCode::Recovered)),
-        end @ (PartEnd::Stalled
-        | PartEnd::SignalLost
-        | PartEnd::DiskFull
-        | PartEnd::DiskError
-        | PartEnd::Cut
-        | PartEnd::Damaged) => add(Finding::new(FindingCode::Cut).with("end", words_of(end))),
+        end @ (PartEnd::Stalled | PartEnd::SignalLost | PartEnd::DiskFull | PartEnd::DiskError | PartEnd::Cut) => {
+            add(Finding::new(FindingCode::Cut).with("end", words_of(end)))
+        }
     }
     match frames.dropped {
         Some(0) => {}

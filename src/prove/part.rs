@@ -56,6 +56,7 @@ fn read(file: &File, on_bytes: &mut dyn FnMut(u64)) -> io::Result<Found> {
         findings: audit.findings,
         tail_bytes: audit.tail_bytes,
         volumes: audit.volumes,
+        warm_up: audit.warm_up,
         read,
         reread,
     })))

@@ -51,6 +51,11 @@ impl Desk {
         Some(self.snapshot.as_ref()?.session.as_ref()?.state)
     }
 
+    /// How far the proof of the last session is, in percent; `None` = none runs.
+    pub fn proof_percent(&self) -> Option<u8> {
+        self.snapshot.as_ref()?.last_session.as_ref()?.proof_percent
+    }
+
     /// Whether something is being recorded, as far as is known; also when contact was lost meanwhile.
     pub fn is_recording(&self) -> bool {
         matches!(self.session_state(), Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping))

@@ -131,7 +131,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::ProofFailed => (
             gettext("{file} is not as it was recorded: {reason}."),
-            gettext("It was left untouched under its name."),
+            gettext("The check changed nothing."),
             gettext("Do not delete it; check the disk, and look for another copy."),
         ),
         IncidentCode::ProofAbandoned => (

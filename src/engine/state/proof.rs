@@ -80,6 +80,12 @@ impl Proofs {
         running.map(|running| (running.percent, read(&running.parts))).or_else(waiting)
     }
 
+    /// A proof runs, or its result is being kept.
+    #[cfg(test)]
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     fn add(&mut self, job: Job) {
         let known = |job: &Job| job.session.id;
         let again = self.waiting.iter().map(known).chain(self.running.as_ref().map(|running| known(&running.job)));

@@ -48,6 +48,9 @@ pub struct Audit {
     pub tail_bytes: u64,
     /// Samples and bytes of the pictures and of the sound.
     pub volumes: [(u64, u64); 2],
+    /// Bytes of each piece of sound that begins before the first picture: it warms decoders up and is not played, so a
+    /// demuxer may leave it out.
+    pub warm_up: Vec<u32>,
     /// (offset, bytes) of every picture, in the order of the file.
     pub(super) pictures: Vec<(u64, u32)>,
     /// Bytes of the length in front of each NAL unit, `None` = the pictures are not made of NAL units.

@@ -17,7 +17,7 @@ pub enum FindingCode {
     NotAFile,
     /// It does not begin like a recording of ours.
     Foreign,
-    /// It held media (`recorded` bytes) and holds none now.
+    /// It holds no media; `recorded` bytes were recorded.
     Emptied,
     /// It ends before its end (`bytes` of `wanted`).
     Truncated,
@@ -138,9 +138,10 @@ impl Finding {
         fill(&[wrong, means, remedy].join(" "), &self.params)
     }
 
-    /// What is wrong, in one English sentence without its full stop.
+    /// What is wrong, in English, as a part of another sentence: no capital, no full stop.
     pub fn summary(&self) -> String {
-        fill(self.code.words().0.trim_end_matches('.'), &self.params)
+        let (first, rest) = self.code.words().0.trim_end_matches('.').split_at(1);
+        fill(&format!("{}{rest}", first.to_lowercase()), &self.params)
     }
 }
 
@@ -245,11 +246,9 @@ impl FindingCode {
                 "It was replaced, or its beginning was overwritten.",
                 KEEP,
             ),
-            FindingCode::Emptied => (
-                "The file holds no media any more; {recorded} bytes were recorded.",
-                "It was emptied or replaced.",
-                KEEP,
-            ),
+            FindingCode::Emptied => {
+                ("The file holds no media; {recorded} bytes were recorded.", "It was emptied or replaced.", KEEP)
+            }
             FindingCode::Truncated => (
                 "The file ends after {bytes} of {wanted} bytes.",
                 "Its end, with the index, was cut off; players may refuse the rest.",
@@ -382,7 +381,10 @@ mod tests {
     fn every_code_has_words_and_no_verdict_of_ok() {
         for code in FindingCode::ALL {
             let (wrong, means, remedy) = code.words();
-            assert!(wrong.ends_with('.') && means.ends_with('.') && remedy.ends_with('.'), "{code:?}");
+            assert!(
+                wrong.is_ascii() && wrong.ends_with('.') && means.ends_with('.') && remedy.ends_with('.'),
+                "{code:?}"
+            );
             assert!(matches!(code.verdict(), Verdict::Warning | Verdict::Failed));
         }
     }
@@ -391,6 +393,6 @@ mod tests {
     fn words_take_their_parameters() {
         let finding = Finding::new(FindingCode::SizeDiffers).with("found", 7).with("recorded", 9);
         assert!(finding.message().starts_with("The file has 7 bytes; 9 were recorded. "));
-        assert_eq!(finding.summary(), "The file has 7 bytes; 9 were recorded");
+        assert_eq!(finding.summary(), "the file has 7 bytes; 9 were recorded");
     }
 }

@@ -14,6 +14,9 @@ use relm4::ComponentSender;
 /// SIGINT and SIGTERM: leave, recordings go on (R-SUP-12).
 const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
 
+/// Long enough to be read by somebody who stands two metres away and looked elsewhere.
+const TOAST_SECONDS: u32 = 15;
+
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
     pub(super) fn close(&mut self) {
@@ -50,13 +53,15 @@ impl App {
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.
-    pub(super) fn toast_if_saved(&self, before: Option<&LastSession>) {
+    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>) {
         let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
         let Some(last) = last else { return };
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
             return;
         }
         let toast = adw::Toast::new(&saved_words(last));
+        // Bad news waits until it was read.
+        toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
         toast.set_button_label(Some(&gettext("Open")));
         let folder = gio::File::for_path(&last.dir);
         toast.connect_button_clicked(move |_| {
@@ -72,6 +77,9 @@ impl App {
                 },
             );
         });
+        if let Some(before) = self.saved.replace(toast.clone()) {
+            before.dismiss();
+        }
         self.toasts.add_toast(toast);
     }
 }
@@ -79,9 +87,9 @@ impl App {
 fn saved_words(last: &LastSession) -> String {
     let template = match last.verdict {
         Verdict::Unverified => ngettext("{name} saved · {n} file", "{name} saved · {n} files", last.parts),
-        Verdict::Ok => ngettext("{name} saved · {n} file verified", "{name} saved · {n} files verified", last.parts),
-        Verdict::Warning => gettext("{name} saved, with gaps · see the alerts"),
-        Verdict::Failed => gettext("{name}: something cannot be read · see the alerts"),
+        Verdict::Ok => ngettext("{name} saved · {n} file proved", "{name} saved · {n} of {n} files proved", last.parts),
+        Verdict::Warning => gettext("{name} saved · all files are readable, but something is missing in them"),
+        Verdict::Failed => gettext("{name}: something that was recorded cannot be read · see the alerts"),
     };
     format::fill(&template, &[("name", last.name.as_str()), ("n", &last.parts.to_string())])
 }

@@ -89,6 +89,8 @@ pub struct App {
     alerts: Controller<Alerts>,
     window: adw::ApplicationWindow,
     toasts: adw::ToastOverlay,
+    /// What was said last about a saved session; the next word takes its place.
+    saved: Option<adw::Toast>,
     own: OwnState,
 }
 
@@ -125,8 +127,9 @@ impl App {
         self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
         let session = self.desk.session_state();
         let contact = self.desk.is_current();
+        let proof = self.desk.proof_percent();
         let inputs = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
-        let views = inputs.map(|input| TileView { input: input.clone(), session, contact }).collect();
+        let views = inputs.map(|input| TileView { input: input.clone(), session, contact, proof }).collect();
         self.inputs.emit(InputsMsg::Show(views));
     }
 

@@ -151,6 +151,7 @@ impl Component for App {
             alerts,
             window: root.clone(),
             toasts: adw::ToastOverlay::new(),
+            saved: None,
             own,
         };
         let toasts = &model.toasts;

@@ -3,6 +3,7 @@
 //! Contract: REC is said only of [`RecordingState::Recording`], which the engine sets from evidence (R-TRU-1), and
 //! only with contact (R-TRU-8); a picture is shown as live only while the input is live and frames arrive (R-TRU-6).
 
+use super::check::Check;
 use crate::model::InputId;
 use crate::model::snapshot::{InputState, InputView, PreviewState, RecordingState, RetryView, SessionState};
 use crate::ui::{format, words};
@@ -78,6 +79,8 @@ pub struct TileFace {
     pub outline: Outline,
     /// What it cannot vouch for, or what is being done.
     pub words: Option<String>,
+    /// What is known of its last files, while nothing runs.
+    pub check: Option<Check>,
     /// Whether new media reaches its file.
     pub rec: bool,
     /// Media time written; `None` = nothing is being recorded.
@@ -107,6 +110,7 @@ impl TileFace {
             format: input.signal.as_ref().filter(|_| live).map(format::signal),
             outline,
             words,
+            check: None,
             rec,
             media: runs.map(|r| current(r.media_ms)),
             safe: runs.map(|r| current(r.safe_ms)),
@@ -116,10 +120,16 @@ impl TileFace {
         }
     }
 
+    /// The words it has room for: trouble before verdicts.
+    pub fn said(&self) -> Option<&str> {
+        self.words.as_deref().or(self.check.as_ref().map(|check| check.words.as_str()))
+    }
+
     /// The face as one sentence, for those who do not see it.
     pub fn spoken(&self) -> String {
         let rec = self.rec.then(|| gettext("recording"));
-        let parts = [Some(self.name.clone()), rec, self.words.clone(), self.format.clone(), self.media.clone()];
+        let check = self.check.as_ref().map(|check| check.words.clone());
+        let parts = [Some(self.name.clone()), rec, self.words.clone(), check, self.format.clone(), self.media.clone()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }

@@ -1,8 +1,10 @@
 //! The grid of inputs: one tile each, all visible at once (R-JOB-1); a list of lines on a small panel.
 
 mod arrangement;
+mod check;
 mod face;
 mod grid_layout;
+mod message;
 mod meter;
 mod preview;
 mod tile;

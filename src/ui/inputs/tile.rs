@@ -1,16 +1,16 @@
 //! One input in the grid: its picture, and over it, on a scrim, what the picture cannot say (DESK "Tile").
 
+use super::check::Check;
 use super::face::{Picture, Sight, TileFace};
+pub use super::message::{TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
-use super::preview::{Preview, ViewerEvent};
-use crate::model::InputId;
-use crate::model::snapshot::{InputState, InputView, SessionState};
+use super::preview::Preview;
+use crate::model::snapshot::InputState;
 use crate::ui::glib_once::Debounce;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::factory::{DynamicIndex, FactoryComponent, FactorySender};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A tile that is being resized is asked for a new picture size only when it has come to rest (DESIGN §2).
@@ -21,54 +21,6 @@ const MEDIUM_FROM: i32 = 300;
 
 /// Width and height of the level bars in pixels.
 const METER_SIZE: (i32, i32) = (150, 14);
-
-/// What the engine says about an input, as far as its tile shows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TileView {
-    /// The input.
-    pub input: InputView,
-    /// State of the running session.
-    pub session: Option<SessionState>,
-    /// Whether this is current.
-    pub contact: bool,
-}
-
-/// How a tile is made.
-#[derive(Debug)]
-pub struct TileInit {
-    /// What it shows first.
-    pub view: TileView,
-    /// Socket of its worker.
-    pub socket: PathBuf,
-    /// A line instead of a picture.
-    pub line: bool,
-}
-
-/// To a tile.
-#[derive(Debug)]
-pub enum TileMsg {
-    /// The engine said something new.
-    Show(Box<TileView>),
-    /// Half a second has passed: look at the preview.
-    Look,
-    /// A line instead of a picture.
-    Line(bool),
-    /// The picture has this size now, in device pixels; 0×0 = it is not visible.
-    Resized(i32, i32),
-    /// The size has come to rest.
-    Settled,
-    /// From the worker.
-    Viewer(ViewerEvent),
-    /// The operator asks for another attempt.
-    RetryClicked,
-}
-
-/// From a tile.
-#[derive(Debug)]
-pub enum TileOutput {
-    /// Try the input again at once.
-    Retry(InputId),
-}
 
 /// One input.
 pub struct Tile {
@@ -191,8 +143,17 @@ impl FactoryComponent for Tile {
                         #[watch]
                         set_label: self.format_words(),
                     },
+                    gtk::Image {
+                        #[watch]
+                        set_css_classes: &self.check_classes("tile-check"),
+                        #[watch]
+                        set_visible: self.face.check.is_some(),
+                        #[watch]
+                        set_icon_name: self.face.check.as_ref().map(|check| check.icon),
+                    },
                     gtk::Label {
-                        add_css_class: "tile-words",
+                        #[watch]
+                        set_css_classes: &self.check_classes("tile-words"),
                         set_hexpand: true,
                         set_xalign: 0.0,
                         set_wrap: true,
@@ -200,9 +161,9 @@ impl FactoryComponent for Tile {
                         set_lines: if self.line { 1 } else { 2 },
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
-                        set_label: self.face.words.as_deref().unwrap_or(""),
+                        set_label: self.face.said().unwrap_or(""),
                         #[watch]
-                        set_tooltip_text: self.face.words.as_deref(),
+                        set_tooltip_text: self.face.said(),
                     },
                     gtk::Button {
                         add_css_class: "tile-retry",
@@ -346,6 +307,12 @@ impl Tile {
         [Some(kind), Some(size), self.face.outline.class()].into_iter().flatten().collect()
     }
 
+    /// Words of trouble are amber; those about the last files have their own tint.
+    fn check_classes(&self, class: &'static str) -> Vec<&'static str> {
+        let check = self.face.check.as_ref().filter(|_| self.face.words.is_none() || class == "tile-check");
+        [Some(class), check.map(|check| check.class)].into_iter().flatten().collect()
+    }
+
     fn picture_opacity(&self) -> f64 {
         match self.face.picture {
             Picture::Live => 1.0,
@@ -363,13 +330,19 @@ impl Tile {
     }
 
     fn has_second_row(&self) -> bool {
-        let shows = self.face.words.is_some() || self.face.retry || self.face.safe.is_some();
-        !self.line && (shows || !self.format_words().is_empty()) || self.line && self.face.words.is_some()
+        let shows = self.face.said().is_some() || self.face.retry || self.face.safe.is_some();
+        !self.line && (shows || !self.format_words().is_empty()) || self.line && self.face.said().is_some()
     }
 
     /// A small tile has room for the most important words only.
     fn has_room(&self) -> bool {
         self.line || self.size.0 >= MEDIUM_FROM
+    }
+
+    /// A verdict stands beside the format where there is room for both.
+    fn has_room_for_format(&self) -> bool {
+        let verdict = self.face.check.is_some();
+        self.face.words.is_none() && if verdict { self.size.0 >= LARGE_FROM } else { self.has_room() }
     }
 
     /// Levels come with the frames, and are shown where there is sound and room.
@@ -379,7 +352,7 @@ impl Tile {
 
     fn format_words(&self) -> &str {
         // Words of trouble need the room more.
-        self.face.format.as_deref().filter(|_| self.has_room() && self.face.words.is_none()).unwrap_or("")
+        self.face.format.as_deref().filter(|_| self.has_room_for_format()).unwrap_or("")
     }
 
     fn safe_words(&self) -> String {
@@ -389,5 +362,8 @@ impl Tile {
 }
 
 fn face(view: &TileView, sight: Sight) -> TileFace {
-    TileFace::new(&view.input, view.session, view.contact, sight)
+    // The verdict stands there until something new is recorded.
+    let last = view.input.recording.as_ref().filter(|_| view.session.is_none() && view.contact);
+    let check = last.and_then(|recording| Check::of(recording, view.proof));
+    TileFace { check, ..TileFace::new(&view.input, view.session, view.contact, sight) }
 }

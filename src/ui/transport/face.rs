@@ -99,7 +99,10 @@ fn word(desk: &Desk) -> (String, &'static str) {
         };
     }
     match desk.session_state() {
-        None => (gettext("Ready"), "word-quiet"),
+        None => match desk.proof_percent() {
+            Some(percent) => (format::fill(&gettext("Checking {n} %"), &[("n", &percent.to_string())]), "word-quiet"),
+            None => (gettext("Ready"), "word-quiet"),
+        },
         Some(SessionState::Starting) => (gettext("Starting"), "word-amber"),
         Some(SessionState::Recording) => (gettext("Recording"), "word-tally"),
         Some(SessionState::Stopping) => (gettext("Stopping"), "word-amber"),

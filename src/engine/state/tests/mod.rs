@@ -4,6 +4,7 @@ mod adoption;
 mod handover;
 mod histories;
 mod promises;
+mod proof;
 mod start_up;
 mod waiting;
 

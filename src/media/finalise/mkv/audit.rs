@@ -48,6 +48,7 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         payloads,
         tail_bytes: covered + if finalised { 0 } else { bytes - last },
         volumes,
+        warm_up: Vec::new(),
         pictures,
         nal_length: header.tracks.iter().find_map(|track| track.nal_length),
     })))

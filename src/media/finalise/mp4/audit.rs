@@ -17,7 +17,9 @@ use std::ops::Range;
 pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
     let bytes = store.len()?;
     let nothing = Audited::Nothing { bytes };
-    let Some(ftyp) = header_at(store, 0, bytes)? else { return Ok(nothing) };
+    let Some(ftyp) = header_at(store, 0, bytes)? else {
+        return Ok(if begins_otherwise(store, bytes)? { Audited::Foreign } else { nothing });
+    };
     if ftyp.kind != *b"ftyp" {
         return Ok(Audited::Foreign);
     }
@@ -65,9 +67,20 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         payloads,
         tail_bytes: chain.end - last,
         volumes: volumes(&index),
+        warm_up: warm_up(&index),
         pictures: pictures(&index),
         nal_length: nal_length(index.init()),
     })))
+}
+
+/// Whether the file is long enough to begin like one of ours and does not.
+fn begins_otherwise(store: &dyn PartStore, bytes: u64) -> io::Result<bool> {
+    let mut head = [0; 8];
+    if bytes < head.len() as u64 {
+        return Ok(false);
+    }
+    store.read_at(0, &mut head)?;
+    Ok(head[4..] != *b"ftyp" && head != [0; 8])
 }
 
 /// The final `moov` as it stands in the file.
@@ -127,6 +140,7 @@ fn compare(index: &Index, stored: &Stored) -> Option<Finding> {
         Ok(Compared::Differ(place)) => differ(place),
         // Bytes no reader looks at; what wrote everything else the same would have written them the same.
         Ok(Compared::Same) => differ("unused fields"),
+        Ok(Compared::Older) => None,
         Ok(Compared::Header) => Some(Finding::new(FindingCode::HeaderDiffers)),
         Err(_) => differ("its fragments make no tables"),
     }
@@ -188,7 +202,8 @@ impl Walk {
         }
         self.payloads.push(data.start + data.header..data.end());
         let found = parsed.mfhd.sequence_number;
-        // Where pictures are copied, the chunks of one long fragment share its number; their times tell them apart.
+        // Pieces of one fragment share its number (where pictures are copied, and at a keyframe out of turn, as a split
+        // asks for); their times tell them apart.
         if let Some(before) = self.sequence.replace(found)
             && found != before
             && found != before.wrapping_add(1)
@@ -212,6 +227,24 @@ fn volumes(index: &Index) -> [(u64, u64); 2] {
             (samples + track.sizes.len() as u64, bytes + sizes)
         })
     })
+}
+
+/// Bytes of each piece of sound that begins before time 0 of the file.
+fn warm_up(index: &Index) -> Vec<u32> {
+    let zero = index.zero();
+    let mut all = Vec::new();
+    for track in index.tracks().iter().filter(|track| !track.video) {
+        let lengths =
+            track.durations.iter().flat_map(|(samples, length)| (0..*samples).map(move |_| u64::from(*length)));
+        let begins = lengths.scan(track.first_time, |time, length| {
+            let begin = *time;
+            *time += length;
+            Some(to_duration(begin, track.timescale))
+        });
+        let early = begins.zip(&track.sizes).take_while(|(begin, _)| *begin < zero);
+        all.extend(early.map(|(_, size)| *size));
+    }
+    all
 }
 
 /// (offset, bytes) of every picture.

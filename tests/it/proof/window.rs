@@ -1,0 +1,54 @@
+//! The window after Stop: what is being checked, and what was found, in words on each tile.
+
+use super::crash::catch;
+use super::wait_verdict;
+use crate::record::{LIVE_WITHIN, start, wait_media};
+use crate::support::display::Display;
+use crate::support::proc::{Holdfast, test_inputs};
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// Leaves a picture to be looked at where `HOLDFAST_SHOTS` says.
+fn shot(holdfast: &Holdfast, display: &mut Display, name: &str) {
+    let shot = display.shot(holdfast);
+    if let Some(folder) = std::env::var_os("HOLDFAST_SHOTS") {
+        std::fs::copy(&shot.file, std::path::Path::new(&folder).join(format!("{name}.png"))).expect("a copy");
+    }
+}
+
+#[test]
+fn each_tile_says_what_was_found_in_its_file() {
+    let mut holdfast = Holdfast::new(&test_inputs(4, "auto"));
+    holdfast.spawn_engine();
+    let mut display = Display::start(&holdfast, 1280, 800);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+
+    start(&holdfast, &["cam1", "cam2", "cam3", "cam4"]);
+    wait_media(&holdfast, "cam4", Duration::from_secs(2));
+    holdfast.cli_ok(&["record", "stop", "--no-wait"]);
+    let prover = catch(&holdfast, None);
+    display.atspi_ok(&holdfast, &["wait", "Checking 0 %"]);
+    display.atspi_ok(&holdfast, &["wait", "checking the file · 0 %"]);
+    shot(&holdfast, &mut display, "checking");
+    // Gone before it was looked at: the first file is the first that is read.
+    std::fs::rename(holdfast.session().join("cam4.mp4"), holdfast.root().join("cam4.mp4")).expect("moved away");
+    holdfast.signal(prover, Signal::CONT);
+    assert_eq!(wait_verdict(&holdfast)["verdict"], "failed");
+    let said = "test: something that was recorded cannot be read · see the alerts";
+    display.atspi_ok(&holdfast, &["wait", said]);
+    display.atspi_ok(&holdfast, &["wait", "file damaged or missing"]);
+    display.atspi_ok(&holdfast, &["wait", "file proved"]);
+    display.atspi_ok(&holdfast, &["wait", "Ready"]);
+    shot(&holdfast, &mut display, "failed");
+
+    start(&holdfast, &["cam1", "cam2", "cam3", "cam4"]);
+    display.atspi_ok(&holdfast, &["gone", "file proved"]);
+    wait_media(&holdfast, "cam4", Duration::from_secs(2));
+    holdfast.cli_ok(&["record", "stop"]);
+    wait_verdict(&holdfast);
+    // First: it goes again by itself.
+    display.atspi_ok(&holdfast, &["wait", "test saved · 4 of 4 files proved"]);
+    shot(&holdfast, &mut display, "proved");
+    display.atspi_ok(&holdfast, &["gone", "file damaged or missing"]);
+}
