@@ -215,7 +215,6 @@ impl World {
             digest: "same".to_owned(),
             id,
             default_name: format!("session {key}"),
-            trace: String::new(),
         }));
     }
 
