@@ -12,7 +12,6 @@ mod api;
 mod architecture;
 mod commands;
 mod copy;
-
 mod desk;
 mod disk;
 mod formats;
