@@ -146,12 +146,12 @@ async fn wait_for(
     limit: Duration,
     reached: impl Fn(&Snapshot) -> bool,
 ) -> Result<Reached, ClientError> {
-    let mut events = client.events().await?;
-    let mut snapshot = Box::new(client.status().await?);
+    let mut events = client.events(None).await?;
+    let mut held = None;
     let watching = async {
-        while !reached(&snapshot) {
+        while !held.as_ref().is_some_and(&reached) {
             match events.next().await {
-                Ok(Some(event)) => event.apply(&mut snapshot),
+                Ok(Some(event)) => event.fold(&mut held),
                 Ok(None) => return Err(ClientError::Transport("the event stream was closed".to_owned())),
                 // The engine may be busy; the limit below ends the wait.
                 Err(ClientError::Silent) => {}
@@ -160,7 +160,9 @@ async fn wait_for(
         }
         Ok(())
     };
-    match tokio::time::timeout(limit, watching).await {
+    let ended = tokio::time::timeout(limit, watching).await;
+    let snapshot = Box::new(held.ok_or_else(|| ClientError::Transport("no state arrived".to_owned()))?);
+    match ended {
         Ok(Ok(())) => Ok(Reached::Yes(snapshot)),
         Ok(Err(error)) => Err(error),
         Err(_) => Ok(Reached::Not(snapshot)),

@@ -136,6 +136,7 @@ impl Shell {
             Effect::Send(input, command) => self.send(&input, *command),
             Effect::Number { input, link, session, dir } => self.number(input, link, session, dir),
             Effect::StartWorker { input, command, ticket } => {
+                tracing::info!(%input, session = %ticket.session, trace_id = ticket.trace_id, "a worker is told to record");
                 self.send(&input, Command::Start { id: command, ticket: *ticket });
             }
             Effect::Prove { number, dir } => self.prover.start(number, dir, self.events.clone()),

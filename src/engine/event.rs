@@ -189,6 +189,8 @@ pub struct StartCommand {
     pub id: SessionId,
     /// The name a nameless session gets.
     pub default_name: String,
+    /// Trace id of the request, for the log lines of every process it reaches (R-OBS-1).
+    pub trace: String,
 }
 
 /// A file system.

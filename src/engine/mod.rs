@@ -51,7 +51,8 @@ const TICK: Duration = Duration::from_millis(200);
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
 const REQUESTS: usize = 64;
-/// Sequence numbers are reserved in blocks, so that a crash never reuses one.
+/// Sequence numbers are reserved in blocks, so that a crash never reuses one; the next block is asked for while half of
+/// this one is left, because the disk may take its time.
 const SEQ_BLOCK: u64 = 10_000;
 /// Reading the plans of a day; a library that does not answer by then is asked no more before the start.
 const PLANS_DEADLINE: Duration = Duration::from_secs(2);
@@ -128,16 +129,21 @@ impl Engine {
             shell.perform(effect);
         }
         let first = state.snapshot(now);
+        // An earlier engine may have used every number of its block.
+        let seq = kept.seq + 1;
         let mut core = Loop {
-            publisher: Publisher::new(first.clone(), kept.seq),
-            reserved: kept.seq,
-            snapshot: watch::Sender::new(Arc::new(Snapshot { seq: kept.seq, ..first })),
+            publisher: Publisher::new(first.clone(), seq),
+            reserved: seq + SEQ_BLOCK,
+            snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
             clients: broadcast::Sender::new(server::EVENT_BUFFER),
             state,
             shell,
         };
+        core.shell.save(Kept { seq: core.reserved, alerts: core.state.alerts.list().to_vec() });
+        // Before anybody is told a number: a crash right after the start must not make the next engine use it again.
+        disk.flush(FLUSH_DEADLINE);
         let socket = self.options.runtime.engine_socket();
         let clients = Clients::default();
         let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
@@ -230,13 +236,13 @@ impl Loop {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Start { key, body, reply } => {
+            Request::Start { trace, key, body, reply } => {
                 let token = self.shell.expect_reply(reply);
                 let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let id = crate::model::SessionId(uuid::Uuid::now_v7());
                 let digest = digest(&body);
                 let default_name = default_name();
-                self.handle(Event::Start(StartCommand { token, key, request: body, digest, id, default_name }));
+                self.handle(Event::Start(StartCommand { token, key, request: body, digest, id, default_name, trace }));
             }
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
@@ -250,10 +256,10 @@ impl Loop {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Retry { token, input });
             }
-            Request::Subscribe(reply) => {
-                let snapshot = self.snapshot.borrow().clone();
+            Request::Subscribe { since, reply } => {
+                let first = self.publisher.begin(clock::wall_now(), since);
                 // The client went away again.
-                drop(reply.send(Subscription { snapshot, events: self.clients.subscribe() }));
+                drop(reply.send(Subscription { first, events: self.clients.subscribe() }));
             }
         }
     }
@@ -261,7 +267,7 @@ impl Loop {
     fn publish(&mut self, now: Now) {
         let mut next = self.state.snapshot(now);
         let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
-        let alerts_changed = events.iter().any(|event| matches!(event, crate::protocol::event::Event::Alert { .. }));
+        let alerts_changed = events.iter().any(|event| matches!(**event, crate::protocol::event::Event::Alert { .. }));
         next.seq = self.publisher.seq();
         let pids: Vec<(InputId, u32)> =
             next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid))).collect();
@@ -269,12 +275,12 @@ impl Loop {
         self.snapshot.send_replace(Arc::new(next));
         for event in events {
             // Nobody listens.
-            drop(self.clients.send(Arc::new(event)));
+            drop(self.clients.send(event));
         }
         if alerts_changed {
             self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));
         }
-        if alerts_changed || self.publisher.seq() >= self.reserved {
+        if alerts_changed || self.publisher.seq() + SEQ_BLOCK / 2 >= self.reserved {
             self.reserved = self.publisher.seq() + SEQ_BLOCK;
             self.shell.save(Kept { seq: self.reserved, alerts: self.state.alerts.list().to_vec() });
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The container of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
     /// Fragmented MP4 while recording, an ordinary MP4 once finalised.
@@ -23,7 +23,7 @@ impl Container {
 }
 
 /// The video codec of a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264 / AVC.
@@ -45,7 +45,7 @@ pub enum VideoChoice {
 }
 
 /// The audio codec of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioCodec {
     /// AAC-LC, 48 kHz.

@@ -26,7 +26,7 @@ pub enum IdError {
 }
 
 /// The name of an input in files, commands and messages: `[a-z0-9_-]{1,32}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct InputId(String);
 
@@ -70,7 +70,7 @@ impl fmt::Display for InputId {
 }
 
 /// What the operator calls a session: 1..120 characters, no `/ \ NUL` or control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionName(String);
 
@@ -129,7 +129,7 @@ impl fmt::Display for SessionName {
 }
 
 /// The identity of a session: a UUIDv7, so ids sort by creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
 

@@ -137,7 +137,7 @@ pub enum FactKind {
 }
 
 /// A closed part, as the manifest lists it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PartRecord {
     /// Number of the part, from 1.
     pub part: u32,
@@ -170,7 +170,7 @@ pub struct PartRecord {
 }
 
 /// A video track.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VideoTrack {
     /// Codec.
     pub codec: VideoCodec,
@@ -183,7 +183,7 @@ pub struct VideoTrack {
 }
 
 /// An audio track.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AudioTrack {
     /// Codec.
     pub codec: AudioCodec,
@@ -194,7 +194,7 @@ pub struct AudioTrack {
 }
 
 /// Frames of one part; `None` = not known (a crash took the counter).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PartFrames {
     /// See [`super::snapshot::Frames`].
     pub captured: Option<u64>,
@@ -211,7 +211,7 @@ pub struct PartFrames {
 }
 
 /// A stretch of session time without media.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Gap {
     /// Start, since `start_at_ns`.
     pub from_ns: i64,
@@ -222,7 +222,7 @@ pub struct Gap {
 }
 
 /// Why a part ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartEnd {
     /// Stop was asked for and everything was written.
@@ -248,7 +248,7 @@ pub enum PartEnd {
 }
 
 /// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Closed {
     /// Stopped by the operator, all workers answered.
@@ -260,7 +260,7 @@ pub enum Closed {
 }
 
 /// What is known about the files of a session or an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No gap, no drop, everything read.
@@ -274,7 +274,7 @@ pub enum Verdict {
 }
 
 /// `session.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Manifest {
     /// [`MANIFEST_VERSION`].
     pub version: u32,
@@ -301,7 +301,7 @@ pub struct Manifest {
 }
 
 /// One input of a manifest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ManifestInput {
     /// Its id.
     pub id: InputId,
@@ -319,7 +319,7 @@ pub struct ManifestInput {
 }
 
 /// An incident and when it was.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ManifestIncident {
     /// Time since `start_at_ns`.
     pub t_ns: i64,

@@ -14,7 +14,7 @@ pub const TRACE_ID: &str = "x-trace-id";
 pub const RESPONSE_TIME_MS: &str = "x-response-time-ms";
 
 /// Body of `POST /api/v1/recorder/start`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// Name of the session; one is made from the date without it.
@@ -26,7 +26,7 @@ pub struct StartRequest {
 }
 
 /// Reply to a start (201 once journaled, 200 for the same key).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StartReply {
     /// The session.
     pub session_id: SessionId,
@@ -41,7 +41,7 @@ pub struct StartReply {
 }
 
 /// Body of `POST /api/v1/recorder/stop`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopRequest {
     /// Which session; the running one without it.
@@ -50,7 +50,7 @@ pub struct StopRequest {
 }
 
 /// Reply to a stop (202 at once; completion is an event).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StopReply {
     /// The session.
     pub session_id: SessionId,
@@ -59,7 +59,7 @@ pub struct StopReply {
 }
 
 /// Body of `POST /api/v1/recorder/split`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
     /// Which session; the running one without it.
@@ -70,7 +70,7 @@ pub struct SplitRequest {
 /// Reply to a split (202 at once). Every input begins its next part with its first keyframe at or after one common
 /// instant, about half a second later. A second request before that, or within a group of pictures (one second) after
 /// it, means the same split.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SplitReply {
     /// The session.
     pub session_id: SessionId,
@@ -79,7 +79,7 @@ pub struct SplitReply {
 }
 
 /// Every error of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema)]
 #[error("{message}")]
 pub struct ApiError {
     /// Stable code.
@@ -93,14 +93,14 @@ pub struct ApiError {
 }
 
 /// Reply to `POST /api/v1/inputs/{id}/retry`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetryReply {
     /// The input that is tried again.
     pub input: InputId,
 }
 
 /// Reply to `GET /api/v1/alerts`: every alert kept, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertsReply {
     /// The alerts.
     pub alerts: Vec<Alert>,
@@ -109,7 +109,7 @@ pub struct AlertsReply {
 }
 
 /// Reply to `GET /api/v1/health`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthReply {
     /// The worst of the parts.
     pub overall: HealthVerdict,
@@ -128,7 +128,7 @@ pub struct HealthReply {
 }
 
 /// One line of `GET /api/v1/sessions`, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionRow {
     /// Folder name.
     pub dir: String,
@@ -137,7 +137,7 @@ pub struct SessionRow {
 }
 
 /// Reply to `GET /api/v1/sessions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionsReply {
     /// The page.
     pub sessions: Vec<SessionRow>,

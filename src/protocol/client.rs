@@ -5,7 +5,7 @@
 
 use super::api::{
     AlertsReply, ApiError, HealthReply, IDEMPOTENCY_KEY, RetryReply, SessionsReply, SplitReply, SplitRequest,
-    StartReply, StartRequest, StopReply, StopRequest,
+    StartReply, StartRequest, StopReply, StopRequest, TRACE_ID,
 };
 use super::event::Event;
 use crate::model::InputId;
@@ -121,11 +121,13 @@ impl Client {
         self.send(Method::POST, &format!("/api/v1/inputs/{input}/retry"), None, None::<&()>).await
     }
 
-    /// `GET /api/v1/events`: the whole state first, then every change.
-    pub async fn events(&self) -> Result<EventStream, ClientError> {
+    /// `GET /api/v1/events`: the whole state first, or what was missed `since` a number; then every change.
+    pub async fn events(&self, since: Option<u64>) -> Result<EventStream, ClientError> {
+        let since = since.map(|seq| format!("?since={seq}")).unwrap_or_default();
+        let address = format!("ws://localhost/api/v1/events{since}");
         let connecting = async {
             let stream = self.connect().await?;
-            let handshake = tokio_tungstenite::client_async("ws://localhost/api/v1/events", stream).await;
+            let handshake = tokio_tungstenite::client_async(address, stream).await;
             let (socket, _) = handshake.map_err(|error| ClientError::Transport(error.to_string()))?;
             Ok(EventStream { socket })
         };
@@ -147,9 +149,11 @@ impl Client {
             Some(body) => serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?,
             None => Vec::new(),
         };
+        // One request, however often it is tried: one trace.
+        let trace = uuid::Uuid::now_v7().simple().to_string();
         let mut pauses = PAUSES.into_iter();
         loop {
-            let request = make_request(&method, path, key, &body)?;
+            let request = make_request(&method, path, key, &trace, &body)?;
             match within_deadline(self.exchange(request)).await {
                 Err(error) if error.is_worth_repeating() => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
@@ -204,9 +208,10 @@ fn make_request(
     method: &Method,
     path: &str,
     key: Option<&str>,
+    trace: &str,
     body: &[u8],
 ) -> Result<Request<Full<Bytes>>, ClientError> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost").header(TRACE_ID, trace);
     if let Some(key) = key {
         request = request.header(IDEMPOTENCY_KEY, key);
     }

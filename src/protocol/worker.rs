@@ -116,6 +116,9 @@ pub struct Ticket {
     pub first_fact: u64,
     /// How to encode.
     pub encoding: Encoding,
+    /// Trace id of the request that started the session, for log lines (R-OBS-1); empty = not known.
+    #[serde(default)]
+    pub trace_id: String,
 }
 
 /// Worker → engine or viewer.

@@ -34,15 +34,10 @@ impl Desk {
     /// Folds one message in; hearing anything is contact.
     pub fn hear(&mut self, event: &Event) {
         self.contact = Contact::Here;
-        match (event, &mut self.snapshot) {
-            (Event::Sync { data, .. }, snapshot) => *snapshot = Some((**data).clone()),
-            (Event::Alert { data, .. }, _) => {
-                fold_alert(&mut self.alerts, data);
-                self.alerts.truncate(ALERTS_KEPT);
-            }
-            (event, Some(snapshot)) => event.apply(snapshot),
-            // Nothing can be folded into nothing; the stream begins with a sync.
-            (_, None) => {}
+        event.fold(&mut self.snapshot);
+        if let Event::Alert { data, .. } = event {
+            fold_alert(&mut self.alerts, data);
+            self.alerts.truncate(ALERTS_KEPT);
         }
     }
 

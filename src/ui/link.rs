@@ -64,7 +64,7 @@ pub async fn follow(client: Client, starter: Option<EngineStarter>, hear: impl F
 
 /// Connects; says so when that takes as long as a silence, and goes on waiting to the client's own deadline.
 async fn connect(client: &Client, hear: &impl Fn(Heard) -> bool) -> Result<EventStream, ClientError> {
-    let mut connecting = pin!(client.events());
+    let mut connecting = pin!(client.events(None));
     tokio::select! {
         done = &mut connecting => return done,
         () = tokio::time::sleep(EVENT_SILENCE) => hear(Heard::Silence),

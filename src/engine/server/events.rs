@@ -1,4 +1,5 @@
-//! One client of the event stream: the whole state first, then every event, a heartbeat every second.
+//! One client of the event stream: the whole state first (or what it missed since the number it names), then every
+//! event, a heartbeat every second.
 //!
 //! Contract: a client that lags more than the buffer gets the whole state again; one that is silent for
 //! [`PONG_DEADLINE`] or does not take a message within [`SEND_DEADLINE`] is dropped. Nobody ever waits for it.
@@ -22,20 +23,20 @@ const PONG_DEADLINE: Duration = Duration::from_secs(15);
 const SEND_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Serves one client to its end; its place is free again only then.
-pub(super) async fn serve(mut socket: WebSocket, api: Api, _place: Place) {
+pub(super) async fn serve(mut socket: WebSocket, api: Api, since: Option<u64>, _place: Place) {
     let _counted = api.clients.enter();
-    // Whatever ends it, the client connects anew and gets the whole state.
-    let _ended = converse(&mut socket, &api).await;
+    // Whatever ends it, the client connects anew.
+    let _ended = converse(&mut socket, &api, since).await;
 }
 
-async fn subscribe(api: &Api) -> Option<Subscription> {
+async fn subscribe(api: &Api, since: Option<u64>) -> Option<Subscription> {
     let (reply, answer) = oneshot::channel();
-    api.requests.send(Request::Subscribe(reply)).await.ok()?;
+    api.requests.send(Request::Subscribe { since, reply }).await.ok()?;
     answer.await.ok()
 }
 
-async fn converse(socket: &mut WebSocket, api: &Api) -> Option<()> {
-    let mut events = resync(socket, api).await?;
+async fn converse(socket: &mut WebSocket, api: &Api, since: Option<u64>) -> Option<()> {
+    let mut events = begin(socket, api, since).await?;
     let mut beats = interval(HEARTBEAT_EVERY);
     let mut heard = Instant::now();
     let mut count = 0u32;
@@ -43,7 +44,7 @@ async fn converse(socket: &mut WebSocket, api: &Api) -> Option<()> {
         tokio::select! {
             event = events.recv() => match event {
                 Ok(event) => send(socket, &event).await?,
-                Err(RecvError::Lagged(_)) => events = resync(socket, api).await?,
+                Err(RecvError::Lagged(_)) => events = begin(socket, api, None).await?,
                 Err(RecvError::Closed) => return None,
             },
             message = socket.recv() => match message? {
@@ -64,10 +65,15 @@ async fn converse(socket: &mut WebSocket, api: &Api) -> Option<()> {
     }
 }
 
-async fn resync(socket: &mut WebSocket, api: &Api) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
-    let Subscription { snapshot, events } = subscribe(api).await?;
-    let sync = Event::Sync { seq: snapshot.seq, at: clock::wall_now(), data: Box::new((*snapshot).clone()) };
-    send(socket, &sync).await?;
+async fn begin(
+    socket: &mut WebSocket,
+    api: &Api,
+    since: Option<u64>,
+) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
+    let Subscription { first, events } = subscribe(api, since).await?;
+    for event in first {
+        send(socket, &event).await?;
+    }
     Some(events)
 }
 

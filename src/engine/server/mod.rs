@@ -1,9 +1,13 @@
 //! The API on the engine's Unix socket (DESIGN §4): only our own user, at most [`CLIENTS`] connections.
 //!
 //! Contract: reads answer from the last published snapshot without asking the loop; commands go through one
-//! queue to the loop. Every reply carries a trace id and the time it took; errors have one form.
+//! queue to the loop. Every reply carries a trace id and the time it took; errors have one form. What the API takes
+//! and answers is described by the API itself: `GET /api/v1/openapi.json` is made from the handlers.
 
+mod commands;
+mod envelope;
 mod events;
+mod reads;
 mod routes;
 mod stream;
 
@@ -42,6 +46,8 @@ pub const EVENT_BUFFER: usize = 1000;
 pub enum Request {
     /// Record.
     Start {
+        /// Trace id of the request.
+        trace: String,
         /// Idempotency key; one is made without it.
         key: Option<String>,
         /// The body.
@@ -71,14 +77,19 @@ pub enum Request {
         reply: oneshot::Sender<Reply>,
     },
     /// The state, and every event after it.
-    Subscribe(oneshot::Sender<Subscription>),
+    Subscribe {
+        /// The number the client had come to: what it missed is enough.
+        since: Option<u64>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Subscription>,
+    },
 }
 
 /// A consistent start of an event stream: no event between the two is missing or doubled.
 #[derive(Debug)]
 pub struct Subscription {
-    /// The state now.
-    pub snapshot: Arc<Snapshot>,
+    /// What leads to the state now.
+    pub first: Vec<Arc<Event>>,
     /// What follows.
     pub events: broadcast::Receiver<Arc<Event>>,
 }

@@ -22,6 +22,10 @@ const SPLIT_AHEAD: Duration = Duration::from_millis(500);
 
 impl State {
     pub(super) fn on_start(&mut self, now: Now, command: StartCommand, out: &mut Vec<Effect>) {
+        if self.must_wait(now, &command) {
+            self.wait_for_start(now, command, out);
+            return;
+        }
         let token = command.token;
         if let Some(known) = self.keys.find(now, &command.key) {
             let same = known.digest == command.digest;
@@ -37,6 +41,17 @@ impl State {
         match self.check_start(now, &command) {
             Ok((name, inputs)) => self.begin(now, command, name, inputs, out),
             Err(refused) => out.push(Effect::Reply(token, Reply::Refused(refused))),
+        }
+    }
+
+    /// What is in the way will be gone in a moment; what is wrong with the request itself is said at once.
+    pub(super) fn must_wait(&self, now: Now, command: &StartCommand) -> bool {
+        if self.leaving.is_some() {
+            return false;
+        }
+        match self.keys.find(now, &command.key) {
+            Some(known) => known.digest == command.digest && self.is_in_doubt(known.reply.session_id),
+            None => self.is_clearing() && self.check_request(command).is_ok(),
         }
     }
 
@@ -69,16 +84,15 @@ impl State {
             let message = format!("session \"{}\" is running; stop it first", session.plan.name);
             return Err(refused(409, "session_running", message, false));
         }
-        // While workers are still looked at, one of them may turn out to record an earlier engine's session.
-        if !self.is_idle() || !self.is_settled() {
-            let message = "an earlier session is still being closed; try again in a few seconds".to_owned();
-            return Err(refused(503, "busy", message, true));
-        }
-        let name = command.request.name.clone().unwrap_or_else(|| command.default_name.clone());
-        let name = name.parse::<SessionName>().map_err(|error| refused(422, "bad_name", error.to_string(), false))?;
-        let inputs = self.wanted_inputs(command.request.inputs.as_deref())?;
+        let (name, inputs) = self.check_request(command)?;
         self.check_space(now)?;
         Ok((name, inputs))
+    }
+
+    fn check_request(&self, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
+        let name = command.request.name.clone().unwrap_or_else(|| command.default_name.clone());
+        let name = name.parse::<SessionName>().map_err(|error| refused(422, "bad_name", error.to_string(), false))?;
+        Ok((name, self.wanted_inputs(command.request.inputs.as_deref())?))
     }
 
     fn wanted_inputs(&self, asked: Option<&[String]>) -> Result<Vec<InputSpec>, Refused> {
@@ -157,8 +171,10 @@ impl State {
             input.frozen = None;
         }
         out.push(Effect::Persist { dir: dir.clone(), plan: Box::new(plan.clone()) });
-        self.session =
-            Some(Session::new(plan, dir, Phase::Persisting { waiting: vec![command.token], since: now.mono }));
+        self.session = Some(Session {
+            trace: command.trace,
+            ..Session::new(plan, dir, Phase::Persisting { waiting: vec![command.token], since: now.mono })
+        });
     }
 
     /// The plan is on disk: the first request made the session, the others repeated it.
@@ -277,6 +293,6 @@ fn refused(status: u16, code: &'static str, message: String, retryable: bool) ->
     Refused { status, code, message, retryable }
 }
 
-fn refuse(token: Token, status: u16, code: &'static str, message: String, retryable: bool) -> Effect {
+pub(super) fn refuse(token: Token, status: u16, code: &'static str, message: String, retryable: bool) -> Effect {
     Effect::Reply(token, Reply::Refused(refused(status, code, message, retryable)))
 }

@@ -194,6 +194,7 @@ impl State {
         }
         let (plan, dir) = (&running.plan, running.dir.clone());
         let (start_at_ns, boot_id, encoding) = (plan.start_at_ns, plan.boot_id.clone(), plan.encoding.clone());
+        let trace_id = running.trace.clone();
         let Some(input) = self.input_mut(id).filter(|input| input.worker.is_linked() && input.worker.link() == link)
         else {
             return;
@@ -201,7 +202,7 @@ impl State {
         match result {
             Ok((first_part, first_fact)) => {
                 let encoding = Encoding { codec: input.spec.video_choice(encoding.codec), ..encoding };
-                let ticket = Ticket { session, dir, start_at_ns, boot_id, first_part, first_fact, encoding };
+                let ticket = Ticket { session, dir, start_at_ns, boot_id, first_part, first_fact, encoding, trace_id };
                 let command = input.next_command();
                 input.handover.starting = Some(command);
                 out.push(Effect::StartWorker { input: id.clone(), command, ticket: Box::new(ticket) });

@@ -15,6 +15,7 @@ mod proof;
 mod session;
 mod strays;
 mod view;
+mod waiting;
 mod workers;
 
 use super::alerts::Alerts;
@@ -37,6 +38,7 @@ use session::{Phase, Session};
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
+use waiting::Waiting;
 
 /// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
 const SPACE_AGE: Duration = Duration::from_secs(6);
@@ -108,6 +110,7 @@ pub struct State {
     keys: Keys,
     recovery: Recovery,
     proofs: Proofs,
+    waiting: Waiting,
     /// A start that was refused because its plan was late; the plan may still reach the disk.
     abandoned: Option<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
@@ -147,6 +150,7 @@ impl State {
             keys: Keys::restore(now, &setup.plans),
             recovery: Recovery::default(),
             proofs: Proofs::default(),
+            waiting: Waiting::new(),
             abandoned: None,
             space: None,
             alerts,
@@ -267,6 +271,7 @@ impl State {
 
     /// Steps that follow from the state alone, whatever event came.
     fn advance(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.advance_waiting(now, out);
         if let Some(since) = self.leaving {
             self.advance_leaving(now, since, out);
             return;

@@ -118,6 +118,8 @@ pub struct Session {
     pub partial_told: bool,
     /// Times that it could not be closed.
     pub unclosed: u32,
+    /// Trace id of the start; empty when an earlier engine made the session.
+    pub trace: String,
 }
 
 impl Session {
@@ -133,7 +135,7 @@ impl Session {
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, stop: None, partial_told: false, unclosed: 0 }
+        Self { plan, dir, phase, takes, stop: None, partial_told: false, unclosed: 0, trace: String::new() }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything a proof can find.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingCode {
     /// The file is not there.
@@ -84,13 +84,26 @@ pub struct Finding {
 }
 
 /// A finding with its words, for readers that do not know the codes.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 struct Wire {
     code: FindingCode,
     #[serde(default)]
     params: BTreeMap<String, String>,
     #[serde(default)]
     message: String,
+}
+
+/// What is described is what is sent.
+impl utoipa::PartialSchema for Finding {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        Wire::schema()
+    }
+}
+
+impl utoipa::ToSchema for Finding {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        Wire::schemas(schemas);
+    }
 }
 
 impl From<Wire> for Finding {

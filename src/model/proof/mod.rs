@@ -58,7 +58,7 @@ pub struct ProvedPart {
 }
 
 /// A finding of a session's proof, as the manifest keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PartFinding {
     /// File name.
     pub file: String,

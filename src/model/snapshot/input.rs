@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct InputView {
     /// Its id.
     pub id: InputId,
@@ -46,7 +46,7 @@ pub struct InputView {
 }
 
 /// What a source is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputState {
     /// Its worker or source is being opened.
@@ -66,7 +66,7 @@ pub enum InputState {
 }
 
 /// Source health.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Health {
     /// The worst of the reasons.
     pub verdict: HealthVerdict,
@@ -75,7 +75,7 @@ pub struct Health {
 }
 
 /// Source health in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthVerdict {
     /// As configured.
@@ -87,7 +87,7 @@ pub enum HealthVerdict {
 }
 
 /// Attempts to get a source back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetryView {
     /// Where the attempts stand.
     pub state: RetryState,
@@ -102,7 +102,7 @@ pub struct RetryView {
 }
 
 /// Where the attempts stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RetryState {
     /// Nothing to retry.
@@ -116,7 +116,7 @@ pub enum RetryState {
 }
 
 /// The format that really arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Signal {
     /// Pixels.
     pub width: u32,
@@ -127,7 +127,7 @@ pub struct Signal {
 }
 
 /// Circuit breaker state (always `closed` until issue 3 builds it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// Working.
@@ -139,7 +139,7 @@ pub enum BreakerState {
 }
 
 /// A worker process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WorkerView {
     /// Process id (of this PID namespace).
     pub pid: u32,
@@ -154,7 +154,7 @@ pub struct WorkerView {
 }
 
 /// A preview.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PreviewView {
     /// What it is doing.
     pub state: PreviewState,
@@ -167,7 +167,7 @@ pub struct PreviewView {
 }
 
 /// What a preview is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PreviewState {
     /// Nobody watches.
@@ -183,7 +183,7 @@ pub enum PreviewState {
 }
 
 /// One audio channel's level.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Meter {
     /// Peak in dBFS.
     pub peak_dbfs: f64,
@@ -194,7 +194,7 @@ pub struct Meter {
 }
 
 /// One input's part of a session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RecordingView {
     /// What it is doing, from evidence only.
     pub state: RecordingState,
@@ -217,7 +217,7 @@ pub struct RecordingView {
 }
 
 /// What one input's recording is doing (R-SUP-6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingState {
     /// Asked for; no media in the file yet.
@@ -235,7 +235,7 @@ pub enum RecordingState {
 }
 
 /// Frames by fate. captured + duplicated = encoded + dropped.queue + dropped.encoder (DESIGN §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Frames {
     /// Frames from the source at or after `start_at_ns`.
     pub captured: Option<u64>,
@@ -250,7 +250,7 @@ pub struct Frames {
 }
 
 /// Frames lost, by cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Dropped {
     /// The source made them and nobody fetched them in time.
     pub source: Option<u64>,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub const SNAPSHOT_VERSION: u32 = 1;
 
 /// The whole state of the recorder at one sequence number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Snapshot {
     /// [`SNAPSHOT_VERSION`].
     pub version: u32,
@@ -44,7 +44,7 @@ pub struct Snapshot {
 }
 
 /// A running session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionView {
     /// Its id.
     pub id: SessionId,
@@ -63,7 +63,7 @@ pub struct SessionView {
 }
 
 /// What a session is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// Accepted; no input has shown evidence yet.
@@ -77,7 +77,7 @@ pub enum SessionState {
 }
 
 /// The last session that ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LastSession {
     /// Its id.
     pub id: SessionId,
@@ -99,7 +99,7 @@ pub struct LastSession {
 }
 
 /// The file system recordings go to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StorageView {
     /// The library.
     pub path: String,
@@ -112,7 +112,7 @@ pub struct StorageView {
 }
 
 /// Load level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LevelView {
     /// The level.
     pub name: LevelName,
@@ -123,7 +123,7 @@ pub struct LevelView {
 }
 
 /// Load levels in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LevelName {
     /// Nothing to do.
@@ -137,7 +137,7 @@ pub enum LevelName {
 }
 
 /// Counts of active alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertCounts {
     /// Active critical alerts.
     pub critical: u32,
@@ -148,7 +148,7 @@ pub struct AlertCounts {
 }
 
 /// An external service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceView {
     /// Its name.
     pub name: String,
@@ -161,7 +161,7 @@ pub struct ServiceView {
 }
 
 /// State of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceState {
     /// Not in use.
@@ -175,7 +175,7 @@ pub enum ServiceState {
 }
 
 /// The priority that was really achieved for the recording processes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PriorityView {
     /// The highest (= worst) nice value any worker really has, `None` without workers.
     pub nice: Option<i32>,
@@ -190,7 +190,7 @@ pub struct PriorityView {
 }
 
 /// How priority was got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorityVia {
     /// The process that spawned us had it already.

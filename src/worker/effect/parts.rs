@@ -365,6 +365,7 @@ mod tests {
             first_part: 1,
             first_fact: 1,
             encoding: Encoding::default(),
+            trace_id: String::new(),
         };
         let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), rate: None };
         let (start_at, split_at, with_audio) = (MonoNs(0), None, false);

@@ -42,7 +42,10 @@ impl Worker {
             Command::Configure { id, input, policy } => {
                 Event::Configure { reply: reply(id), input: Box::new(input), policy }
             }
-            Command::Start { id, ticket } => Event::Start { reply: reply(id), ticket: Box::new(ticket) },
+            Command::Start { id, ticket } => {
+                tracing::info!(session = %ticket.session, trace_id = ticket.trace_id, "told to record");
+                Event::Start { reply: reply(id), ticket: Box::new(ticket) }
+            }
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },

@@ -44,6 +44,7 @@ fn ticket(start_at_ns: MonoNs) -> Ticket {
         first_part: 1,
         first_fact: 1,
         encoding: Encoding::default(),
+        trace_id: String::new(),
     }
 }
 

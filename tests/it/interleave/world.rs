@@ -209,6 +209,7 @@ impl World {
         let id = SessionId(uuid::Uuid::from_u64_pair(now.0, token));
         engine.send(Event::Start(StartCommand {
             token,
+            trace: format!("trace {token}"),
             key: format!("key {key}"),
             request: StartRequest::default(),
             digest: "same".to_owned(),

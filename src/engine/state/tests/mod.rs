@@ -6,6 +6,7 @@ mod histories;
 mod lives;
 mod promises;
 mod start_up;
+mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token};
 use super::super::worker_state::Act;
@@ -183,6 +184,7 @@ impl Bench {
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
             default_name: "Session".into(),
+            trace: "trace".into(),
         };
         self.feed(Event::Start(command))
     }

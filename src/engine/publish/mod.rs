@@ -1,12 +1,17 @@
 //! From one snapshot to the next: the events that tell clients about it. Pure.
 //!
-//! Contract: a client that folds what [`Publisher::update`] returns holds the published snapshot, word for word;
-//! counters alone travel at most every [`SAMPLE_EVERY`], without a sequence number.
+//! Contract: a client that folds what [`Publisher::begin`] and then [`Publisher::update`] return holds what the engine
+//! told, word for word, whenever it joined; counters alone travel at most every [`SAMPLE_EVERY`], without a number.
+
+mod kept;
 
 use super::event::Now;
 use crate::model::MonoNs;
 use crate::model::snapshot::{Alert, InputView, SessionView, Snapshot, StorageView};
 use crate::protocol::event::{Event, Sample};
+use jiff::Timestamp;
+use kept::Kept;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Fast counters travel at most twice a second (DESIGN §4).
@@ -17,13 +22,14 @@ pub const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 pub struct Publisher {
     told: Snapshot,
     sampled: MonoNs,
+    kept: Kept,
 }
 
 impl Publisher {
-    /// Starts at `first`, with sequence numbers above `seq`.
+    /// Starts at `first`, which gets the number `seq`; no earlier engine may have used it.
     pub fn new(mut first: Snapshot, seq: u64) -> Self {
         first.seq = seq;
-        Self { told: first, sampled: MonoNs(0) }
+        Self { told: first, sampled: MonoNs(0), kept: Kept::new(seq) }
     }
 
     /// The sequence number of the last change.
@@ -31,8 +37,25 @@ impl Publisher {
         self.told.seq
     }
 
+    /// How the stream of a client begins that folded everything up to `since` (or nothing): what it missed as long as
+    /// that is kept, else the whole state. The same state for every client: what was told, not what is newer.
+    pub fn begin(&self, at: Timestamp, since: Option<u64>) -> Vec<Arc<Event>> {
+        match since.and_then(|seq| self.kept.since(seq)) {
+            Some(mut missed) => {
+                missed.push(Arc::new(Event::catch_up(at, &self.told)));
+                missed
+            }
+            None => vec![Arc::new(Event::replicate(at, &self.told))],
+        }
+    }
+
     /// The events that lead to `next`; `alerts` numbers and returns the alerts that changed.
-    pub fn update(&mut self, now: Now, next: &Snapshot, alerts: impl FnOnce(&mut u64) -> Vec<Alert>) -> Vec<Event> {
+    pub fn update(
+        &mut self,
+        now: Now,
+        next: &Snapshot,
+        alerts: impl FnOnce(&mut u64) -> Vec<Alert>,
+    ) -> Vec<Arc<Event>> {
         let mut events = self.changes(now, next);
         let mut seq = self.told.seq + u64::try_from(events.len()).unwrap_or(0);
         let changed = alerts(&mut seq);
@@ -48,8 +71,10 @@ impl Publisher {
             }
             self.sampled = now.mono;
         }
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
         for event in &events {
             event.apply(&mut self.told);
+            self.kept.push(event);
         }
         events
     }
@@ -81,6 +106,11 @@ impl Publisher {
         }
         if told.level != next.level {
             events.push(Event::Level { seq: number(), at, data: next.level.clone() });
+        }
+        for service in &next.services {
+            if !told.services.contains(service) {
+                events.push(Event::Service { seq: number(), at, data: service.clone() });
+            }
         }
         if told.priority != next.priority {
             events.push(Event::Priority { seq: number(), at, data: next.priority.clone() });
@@ -134,63 +164,4 @@ fn storage_words(storage: &StorageView) -> (String, bool, Option<u64>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::snapshot::{AlertCounts, LevelName, LevelView, PriorityVia, PriorityView, SNAPSHOT_VERSION};
-    use jiff::Timestamp;
-    use proptest::prelude::*;
-
-    fn snapshot(free: Option<u64>, critical: u32, level: LevelName, cpus: Option<Vec<u32>>) -> Snapshot {
-        Snapshot {
-            version: SNAPSHOT_VERSION,
-            seq: 0,
-            session: None,
-            last_session: None,
-            inputs: Vec::new(),
-            storage: StorageView { path: "/x".into(), free_bytes: free, total_bytes: Some(9), seconds_left: free },
-            level: LevelView { name: level, causes: Vec::new(), actions: Vec::new() },
-            alerts: AlertCounts { critical, ..AlertCounts::default() },
-            services: Vec::new(),
-            priority: PriorityView { nice: None, via: PriorityVia::None, cpus, io: None, oom_score_adj_ui: None },
-        }
-    }
-
-    fn any_snapshot() -> impl Strategy<Value = Snapshot> {
-        let level = prop_oneof![Just(LevelName::Normal), Just(LevelName::Warn)];
-        (prop::option::of(0u64..3), 0u32..3, level, prop::option::of(Just(vec![1])))
-            .prop_map(|(free, critical, level, cpus)| snapshot(free, critical, level, cpus))
-    }
-
-    proptest! {
-        #[test]
-        fn a_client_that_folds_the_events_holds_the_snapshot(states in prop::collection::vec(any_snapshot(), 1..30)) {
-            let first = snapshot(None, 0, LevelName::Normal, None);
-            let mut publisher = Publisher::new(first.clone(), 7);
-            let mut client = Snapshot { seq: 7, ..first };
-            let mut last_seq = 7;
-            for (n, mut next) in (1u64..).zip(states) {
-                let now = Now { mono: MonoNs(n * 1_000_000_000), at: Timestamp::UNIX_EPOCH };
-                for event in publisher.update(now, &next, |_| Vec::new()) {
-                    if let Some(seq) = event.seq() {
-                        prop_assert_eq!(seq, last_seq + 1);
-                        last_seq = seq;
-                    }
-                    event.apply(&mut client);
-                }
-                next.seq = publisher.seq();
-                prop_assert_eq!(&client, &next);
-            }
-        }
-    }
-
-    #[test]
-    fn counters_alone_do_not_travel_more_than_twice_a_second() {
-        let mut publisher = Publisher::new(snapshot(Some(0), 0, LevelName::Normal, None), 0);
-        let events = (1..=20u64).map(|n| {
-            let now = Now { mono: MonoNs(1_000_000_000 + n * 100_000_000), at: Timestamp::UNIX_EPOCH };
-            publisher.update(now, &snapshot(Some(n), 0, LevelName::Normal, None), |_| Vec::new()).len()
-        });
-        assert_eq!(events.sum::<usize>(), 4);
-        assert_eq!(publisher.seq(), 0);
-    }
-}
+mod tests;

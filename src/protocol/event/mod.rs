@@ -1,16 +1,19 @@
 //! The event stream of `GET /api/v1/events`, and the one fold that turns it back into the snapshot.
 //!
-//! Contract: the first message is [`Event::Sync`]; every later one replaces whole objects by id, so engine and
-//! clients that used [`Event::apply`] on the same messages hold the same [`Snapshot`]. The fold never fails.
+//! Contract: a stream begins with [`Event::Sync`], or, for a client that asked `?since=`, with everything it missed.
+//! Every later message replaces whole objects by id, so the engine and all clients that fold the same messages
+//! ([`Event::fold`]) hold the same [`Snapshot`], whenever they joined. The fold never fails, and a message that was
+//! folded already changes nothing.
 
 use crate::model::snapshot::{
-    Alert, AlertCounts, InputView, LastSession, LevelView, PriorityView, SessionView, Snapshot, StorageView,
+    Alert, AlertCounts, InputView, LastSession, LevelView, PriorityView, ServiceView, SessionView, Snapshot,
+    StorageView,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One message of the stream. `seq` counts changes of the state; messages without it change no state word.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// The whole state; first message, and after a resync.
@@ -40,7 +43,8 @@ pub enum Event {
         /// The session.
         data: Option<SessionView>,
     },
-    /// A session ended, or more became known about the last one.
+    /// A session ended, or more became known about the last one: its verdict comes long after `session` has become
+    /// `null`, so the snapshot's `last_session` travels on its own.
     LastSession {
         /// Sequence number.
         seq: u64,
@@ -66,6 +70,15 @@ pub enum Event {
         at: Timestamp,
         /// The level.
         data: LevelView,
+    },
+    /// An external service changed.
+    Service {
+        /// Sequence number.
+        seq: u64,
+        /// Wall clock.
+        at: Timestamp,
+        /// The service; replaces the one with its name.
+        data: ServiceView,
     },
     /// The achieved priority changed.
     Priority {
@@ -109,7 +122,7 @@ pub enum Event {
 }
 
 /// Objects of the snapshot of which only counters changed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Sample {
     /// The running session, when its counters moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +145,7 @@ impl Event {
             | Event::LastSession { seq, .. }
             | Event::Storage { seq, .. }
             | Event::Level { seq, .. }
+            | Event::Service { seq, .. }
             | Event::Priority { seq, .. }
             | Event::Alert { seq, .. }
             | Event::Alerts { seq, .. } => Some(*seq),
@@ -139,29 +153,49 @@ impl Event {
         }
     }
 
+    /// The message that gives a client that knows nothing the whole of `snapshot`.
+    pub fn replicate(at: Timestamp, snapshot: &Snapshot) -> Self {
+        Event::Sync { seq: snapshot.seq, at, data: Box::new(snapshot.clone()) }
+    }
+
+    /// The message that follows the events a client missed: counters travel without numbers, so what moved meanwhile
+    /// is told whole. After it the client holds `snapshot`.
+    pub fn catch_up(at: Timestamp, snapshot: &Snapshot) -> Self {
+        let (session, inputs) = (snapshot.session.clone(), snapshot.inputs.clone());
+        let data = Sample { session, inputs, storage: Some(snapshot.storage.clone()) };
+        Event::Sample { at, data: Box::new(data) }
+    }
+
+    /// Folds the message into what a client holds: nothing before the first [`Event::Sync`].
+    pub fn fold(&self, held: &mut Option<Snapshot>) {
+        match (self, held) {
+            (Event::Sync { data, .. }, held) => *held = Some((**data).clone()),
+            (event, Some(snapshot)) => event.apply(snapshot),
+            // Nothing can be folded into nothing.
+            (_, None) => {}
+        }
+    }
+
     /// Folds the message into `snapshot`: whole objects are replaced by id, everything else stays.
     pub fn apply(&self, snapshot: &mut Snapshot) {
+        if let Event::Sync { data, .. } = self {
+            *snapshot = (**data).clone();
+            return;
+        }
+        if self.seq().is_some_and(|seq| seq <= snapshot.seq) {
+            return;
+        }
         match self {
-            Event::Sync { data, .. } => *snapshot = (**data).clone(),
             Event::Input { data, .. } => replace_input(snapshot, data),
             Event::Session { data, .. } => snapshot.session.clone_from(data),
             Event::LastSession { data, .. } => snapshot.last_session.clone_from(data),
             Event::Storage { data, .. } => snapshot.storage = data.clone(),
             Event::Level { data, .. } => snapshot.level = data.clone(),
+            Event::Service { data, .. } => replace_service(snapshot, data),
             Event::Priority { data, .. } => snapshot.priority = data.clone(),
             Event::Alerts { data, .. } => snapshot.alerts = *data,
-            Event::Sample { data, .. } => {
-                if let Some(session) = &data.session {
-                    snapshot.session = Some(session.clone());
-                }
-                for input in &data.inputs {
-                    replace_input(snapshot, input);
-                }
-                if let Some(storage) = &data.storage {
-                    snapshot.storage = storage.clone();
-                }
-            }
-            Event::Alert { .. } | Event::Heartbeat { .. } => {}
+            Event::Sample { data, .. } => apply_sample(snapshot, data),
+            Event::Sync { .. } | Event::Alert { .. } | Event::Heartbeat { .. } => {}
         }
         if let Some(seq) = self.seq() {
             snapshot.seq = seq;
@@ -169,10 +203,29 @@ impl Event {
     }
 }
 
+fn apply_sample(snapshot: &mut Snapshot, sample: &Sample) {
+    if let Some(session) = &sample.session {
+        snapshot.session = Some(session.clone());
+    }
+    for input in &sample.inputs {
+        replace_input(snapshot, input);
+    }
+    if let Some(storage) = &sample.storage {
+        snapshot.storage = storage.clone();
+    }
+}
+
 fn replace_input(snapshot: &mut Snapshot, input: &InputView) {
     match snapshot.inputs.iter_mut().find(|known| known.id == input.id) {
         Some(known) => *known = input.clone(),
         None => snapshot.inputs.push(input.clone()),
+    }
+}
+
+fn replace_service(snapshot: &mut Snapshot, service: &ServiceView) {
+    match snapshot.services.iter_mut().find(|known| known.name == service.name) {
+        Some(known) => *known = service.clone(),
+        None => snapshot.services.push(service.clone()),
     }
 }
 

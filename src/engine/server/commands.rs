@@ -1,0 +1,142 @@
+//! The routes that change something. Each asks the loop and waits for its answer, at most [`COMMAND_DEADLINE`].
+
+use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
+use super::{Api, READ_DEADLINE, Request};
+use crate::engine::event::Reply;
+use crate::protocol::api::{
+    ApiError, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Largest body (R-CMD-7).
+pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
+/// A command is answered within 8 s (R-CMD-2); later the client is told to ask again.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Record the armed inputs (or those named) as one session.
+///
+/// Answered once the plan is on disk; while an earlier session is still being closed the answer waits up to 8 s.
+/// Repeating it with the same key and body gives the same session for 24 h, also after Stop and across restarts.
+#[utoipa::path(post, path = "/api/v1/recorder/start", request_body = Option<StartRequest>,
+    params(("x-idempotency-key" = Option<String>, Header, description = "Makes the start repeatable; one is made without it")),
+    responses(
+        (status = 201, description = "The session was made", body = StartReply),
+        (status = 200, description = "The key made this session before", body = StartReply),
+        (status = 409, description = "Another session runs", body = ApiError),
+        (status = 507, description = "Too little space", body = ApiError),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
+pub(super) async fn start(
+    State(api): State<Api>,
+    Extension(Trace(trace)): Extension<Trace>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Response {
+    let key = match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
+        None => None,
+        Some(Some(key)) => Some(key.to_owned()),
+        Some(None) => {
+            let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
+            return refusal(422, "bad_key", message, false);
+        }
+    };
+    match body::<StartRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Start { trace, key, body, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Stop the running session (or the one named). Its files are closed when the event says so.
+#[utoipa::path(post, path = "/api/v1/recorder/stop", request_body = Option<StopRequest>,
+    responses(
+        (status = 202, description = "It is being stopped", body = StopReply),
+        (status = 200, description = "It is finished", body = StopReply),
+        (status = 400, description = "Nothing is being recorded", body = ApiError),
+        (status = 404, description = "There is no such session", body = ApiError),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
+pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request) -> Response {
+    match body::<StopRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Stop { session: body.session_id, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Let every input of the running session begin its next part, without losing a frame.
+#[utoipa::path(post, path = "/api/v1/recorder/split", request_body = Option<SplitRequest>,
+    responses(
+        (status = 202, description = "The inputs were asked", body = SplitReply),
+        (status = 400, description = "Nothing is being recorded", body = ApiError),
+        (status = 404, description = "There is no such session", body = ApiError),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
+pub(super) async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {
+    match body::<SplitRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Split { session: body.session_id, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Try an input again that was given up, or that waits before its next attempt.
+#[utoipa::path(post, path = "/api/v1/inputs/{id}/retry",
+    params(("id" = String, Path, description = "The input")),
+    responses(
+        (status = 202, description = "It is tried again", body = RetryReply),
+        (status = 404, description = "There is no such input", body = ApiError),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
+pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> Response {
+    ask(&api, |reply| Request::Retry { input, reply }).await
+}
+
+/// The body as JSON; nothing at all is the default.
+async fn body<T: DeserializeOwned + Default>(request: axum::extract::Request) -> Result<T, Response> {
+    use axum::extract::FromRequest;
+    let bytes = match timeout(READ_DEADLINE, Bytes::from_request(request, &())).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(refusal(413, "too_large", format!("a body holds at most {BODY_MAX_BYTES} bytes"), false));
+        }
+        Ok(Err(_)) => return Err(refusal(400, "bad_body", "the body did not arrive whole", true)),
+        Err(_) => return Err(refusal(408, "slow_body", "the body did not arrive in time", true)),
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| refusal(422, "bad_body", format!("the body is not understood: {error}"), false))
+}
+
+/// Asks the loop and waits for its answer.
+async fn ask(api: &Api, make: impl FnOnce(oneshot::Sender<Reply>) -> Request) -> Response {
+    let (reply, answer) = oneshot::channel();
+    let asking = async {
+        api.requests.send(make(reply)).await.ok()?;
+        answer.await.ok()
+    };
+    match timeout(COMMAND_DEADLINE, asking).await {
+        Ok(Some(reply)) => respond(reply),
+        Ok(None) => refusal(503, "leaving", "the recorder is leaving; start it again", true),
+        Err(_) => refusal(503, "busy", "the recorder did not answer in time; ask again with the same key", true),
+    }
+}
+
+fn respond(reply: Reply) -> Response {
+    match reply {
+        Reply::Started { body, new: true } => (StatusCode::CREATED, Json(body)).into_response(),
+        Reply::Started { body, new: false } => Json(body).into_response(),
+        Reply::Stopped(body) if body.status == "finished" => Json(body).into_response(),
+        Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Refused(refused) => refuse(refused),
+    }
+}

@@ -1,0 +1,74 @@
+//! What every answer carries: a trace id, the time it took, and one form for every error.
+//!
+//! Contract: whatever a handler, an extractor or a layer says, a client sees either a body of [`crate::protocol::api`]
+//! or an [`ApiError`]; both with the headers `X-Trace-ID` and `X-Response-Time-Ms`.
+
+use crate::engine::event::Refused;
+use crate::protocol::api::{ApiError, RESPONSE_TIME_MS, TRACE_ID};
+use crate::sys::clock;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// Longest trace id or key taken from a client.
+pub(super) const NAME_MAX_BYTES: usize = 128;
+
+/// The trace id of a request, for its handler.
+#[derive(Debug, Clone)]
+pub(super) struct Trace(pub String);
+
+/// Puts the trace id and the time taken on every answer, and the trace id into every error.
+pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(TRACE_ID).and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
+    let trace = given.map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(Trace(trace.clone()));
+    let began = clock::mono_now();
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let refused = response.extensions_mut().remove().or_else(|| foreign(status));
+    if let Some(Refused { status, code, message, retryable }) = refused {
+        tracing::info!(trace_id = trace, %method, path, status, code, message, "a request was refused");
+        let error = ApiError { code: code.to_owned(), message, retryable, trace_id: trace.clone() };
+        *response.body_mut() = Body::from(serde_json::to_vec(&error).unwrap_or_default());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else if method == Method::POST {
+        tracing::info!(trace_id = trace, %method, path, status = status.as_u16(), "a command was accepted");
+    }
+    let took = format!("{:.1}", clock::mono_now().since(began).as_secs_f64() * 1000.0);
+    for (name, value) in [(TRACE_ID, trace), (RESPONSE_TIME_MS, took)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Whether a client's id may stand in headers, logs and journals.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_MAX_BYTES && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// An error that no handler of ours worded.
+fn foreign(status: StatusCode) -> Option<Refused> {
+    let worded = status.is_client_error() || status.is_server_error();
+    let message = status.canonical_reason().unwrap_or("the request is not understood").to_lowercase();
+    let code = if status.is_server_error() { "internal" } else { "bad_request" };
+    worded.then(|| Refused { status: status.as_u16(), code, message, retryable: status.is_server_error() })
+}
+
+/// An error on its way to [`envelope`], which writes its body.
+pub(super) fn refuse(refused: Refused) -> Response {
+    let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = status.into_response();
+    response.extensions_mut().insert(refused);
+    response
+}
+
+/// The same from its parts.
+pub(super) fn refusal(status: u16, code: &'static str, message: impl Into<String>, retryable: bool) -> Response {
+    refuse(Refused { status, code, message: message.into(), retryable })
+}
