@@ -14,7 +14,13 @@ const REPLY: Reply = Reply { connection: 1, id: 1 };
 const MS: u64 = 1_000_000;
 
 fn format() -> VideoFormat {
-    VideoFormat { width: 640, height: 360, pixels: "I420".into(), coding: None, rate: Some(gst::Fraction::new_raw(30, 1)) }
+    VideoFormat {
+        width: 640,
+        height: 360,
+        pixels: "I420".into(),
+        coding: None,
+        rate: Some(gst::Fraction::new_raw(30, 1)),
+    }
 }
 
 fn input(on_signal_loss: OnSignalLoss) -> InputSpec {
@@ -384,19 +390,6 @@ fn a_worker_that_was_stopped_itself_does_not_blame_the_source() {
     let old = Evidence { frame_at: Some(before), take: Some(take), ..Evidence::default() };
     bench.feed(Event::Tick(Box::new(old)));
     assert_eq!(bench.incidents(), []);
-}
-
-#[test]
-fn the_flush_of_a_stop_has_a_deadline() {
-    let mut bench = Bench::new(OnSignalLoss::Split);
-    bench.start();
-    bench.run(s(1), true);
-    bench.feed(Event::Stop { reply: REPLY, session: session() });
-    bench.run(s(16), false);
-    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
-    bench.close_part();
-    assert_eq!(bench.shown().1, Some(RecordingState::Done));
-    assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
 }
 
 proptest! {
