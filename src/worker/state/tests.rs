@@ -392,19 +392,6 @@ fn a_worker_that_was_stopped_itself_does_not_blame_the_source() {
     assert_eq!(bench.incidents(), []);
 }
 
-#[test]
-fn the_flush_of_a_stop_has_a_deadline() {
-    let mut bench = Bench::new(OnSignalLoss::Split);
-    bench.start();
-    bench.run(s(1), true);
-    bench.feed(Event::Stop { reply: REPLY, session: session() });
-    bench.run(s(16), false);
-    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
-    bench.close_part();
-    assert_eq!(bench.shown().1, Some(RecordingState::Done));
-    assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
-}
-
 proptest! {
     #[test]
     fn backoff_stays_in_its_bounds(attempt in 1u32..200, seed: u64) {

@@ -156,3 +156,16 @@ fn a_disk_is_doubted_until_another_part_is_safe() {
     bench.run(s(1), true);
     assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
 }
+
+#[test]
+fn the_flush_of_a_stop_has_a_deadline() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(16), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
+    bench.close_part();
+    assert_eq!(bench.shown().1, Some(RecordingState::Done));
+    assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
+}
