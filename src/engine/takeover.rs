@@ -19,8 +19,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// An engine answers from memory, without waiting for anything; one that has not by then hangs or is stopped. The
-/// same patience as with a worker (R-SUP-4).
-const MUTE_AFTER: Duration = Duration::from_secs(3);
+/// silence after which a window has no contact (R-TRU-8); with the window's own patience the whole stays within the 5 s
+/// of R-SUP-11.
+const MUTE_AFTER: Duration = Duration::from_secs(2);
 /// An engine that starts has its socket by then: it reads plans for 2 s and looks at workers for 1 s at most.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// A killed process is gone by then, unless it sits in the kernel (a disk that hangs).

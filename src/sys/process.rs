@@ -1,7 +1,7 @@
 //! Starting, watching and ending other roles of this program, and what `/proc` says about them.
 //!
 //! Contract: the only place that spawns. A child is this very program (`/proc/self/exe`, also when the file was
-//! replaced meanwhile), in a session of its own, with the environment and standard error of the parent. Ending
+//! replaced meanwhile; [`ask`] alone starts another one), in a session of its own, with the environment and standard error of the parent. Ending
 //! goes through a pidfd, so a process id that was reused is never hit.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -210,7 +210,18 @@ pub struct Finished {
 
 /// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
 pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
-    let mut child = this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    finish(this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, deadline)
+}
+
+/// Runs a program that is not ours with `args` to its end, as [`run`] does; what it says on standard error is lost.
+#[allow(clippy::disallowed_methods, reason = "the one place that starts programs")]
+pub fn ask<S: AsRef<OsStr>>(program: &OsStr, args: &[S], deadline: Duration) -> io::Result<Finished> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    finish(command.spawn()?, deadline)
+}
+
+fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
     let pidfd = open_child(&child)?;
     // Read beside waiting: a full pipe would hold the child for ever.
     let output = child.stdout.take().map(|mut pipe| {

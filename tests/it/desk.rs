@@ -24,6 +24,12 @@ const CLOSE: (u32, u32) = (1240, 36);
 const CLICKS: u32 = 4;
 /// Tiles show pictures: promised 0.5 s after the tile is there; this is for a machine under full load.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+/// A silent engine is shown as such (R-TRU-8: 2 s, and the accessibility tree has to be read).
+const NO_CONTACT_WITHIN: Duration = Duration::from_millis(2500);
+/// A new engine answers (R-SUP-11).
+const REPLACED_WITHIN: Duration = Duration::from_secs(5);
+/// The same on a machine under full load.
+const BUSY: Duration = Duration::from_secs(10);
 /// Share of pixels that must differ between two pictures of one moving input.
 const MOVED: f64 = 0.005;
 
@@ -107,6 +113,9 @@ fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
     wait_media(&holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(rounds(10, 60).into()));
     window.signal(Signal::CONT);
     wait_moving(&holdfast, &mut display, "after SIGCONT");
+    // It was the window that stood still, not the engine.
+    let log = std::fs::read_to_string(holdfast.root().join("window.log")).unwrap_or_default();
+    assert!(!log.contains("an engine is started"), "the window took its own sleep for the engine's: {log}");
 
     for round in 1..=rounds(5, 50) {
         // A random moment: of its life, of a fragment, of a frame.
@@ -122,22 +131,65 @@ fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
     drop(window);
 }
 
+/// The engine's process, by its own word, `None` while none answers.
+fn engine_pid(holdfast: &Holdfast) -> Option<u32> {
+    let health = crate::support::api::request(&holdfast.socket(), "GET", "/api/v1/health", &[], None).ok()?;
+    u32::try_from(health.body["pid"].as_u64()?).ok()
+}
+
+/// Waits until another engine than `old` answers.
+fn wait_for_another(holdfast: &Holdfast, old: u32) -> u32 {
+    let waited = Deadline::after(REPLACED_WITHIN + BUSY);
+    loop {
+        match engine_pid(holdfast).filter(|pid| *pid != old) {
+            Some(pid) => return pid,
+            None => {
+                let left = waited.left().unwrap_or_else(|| panic!("no engine took the place of {old}"));
+                crate::support::proc::wait_for_change(&holdfast.runtime(), left.min(Duration::from_millis(100)));
+            }
+        }
+    }
+}
+
 #[test]
-fn a_silent_engine_is_shown_as_no_contact() {
-    let mut holdfast = recorder();
-    let engine = holdfast.spawn_engine();
+fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
+    let holdfast = recorder();
     let mut display = Display::start(&holdfast, 1280, 800);
     let _window = display.window(&holdfast, &[]);
+    // A second window may ask as well.
+    let _other = display.window(&holdfast, &[]);
     holdfast.wait_live(LIVE_WITHIN);
     wait_moving(&holdfast, &mut display, "before");
     holdfast.cli_ok(&["record", "start"]);
     wait_recording(&holdfast);
-    display.atspi_ok(&holdfast, &["wait", "● REC"]);
-    holdfast.signal(engine, Signal::STOP);
-    display.atspi_ok(&holdfast, &["wait", "No contact"]);
-    display.atspi_ok(&holdfast, &["gone", "● REC"]);
-    holdfast.signal(engine, Signal::CONT);
-    display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    let session = holdfast.status()["session"]["id"].clone();
+    let mut engine = engine_pid(&holdfast).expect("an engine");
+    for signal in [Signal::KILL, Signal::STOP] {
+        display.atspi_ok(&holdfast, &["wait", "● REC"]);
+        // What it takes to look at something that is there already.
+        let look = Deadline::after(SHOWN_WITHIN);
+        display.atspi_ok(&holdfast, &["wait", "● REC"]);
+        let look = look.elapsed();
+        holdfast.signal(engine, signal);
+        let since = Deadline::after(SHOWN_WITHIN);
+        if signal == Signal::STOP {
+            display.atspi_ok(&holdfast, &["wait", "No contact"]);
+            let shown = since.elapsed().saturating_sub(look);
+            let now = display.atspi(&holdfast, &["tree"]).stdout;
+            assert!(!now.contains("No contact") || !now.contains("● REC"), "both are shown at once:\n{now}");
+            println!("no contact was shown {shown:?} after SIGSTOP (looking takes {look:?})");
+            assert!(shown < NO_CONTACT_WITHIN + BUSY, "no contact was shown after {shown:?}");
+        }
+        let next = wait_for_another(&holdfast, engine);
+        println!("{signal:?}: engine {engine} was replaced by {next}, {:?} later", since.elapsed());
+        assert!(since.elapsed() < REPLACED_WITHIN + BUSY, "it took {:?}", since.elapsed());
+        engine = next;
+        display.atspi_ok(&holdfast, &["wait", "● REC"]);
+        wait_recording(&holdfast);
+        assert_eq!(holdfast.status()["session"]["id"], session, "another session");
+        let media = find_input(&holdfast.status(), "cam1")["recording"]["media_ms"].as_u64().unwrap_or(0);
+        wait_media(&holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(2));
+    }
     holdfast.cli_ok(&["record", "stop"]);
     assert_untouched(&holdfast);
 }

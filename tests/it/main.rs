@@ -10,12 +10,16 @@
 mod adopt;
 mod api;
 mod architecture;
+mod commands;
 mod copy;
 mod desk;
 mod disk;
 mod formats;
+mod golden;
 mod interleave;
+mod keys;
 mod kill;
+mod limits;
 mod matroska;
 mod packages;
 mod power;
@@ -23,6 +27,7 @@ mod proof;
 mod record;
 mod replay;
 mod split;
+mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
 mod timeline;

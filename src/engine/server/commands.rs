@@ -70,10 +70,10 @@ pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request
     }
 }
 
-/// Let every input of the running session begin its next part, without losing a frame.
+/// Begin a new part of every recording of the running session (or the one named); no frame is lost (R-JOB-7).
 #[utoipa::path(post, path = "/api/v1/recorder/split", request_body = Option<SplitRequest>,
     responses(
-        (status = 202, description = "The inputs were asked", body = SplitReply),
+        (status = 202, description = "The workers were asked; the parts show it", body = SplitReply),
         (status = 400, description = "Nothing is being recorded", body = ApiError),
         (status = 404, description = "There is no such session", body = ApiError),
         (status = "default", description = "Refused", body = ApiError),

@@ -38,6 +38,8 @@ impl State {
     }
 
     pub(super) fn close_now(&mut self, id: SessionId, state: Closed, asked: bool, out: &mut Vec<Effect>) {
+        // All recordings may end before the order to stop is on disk.
+        self.answer_stop(out);
         let Some(session) = &mut self.session else { return };
         session.phase = Phase::Closing { state, asked, retry: None };
         out.push(Effect::Close { session: id, dir: session.dir.clone(), state });

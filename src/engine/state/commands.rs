@@ -3,7 +3,7 @@
 use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token};
 use super::super::worker_state::WorkerEvent;
 use super::State;
-use super::session::{Phase, Session};
+use super::session::{Phase, Session, StopOrder};
 use crate::config::size;
 use crate::model::input::InputSpec;
 use crate::model::session::Plan;
@@ -80,13 +80,13 @@ impl State {
         if self.leaving.is_some() {
             return Err(refused(503, "leaving", "the recorder is leaving; start it again".to_owned(), true));
         }
+        let asked = self.check_request(command)?;
         if let Some(session) = self.session.as_ref().filter(|session| session.phase != Phase::Over) {
             let message = format!("session \"{}\" is running; stop it first", session.plan.name);
             return Err(refused(409, "session_running", message, false));
         }
-        let (name, inputs) = self.check_request(command)?;
         self.check_space(now)?;
-        Ok((name, inputs))
+        Ok(asked)
     }
 
     fn check_request(&self, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
@@ -195,6 +195,9 @@ impl State {
         for token in waiting {
             out.push(refuse(*token, 503, "not_persisted", message.clone(), false));
         }
+        for token in session.stop.into_iter().flat_map(|order| order.waiting) {
+            out.push(refuse(token, 400, "not_recording", message.clone(), false));
+        }
     }
 
     pub(super) fn on_stop(&mut self, now: Now, token: Token, asked: Option<SessionId>, out: &mut Vec<Effect>) {
@@ -208,7 +211,7 @@ impl State {
                 };
                 let body = StopReply { session_id: id, status: status.to_owned() };
                 match phase {
-                    Phase::Running { .. } => return self.stop_session(now, token, out),
+                    Phase::Running { .. } => return self.stop_session(now, vec![token], out),
                     // Acknowledged: the failed session leaves the screen.
                     Phase::Over => self.session = None,
                     // It ended by itself a moment ago; now somebody wants it gone.
@@ -220,9 +223,12 @@ impl State {
                             return order.waiting.push(token);
                         }
                     }
+                    // Carried out and answered as soon as the plan is on disk.
                     Phase::Persisting { .. } => {
-                        let message = "the session is still being started; stop it again in a moment".to_owned();
-                        out.push(refuse(token, 503, "busy", message, true));
+                        if let Some(session) = &mut self.session {
+                            let order = StopOrder { since: now.mono, waiting: Vec::new() };
+                            session.stop.get_or_insert(order).waiting.push(token);
+                        }
                         return;
                     }
                 }

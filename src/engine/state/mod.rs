@@ -167,6 +167,8 @@ impl State {
             // Whatever else this engine had in mind is another one's business now.
             return vec![Effect::Abandon { epoch }];
         }
+        // Not in the event that closed the session before: clients are to see that nothing runs.
+        self.advance_waiting(now, &mut out);
         match event {
             Event::Worker { input, event } => self.on_worker(now, &input, event, &mut out),
             Event::Status { input, link, status } => self.on_status(now, &input, link, *status, &mut out),
@@ -271,8 +273,8 @@ impl State {
 
     /// Steps that follow from the state alone, whatever event came.
     fn advance(&mut self, now: Now, out: &mut Vec<Effect>) {
-        self.advance_waiting(now, out);
         if let Some(since) = self.leaving {
+            self.advance_waiting(now, out);
             self.advance_leaving(now, since, out);
             return;
         }

@@ -161,6 +161,11 @@ impl Session {
         Effect::Journal { dir: self.dir.clone(), t_ns: self.t_ns(now.mono), kind: Box::new(kind) }
     }
 
+    /// Its plan is on disk, as line 1 of its journal: others may follow.
+    pub fn is_written(&self) -> bool {
+        !matches!(self.phase, Phase::Persisting { .. })
+    }
+
     /// It wants media now.
     pub fn runs(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
@@ -190,6 +195,10 @@ impl State {
                     self.start_worker(now, input, out);
                 }
                 self.answer_started(&waiting, out);
+                // Somebody asked to stop meanwhile.
+                if let Some(order) = self.session.as_mut().and_then(|session| session.stop.take()) {
+                    self.stop_session(now, order.waiting, out);
+                }
             }
             Err(reason) => self.abandon(&waiting, reason, out),
         }
@@ -268,23 +277,28 @@ impl State {
 
     /// Somebody wants the session stopped: that is written down first, so that an engine that dies now is not the end
     /// of it (R-CMD-1).
-    pub(super) fn stop_session(&mut self, now: Now, token: Token, out: &mut Vec<Effect>) {
+    pub(super) fn stop_session(&mut self, now: Now, waiting: Vec<Token>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
         let t_ns = session.t_ns(now.mono);
         out.push(Effect::WriteStop { session: session.plan.id, dir: session.dir.clone(), t_ns });
         session.phase = Phase::Stopping { since: now.mono, signalled: false };
-        session.stop = Some(StopOrder { since: now.mono, waiting: vec![token] });
+        session.stop = Some(StopOrder { since: now.mono, waiting });
     }
 
     /// The order to stop is on disk, or the disk takes too long: it is carried out either way.
     pub(super) fn on_stop_written(&mut self, now: Now, id: SessionId, out: &mut Vec<Effect>) {
-        let Some(session) = self.session.as_mut().filter(|session| session.plan.id == id) else { return };
-        let Some(order) = session.stop.take() else { return };
-        for token in order.waiting {
-            let body = StopReply { session_id: id, status: "stopping".to_owned() };
-            out.push(Effect::Reply(token, Reply::Stopped(body)));
+        if self.session.as_ref().is_some_and(|session| session.plan.id == id) && self.answer_stop(out) {
+            self.tell_stop(now, out);
         }
-        self.tell_stop(now, out);
+    }
+
+    /// Answers whoever asked to stop; `false` = nobody waits for that.
+    pub(super) fn answer_stop(&mut self, out: &mut Vec<Effect>) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let Some(order) = session.stop.take() else { return false };
+        let body = StopReply { session_id: session.plan.id, status: "stopping".to_owned() };
+        out.extend(order.waiting.into_iter().map(|token| Effect::Reply(token, Reply::Stopped(body.clone()))));
+        true
     }
 
     /// Asks every worker of the session to close its parts.

@@ -3,11 +3,12 @@
 //! Contract: none of the product's own client code is used, and every call ends within its time.
 
 use super::process::Deadline;
+use super::schema::Description;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
@@ -100,17 +101,28 @@ fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
 #[derive(Debug)]
 pub struct Events {
     socket: WebSocket<UnixStream>,
+    described_by: Option<PathBuf>,
 }
 
 impl Events {
     /// Subscribes.
     pub fn connect(socket: &Path) -> Result<Self, String> {
-        let stream = UnixStream::connect(socket).map_err(|error| format!("events: connect: {error}"))?;
+        Self::connect_since(socket, "")
+    }
+
+    /// Subscribes with a query, as `?since=7`.
+    pub fn connect_since(path: &Path, query: &str) -> Result<Self, String> {
+        let stream = UnixStream::connect(path).map_err(|error| format!("events: connect: {error}"))?;
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(|error| error.to_string())?;
         stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(|error| error.to_string())?;
-        let (socket, _) = tungstenite::client("ws://holdfast/api/v1/events", stream)
+        let (socket, _) = tungstenite::client(format!("ws://holdfast/api/v1/events{query}"), stream)
             .map_err(|error| format!("events: handshake: {error}"))?;
-        Ok(Self { socket })
+        Ok(Self { socket, described_by: None })
+    }
+
+    /// From here on every event is held against the description of the engine that listens on `path`.
+    pub fn described_by(self, path: &Path) -> Self {
+        Self { described_by: Some(path.to_owned()), ..self }
     }
 
     /// The next event, `Ok(None)` when none came within `time`, an error when the stream has ended.
@@ -120,7 +132,11 @@ impl Events {
             self.socket.get_ref().set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
-                    return serde_json::from_str(&text).map(Some).map_err(|error| format!("events: no JSON: {error}"));
+                    let event = serde_json::from_str(&text).map_err(|error| format!("events: no JSON: {error}"))?;
+                    if let Some(description) = self.described_by.as_deref().and_then(Description::of) {
+                        description.check("Event", &event).unwrap_or_else(|wrong| panic!("{wrong}"));
+                    }
+                    return Ok(Some(event));
                 }
                 Ok(Message::Close(_)) => return Err("events: closed".to_owned()),
                 Ok(_) => {}

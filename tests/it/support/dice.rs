@@ -15,6 +15,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// Dice that roll the same for the same `seed`.
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The next 64 random bits.
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

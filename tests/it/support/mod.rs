@@ -14,4 +14,5 @@ pub mod proc;
 pub mod process;
 pub mod rtsp;
 pub mod rust_source;
+pub mod schema;
 pub mod tone;

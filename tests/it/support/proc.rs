@@ -6,6 +6,7 @@
 
 use super::api::{self, Events, Reply};
 use super::process::{self, Deadline, MARK, Output, Running};
+use super::schema::Description;
 use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
 /// From exec to the first answer of the API: recovery runs in the background (R-FM-11: 2 s), the rest is a busy machine.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// A killed engine is gone at once.
+const ENGINE_GONE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest command is `record stop`: flush 15 s (R-SUP-8), finalise, answer.
 const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
@@ -145,7 +148,9 @@ impl Holdfast {
 
     /// Starts the engine and waits until its API answers; returns its pid.
     pub fn spawn_engine(&mut self) -> u32 {
-        assert!(self.engine.as_ref().is_none_or(|engine| !engine.runs()), "this test's engine still runs");
+        // One that was killed a moment ago may not be gone altogether.
+        let gone = self.engine.as_mut().is_none_or(|engine| engine.wait(ENGINE_GONE_WITHIN).is_some());
+        assert!(gone, "this test's engine still runs");
         self.engines += 1;
         let mut command = self.command(BINARY);
         command.arg("engine").stdout(process::log_file(&self.log())).stderr(process::log_file(&self.log()));
@@ -185,7 +190,7 @@ impl Holdfast {
         output
     }
 
-    /// Asks the API.
+    /// Asks the API; the answer is held against the API's own description.
     pub fn api(
         &self,
         method: &str,
@@ -193,12 +198,21 @@ impl Holdfast {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Reply, String> {
-        api::request(&self.socket(), method, path, headers, body)
+        let reply = api::request(&self.socket(), method, path, headers, body)?;
+        if let Some(description) = Description::of(&self.socket()) {
+            description.check_reply(method, path, &reply).unwrap_or_else(|wrong| panic!("{wrong}"));
+        }
+        Ok(reply)
     }
 
-    /// Subscribes to the engine's events.
+    /// Subscribes to the engine's events; each is held against the API's own description.
     pub fn events(&self) -> Result<Events, String> {
-        Events::connect(&self.socket())
+        self.events_since("")
+    }
+
+    /// The same with a query, as `?since=7`.
+    pub fn events_since(&self, query: &str) -> Result<Events, String> {
+        Ok(Events::connect_since(&self.socket(), query)?.described_by(&self.socket()))
     }
 
     /// The snapshot.

@@ -205,7 +205,9 @@ fn nothing_new_is_started_before_it_is_known_what_runs() {
     bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
     bench.feed(Event::Searched { interrupted: vec![old], last: None });
     bench.link("a", 1);
-    assert_eq!((refusal(&bench.start("k", None)).status, bench.state.is_settled()), (503, false));
+    assert!(reply(&bench.start("k", None)).is_none() && !bench.state.is_settled(), "it waits");
     bench.worker("b", linked(2, Some(session)));
     assert_eq!(bench.session_id(), session);
+    bench.tick_for(200);
+    assert_eq!(refusal(&bench.done).status, 409);
 }

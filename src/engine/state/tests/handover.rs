@@ -91,9 +91,11 @@ fn a_worker_that_records_what_nobody_wants_is_stopped_at_most_once_a_second() {
         bench.tick_for(200);
     }
     assert_eq!(stops(&bench.done[before..]), 2);
-    assert_eq!(refusal(&bench.start("k", None)).code, "busy");
+    assert!(reply(&bench.start("k", None)).is_none(), "it waits for the input to be free");
     bench.status("a", Some(other), RecordingState::Done, 100);
     assert!(bench.state.is_idle());
+    bench.tick_for(200);
+    assert_eq!(bench.session_id(), SessionId(uuid::Uuid::from_u128(u128::from(bench.token))));
 }
 
 #[test]

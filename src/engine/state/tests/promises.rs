@@ -168,6 +168,30 @@ fn no_password_reaches_the_library_but_the_worker_gets_it() {
 }
 
 #[test]
+fn a_stop_before_the_plan_is_on_disk_is_carried_out_after_it() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.start("k", None);
+    let session = bench.session_id();
+    assert!(reply(&bench.stop()).is_none());
+    let effects = bench.feed(Event::Persisted { session, result: Ok(()) });
+    assert!(matches!(reply(&effects), Some(Reply::Started { new: true, .. })));
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
+    bench.tick_for(1200);
+    assert!(matches!(bench.done.last(), Some(Effect::Send(_, command)) if matches!(**command, Command::Stop { .. })));
+    let stopped = |effect: &Effect| matches!(effect, Effect::Reply(2, Reply::Stopped(_)));
+    assert!(bench.done.iter().any(stopped));
+
+    let mut bench = Bench::ready(&["a"]);
+    bench.start("k", None);
+    let session = bench.session_id();
+    bench.stop();
+    bench.feed(Event::Persisted { session, result: Err("no room".into()) });
+    let refused =
+        |effect: &Effect| matches!(effect, Effect::Reply(2, Reply::Refused(refused)) if refused.status == 400);
+    assert!(bench.done.iter().any(refused), "there is nothing to stop");
+}
+
+#[test]
 fn a_partial_start_is_named() {
     let mut bench = Bench::ready(&["a", "b"]);
     let session = bench.record("k");

@@ -34,6 +34,8 @@ fn a_start_waits_for_the_session_that_is_being_closed_and_then_begins() {
     assert!(matches!(reply(&bench.start("k1", None)), Some(Reply::Started { new: false, .. })));
     bench.done_fact("a", first);
     closed(&mut bench, first);
+    assert!(bench.view().session.is_none(), "that the first is over can be seen");
+    bench.tick_for(200);
     let second = bench.session_id();
     assert_ne!(first, second);
     bench.feed(Event::Persisted { session: second, result: Ok(()) });
@@ -87,6 +89,7 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
     assert!(answered(&next).is_empty(), "not all workers were looked at");
     let link = next.last_link("a");
     next.worker("a", WorkerEvent::Linked { link, pid: 7, started: MonoNs(0), session: Some(plan.id), older: false });
+    next.tick_for(200);
     let reply =
         next.done.iter().find_map(|effect| if let Effect::Reply(_, reply) = effect { Some(reply) } else { None });
     assert!(
