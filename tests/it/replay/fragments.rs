@@ -99,8 +99,9 @@ fn fragment(offset: usize, shares: &[Share; 2], times: &mut [u64; 2], expected: 
     bytes
 }
 
-/// (decode time, offset, size, keyframe) of every sample, from the tables.
-fn tabled(trak: &Trak) -> Vec<(u64, usize, usize, bool)> {
+/// (time in units of the track, offset, size, keyframe) of every sample, from the tables; sound that is hidden before the
+/// first picture lies before 0.
+fn tabled(trak: &Trak) -> Vec<(f64, usize, usize, bool)> {
     let stbl = &trak.mdia.minf.stbl;
     let sizes: Vec<u32> = match &stbl.stsz.samples {
         StszSamples::Identical { count, size } => vec![*size; *count as usize],
@@ -118,16 +119,16 @@ fn tabled(trak: &Trak) -> Vec<(u64, usize, usize, bool)> {
             at += size as usize;
         }
     }
-    let edits = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries);
-    let empty: u64 = edits.filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
-    // The movie counts in 1/90000 s; the tracks here begin on whole units of it or are rounded to one.
-    let scale = u64::from(trak.mdia.mdhd.timescale);
-    let mut time = (empty * scale + 45_000) / 90_000;
+    let edits: Vec<_> = trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries).collect();
+    let empty: u64 = edits.iter().filter(|edit| edit.media_time.is_none()).map(|edit| edit.segment_duration).sum();
+    let hidden = edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
+    // The movie counts in 1/90000 s.
+    let mut time = empty as f64 * f64::from(trak.mdia.mdhd.timescale) / 90_000.0 - hidden as f64;
     let keyframe = |n: u32| stbl.stss.as_ref().is_none_or(|stss| stss.entries.contains(&n));
     let mut samples = Vec::new();
     for (n, ((size, duration), offset)) in sizes.iter().zip(durations).zip(offsets).enumerate() {
         samples.push((time, offset, *size as usize, keyframe(n as u32 + 1)));
-        time += u64::from(duration);
+        time += f64::from(duration);
     }
     samples
 }
@@ -135,12 +136,18 @@ fn tabled(trak: &Trak) -> Vec<(u64, usize, usize, bool)> {
 fn assert_tables(file: &[u8], expected: &Expected) {
     let (at, size, _) = boxes_of_final(file).last().copied().expect("a moov");
     let moov = Moov::decode(&mut &file[at..at + size]).expect("our own moov");
+    let trak = |track: usize| moov.trak.iter().find(|trak| trak.tkhd.track_id == track as u32 + 1);
+    let seconds =
+        |track: usize, units: u64| units as f64 / trak(track).map_or(1.0, |t| f64::from(t.mdia.mdhd.timescale));
+    // The first picture is shown at 0.
+    let zero = expected[0].first().map_or(0.0, |(time, ..)| seconds(0, *time));
     for (track, expected) in expected.iter().enumerate() {
-        let trak = moov.trak.iter().find(|trak| trak.tkhd.track_id == track as u32 + 1);
-        let found = trak.map(tabled).unwrap_or_default();
+        let scale = trak(track).map_or(1.0, |trak| f64::from(trak.mdia.mdhd.timescale));
+        let found = trak(track).map(tabled).unwrap_or_default();
         assert_eq!(found.len(), expected.len(), "samples of track {track}");
         for ((time, at, size, keyframe), (wanted_time, bytes, wanted_keyframe)) in found.into_iter().zip(expected) {
-            assert!(time.abs_diff(*wanted_time) <= 1, "time {time} instead of {wanted_time}");
+            let wanted = *wanted_time as f64 - zero * scale;
+            assert!((time - wanted).abs() <= 1.01, "time {time} instead of {wanted}");
             assert!(file[at..at + size] == bytes[..], "other bytes at {at}");
             assert_eq!(keyframe, *wanted_keyframe);
         }
