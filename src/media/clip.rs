@@ -191,8 +191,10 @@ mod tests {
         // Frame 5 is the keyframe; 3 and 4 need what came before it. Behind 14, frames 12 and 13 have lost their neighbour.
         let clip = Clip::new(MonoNs(0), Duration::ZERO);
         clip.end_at(MonoNs(14));
-        let passed: Vec<u64> =
-            [5, 3, 4, 8, 6, 7, 11, 9, 10, 14, 12, 13].into_iter().filter(|&time| clip.takes_frame(MonoNs(time))).collect();
+        let passed: Vec<u64> = [5, 3, 4, 8, 6, 7, 11, 9, 10, 14, 12, 13]
+            .into_iter()
+            .filter(|&time| clip.takes_frame(MonoNs(time)))
+            .collect();
         assert_eq!(passed, [5, 8, 6, 7, 11, 9, 10]);
         assert_eq!((clip.origin(), clip.last_video()), (Some(MonoNs(5)), Some(MonoNs(11))));
     }

@@ -98,7 +98,14 @@ impl Encoder {
         let name = format!("{}-encode", plan.element_name());
         let encoding = &plan.ticket.encoding;
         let encode = Encode::build(&name, chosen, encoding, &plan.format, feed, &clip)?;
-        Ok(Self { generation, clip, encode, copies: chosen.copies(), format: plan.format.clone(), phase: Phase::Running })
+        Ok(Self {
+            generation,
+            clip,
+            encode,
+            copies: chosen.copies(),
+            format: plan.format.clone(),
+            phase: Phase::Running,
+        })
     }
 
     /// Lets frames in.

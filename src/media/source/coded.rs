@@ -135,11 +135,7 @@ pub struct Viewfinder {
 
 impl Viewfinder {
     /// Decodes `coded` from its last keyframe on.
-    pub fn open(
-        name: &str,
-        coded: &Coded,
-        on_event: impl FnMut(BusEvent) + 'static,
-    ) -> Result<Self, BuildError> {
+    pub fn open(name: &str, coded: &Coded, on_event: impl FnMut(BusEvent) + 'static) -> Result<Self, BuildError> {
         let mut pipeline = Pipeline::new(name);
         let bin = pipeline.bin().clone();
         let mut input = Inlet::add(&bin, &format!("{name}-in"), Limits::VIEWFINDER, false)?;

@@ -3,8 +3,8 @@
 //! Contract: pictures and sound are stamped by arrival, smoothed by the jitter buffer. A server that hangs says
 //! nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
 
-use super::decoded::{Awaited, Pace};
 use super::coded::Coded;
+use super::decoded::{Awaited, Pace};
 use super::{Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
@@ -30,13 +30,7 @@ pub struct Camera<'a> {
 }
 
 /// Adds a client of `camera` to `bin`; its pictures are decoded unless they are to be copied.
-pub fn add(
-    bin: &gst::Bin,
-    name: &str,
-    camera: Camera<'_>,
-    copy: bool,
-    with_audio: bool,
-) -> Result<Parts, BuildError> {
+pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audio: bool) -> Result<Parts, BuildError> {
     let source = element::make("rtspsrc", &format!("{name}-rtsp"))?;
     source.set_property("location", camera.url);
     source.set_property_from_str(

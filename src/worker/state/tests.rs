@@ -15,7 +15,13 @@ const REPLY: Reply = Reply { connection: 1, id: 1 };
 const MS: u64 = 1_000_000;
 
 fn format() -> VideoFormat {
-    VideoFormat { width: 640, height: 360, pixels: "I420".into(), coding: None, rate: Some(gst::Fraction::new_raw(30, 1)) }
+    VideoFormat {
+        width: 640,
+        height: 360,
+        pixels: "I420".into(),
+        coding: None,
+        rate: Some(gst::Fraction::new_raw(30, 1)),
+    }
 }
 
 fn input(on_signal_loss: OnSignalLoss) -> InputSpec {
