@@ -3,10 +3,11 @@
 //! Contract: a recording of the matrix has four inputs, so that one engine shows both video codecs: synthetic ones,
 //! whose frames are numbered, and files that flash and tick, whose sound and picture can be held together.
 
-use crate::record::{LIVE_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, assert_sound, manifest, parts};
-use crate::support::proc::Holdfast;
+use crate::support::proc::{Holdfast, find_input};
 use crate::support::{demux, flash_tick, media_file};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -117,4 +118,58 @@ fn mkv_takes_h264_and_h265_with_opus() {
 #[test]
 fn mkv_takes_h264_and_h265_with_pcm() {
     record_matrix("mkv", "pcm");
+}
+
+#[test]
+fn pairs_that_cannot_be_are_refused_by_name() {
+    let input = "[[input]]\nid = \"cam\"\nkind = \"test\"\n";
+    let pairs = [
+        ("[recording]\naudio_codec = \"pcm\"\n", "", ["recording.audio_codec", "\"mkv\""]),
+        ("", "codec = \"copy\"\n", ["input.codec", "\"h264\" or \"h265\""]),
+        ("[recording]\ncodec = \"copy\"\n", "", ["input.codec", "\"h264\" or \"h265\""]),
+        ("[recording]\ncontainer = \"mov\"\n", "", ["recording.container", "\"mp4\", \"mkv\""]),
+    ];
+    for (recording, keys, words) in pairs {
+        let holdfast = Holdfast::new(&format!("{recording}{input}{keys}"));
+        for args in [&["config", "check"][..], &["engine"]] {
+            let output = holdfast.cli(args);
+            assert_eq!(output.code, Some(1), "{recording}{keys}: {output:?}");
+            for word in words.iter().chain(&["config.toml:"]) {
+                assert!(output.stderr.contains(word), "{args:?} does not say {word:?}: {}", output.stderr);
+            }
+        }
+    }
+}
+
+/// A worker that is killed while it writes `container` with `audio`: what reached the disk is readable, and finalised.
+fn kill_while_recording(container: &str, audio: &str) {
+    let keys = format!("[recording]\ncontainer = \"{container}\"\naudio_codec = \"{audio}\"\n");
+    let mut holdfast = Holdfast::new(&format!("{keys}[[input]]\nid = \"cam\"\nkind = \"test\"\n{SIZE}\n"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam"]);
+    wait_media(&holdfast, "cam", Duration::from_secs(3));
+    holdfast.signal(holdfast.worker_pid("cam"), Signal::KILL);
+    holdfast.wait_until("a second part", RECORDS_WITHIN, |snapshot| {
+        let recording = &find_input(snapshot, "cam")["recording"];
+        recording["part"] == 2 && recording["state"] == "recording"
+    });
+    holdfast.cli_ok(&["record", "stop"]);
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "cam");
+    assert_eq!(parts.len(), 2, "{manifest:#}");
+    for part in parts {
+        let found = assert_no_frame_missing(&session.join(part["file"].as_str().expect("a name")));
+        assert!(found.audio.samples() > 0, "{part:#}");
+    }
+    let first = demux::ffprobe(&session.join(format!("cam.{container}")));
+    // 1 s of it may be lost (R-SUP-2).
+    assert!(first.video.duration() >= 2.0, "{container}, {audio}: {} s are left", first.video.duration());
+}
+
+#[test]
+fn a_killed_worker_leaves_pcm_in_matroska_and_opus_in_mp4() {
+    kill_while_recording("mkv", "pcm");
+    kill_while_recording("mp4", "opus");
 }

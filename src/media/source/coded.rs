@@ -15,7 +15,6 @@ use crate::media::joint::{Inlet, Limits, Outlet};
 use crate::media::kept::Kept;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use gst::prelude::*;
-use std::sync::{Mutex, PoisonError};
 
 /// What handles one codec on its way from RTP.
 struct Ways {
@@ -80,15 +79,12 @@ impl Coded {
         let depay = element::make(ways.depayloader, &format!("{name}-depay"))?;
         let parse = element::make(ways.parser, &format!("{name}-parse"))?;
         let stamp = element::make(ways.timestamper, &format!("{name}-stamp"))?;
-        let layout = |tail: &str, layout: &str| {
-            let caps = gst::Caps::builder(ways.media).field("stream-format", layout).field("alignment", "au").build();
-            element::caps_filter(&format!("{name}-{tail}"), &caps)
-        };
-        let filter = layout("units", ways.layout)?;
+        let caps = gst::Caps::builder(ways.media).field("stream-format", ways.layout).field("alignment", "au").build();
+        let filter = element::caps_filter(&format!("{name}-units"), &caps)?;
         element::chain(bin, &[&depay, &parse, &stamp, &filter])?;
         self.outlet.join(bin)?;
         filter.link(self.outlet.element())?;
-        make_right(&element::pad(&filter, "src")?, ways.starts);
+        mark_joinable(&element::pad(&filter, "src")?, ways.starts);
         for element in [self.outlet.element(), &filter, &stamp, &parse, &depay] {
             element.sync_state_with_parent()?;
         }
@@ -97,29 +93,15 @@ impl Coded {
     }
 }
 
-/// Decode times rise by at least this. Measured: out of arrival times that jitter the timestamper makes some that fall
-/// by microseconds, which no muxer takes.
-const LEAST_STEP: gst::ClockTime = gst::ClockTime::from_useconds(100);
-
-/// Takes the keyframe's mark from pictures nobody can begin with (the H.264 parser also gives it to pictures that only
-/// happen to refer to no other, such as scene cuts, while those behind them still refer to what was before), and lets
-/// decode times rise.
-fn make_right(pad: &gst::Pad, starts: fn(&[u8]) -> bool) {
-    let last = Mutex::new(None::<gst::ClockTime>);
+/// Takes the keyframe's mark from pictures nobody can begin with: the H.264 parser also gives it to pictures that only
+/// happen to refer to no other (scene cuts), while those behind them still refer to what was before.
+fn mark_joinable(pad: &gst::Pad, starts: fn(&[u8]) -> bool) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let Some(buffer) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
         let marked = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         if marked && !buffer.map_readable().is_ok_and(|unit| starts(&unit)) {
             buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
         }
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let least = last.map(|last| last + LEAST_STEP);
-        if let (Some(dts), Some(least)) = (buffer.dts(), least)
-            && dts < least
-        {
-            buffer.make_mut().set_dts(least);
-        }
-        *last = buffer.dts().or(*last);
         gst::PadProbeReturn::Ok
     });
 }
