@@ -114,6 +114,12 @@ fn session(dir: &Path, names: &BTreeSet<String>) -> Folder {
             Vec::new()
         }
     };
+    // Of a session that still runs no part is closed, but its file is there.
+    let has_file = |id: &str| {
+        let owner = |name: &String| layout::parse_part_file(name).map(|(owner, _)| owner);
+        names.iter().filter_map(owner).any(|owner| owner.as_str() == id)
+    };
+    skipped.retain(|(name, ..)| !has_file(name));
     for name in names {
         if all.iter().any(|target| target.file == *name) {
             continue;

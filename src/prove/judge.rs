@@ -49,6 +49,8 @@ pub struct FoundPart {
     pub volumes: [(u64, u64); 2],
     /// Bytes of each piece of sound at the begin that a demuxer may leave out.
     pub warm_up: Vec<u32>,
+    /// The same of the last one.
+    pub cut_short: Option<u32>,
     /// What reading every byte found.
     pub read: Read,
     /// What another demuxer found.
@@ -133,11 +135,10 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     }
     let [pictures, sound] = found.volumes;
     let same = |(samples, bytes): (u64, u64), track: &TrackRead| samples == track.samples && bytes == track.bytes;
-    let heard = (0..=found.warm_up.len()).any(|left_out| {
-        let bytes: u64 = found.warm_up[..left_out].iter().map(|bytes| u64::from(*bytes)).sum();
-        same((sound.0.saturating_sub(left_out as u64), sound.1.saturating_sub(bytes)), &found.reread.audio)
-    });
-    let complete = same(pictures, &found.reread.video) && heard;
+    let complete = same(pictures, &found.reread.video)
+        && left_out(found).any(|(samples, bytes)| {
+            same((sound.0.saturating_sub(samples), sound.1.saturating_sub(bytes)), &found.reread.audio)
+        });
     let reason = match &found.reread.refused {
         // A torn end is complained about although everything before it was delivered.
         Some(_) if !found.finalised && complete => None,
@@ -156,6 +157,17 @@ fn inside(recorded: Option<&PartRecord>, found: &FoundPart, add: &mut dyn FnMut(
     if readable < written {
         add(Finding::new(FindingCode::FramesUnreadable).with("readable", readable).with("written", written));
     }
+}
+
+/// What a demuxer may leave out of the sound, nothing first: (samples, bytes). Only sound that is decoded for the sake
+/// of what follows may be missing at the begin; only then, the one at the end.
+fn left_out(found: &FoundPart) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let last = found.cut_short.filter(|_| !found.warm_up.is_empty());
+    (0..=found.warm_up.len()).flat_map(move |count| {
+        let bytes: u64 = found.warm_up[..count].iter().map(|bytes| u64::from(*bytes)).sum();
+        let begin = (count as u64, bytes);
+        [Some(begin), last.map(|last| (begin.0 + 1, begin.1 + u64::from(last)))].into_iter().flatten()
+    })
 }
 
 /// Whether it is the file that was recorded.

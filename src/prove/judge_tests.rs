@@ -63,6 +63,7 @@ fn found() -> FoundPart {
         tail_bytes: 0,
         volumes: [(FRAMES, 800), (140, 100)],
         warm_up: Vec::new(),
+        cut_short: None,
         read,
         reread: Reread { video: track(FRAMES, 800), audio: track(140, 100), refused: None },
     }
@@ -120,6 +121,9 @@ fn sound_that_only_warms_up_may_be_left_out_and_no_other() {
         split.reread.audio = TrackRead { samples, bytes, end: None };
         assert_eq!(of(Some(&recorded()), split.clone()).verdict, verdict, "{samples}");
     }
+    split.cut_short = Some(5);
+    split.reread.audio = TrackRead { samples: 138, bytes: 92, end: None };
+    assert_eq!(of(Some(&recorded()), split.clone()).verdict, Verdict::Ok);
     split.reread.audio = TrackRead { samples: 139, bytes: 96, end: None };
     assert_eq!(codes(&of(Some(&recorded()), split)), [FindingCode::DemuxerRefused]);
 }

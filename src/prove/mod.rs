@@ -145,7 +145,12 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
 }
 
 fn finalised(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {
+    let recorded = file.metadata()?.modified()?;
     let outcome = finalise::finalise(file);
+    if matches!(outcome, Ok(Outcome::Finalised(_))) {
+        // The time of the last write tells what the end cost; a recovery that is interrupted must still find it.
+        file.set_modified(recorded)?;
+    }
     // What a killed worker had kept reserved; a matter of tidiness, not of the recording.
     let _ = PartStore::release(file);
     match outcome {

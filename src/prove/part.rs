@@ -57,6 +57,7 @@ fn read(file: &File, on_bytes: &mut dyn FnMut(u64)) -> io::Result<Found> {
         tail_bytes: audit.tail_bytes,
         volumes: audit.volumes,
         warm_up: audit.warm_up,
+        cut_short: audit.cut_short,
         read,
         reread,
     })))

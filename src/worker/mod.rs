@@ -10,6 +10,7 @@
 mod effect;
 mod encoder;
 mod facts;
+mod frames;
 mod link;
 mod mailbox;
 mod notice;

@@ -9,6 +9,7 @@
 //! part and in their sum.
 
 use super::encoder::{Counts, Encoder, SourceCounters};
+use super::frames::{nothing, provisional, settle};
 use super::state::TakeEvidence;
 use super::{Notice, mailbox::Mailbox};
 use crate::media::boundary::{Boundary, Window};
@@ -20,8 +21,8 @@ use crate::media::signal::VideoFormat;
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::encoding::Container;
-use crate::model::session::{PartEnd, PartFrames};
-use crate::model::snapshot::{Dropped, Frames};
+use crate::model::session::PartEnd;
+use crate::model::snapshot::Frames;
 use crate::protocol::worker::Ticket;
 use crate::storage::layout;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +30,6 @@ use std::time::Duration;
 
 /// How long sound may lag behind a boundary before the old part ends without it. Generous: nothing waits for it.
 const TAIL_DEADLINE: Duration = Duration::from_secs(5);
-/// Frames an encoder holds while it works; only what exceeds them counts as dropped before it has ended.
-const ENCODER_HOLDS: u64 = 4;
 
 /// What must be known to make a part.
 #[derive(Debug)]
@@ -265,43 +264,6 @@ impl Take {
     }
 }
 
-/// The counts where no frame ever was.
-pub fn nothing() -> Frames {
-    settle(Counts { lost: Some(0), ..Counts::default() }, 0)
-}
-
-/// The counts of a take in which frames are still on their way.
-fn provisional(counts: Counts, written: u64) -> Frames {
-    let encoder = counts.encoder;
-    let encoder_dropped = (encoder.taken - encoder.made.min(encoder.taken)).saturating_sub(ENCODER_HOLDS);
-    let dropped = Dropped { source: counts.lost, queue: Some(encoder.overflowed), encoder: Some(encoder_dropped) };
-    Frames {
-        captured: Some(counts.captured),
-        encoded: Some(encoder.made),
-        written: Some(written),
-        duplicated: Some(counts.duplicated),
-        dropped,
-    }
-}
-
-/// The counts of a take in which nothing is in flight any more. Every number is measured; what came, left no queue
-/// and is in no overflow was lost between two counters, and counts as dropped all the same. Pure.
-fn settle(counts: Counts, written: u64) -> Frames {
-    let Counts { captured, lost, duplicated, encoder } = counts;
-    let missing = (captured + duplicated).saturating_sub(encoder.taken);
-    Frames {
-        captured: Some(captured),
-        encoded: Some(encoder.made),
-        written: Some(written),
-        duplicated: Some(duplicated),
-        dropped: Dropped {
-            source: lost,
-            queue: Some(missing.max(encoder.overflowed)),
-            encoder: Some(encoder.taken.saturating_sub(encoder.made)),
-        },
-    }
-}
-
 /// A file nobody will write into: closes it; the result comes as a notice.
 pub fn close_unused(plan: Plan, sink: gst::Element, mailbox: Mailbox<Notice>) {
     let ended = move |finished| {
@@ -334,70 +296,10 @@ pub struct Ended {
     pub progress: Progress,
 }
 
-/// The counters as a manifest lists them.
-pub fn part_frames(frames: Frames) -> PartFrames {
-    let Dropped { source, queue, encoder } = frames.dropped;
-    let dropped = queue.and_then(|queue| Some(queue + encoder? + source.unwrap_or(0)));
-    PartFrames {
-        captured: frames.captured,
-        encoded: frames.encoded,
-        written: frames.written,
-        readable: None,
-        duplicated: frames.duplicated,
-        dropped,
-    }
-}
-
 /// Keeps the newest progress and passes trouble on.
 pub fn listen(generation: u64, progress: Arc<Mutex<Progress>>, mailbox: Mailbox<Notice>) -> impl Fn(SinkEvent) {
     move |event| match event {
         SinkEvent::Progress(now) => *progress.lock().unwrap_or_else(PoisonError::into_inner) = now,
         SinkEvent::Trouble(trouble) => mailbox.send(Notice::Trouble(generation, trouble)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::encoder::EncoderFrames;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_frame_that_is_lost_anywhere_is_dropped_and_none_is_invented(
-            fates in prop::collection::vec(0u8..6, 1..400), seen_by_the_queue: bool,
-        ) {
-            // Frames go from counter to counter as in a take; each meets one fate on its way.
-            let mut counts = Counts::default();
-            let (mut queue, mut encoder) = (0, 0);
-            for fate in fates {
-                counts.captured += 1;
-                let copies = match fate {
-                    0 => {
-                        queue += 1;
-                        counts.encoder.overflowed += u64::from(seen_by_the_queue);
-                        0
-                    }
-                    1 => 2,
-                    _ => 1,
-                };
-                counts.duplicated += u64::from(copies == 2);
-                counts.encoder.taken += copies;
-                let held = u64::from(fate == 2);
-                encoder += held;
-                counts.encoder.made += copies - held;
-            }
-            let frames = settle(counts, 0);
-            prop_assert_eq!(frames.dropped.queue, Some(queue));
-            prop_assert_eq!(frames.dropped.encoder, Some(encoder));
-            prop_assert_eq!(frames.duplicated, Some(counts.duplicated));
-        }
-    }
-
-    #[test]
-    fn frames_nobody_captured_are_not_called_copies() {
-        let encoder = EncoderFrames { taken: 12, made: 12, overflowed: 0 };
-        let frames = settle(Counts { captured: 10, duplicated: 1, encoder, lost: None }, 0);
-        assert_eq!((frames.duplicated, frames.dropped.queue), (Some(1), Some(0)));
     }
 }

@@ -84,6 +84,8 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
         let session = holdfast.session();
         let file = |input: &str| session.join(format!("{input}.{container}"));
         let before: Vec<usize> = INPUTS.iter().map(|input| readable(&file(input), cut_at)).collect();
+        let date = |input: &&str| std::fs::metadata(file(input)).and_then(|meta| meta.modified()).expect("a part");
+        let dates: Vec<_> = INPUTS.iter().map(date).collect();
 
         holdfast.spawn_engine();
         holdfast.wait_until("the session is recovered", Duration::from_secs(30), |snapshot| {
@@ -94,6 +96,7 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
         let alert = alerts.iter().find(|alert| alert["code"] == "session_recovered");
         let alert = alert.unwrap_or_else(|| panic!("no alert: {:#}", reply.body));
         let found = manifest(&session);
+        assert_eq!(INPUTS.iter().map(date).collect::<Vec<_>>(), dates, "the time of the last write is evidence");
         for (input, before) in INPUTS.iter().zip(before) {
             let part = parts(&found, input)[0];
             assert_eq!(part["end"], "worker_died", "{found:#}");

@@ -161,6 +161,11 @@ impl Session {
         Effect::Journal { dir: self.dir.clone(), t_ns: self.t_ns(now.mono), kind: Box::new(kind) }
     }
 
+    /// Its plan is on disk, as line 1 of its journal: others may follow.
+    pub fn is_written(&self) -> bool {
+        !matches!(self.phase, Phase::Persisting { .. })
+    }
+
     /// It wants media now.
     pub fn runs(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })

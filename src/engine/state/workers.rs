@@ -43,7 +43,7 @@ impl State {
             input.status = None;
             input.usage = Default::default();
         }
-        if wanted && let Some(session) = &mut self.session {
+        if wanted && let Some(session) = self.session.as_mut().filter(|session| session.is_written()) {
             out.push(session.line(now, JournalKind::WorkerLost { input: id.clone(), reason: reason.clone() }));
             let stopping = matches!(session.phase, Phase::Stopping { .. });
             if let Some(take) = session.take_mut(id).filter(|_| stopping) {
@@ -58,9 +58,10 @@ impl State {
         let incident = Incident::new(code);
         if let Some(session) = &mut self.session {
             let line = session.line(now, JournalKind::Incident { input: Some(id.clone()), incident: incident.clone() });
+            let written = session.is_written();
             if let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) {
                 take.ending = Some(Ending::Failed);
-                out.push(line);
+                out.extend(written.then_some(line));
             }
         }
         self.raise(now, id.as_str(), incident, out);

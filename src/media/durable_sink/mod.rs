@@ -95,7 +95,7 @@ pub struct Finished {
     /// Why it could not be made an ordinary file; it is readable as a stream then.
     pub unfinalised: Option<FinaliseError>,
     /// Digest of the payload of every fragment handed to the kernel, in the order of the file; what the disk gives
-    /// back later must be the same ([`crate::media::finalise::payload_blake3`]). `None` = there is no fragment.
+    /// back later must be the same ([`crate::media::finalise::MediaReader`]). `None` = there is no fragment.
     pub payload: Option<blake3::Hash>,
 }
 

@@ -51,6 +51,8 @@ pub struct Audit {
     /// Bytes of each piece of sound that begins before the first picture: it warms decoders up and is not played, so a
     /// demuxer may leave it out.
     pub warm_up: Vec<u32>,
+    /// Bytes of the last piece of sound when it is cut short. Behind an edit list qtdemux 1.22 leaves it out.
+    pub cut_short: Option<u32>,
     /// (offset, bytes) of every picture, in the order of the file.
     pub(super) pictures: Vec<(u64, u32)>,
     /// Bytes of the length in front of each NAL unit, `None` = the pictures are not made of NAL units.

@@ -9,13 +9,11 @@
 mod audit;
 pub mod mkv;
 pub mod mp4;
-mod payload;
 mod reader;
 mod store;
 
 pub use audit::{Audit, Audited, audit};
 pub use mp4::{BoxScanner, Index, IndexError, PLACEHOLDER, PLACEHOLDER_BYTES, Scanned, StreamError, TrackSummary};
-pub use payload::payload_blake3;
 pub use reader::{MediaReader, Read};
 pub use store::PartStore;
 

@@ -10,6 +10,7 @@ use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::session::{PartEnd, PartRecord};
 use crate::worker::encoder::{Encoder, SourceCounters};
+use crate::worker::frames;
 use crate::worker::notice::Notice;
 use crate::worker::state::{Event, Evidence, PartClosing, PartRefusal};
 use crate::worker::take::{self, Ended, Meters, OpenFile, Plan, Take};
@@ -335,7 +336,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         container: plan.ticket.encoding.container,
         video: summary.as_ref().and_then(|summary| summary.video.clone()),
         audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
-        frames: take::part_frames(frames),
+        frames: frames::part_frames(frames),
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: payload.map(|payload| payload.to_hex().to_string()),

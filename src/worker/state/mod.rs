@@ -14,6 +14,7 @@ mod audio;
 mod closing;
 mod commands;
 mod event;
+mod opening;
 mod pace;
 mod recording;
 mod source;

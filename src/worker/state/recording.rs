@@ -1,9 +1,8 @@
 //! The recording: parts one after the other until somebody says stop.
 
 use super::pace::Pace;
-use super::source::SourceState;
 use super::split::{Next, Settling};
-use super::{Effect, PartRefusal, State, TakeEvidence};
+use super::{Effect, State, TakeEvidence};
 use crate::media::durable_sink::Trouble;
 use crate::media::signal::VideoFormat;
 use crate::model::incident::{Incident, IncidentCode};
@@ -11,7 +10,6 @@ use crate::model::session::{Fact, FactKind, Gap, PartEnd};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::Ticket;
-use crate::storage::layout;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -74,7 +72,7 @@ pub(super) struct Recording {
     pub(super) ticket: Ticket,
     pub(super) phase: Phase,
     /// Asked to stop; what is being closed is the last part.
-    stopping: bool,
+    pub(super) stopping: bool,
     /// The part that follows the one being written, and the one before it that is being closed.
     pub(super) next: Option<Next>,
     pub(super) settling: Option<Settling>,
@@ -99,7 +97,7 @@ pub(super) struct Recording {
     /// End of the last media since the origin, and why it ended.
     pub(super) lost_since: Option<(i64, String)>,
     /// Length of a frame of the last part.
-    period: Duration,
+    pub(super) period: Duration,
     pub(super) pace: Pace,
     /// Parts whose closing missed its deadline.
     pub(super) left_behind: BTreeSet<u32>,
@@ -264,93 +262,6 @@ impl State {
     pub(super) fn part_is_open(&self) -> bool {
         let phase = self.recording.as_ref().map(|recording| &recording.phase);
         matches!(phase, Some(Phase::Opening { .. } | Phase::Writing { .. } | Phase::Closing { .. }))
-    }
-
-    pub(super) fn open_part_if_live(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
-        let SourceState::Live { format, .. } = &self.source else { return };
-        let (format, with_audio) = (format.clone(), self.records_audio());
-        let Some(recording) = &mut self.recording else { return };
-        match recording.phase {
-            Phase::Awaiting { not_before } if now >= not_before && !recording.stopping => {}
-            _ => return,
-        }
-        let part = recording.next_part;
-        recording.next_part += 1;
-        recording.period = format.period();
-        recording.recorded = Some((format.clone(), with_audio));
-        recording.split_wanted = None;
-        recording.phase = Phase::Opening { part, since: now };
-        let ticket = recording.ticket.clone();
-        let file = layout::part_file(&self.input, part, ticket.encoding.container);
-        // Nothing is open, so the stage may take the source's present format on.
-        out.push(Effect::Freeze(format.clone()));
-        out.push(Effect::OpenPart {
-            part,
-            path: ticket.dir.join(file),
-            start_at: ticket.start_at_ns,
-            split_at: None,
-            format,
-            with_audio,
-            ticket: Box::new(ticket),
-        });
-    }
-
-    pub(super) fn on_part_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
-        let Some(recording) = &mut self.recording else { return };
-        if recording.is_done() {
-            return;
-        }
-        if recording.is_beside(part) || recording.left_behind.contains(&part) {
-            return self.on_next_opened(now, part, file, out);
-        }
-        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
-            return;
-        }
-        recording.take = TakeEvidence::default();
-        recording.rate_from = None;
-        recording.last = Some((part, file.clone()));
-        recording.phase =
-            Phase::Writing { part, file: file.clone(), since: now, started: false, grown_at: None, overflowed: 0 };
-        recording.write_fact(now, FactKind::PartOpened { part, file }, out);
-        let live = matches!(self.source, SourceState::Live { .. });
-        let stopping = recording.stopping;
-        if stopping {
-            recording.close(now, PartEnd::Completed, Then::Done, out);
-        } else if !live {
-            recording.close(now, PartEnd::SignalLost, Then::Next, out);
-        }
-        out.push(Effect::PublishStatus);
-    }
-
-    pub(super) fn on_part_refused(&mut self, now: MonoNs, part: u32, refusal: PartRefusal, out: &mut Vec<Effect>) {
-        let incident = match &refusal {
-            PartRefusal::Exists => None,
-            PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
-            PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
-            PartRefusal::Pipeline { reason } => {
-                Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
-            }
-        };
-        if let Some(incident) = incident {
-            out.push(Effect::Log(incident.clone()));
-            self.raise(now, incident, out);
-        }
-        let Some(recording) = &mut self.recording else { return };
-        if recording.is_done() {
-            return;
-        }
-        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
-            return self.on_next_refused(now, part, refusal == PartRefusal::Exists, out);
-        }
-        match refusal {
-            _ if recording.stopping => recording.finish(now, false, out),
-            PartRefusal::Disk { .. } => recording.finish(now, true, out),
-            PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
-            PartRefusal::Pipeline { .. } => {
-                let pause = recording.pace.after_failure();
-                recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
-            }
-        }
     }
 
     pub(super) fn on_take_failed(&mut self, now: MonoNs, part: Option<u32>, reason: String, out: &mut Vec<Effect>) {

@@ -9,7 +9,6 @@ use crate::model::session::{FactKind, PartEnd, PartFrames, PartRecord};
 use crate::model::snapshot::{Frames, InputState, RecordingState};
 use crate::protocol::worker::Ticket;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 const REPLY: Reply = Reply { connection: 1, id: 1 };
 const MS: u64 = 1_000_000;
@@ -76,13 +75,17 @@ struct Bench {
     origin: Option<MonoNs>,
     /// The part that waits for its keyframe.
     next: Option<u32>,
-    /// The part that settles, with its media; `None` = it never had any.
-    settling: Option<(u32, Option<Duration>)>,
+    /// Parts that settle, with their media; `None` = it never had any. More than one only when one was left behind.
+    settling: Vec<(u32, Option<Duration>)>,
+    /// The part whose file is still being created.
+    creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     slow_files: bool,
 }
 
+mod histories;
 mod parts;
+mod split;
 
 impl Bench {
     fn new(on_signal_loss: OnSignalLoss) -> Self {
@@ -106,7 +109,8 @@ impl Bench {
             origin_at_growth: false,
             origin: None,
             next: None,
-            settling: None,
+            settling: Vec::new(),
+            creating: None,
             slow_files: false,
         };
         bench.feed(Event::EngineConnected);
@@ -133,24 +137,25 @@ impl Bench {
                         events.push(Event::PartRefused { part, refusal });
                     }
                     Effect::OpenPart { part, split_at: Some(_), .. } => {
-                        assert_eq!((self.next, self.settling), (None, None), "more than one part beside");
+                        assert_eq!(self.next, None, "more than one part beside");
                         self.opened.push(part);
                         self.next = Some(part);
-                        if !self.slow_files {
+                        if self.slow_files {
+                            self.creating = Some(part);
+                        } else {
                             events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
                         }
                     }
                     Effect::AdvancePart => {
                         let (old, end) = self.part.expect("a part is written");
                         assert_eq!(end, None, "what is being closed is not split");
-                        self.settling = Some((old, Some(self.written.unwrap_or_default())));
+                        self.settling.push((old, Some(self.written.unwrap_or_default())));
                         self.part = Some((self.next.take().expect("the next part is armed"), None));
                         self.written = Some(Duration::ZERO);
                         self.origin = Some(self.now);
                     }
                     Effect::DropNext => {
-                        assert_eq!(self.settling, None, "two parts beside");
-                        self.settling = Some((self.next.take().expect("there is a next part"), None));
+                        self.settling.push((self.next.take().expect("there is a next part"), None));
                     }
                     Effect::OpenPart { part, .. } => {
                         self.attempts += 1;
@@ -182,14 +187,24 @@ impl Bench {
 
     /// The keyframe the next part waits for comes.
     fn keyframe(&mut self) {
-        if let Some(part) = self.next {
+        if let Some(part) = self.next.filter(|_| self.creating.is_none()) {
             self.feed(Event::PartSplit { part });
+        }
+    }
+
+    /// The file that is being created is there.
+    fn file_ready(&mut self) {
+        if let Some(part) = self.creating.take() {
+            self.feed(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
         }
     }
 
     /// The world finishes the part beside the one that is written.
     fn settle(&mut self) {
-        if let Some((part, media)) = self.settling.take() {
+        if let Some((part, media)) = self.settling.pop() {
+            if self.creating == Some(part) {
+                self.file_ready();
+            }
             let end = if media.is_some() { PartEnd::Split } else { PartEnd::Empty };
             self.finish_part(part, media.unwrap_or_default(), end);
         }
@@ -243,6 +258,10 @@ impl Bench {
 
     fn start(&mut self) {
         self.feed(Event::Start { reply: REPLY, ticket: Box::new(ticket(self.now)) });
+    }
+
+    fn ask_split(&mut self) {
+        self.feed(Event::Split { reply: REPLY, session: session(), at: self.now });
     }
 
     fn shown(&mut self) -> (InputState, Option<RecordingState>) {
@@ -394,42 +413,4 @@ proptest! {
         prop_assert!(pause <= longest.max(s(1)) && pause >= longest / 11);
     }
 
-    #[test]
-    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..14, 1..120)) {
-        let mut bench = Bench::new(OnSignalLoss::Split);
-        for op in ops {
-            match op {
-                0 => bench.start(),
-                1 => bench.feed(Event::Stop { reply: REPLY, session: session() }),
-                2 => bench.frames = !bench.frames,
-                3 => bench.run(s(4), false),
-                4 => bench.run(s(2), true),
-                5 => bench.close_part(),
-                6 if bench.part.is_some() => bench.feed(Event::TakeFailed { part: None, reason: "poison".into() }),
-                7 if bench.part.is_some() => bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::DiskFull }),
-                8 => bench.feed(Event::SourceFailed { reason: "gone".into(), permanent: false }),
-                9 => bench.feed(Event::SourceFormat(format())),
-                10 => bench.feed(Event::EngineGone),
-                11 => bench.feed(Event::EngineConnected),
-                12 => bench.feed(Event::Retry { reply: REPLY }),
-                13 => bench.feed(Event::SourceEnded),
-                _ => bench.tick(),
-            }
-            // Part numbers and fact numbers are never reused.
-            prop_assert!(bench.opened.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", bench.opened);
-            let numbers: BTreeSet<u64> = bench.facts.iter().map(|(n, _)| *n).collect();
-            prop_assert_eq!(numbers.len(), bench.facts.len());
-            // "recording" is never shown without a part that is being written.
-            if bench.shown().1 == Some(RecordingState::Recording) {
-                prop_assert!(bench.part.is_some_and(|(_, end)| end.is_none()));
-            }
-        }
-        // Whatever happened, asked to leave it leaves as soon as its file is closed.
-        bench.feed(Event::Terminate);
-        for _ in 0..3 {
-            bench.close_part();
-            bench.run(s(20), false);
-        }
-        prop_assert!(bench.exit.is_some() || bench.part.is_some_and(|(_, end)| end.is_none()));
-    }
 }

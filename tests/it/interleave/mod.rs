@@ -4,6 +4,7 @@
 //! What must hold (DESIGN §1): never two writers of a part, never a number used twice, never a lost or doubled fact, at
 //! most one session at a time, and a session that somebody records stays that session whatever engine comes.
 
+mod clients;
 mod engine;
 mod worker;
 mod world;

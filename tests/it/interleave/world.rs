@@ -6,7 +6,7 @@
 
 use super::engine::{Look, SimEngine};
 use super::worker::SimWorker;
-use holdfast::engine::event::{Event, StartCommand, Token};
+use holdfast::engine::event::{Event, Token};
 use holdfast::engine::state::Setup;
 use holdfast::engine::worker_event::WorkerEvent;
 use holdfast::model::encoding::Encoding;
@@ -14,7 +14,6 @@ use holdfast::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, T
 use holdfast::model::policy::WorkerPolicy;
 use holdfast::model::snapshot::InputState;
 use holdfast::model::{InputId, MonoNs, SessionId};
-use holdfast::protocol::api::StartRequest;
 use holdfast::protocol::worker::{Command, Report};
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -200,39 +199,7 @@ impl World {
         self.engines[engine].of_worker(input, WorkerEvent::Measured { bytes: 1 });
     }
 
-    /// A client asks to record with a key of its own.
-    pub fn ask_start(&mut self, key: u8) {
-        let (now, token) = (self.clock.mono, self.token());
-        let ready = |engine: &&mut SimEngine| !engine.frozen && engine.state.is_settled();
-        let Some(engine) = self.engines.first_mut().filter(ready) else { return };
-        // Ordered by time like UUIDv7, and different for each request.
-        let id = SessionId(uuid::Uuid::from_u64_pair(now.0, token));
-        engine.send(Event::Start(StartCommand {
-            token,
-            trace: format!("trace {token}"),
-            key: format!("key {key}"),
-            request: StartRequest::default(),
-            digest: "same".to_owned(),
-            id,
-            default_name: format!("session {key}"),
-        }));
-    }
-
-    pub fn ask_stop(&mut self) {
-        let token = self.token();
-        if let Some(engine) = self.engines.first_mut().filter(|engine| !engine.frozen) {
-            engine.send(Event::Stop { token, session: None });
-        }
-    }
-
-    pub fn ask_split(&mut self) {
-        let token = self.token();
-        if let Some(engine) = self.engines.first_mut().filter(|engine| !engine.frozen) {
-            engine.send(Event::Split { token, session: None });
-        }
-    }
-
-    fn token(&mut self) -> Token {
+    pub fn token(&mut self) -> Token {
         self.tokens += 1;
         self.tokens
     }

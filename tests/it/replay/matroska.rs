@@ -78,7 +78,7 @@ fn frames(bytes: &[u8], clusters: &[Element]) -> (usize, usize) {
 }
 
 /// A file with size, index and duration, whose `SeekHead` and `Cues` point where they say.
-fn assert_ordinary(what: &str, bytes: &[u8]) {
+pub fn assert_ordinary(what: &str, bytes: &[u8]) {
     let top = elements(bytes, 0..bytes.len());
     let [_, (_, whole, content)] = top.as_slice() else { panic!("{what}: {top:?}") };
     assert_eq!(whole.end, bytes.len(), "{what}");
@@ -276,7 +276,7 @@ proptest! {
             bytes[place.index(within)] = value;
         }
         let store = LoggedStore::holding(bytes.clone());
-        let _ = finalise::payload_blake3(&store).expect("a store in memory");
+        finalise::audit(&store).expect("a store in memory");
         let summary = match finalise::finalise(&store) {
             Ok(Outcome::Finalised(summary)) => summary,
             // Not one of ours any more, or nothing to do: then nothing is done.

@@ -3,7 +3,7 @@
 
 use super::log::LoggedStore;
 use super::record::{self, CONTENTS};
-use super::{Reader, announced, assert_holds, assert_ordinary};
+use super::{Reader, announced, assert_holds, assert_ordinary, matroska};
 use holdfast::media::durable_sink::{Finished, PartWriter, Progress, SinkEvent, Trouble};
 use holdfast::media::finalise::PartStore;
 use std::io::{self, IoSlice};
@@ -49,8 +49,8 @@ fn refuse(errno: rustix::io::Errno) -> io::Error {
 impl PartStore for Brittle {
     fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
         let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
-        // The commit of a fragment (4 bytes) comes from the sync thread, at no fixed place in the order.
-        if bytes > 4 && self.writes.fetch_add(1, Ordering::Relaxed) == self.bad_write {
+        // The commit of a fragment (4 or 12 bytes) comes from the sync thread, at no fixed place in the order.
+        if bytes > 12 && self.writes.fetch_add(1, Ordering::Relaxed) == self.bad_write {
             return Err(refuse(rustix::io::Errno::IO));
         }
         if offset + bytes > self.capacity {
@@ -95,11 +95,16 @@ impl PartStore for Brittle {
 
 /// Records the noise (about 75 kB a fragment) to `store`.
 fn record_to(store: &Arc<Brittle>) -> (Finished, Vec<Progress>, Vec<Trouble>) {
+    push_to(store, record::record(CONTENTS[2]))
+}
+
+/// Records `pushes` to `store`.
+fn push_to(store: &Arc<Brittle>, pushes: Vec<record::Push>) -> (Finished, Vec<Progress>, Vec<Trouble>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&events);
     let on_event = Arc::new(move |event: SinkEvent| sink.lock().expect("events").push(event));
     let mut writer = PartWriter::new(Arc::clone(store) as Arc<dyn PartStore>, on_event).expect("a writer");
-    for push in record::record(CONTENTS[2]) {
+    for push in pushes {
         let slices: Vec<&[u8]> = push.iter().map(Vec::as_slice).collect();
         writer.push(&slices);
     }
@@ -168,4 +173,38 @@ fn a_disk_that_refuses_to_finalise_leaves_a_readable_fragmented_file() {
     let bytes = store.inner.bytes();
     assert_eq!(announced(&bytes).0, record::FRAMES as usize);
     assert_holds("not finalised", &Reader::new().read(&bytes), announced(&bytes));
+}
+
+/// Expects every frame of `finished` in an ordinary Matroska file.
+fn assert_matroska(what: &str, store: &Brittle, finished: &Finished) {
+    assert!(finished.unfinalised.is_none(), "{what}: {finished:?}");
+    let bytes = store.inner.bytes();
+    matroska::assert_ordinary(what, &bytes);
+    let summary = finished.summary.as_ref().expect("a summary");
+    assert!(summary.video_samples >= 15, "{what}: {summary:?}");
+    let found = Reader::of("part.mkv").read(&bytes);
+    assert_holds(what, &found, (summary.video_samples as usize, summary.audio_samples as usize));
+    assert_eq!((&found.0.complaints, &found.1.complaints), (&vec![], &vec![]), "{what}");
+}
+
+#[test]
+fn a_disk_in_trouble_leaves_an_ordinary_matroska_file_of_what_it_took() {
+    let pushes = record::record_matroska(CONTENTS[2], false);
+    let store = Arc::new(Brittle { capacity: 3_200_000, ..Brittle::default() });
+    let (finished, _, troubles) = push_to(&store, pushes.clone());
+    assert_eq!(troubles, [Trouble::DiskFull]);
+    assert_matroska("full disk", &store, &finished);
+
+    let store = Arc::new(Brittle { bad_write: 5, ..Brittle::default() });
+    let (finished, _, troubles) = push_to(&store, pushes.clone());
+    assert!(matches!(troubles.as_slice(), [Trouble::Write(_)]), "{troubles:?}");
+    assert_matroska("refused write", &store, &finished);
+
+    // What was never committed is committed when the part is closed, if the disk lets it.
+    let store = Arc::new(Brittle { bad_sync: 2, ..Brittle::default() });
+    let (finished, progress, troubles) = push_to(&store, pushes);
+    assert!(matches!(troubles.as_slice(), [Trouble::Sync(_)]), "{troubles:?}");
+    assert!(progress.last().is_some_and(|last| last.safe < last.written), "{progress:?}");
+    assert_eq!(finished.summary.as_ref().map(|summary| summary.video_samples), Some(u64::from(record::FRAMES)));
+    assert_matroska("failed sync", &store, &finished);
 }

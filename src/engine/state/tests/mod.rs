@@ -3,12 +3,13 @@
 mod adoption;
 mod handover;
 mod histories;
+mod lives;
 mod promises;
 mod proof;
 mod start_up;
 mod waiting;
 
-use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand};
+use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token};
 use super::super::worker_state::Act;
 use super::*;
 use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};

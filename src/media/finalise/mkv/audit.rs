@@ -49,6 +49,7 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         tail_bytes: covered + if finalised { 0 } else { bytes - last },
         volumes,
         warm_up: Vec::new(),
+        cut_short: None,
         pictures,
         nal_length: header.tracks.iter().find_map(|track| track.nal_length),
     })))

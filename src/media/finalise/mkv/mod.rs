@@ -17,7 +17,7 @@ mod scan;
 
 pub use audit::audit;
 pub use index::Index;
-pub use scan::{is_ours, payloads, scan};
+pub use scan::{is_ours, scan};
 
 use super::{FinaliseError, PartStore, Summary};
 use cluster::{CLUSTER_HEADER_BYTES, Place};

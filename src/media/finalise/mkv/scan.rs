@@ -147,18 +147,3 @@ fn ordinary(store: &dyn PartStore, header: PartHeader, size: u64, bytes: u64) ->
     }
     Ok(if at == end && indexed { Contents::Ordinary(index.summary(bytes)) } else { Contents::Foreign })
 }
-
-/// Where the payload of every cluster lies, finalised or not.
-pub fn payloads(store: &dyn PartStore) -> io::Result<Vec<Range<u64>>> {
-    let mut found = Vec::new();
-    let Ok(Some(header)) = PartHeader::read(store)? else { return Ok(found) };
-    let bytes = store.len()?;
-    let end = header.size.and_then(|size| header.data_at.checked_add(size)).unwrap_or(bytes).min(bytes);
-    walk(store, header.end, end, &mut |element| {
-        if let Found::Cluster { content, .. } = element {
-            found.push(content);
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}

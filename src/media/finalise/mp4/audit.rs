@@ -68,6 +68,7 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
         tail_bytes: chain.end - last,
         volumes: volumes(&index),
         warm_up: warm_up(&index),
+        cut_short: cut_short(&index),
         pictures: pictures(&index),
         nal_length: nal_length(index.init()),
     })))
@@ -245,6 +246,13 @@ fn warm_up(index: &Index) -> Vec<u32> {
         all.extend(early.map(|(_, size)| *size));
     }
     all
+}
+
+/// Bytes of the last piece of sound if it lasts less than the one before.
+fn cut_short(index: &Index) -> Option<u32> {
+    let track = index.tracks().iter().find(|track| !track.video && !track.sizes.is_empty())?;
+    let [.., (_, before), (1, last)] = track.durations[..] else { return None };
+    track.sizes.last().copied().filter(|_| last < before)
 }
 
 /// (offset, bytes) of every picture.

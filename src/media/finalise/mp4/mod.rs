@@ -17,7 +17,7 @@ mod tables;
 pub use audit::audit;
 pub use boxes::{BoxScanner, Scanned, StreamError};
 pub use index::{Index, IndexError, TrackSummary};
-pub use scan::{payloads, scan};
+pub use scan::scan;
 
 use super::{FinaliseError, PartStore, Summary};
 use std::io::IoSlice;

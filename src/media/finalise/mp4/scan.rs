@@ -111,22 +111,6 @@ fn find(store: &dyn PartStore, mut at: u64, end: u64) -> io::Result<Vec<Fragment
     Ok(found)
 }
 
-/// Where the payload of every fragment lies, finalised or not.
-pub fn payloads(store: &dyn PartStore) -> io::Result<Vec<Range<u64>>> {
-    let bytes = store.len()?;
-    let Some(ftyp) = header_at(store, 0, bytes)?.filter(|header| header.kind == *b"ftyp") else { return Ok(vec![]) };
-    // Once finalised, everything that was recorded lies within the `mdat` that replaced the placeholder.
-    let end = match header_at(store, ftyp.end(), bytes)? {
-        Some(mdat) if mdat.kind == *b"mdat" => mdat.end(),
-        Some(_) => bytes,
-        None => return Ok(vec![]),
-    };
-    let moov = header_at(store, ftyp.end() + PLACEHOLDER_BYTES, end)?.filter(|header| header.kind == *b"moov");
-    let Some(moov) = moov else { return Ok(vec![]) };
-    let fragments = find(store, moov.end(), end)?;
-    Ok(fragments.iter().map(|fragment| fragment.data.start + fragment.data.header..fragment.data.end()).collect())
-}
-
 /// Whether a `free` box is a `moof` that was written but not committed before the end came: its first child tells.
 pub(super) fn is_uncommitted(store: &dyn PartStore, header: &BoxHeader) -> io::Result<bool> {
     let mut child = [0; 8];

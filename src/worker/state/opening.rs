@@ -1,0 +1,100 @@
+//! Opening a part: when there is something to record, and what becomes of a file that could not be made.
+//!
+//! Contract: a part number is used once, whatever becomes of its file.
+
+use super::recording::{Phase, Then};
+use super::source::SourceState;
+use super::{Effect, PartRefusal, State, TakeEvidence};
+use crate::model::MonoNs;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{FactKind, PartEnd};
+use crate::storage::layout;
+
+impl State {
+    pub(super) fn open_part_if_live(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let SourceState::Live { format, .. } = &self.source else { return };
+        let (format, with_audio) = (format.clone(), self.records_audio());
+        let Some(recording) = &mut self.recording else { return };
+        match recording.phase {
+            Phase::Awaiting { not_before } if now >= not_before && !recording.stopping => {}
+            _ => return,
+        }
+        let part = recording.next_part;
+        recording.next_part += 1;
+        recording.period = format.period();
+        recording.recorded = Some((format.clone(), with_audio));
+        recording.split_wanted = None;
+        recording.phase = Phase::Opening { part, since: now };
+        let ticket = recording.ticket.clone();
+        let file = layout::part_file(&self.input, part, ticket.encoding.container);
+        // Nothing is open, so the stage may take the source's present format on.
+        out.push(Effect::Freeze(format.clone()));
+        out.push(Effect::OpenPart {
+            part,
+            path: ticket.dir.join(file),
+            start_at: ticket.start_at_ns,
+            split_at: None,
+            format,
+            with_audio,
+            ticket: Box::new(ticket),
+        });
+    }
+
+    pub(super) fn on_part_opened(&mut self, now: MonoNs, part: u32, file: String, out: &mut Vec<Effect>) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_done() {
+            return;
+        }
+        if recording.is_beside(part) || recording.left_behind.contains(&part) {
+            return self.on_next_opened(now, part, file, out);
+        }
+        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
+            return;
+        }
+        recording.take = TakeEvidence::default();
+        recording.rate_from = None;
+        recording.last = Some((part, file.clone()));
+        recording.phase =
+            Phase::Writing { part, file: file.clone(), since: now, started: false, grown_at: None, overflowed: 0 };
+        recording.write_fact(now, FactKind::PartOpened { part, file }, out);
+        let live = matches!(self.source, SourceState::Live { .. });
+        let stopping = recording.stopping;
+        if stopping {
+            recording.close(now, PartEnd::Completed, Then::Done, out);
+        } else if !live {
+            recording.close(now, PartEnd::SignalLost, Then::Next, out);
+        }
+        out.push(Effect::PublishStatus);
+    }
+
+    pub(super) fn on_part_refused(&mut self, now: MonoNs, part: u32, refusal: PartRefusal, out: &mut Vec<Effect>) {
+        let incident = match &refusal {
+            PartRefusal::Exists => None,
+            PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
+            PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
+            PartRefusal::Pipeline { reason } => {
+                Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
+            }
+        };
+        if let Some(incident) = incident {
+            out.push(Effect::Log(incident.clone()));
+            self.raise(now, incident, out);
+        }
+        let Some(recording) = &mut self.recording else { return };
+        if recording.is_done() {
+            return;
+        }
+        if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
+            return self.on_next_refused(now, part, refusal == PartRefusal::Exists, out);
+        }
+        match refusal {
+            _ if recording.stopping => recording.finish(now, false, out),
+            PartRefusal::Disk { .. } => recording.finish(now, true, out),
+            PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
+            PartRefusal::Pipeline { .. } => {
+                let pause = recording.pace.after_failure();
+                recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
+            }
+        }
+    }
+}
