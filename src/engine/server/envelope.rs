@@ -3,7 +3,9 @@
 //! Contract: whatever a handler, an extractor or a layer says, a client sees either a body of [`crate::protocol::api`]
 //! or an [`ApiError`]; both with the headers `X-Trace-ID` and `X-Response-Time-Ms`.
 
+use super::CLIENTS;
 use crate::engine::event::Refused;
+use crate::model::MonoNs;
 use crate::protocol::api::{ApiError, RESPONSE_TIME_MS, TRACE_ID};
 use crate::sys::clock;
 use axum::body::Body;
@@ -12,6 +14,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
+use tokio::net::UnixStream;
 
 /// A read that takes longer is named in the log (R-CMD-5).
 const READ_ACCEPTABLE: Duration = Duration::from_millis(200);
@@ -81,4 +84,47 @@ pub(super) fn refuse(refused: Refused) -> Response {
 /// The same from its parts.
 pub(super) fn refusal(status: u16, code: &'static str, message: impl Into<String>, retryable: bool) -> Response {
     refuse(Refused { status, code, message: message.into(), retryable })
+}
+
+/// Tells a client that there is no place for it, before anybody has read what it wants. What does not fit into its
+/// socket at once is not said.
+pub(super) fn turn_away(stream: &UnixStream, accepted: MonoNs) {
+    // Its request is taken in: closing on unread words would cost it the answer.
+    let mut request = [0; 8 * 1024];
+    let read = stream.try_read(&mut request).unwrap_or(0);
+    let trace_id = given_trace(&request[..read]).unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
+    let message = format!("{CLIENTS} clients are connected already; close one, or try again");
+    let error = ApiError { code: "busy".to_owned(), message, retryable: true, trace_id };
+    let body = serde_json::to_string(&error).unwrap_or_default();
+    let took = clock::mono_now().since(accepted).as_secs_f64() * 1000.0;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         {TRACE_ID}: {}\r\n{RESPONSE_TIME_MS}: {took:.1}\r\nContent-Length: {}\r\n\r\n{body}",
+        error.trace_id,
+        body.len()
+    );
+    let written = stream.try_write(answer.as_bytes());
+    tracing::warn!(trace_id = error.trace_id, read, ?written, "a client was turned away: all places are taken");
+}
+
+/// The trace id in the head of a request that nobody has parsed.
+fn given_trace(request: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(request);
+    let lines = text.split("\r\n").skip(1).take_while(|line| !line.is_empty());
+    let mut fields = lines.filter_map(|line| line.split_once(':'));
+    let (_, id) = fields.find(|(name, _)| name.eq_ignore_ascii_case(TRACE_ID))?;
+    Some(id.trim().to_owned()).filter(|id| is_plain(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_found_in_the_head_and_nowhere_else() {
+        let of = |text: &str| given_trace(text.as_bytes());
+        assert_eq!(of("GET / HTTP/1.1\r\nHost: x\r\nX-Trace-ID: click-7\r\n\r\n"), Some("click-7".to_owned()));
+        assert_eq!(of("GET / HTTP/1.1\r\nX-Trace-ID: two words\r\n\r\n"), None);
+        assert_eq!(of("POST / HTTP/1.1\r\n\r\nX-Trace-ID: body\r\n"), None);
+    }
 }

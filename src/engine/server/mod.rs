@@ -14,7 +14,7 @@ mod stream;
 use super::event::Reply;
 use crate::model::SessionId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::{ApiError, StartRequest};
+use crate::protocol::api::StartRequest;
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -175,35 +175,21 @@ pub async fn serve(
             tracing::warn!("a client of another user was turned away");
             continue;
         }
+        let accepted = crate::sys::clock::mono_now();
         let Ok(waiting) = queue.clone().try_acquire_owned() else {
-            turn_away(&stream);
+            envelope::turn_away(&stream, accepted);
             continue;
         };
         let (places, router) = (places.clone(), router.clone());
         tokio::spawn(async move {
-            let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else { return turn_away(&stream) };
+            let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
+                return envelope::turn_away(&stream, accepted);
+            };
             drop(waiting);
             // An event stream outlives its HTTP connection: the place travels with the request.
             converse(stream, router.layer(Extension(Place { _held: Arc::new(place) }))).await;
         });
     }
-}
-
-/// Tells a client that there is no place for it. What does not fit into its socket at once is not said.
-fn turn_away(stream: &UnixStream) {
-    let error = ApiError {
-        code: "busy".to_owned(),
-        message: format!("{CLIENTS} clients are connected already; close one, or try again"),
-        retryable: true,
-        trace_id: uuid::Uuid::now_v7().simple().to_string(),
-    };
-    let body = serde_json::to_string(&error).unwrap_or_default();
-    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n";
-    let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-    // Its request is taken in: closing on unread words would cost it the answer.
-    let read = stream.try_read(&mut [0; 8 * 1024]);
-    let written = stream.try_write(answer.as_bytes());
-    tracing::warn!(?read, ?written, "a client was turned away: all places are taken");
 }
 
 async fn converse(stream: UnixStream, router: Router) {

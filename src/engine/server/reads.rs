@@ -25,14 +25,20 @@ const PAGE: usize = 50;
 const PAGE_MAX: usize = 200;
 
 /// The whole state of the recorder.
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, description = "The snapshot", body = Snapshot)))]
+#[utoipa::path(get, path = "/api/v1/status", responses(
+        (status = 200, description = "The snapshot", body = Snapshot),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
 pub(super) async fn status(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
     Json(&*snapshot).into_response()
 }
 
 /// Every alert kept, newest first.
-#[utoipa::path(get, path = "/api/v1/alerts", responses((status = 200, description = "The alerts", body = AlertsReply)))]
+#[utoipa::path(get, path = "/api/v1/alerts", responses(
+        (status = 200, description = "The alerts", body = AlertsReply),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
 pub(super) async fn alerts(State(api): State<Api>) -> Response {
     let alerts = (**api.board.alerts.borrow()).clone();
     let counts = api.board.snapshot.borrow().alerts;
@@ -40,7 +46,10 @@ pub(super) async fn alerts(State(api): State<Api>) -> Response {
 }
 
 /// How the recorder is.
-#[utoipa::path(get, path = "/api/v1/health", responses((status = 200, description = "Its health", body = HealthReply)))]
+#[utoipa::path(get, path = "/api/v1/health", responses(
+        (status = 200, description = "Its health", body = HealthReply),
+        (status = "default", description = "Refused", body = ApiError),
+    ))]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

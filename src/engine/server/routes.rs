@@ -57,7 +57,10 @@ fn described() -> OpenApiRouter<Api> {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses(
+        (status = 200, description = "OpenAPI 3.1", body = Object),
+        (status = "default", description = "Refused", body = crate::protocol::api::ApiError),
+    ))]
 async fn openapi(Extension(Document(document)): Extension<Document>) -> Json<utoipa::openapi::OpenApi> {
     Json((*document).clone())
 }
