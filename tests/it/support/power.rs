@@ -15,7 +15,7 @@ const WITHOUT_LOG_FLUSH: u32 = 2;
 /// Bytes of the disk; sparse, so that it costs what is recorded.
 const DISK_BYTES: u64 = 600_000_000;
 /// `mount`, `umount` and `mkfs` take a second at most on a machine under load.
-const DONE_WITHIN: Duration = Duration::from_secs(60);
+const DONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// A file system that lives in one file, mounted at a folder.
 #[derive(Debug)]
@@ -56,6 +56,11 @@ impl PowerDisk {
         assert_eq!(done.code, Some(0), "{program}: {done:?}");
     }
 
+    fn unmount(&self) -> Result<(), String> {
+        let done = process::run("umount", Command::new("umount").arg(&self.mount), self.folder.path(), DONE_WITHIN);
+        if done.code == Some(0) { Ok(()) } else { Err(done.stderr) }
+    }
+
     /// The power goes: from here on nothing reaches the disk, and what was not synced never was.
     pub fn cut(&self) {
         let dir = std::fs::File::open(&self.mount).expect("the disk is mounted");
@@ -68,9 +73,21 @@ impl PowerDisk {
 
     /// The power comes back. Nobody may hold a file of the disk open.
     pub fn restore(&self) {
-        self.run("umount", &[self.mount.as_ref()]);
+        // A process that was killed within a write lets go of its files a moment after it was seen to end.
+        let deadline = process::Deadline::after(DONE_WITHIN);
+        while let Err(why) = self.unmount() {
+            assert!(deadline.left().is_some(), "{why}; held by {:?}", holders(&self.mount));
+        }
         self.run("mount", &[self.device.as_ref(), self.mount.as_ref()]);
     }
+}
+
+/// What every process has open below `mount`.
+fn holders(mount: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let descriptors = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path().join("fd"));
+    let open = descriptors.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let named = open.filter_map(|entry| Some((entry.path(), std::fs::read_link(entry.path()).ok()?)));
+    named.filter(|(_, file)| file.starts_with(mount)).collect()
 }
 
 impl Drop for PowerDisk {
