@@ -25,6 +25,7 @@ mod packages;
 mod power;
 mod proof;
 mod record;
+mod recover;
 mod replay;
 mod split;
 mod stream;

@@ -391,13 +391,3 @@ fn a_worker_that_was_stopped_itself_does_not_blame_the_source() {
     bench.feed(Event::Tick(Box::new(old)));
     assert_eq!(bench.incidents(), []);
 }
-
-proptest! {
-    #[test]
-    fn backoff_stays_in_its_bounds(attempt in 1u32..200, seed: u64) {
-        let longest = s(1).saturating_mul(1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX)).min(s(60));
-        let pause = backoff(attempt, s(1), s(60), seed);
-        prop_assert!(pause <= longest.max(s(1)) && pause >= longest / 11);
-    }
-
-}

@@ -158,10 +158,10 @@ impl World {
                     assert!(other.is_none(), "two workers of one input");
                     self.feed(Event::Worker { input, event: WorkerEvent::Spawned { pid: self.pid } });
                 }
-                Effect::Worker(input, Act::Dismiss | Act::Kill | Act::Terminate) => {
-                    if self.workers.get(&input).is_some_and(|worker| worker.records.is_none()) {
-                        self.end_worker(&input);
-                    }
+                Effect::Worker(input, Act::Dismiss | Act::Kill | Act::Terminate)
+                    if self.workers.get(&input).is_some_and(|worker| worker.records.is_none()) =>
+                {
+                    self.end_worker(&input);
                 }
                 Effect::Send(input, command) => self.command(&input, *command),
                 Effect::StartWorker { input, command, ticket } => {

@@ -99,3 +99,12 @@ proptest! {
         prop_assert!(bench.exit.is_some() || bench.part.is_some_and(|(_, end)| end.is_none()));
     }
 }
+
+proptest! {
+    #[test]
+    fn backoff_stays_in_its_bounds(attempt in 1u32..200, seed: u64) {
+        let longest = s(1).saturating_mul(1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX)).min(s(60));
+        let pause = backoff(attempt, s(1), s(60), seed);
+        prop_assert!(pause <= longest.max(s(1)) && pause >= longest / 11);
+    }
+}
