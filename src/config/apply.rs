@@ -24,7 +24,9 @@ pub(super) const VIDEO_CHOICES: [(&str, VideoChoice); 3] =
 const AUDIO_CODECS: [(&str, AudioCodec); 3] =
     [("aac", AudioCodec::Aac), ("opus", AudioCodec::Opus), ("pcm", AudioCodec::Pcm)];
 /// Longest time a part may be limited to: a week.
-const LONGEST_SPLIT_MINUTES: u32 = 7 * 24 * 60;
+const LONGEST_SPLIT_MINUTES: f64 = 10_080.0;
+/// Shortest part by time: some fragments, so that files are more than their own headers.
+const SHORTEST_SPLIT_SECONDS: f64 = 3.0;
 /// Smallest size a part may be limited to: below it a part would hold less than its first fragments.
 const SMALLEST_SPLIT_BYTES: u64 = 1_000_000;
 
@@ -85,10 +87,8 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
         encoding.audio_codec = at.word("recording.audio_codec", codec, &AUDIO_CODECS)?;
         marks.audio_codec = Some(at.origin.mark(&codec.span(), "recording.audio_codec"));
     }
-    let mut minutes = 0;
-    at.number("recording.split_minutes", &keys.split_minutes, 0, LONGEST_SPLIT_MINUTES, &mut minutes)?;
-    if keys.split_minutes.is_some() {
-        config.policy.split.after = (minutes > 0).then(|| Duration::from_secs(60 * u64::from(minutes)));
+    if let Some(minutes) = &keys.split_minutes {
+        config.policy.split.after = split_minutes(at, minutes)?;
     }
     if let Some(bytes) = &keys.split_bytes {
         config.policy.split.bytes = split_bytes(at, bytes)?;
@@ -102,6 +102,29 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
         &mut encoding.keyframe_interval_ms,
     )?;
     at.number("recording.fragment_ms", &keys.fragment_ms, 100, 10_000, &mut encoding.fragment_ms)
+}
+
+/// Minutes, whole or not; 0 = never.
+fn split_minutes(at: &Reader<'_>, value: &Spanned<toml::Value>) -> Result<Option<Duration>, Problem> {
+    let minutes = match value.get_ref() {
+        toml::Value::Integer(minutes) => u32::try_from(*minutes).ok().map(f64::from),
+        toml::Value::Float(minutes) => Some(*minutes),
+        _ => None,
+    };
+    match minutes.map(|minutes| minutes * 60.0) {
+        Some(0.0) => Ok(None),
+        Some(seconds) if (SHORTEST_SPLIT_SECONDS..=LONGEST_SPLIT_MINUTES * 60.0).contains(&seconds) => {
+            Ok(Some(Duration::from_secs_f64(seconds)))
+        }
+        _ => {
+            let message = format!(
+                "{} is not allowed; use 0 for never, or a number from {} to {LONGEST_SPLIT_MINUTES}",
+                value.get_ref(),
+                SHORTEST_SPLIT_SECONDS / 60.0
+            );
+            Err(at.problem(value, "recording.split_minutes", message))
+        }
+    }
 }
 
 /// A size, or a plain number of bytes; 0 = not limited.

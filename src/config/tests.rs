@@ -101,7 +101,7 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
         ),
         (
             "[recording]\nsplit_minutes = -5",
-            "config.toml:2: recording.split_minutes: -5 is not allowed; use a number from 0 to 10080",
+            "config.toml:2: recording.split_minutes: -5 is not allowed; use 0 for never, or a number from 0.05 to 10080",
         ),
         (
             "[recording]\nsplit_bytes = \"10KB\"",
@@ -176,6 +176,7 @@ fn parts_are_limited_by_time_and_size_or_not_at_all() {
     let split = |keys: &str| read(&format!("[recording]\n{keys}")).expect("a good configuration").policy.split;
     assert_eq!(split(""), Split::default());
     assert_eq!(split("split_minutes = 90").after, Some(std::time::Duration::from_secs(5400)));
+    assert_eq!(split("split_minutes = 0.5").after, Some(std::time::Duration::from_secs(30)));
     assert_eq!(split("split_minutes = 0"), Split { after: None, bytes: None });
     assert_eq!(split("split_bytes = \"4GiB\"").bytes, Some(4 << 30));
     assert_eq!(split("split_bytes = 2000000").bytes, Some(2_000_000));

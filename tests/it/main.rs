@@ -27,6 +27,7 @@ mod proof;
 mod record;
 mod recover;
 mod replay;
+mod seams;
 mod split;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
