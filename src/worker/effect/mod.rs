@@ -1,5 +1,6 @@
 //! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
 
+mod closed;
 mod parts;
 mod peers;
 mod pipelines;
@@ -74,8 +75,6 @@ pub struct Worker {
     take: Option<Take>,
     next: Option<Take>,
     settling: Option<Take>,
-    /// A next part that was given up; its boundary may have been decided just before.
-    dropped_next: Option<(u64, u32)>,
     viewers: Viewers,
     /// Decodes the pictures of a copied source while somebody watches.
     viewfinder: Option<Viewfinder>,
@@ -125,7 +124,6 @@ impl Worker {
             viewfinder_at: now,
             next: None,
             settling: None,
-            dropped_next: None,
             meters: Vec::new(),
             device_lock: None,
             generation: 0,
@@ -206,7 +204,7 @@ impl Worker {
             Notice::Trouble(generation, trouble) => self.on_trouble(now, generation, trouble),
             Notice::Split(generation, at) => self.on_boundary(now, generation, at),
             Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
-            Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(parts::closing(*ended)))),
+            Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(closed::closing(*ended)))),
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
@@ -252,7 +250,7 @@ impl Worker {
             Effect::ClosePart { at, end } => self.close_part(now, at, end),
             Effect::CutPart { end } => self.cut_part(end),
             Effect::AdvancePart => self.advance_part(now),
-            Effect::DropNext => self.drop_next(),
+            Effect::DropNext => self.drop_next(now),
             Effect::CutSettling => self.cut_settling(),
             Effect::ReleaseEncoders => self.release_encoder(),
             Effect::WriteFact { session, dir, t_ns, fact } => {

@@ -268,7 +268,8 @@ pub enum Effect {
     },
     /// The boundary is decided: the next part is the one being written, the one before it settles.
     AdvancePart,
-    /// Close the next part as it is, empty, and the part being written goes on.
+    /// Close the next part as it is, empty, and the part being written goes on; unless its boundary is decided by now:
+    /// then [`Event::PartSplit`] comes at once, before any effect behind this one is carried out.
     DropNext,
     /// Throw the pipeline of the settling part away as it is, then close the file.
     CutSettling,
