@@ -24,6 +24,7 @@ use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
+use crate::sys::clock::wall_now;
 use crate::sys::lock::Lock;
 use crate::sys::paths::Runtime;
 use gst::glib;
@@ -209,7 +210,7 @@ impl Worker {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
             }
-            Notice::FactLost(reason) => self.decide(now, Event::FactsFailed { reason }),
+            Notice::FactsFailed(reason) => self.decide(now, Event::FactsFailed { reason }),
             Notice::Space(free_bytes) => self.decide(now, Event::Space { free_bytes }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
@@ -254,8 +255,8 @@ impl Worker {
             Effect::CutSettling => self.cut_settling(),
             Effect::ReleaseEncoders => self.release_encoder(),
             Effect::WriteFact { session, dir, t_ns, fact } => {
-                if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, fact: *fact }) {
-                    self.mailbox.send(Notice::FactLost(reason.to_owned()));
+                if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, at: wall_now(), fact: *fact }) {
+                    self.mailbox.send(Notice::FactsFailed(format!("a fact is lost: {reason}")));
                 }
             }
             Effect::Ack { reply, refused } => {

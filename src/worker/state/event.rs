@@ -139,7 +139,7 @@ pub enum Event {
     },
     /// A part file is closed.
     PartClosed(Box<PartClosing>),
-    /// A fact could not be written.
+    /// The disk holds up facts, or one is lost because it has held up too many.
     FactsFailed {
         /// Why.
         reason: String,

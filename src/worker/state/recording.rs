@@ -312,13 +312,8 @@ impl State {
     pub(super) fn on_facts_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
         let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
         out.push(Effect::Log(incident.clone()));
-        if let Some(recording) = &mut self.recording {
-            recording.doubted_at = Some(now);
-        }
-        // The media goes on; only the fact cannot be kept, so it is not written as one either.
-        if self.active.insert(incident.code, incident).is_none() {
-            out.push(Effect::PublishStatus);
-        }
+        // The media goes on; this stands in line behind what is held up.
+        self.raise(now, incident, out);
     }
 
     pub(super) fn stop_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
