@@ -135,6 +135,7 @@ impl Worker {
 
     /// Time passes.
     pub fn on_tick(&mut self, now: MonoNs) {
+        self.link.tick(now);
         self.tick_parts(now);
         if self.releasing.is_some_and(|since| now.since(since) >= TEARDOWN_DEADLINE) {
             self.releasing = None;
