@@ -158,7 +158,7 @@ impl Worker {
     ) -> Result<(), String> {
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
-            lost: self.source.as_ref().and_then(|open| open.source.lost()),
+            lost: self.source.as_ref().map(|open| open.source.lost()),
         };
         let splits = plan.split_at.is_some();
         let began = if self.encoder.as_ref().is_some_and(|encoder| encoder.fits(&plan)) {
