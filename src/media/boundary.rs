@@ -166,6 +166,12 @@ impl Window {
         self.lock().sound_done
     }
 
+    /// Gives the boundary up it begins at; where it begins all the same, if that was decided before.
+    pub fn give_up_begin(&self) -> Option<MonoNs> {
+        let from = self.lock().from.clone();
+        from.and_then(|from| from.give_up())
+    }
+
     /// Frees whoever waits: what is not decided will not be.
     pub fn release(&self) {
         let (from, until) = {

@@ -16,11 +16,10 @@ use crate::media::clip::Clip;
 use crate::media::encoder::{Chosen, Encode, EncoderFrames, Feed};
 use crate::media::error::BuildError;
 use crate::media::signal::VideoFormat;
+use crate::media::source::Losses;
 use crate::media::stage::Stage;
 use crate::media::tally::Tally;
 use crate::model::MonoNs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long the sound may take to reach the end of the picture: the mixer's latency and some.
@@ -31,8 +30,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_millis(600);
 pub struct SourceCounters {
     /// Frames as they come.
     pub frames: Tally,
-    /// Frames lost before anybody fetched them.
-    pub lost: Option<Arc<AtomicU64>>,
+    /// Frames lost before they could be counted; `None` = the source is gone.
+    pub lost: Option<Losses>,
 }
 
 /// What was counted of the frames before one time, from the source to the encoder's output.
@@ -40,7 +39,7 @@ pub struct SourceCounters {
 pub struct Counts {
     /// Come from the source.
     pub captured: u64,
-    /// Lost before anybody fetched them; by now, because they have no time.
+    /// Lost before they could be counted, `None` = unknown; by now, because they have no time.
     pub lost: Option<u64>,
     /// Repeated by the stage.
     pub duplicated: u64,
@@ -54,7 +53,7 @@ impl Counts {
         let (now, then) = (self.encoder, base.encoder);
         Self {
             captured: self.captured.saturating_sub(base.captured),
-            lost: self.lost.map(|lost| lost.saturating_sub(base.lost.unwrap_or(0))),
+            lost: self.lost.zip(base.lost).map(|(lost, before)| lost.saturating_sub(before)),
             duplicated: self.duplicated.saturating_sub(base.duplicated),
             encoder: EncoderFrames {
                 taken: now.taken.saturating_sub(then.taken),
@@ -178,7 +177,7 @@ impl Encoder {
         }
         Counts {
             captured: source.frames.count_before(before),
-            lost: source.lost.as_ref().map(|lost| lost.load(Ordering::Relaxed)),
+            lost: source.lost.as_ref().and_then(Losses::count),
             duplicated: if self.copies { 0 } else { stage.copies.count_before(before) },
             encoder,
         }

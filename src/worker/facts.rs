@@ -1,6 +1,8 @@
 //! The facts file, written on a thread of its own because every line waits for the disk.
 //!
-//! Contract: a fact is reported only after it survived an fsync; facts keep their order.
+//! Contract: a fact is reported only after it survived an fsync; facts keep their order. One that the disk refuses is
+//! tried again until it is taken or the worker is gone, and those behind it wait; one word is said of that. Only what
+//! exceeds the queue is lost, by name. The recording itself waits for none of this.
 
 use super::Notice;
 use super::mailbox::Mailbox;
@@ -8,6 +10,7 @@ use crate::model::session::{Fact, Line};
 use crate::model::{InputId, SessionId};
 use crate::storage::journal::Log;
 use crate::storage::layout;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -15,6 +18,10 @@ use std::time::Duration;
 
 /// Facts waiting for the disk at most. A recording makes a handful; a disk that holds up this many is gone.
 const CAPACITY: usize = 256;
+/// A disk that was full or did not answer is asked again after this long, then after twice that, …
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// … up to this: room may be made at any time, and leaving waits only [`LEAVE_DEADLINE`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long leaving waits for the last facts. Below the engine's patience with a stopping worker.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -27,6 +34,8 @@ pub struct Entry {
     pub dir: PathBuf,
     /// Time since its origin.
     pub t_ns: i64,
+    /// When it happened, by the wall clock: it may reach the disk much later.
+    pub at: Timestamp,
     /// The fact.
     pub fact: Fact,
 }
@@ -64,6 +73,10 @@ impl Facts {
     /// Waits until every queued fact is on the disk, or the deadline.
     pub fn finish(&mut self) {
         self.entries = None;
+        if let Some(thread) = &self.thread {
+            // It may be between two attempts.
+            thread.thread().unpark();
+        }
         if self.finished.recv_timeout(LEAVE_DEADLINE).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -76,14 +89,17 @@ impl Facts {
 fn write_all(file: &str, entries: &Receiver<Entry>, mailbox: &Mailbox<Notice>) {
     let mut open: Option<(PathBuf, Log)> = None;
     for entry in entries {
-        match append(&mut open, &entry.dir.join(file), &entry) {
-            Ok(()) => mailbox.send(Notice::FactWritten(Box::new(entry))),
-            Err(error) => {
-                // The next fact tries a fresh file handle.
-                open = None;
-                mailbox.send(Notice::FactLost(format!("{file}: {error}")));
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = append(&mut open, &entry.dir.join(file), &entry) {
+            // The next attempt gets a fresh file handle, which also finds what this one has left of its line.
+            open = None;
+            if pause == FIRST_PAUSE {
+                mailbox.send(Notice::FactsFailed(format!("{file}: {error}; it is tried again")));
             }
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        mailbox.send(Notice::FactWritten(Box::new(entry)));
     }
 }
 
@@ -91,9 +107,65 @@ fn append(open: &mut Option<(PathBuf, Log)>, path: &Path, entry: &Entry) -> std:
     if open.as_ref().is_none_or(|(known, _)| known != path) {
         *open = Some((path.to_owned(), Log::open(path)?));
     }
-    let line = Line { t_ns: entry.t_ns, at: crate::sys::clock::wall_now(), kind: &entry.fact };
+    let line = Line { t_ns: entry.t_ns, at: entry.at, kind: &entry.fact };
     match open {
         Some((_, log)) => log.append(&line),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::session::FactKind;
+    use crate::storage::journal;
+
+    #[test]
+    fn what_the_disk_refuses_is_written_later_in_order_and_told_once() {
+        let library = tempfile::tempdir().expect("a folder");
+        let dir = library.path().join("not yet there");
+        let mailbox = Mailbox::new().expect("an eventfd");
+        let input: InputId = "cam1".parse().expect("an id");
+        let mut facts = Facts::start(input.clone(), mailbox.clone()).expect("a thread");
+        for n in 1..=20 {
+            let kind = FactKind::PartOpened { part: n, file: "cam1.mp4".into() };
+            let fact = Fact { n: n.into(), kind };
+            let entry = Entry {
+                session: SessionId(uuid::Uuid::nil()),
+                dir: dir.clone(),
+                t_ns: 0,
+                at: Timestamp::UNIX_EPOCH,
+                fact,
+            };
+            facts.write(entry).expect("room in the queue");
+        }
+        let first = mailbox.wait(Duration::from_secs(10));
+        assert!(matches!(&first[..], [Notice::FactsFailed(_)]), "{first:?}");
+        std::fs::create_dir(&dir).expect("a folder");
+        facts.finish();
+        let told = mailbox.wait(Duration::from_secs(10));
+        assert!(told.len() == 20 && told.iter().all(|notice| matches!(notice, Notice::FactWritten(_))), "{told:?}");
+        let (kept, damaged) = journal::read::<Line<Fact>>(&dir.join(layout::facts_file(&input))).expect("a file");
+        let numbers: Vec<u64> = kept.iter().map(|line| line.kind.n).collect();
+        assert_eq!((numbers, damaged), ((1..=20).collect(), 0));
+    }
+
+    #[test]
+    fn a_disk_that_never_answers_fills_a_bounded_queue() {
+        let mailbox = Mailbox::new().expect("an eventfd");
+        let facts = Facts::start("cam1".parse().expect("an id"), mailbox).expect("a thread");
+        let write = |n| {
+            let fact = Fact { n, kind: FactKind::PartOpened { part: 1, file: "cam1.mp4".into() } };
+            facts.write(Entry {
+                session: SessionId(uuid::Uuid::nil()),
+                dir: "/proc/nowhere".into(),
+                t_ns: 0,
+                at: Timestamp::UNIX_EPOCH,
+                fact,
+            })
+        };
+        let taken = (0..2 * CAPACITY as u64).map_while(|n| write(n).ok()).count();
+        // One is in the thread's hands, if it was quick enough.
+        assert!(taken == CAPACITY || taken == CAPACITY + 1, "{taken}");
     }
 }

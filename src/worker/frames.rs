@@ -47,10 +47,10 @@ pub fn settle(counts: Counts, written: u64) -> Frames {
     }
 }
 
-/// The counters as a manifest lists them.
+/// The counters as a manifest lists them: what was dropped is known only if it is known everywhere (R-TRU-3).
 pub fn part_frames(frames: Frames) -> PartFrames {
     let Dropped { source, queue, encoder } = frames.dropped;
-    let dropped = queue.and_then(|queue| Some(queue + encoder? + source.unwrap_or(0)));
+    let dropped = queue.and_then(|queue| Some(queue + encoder? + source?));
     PartFrames {
         captured: frames.captured,
         encoded: frames.encoded,
@@ -97,6 +97,12 @@ mod tests {
             prop_assert_eq!(frames.dropped.encoder, Some(encoder));
             prop_assert_eq!(frames.duplicated, Some(counts.duplicated));
         }
+    }
+
+    #[test]
+    fn drops_of_a_source_that_cannot_tell_are_unknown_not_none() {
+        let dropped = |lost| part_frames(settle(Counts { lost, ..Counts::default() }, 0)).dropped;
+        assert_eq!((dropped(None), dropped(Some(0)), dropped(Some(3))), (None, Some(0), Some(3)));
     }
 
     #[test]

@@ -56,6 +56,15 @@ impl<T: 'static> Mailbox<T> {
         std::mem::take(&mut *self.0.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What comes within `deadline`, in order.
+    #[cfg(test)]
+    pub fn wait(&self, deadline: std::time::Duration) -> Vec<T> {
+        let timeout = rustix::event::Timespec::try_from(deadline).expect("a deadline");
+        let mut wake = [rustix::event::PollFd::new(&self.0.wake, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut wake, Some(&timeout)).expect("an eventfd can be polled");
+        self.take().into()
+    }
+
     /// Lets the glib main loop of this thread hand every notice to `receive`, in order.
     pub fn attach(&self, mut receive: impl FnMut(T) + 'static) -> glib::SourceId {
         let mailbox = self.clone();

@@ -45,8 +45,8 @@ pub enum Notice {
     TakeFinished(Box<Ended>),
     /// A fact is on the disk.
     FactWritten(Box<Entry>),
-    /// A fact could not be written.
-    FactLost(String),
+    /// A fact is held up by the disk, or does not fit into the queue any more.
+    FactsFailed(String),
     /// Free bytes of the library's file system.
     Space(u64),
 }

@@ -144,6 +144,11 @@ impl Take {
         self.window.end_at(boundary.clone());
     }
 
+    /// Whether the boundary it begins at is decided; one that is not never will be.
+    pub fn begins_after_all(&self) -> bool {
+        self.window.give_up_begin().is_some()
+    }
+
     /// Its last boundary is decided: it ends there by itself.
     pub fn split(&mut self, now: MonoNs, meters: Meters<'_>) {
         self.end = PartEnd::Split;

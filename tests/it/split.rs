@@ -1,10 +1,11 @@
 //! One file after the other without a gap: by command, by size, around a worker that dies (R-JOB-5, R-JOB-7).
 
 use crate::record::{LIVE_WITHIN, start, wait_media};
-use crate::support::evidence::{assert_on_timeline, assert_sound, manifest, parts};
+use crate::support::evidence::{assert_on_timeline, assert_sound, manifest, parts, plan};
 use crate::support::frames;
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use crate::support::tone::{Sound, apart_degrees};
+use holdfast::sys::clock::mono_now;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::Path;
@@ -194,4 +195,51 @@ fn a_split_around_a_dead_worker_keeps_numbers_and_places() {
     let whole = parts(&manifest, "cam2");
     assert_eq!(whole.len(), 3, "{manifest:#}");
     assert_seamless(&session, &whole, "cam2");
+}
+
+/// The keyframe of a split comes 200 ms after its file is there; a stop falls before, upon and behind it, and no picture
+/// may be in no file.
+#[test]
+fn a_stop_right_behind_a_split_keeps_every_picture_up_to_the_last() {
+    const ROUNDS: u32 = 10;
+    let mut holdfast = Holdfast::new(&test_inputs(1, "off"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    let mut split_in = 0;
+    for round in 0..rounds(ROUNDS, 10 * ROUNDS) {
+        start(&holdfast, &["cam1"]);
+        wait_media(&holdfast, "cam1", Duration::from_secs(2));
+        let known = holdfast.media(&holdfast.session()).len();
+        split(&holdfast);
+        holdfast.wait_until("the next file", SPLITS_WITHIN, |_| holdfast.media(&holdfast.session()).len() > known);
+        let later = mono_now().plus(Duration::from_millis(150 + 10 * u64::from(round % ROUNDS)));
+        while mono_now() < later {
+            holdfast.status();
+        }
+        let stopped = mono_now();
+        holdfast.cli_ok(&["record", "stop"]);
+
+        let session = holdfast.session();
+        let manifest = manifest(&session);
+        let began = plan(&session)["start_at_ns"].as_u64().expect("a start");
+        let whole: Vec<&Value> =
+            parts(&manifest, "cam1").into_iter().filter(|part| part["end"] != "empty").collect();
+        split_in += whole.len() - 1;
+        let mut before = None;
+        let mut end_ns = began;
+        for part in whole {
+            let counted = &part["frames"];
+            assert_eq!((&counted["dropped"], &counted["written"]), (&0.into(), &counted["encoded"]), "{manifest:#}");
+            let (first, last) = frames::assert_consecutive(&session.join(part["file"].as_str().expect("a name")));
+            assert!(before.is_none_or(|before| first == before + 1), "{before:?}, then {first}: {manifest:#}");
+            before = Some(last);
+            let offset = part["offset_ns"].as_u64().expect("an offset");
+            end_ns = began + offset + part["duration_ns"].as_u64().expect("a length");
+        }
+        // The last picture before the stop ends less than a period before it.
+        let missing = Duration::from_nanos(stopped.0.saturating_sub(end_ns));
+        println!("round {round}: {missing:?} before the stop");
+        assert!(missing < Duration::from_millis(40), "{missing:?} before the stop are missing: {manifest:#}");
+    }
+    println!("{split_in} of the splits came about");
 }

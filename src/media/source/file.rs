@@ -6,7 +6,7 @@
 //! [`BusEvent::Ended`]: crate::media::pipeline::BusEvent::Ended
 
 use super::decoded::{Awaited, Pace};
-use super::{Parts, Video, element};
+use super::{Losses, Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::MonoNs;
 use gst::prelude::*;
@@ -29,5 +29,5 @@ pub fn add(bin: &gst::Bin, name: &str, path: &Path, with_audio: bool, first_at: 
     awaited.take_from(&decoder);
     element::chain(bin, &[&source, &decoder])?;
     let (video, audio) = awaited.outlets();
-    Ok(Parts { video: Video::Raw(video), audio, lost: None })
+    Ok(Parts { video: Video::Raw(video), audio, lost: Losses::Impossible })
 }

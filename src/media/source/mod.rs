@@ -9,11 +9,13 @@ mod coded;
 mod decoded;
 mod file;
 mod joinable;
+mod losses;
 mod rtsp;
 pub mod test;
 mod v4l2;
 
 pub use coded::{Coded, Viewfinder};
+pub use losses::Losses;
 
 use super::element;
 use super::error::{BuildError, Failure};
@@ -24,8 +26,6 @@ use crate::model::MonoNs;
 use crate::model::encoding::VideoChoice;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
 use gst::prelude::*;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// An open source.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Source {
     pub video: Video,
     /// Hands out raw sound, when the input has any.
     pub audio: Option<Outlet>,
-    lost: Option<Arc<AtomicU64>>,
+    lost: Losses,
 }
 
 /// The pictures of a source.
@@ -78,7 +78,7 @@ pub struct Counters {
 struct Parts {
     video: Video,
     audio: Option<Outlet>,
-    lost: Option<Arc<AtomicU64>>,
+    lost: Losses,
 }
 
 impl Source {
@@ -131,8 +131,8 @@ impl Source {
         Ok(Self { pipeline, sound_device, video: parts.video, audio: parts.audio, lost: parts.lost })
     }
 
-    /// Frames the device made and nobody fetched in time, `None` when it cannot tell.
-    pub fn lost(&self) -> Option<Arc<AtomicU64>> {
+    /// Pictures that were lost before they could be counted.
+    pub fn lost(&self) -> Losses {
         self.lost.clone()
     }
 
@@ -171,7 +171,7 @@ fn add_test(bin: &gst::Bin, name: &str, format: test::TestFormat) -> Result<Part
     let device = test::TestSrc::new(&format!("{name}-device"), format);
     bin.add(&device)?;
     let video = Outlet::append(bin, device.upcast_ref(), &format!("{name}-video"))?;
-    Ok(Parts { video: Video::Raw(video), audio: None, lost: Some(device.dropped()) })
+    Ok(Parts { video: Video::Raw(video), audio: None, lost: Losses::Counted(device.dropped()) })
 }
 
 #[cfg(test)]

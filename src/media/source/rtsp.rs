@@ -5,7 +5,7 @@
 
 use super::coded::Coded;
 use super::decoded::{Awaited, Pace};
-use super::{Parts, Video, element};
+use super::{Losses, Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
 use gst::prelude::*;
@@ -44,6 +44,7 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
     source.set_property("latency", camera.latency_ms);
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
     source.set_property("timeout", UDP_SILENCE_US);
+    let lost = Losses::of_packets(&source);
     bin.add(&source)?;
     let (video, awaited) = if copy {
         let coded = Coded::detached(name)?;
@@ -69,7 +70,7 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
             awaited.close();
         }
     });
-    Ok(Parts { video, audio, lost: None })
+    Ok(Parts { video, audio, lost })
 }
 
 /// `video`, `audio` or `application`, as the server announced a stream.

@@ -3,7 +3,7 @@
 //! Contract: asks the kernel what its nodes are, chooses by the pure rules of [`crate::media::device`], never
 //! forces a frame rate. One opener per node: the caller holds the device's lock.
 
-use super::{Parts, Video, element};
+use super::{Losses, Parts, Video, element};
 use crate::media::device::{self, Node};
 use crate::media::error::BuildError;
 use crate::media::joint::Outlet;
@@ -26,8 +26,9 @@ pub fn add(bin: &gst::Bin, name: &str, wanted: &str, subdevice: Option<&str>) ->
     source.set_property("device", &node.path);
     let caps = element::caps_filter(&format!("{name}-caps"), &device::capture_caps(&node.driver, None))?;
     element::chain(bin, &[&source, &caps])?;
+    let lost = Losses::numbered(&element::pad(&source, "src")?);
     let video = Outlet::append(bin, &caps, &format!("{name}-video"))?;
-    Ok(Parts { video: Video::Raw(video), audio: None, lost: None })
+    Ok(Parts { video: Video::Raw(video), audio: None, lost })
 }
 
 /// The node that `wanted` means now: a path (also a link such as those of `/dev/v4l/by-id`), driver or bus.

@@ -356,7 +356,7 @@ impl FindingCode {
             }
             FindingCode::CountersUnknown => (
                 "Whether frames were lost on the way is not known.",
-                "All that was written is readable; the counters went with the recording process.",
+                "All that was written is readable; the source cannot tell, or the counters went with the recording process.",
                 LOOK,
             ),
             FindingCode::TailIgnored => (

@@ -1,5 +1,6 @@
 //! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
 
+mod closed;
 mod parts;
 mod peers;
 mod pipelines;
@@ -23,6 +24,7 @@ use crate::model::input::InputSpec;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
+use crate::sys::clock::wall_now;
 use crate::sys::lock::Lock;
 use crate::sys::paths::Runtime;
 use gst::glib;
@@ -74,8 +76,6 @@ pub struct Worker {
     take: Option<Take>,
     next: Option<Take>,
     settling: Option<Take>,
-    /// A next part that was given up; its boundary may have been decided just before.
-    dropped_next: Option<(u64, u32)>,
     viewers: Viewers,
     /// Decodes the pictures of a copied source while somebody watches.
     viewfinder: Option<Viewfinder>,
@@ -125,7 +125,6 @@ impl Worker {
             viewfinder_at: now,
             next: None,
             settling: None,
-            dropped_next: None,
             meters: Vec::new(),
             device_lock: None,
             generation: 0,
@@ -136,6 +135,7 @@ impl Worker {
 
     /// Time passes.
     pub fn on_tick(&mut self, now: MonoNs) {
+        self.link.tick(now);
         self.tick_parts(now);
         if self.releasing.is_some_and(|since| now.since(since) >= TEARDOWN_DEADLINE) {
             self.releasing = None;
@@ -206,12 +206,12 @@ impl Worker {
             Notice::Trouble(generation, trouble) => self.on_trouble(now, generation, trouble),
             Notice::Split(generation, at) => self.on_boundary(now, generation, at),
             Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
-            Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(parts::closing(*ended)))),
+            Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(closed::closing(*ended)))),
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
             }
-            Notice::FactLost(reason) => self.decide(now, Event::FactsFailed { reason }),
+            Notice::FactsFailed(reason) => self.decide(now, Event::FactsFailed { reason }),
             Notice::Space(free_bytes) => self.decide(now, Event::Space { free_bytes }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
@@ -252,12 +252,12 @@ impl Worker {
             Effect::ClosePart { at, end } => self.close_part(now, at, end),
             Effect::CutPart { end } => self.cut_part(end),
             Effect::AdvancePart => self.advance_part(now),
-            Effect::DropNext => self.drop_next(),
+            Effect::DropNext => self.drop_next(now),
             Effect::CutSettling => self.cut_settling(),
             Effect::ReleaseEncoders => self.release_encoder(),
             Effect::WriteFact { session, dir, t_ns, fact } => {
-                if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, fact: *fact }) {
-                    self.mailbox.send(Notice::FactLost(reason.to_owned()));
+                if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, at: wall_now(), fact: *fact }) {
+                    self.mailbox.send(Notice::FactsFailed(format!("a fact is lost: {reason}")));
                 }
             }
             Effect::Ack { reply, refused } => {

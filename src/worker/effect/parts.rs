@@ -2,18 +2,17 @@
 
 use super::{Pending, Worker};
 use crate::media::boundary::Boundary;
-use crate::media::durable_sink::{self, Finished, OpenError, Progress, SinkOptions, Trouble};
+use crate::media::durable_sink::{self, OpenError, Progress, SinkOptions, Trouble};
 use crate::media::encoder::{Chosen, Feed};
 use crate::media::error::BuildError;
 use crate::media::pipeline::BusEvent;
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
-use crate::model::session::{PartEnd, PartRecord};
+use crate::model::session::PartEnd;
 use crate::worker::encoder::{Encoder, SourceCounters};
-use crate::worker::frames;
 use crate::worker::notice::Notice;
-use crate::worker::state::{Event, Evidence, PartClosing, PartRefusal};
-use crate::worker::take::{self, Ended, Meters, OpenFile, Plan, Take};
+use crate::worker::state::{Event, Evidence, PartRefusal};
+use crate::worker::take::{self, Meters, OpenFile, Plan, Take};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -159,7 +158,7 @@ impl Worker {
     ) -> Result<(), String> {
         let counters = SourceCounters {
             frames: self.counters.frames.clone(),
-            lost: self.source.as_ref().and_then(|open| open.source.lost()),
+            lost: self.source.as_ref().map(|open| open.source.lost()),
         };
         let splits = plan.split_at.is_some();
         let began = if self.encoder.as_ref().is_some_and(|encoder| encoder.fits(&plan)) {
@@ -225,14 +224,10 @@ impl Worker {
 
     /// The boundary at which the take of `generation` begins is decided.
     pub(super) fn on_boundary(&mut self, now: MonoNs, generation: u64, at: MonoNs) {
-        let splits = |take: &&Take| take.generation == generation && take.plan.split_at.is_some();
         tracing::debug!(at = at.0, "a part begins");
-        if let Some(next) = self.next.as_ref().filter(splits) {
-            let part = next.plan.part;
-            return self.decide(now, Event::PartSplit { part });
-        }
-        // Given up in the moment it was decided; or a part that follows none, whose evidence tells.
-        if let Some((_, part)) = self.dropped_next.take_if(|(dropped, _)| *dropped == generation) {
+        // A part that follows none has nobody to tell: its evidence does.
+        let splits = |take: &&Take| take.generation == generation && take.plan.split_at.is_some();
+        if let Some(part) = self.next.as_ref().filter(splits).map(|next| next.plan.part) {
             self.decide(now, Event::PartSplit { part });
         }
     }
@@ -245,12 +240,15 @@ impl Worker {
         }
     }
 
-    pub(super) fn drop_next(&mut self) {
+    pub(super) fn drop_next(&mut self, now: MonoNs) {
         for pending in &mut self.pending {
             pending.dropped |= pending.plan.split_at.is_some();
         }
+        // Behind a keyframe that has come in this very moment nothing reaches the part before it any more.
+        if let Some(part) = self.next.as_ref().filter(|next| next.begins_after_all()).map(|next| next.plan.part) {
+            return self.decide(now, Event::PartSplit { part });
+        }
         if let Some(next) = self.next.take() {
-            self.dropped_next = Some((next.generation, next.plan.part));
             self.finish(next);
         }
     }
@@ -304,90 +302,4 @@ fn refusal(error: OpenError) -> PartRefusal {
     let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     PartRefusal::Disk { full, reason: format!("{file}: {error}") }
-}
-
-/// A closed file as the state sees it.
-pub(super) fn closing(ended: Ended) -> PartClosing {
-    let Ended { plan, end, mut frames, origin, finished, progress } = ended;
-    let (summary, bytes, trouble, unfinalised, payload) = match finished {
-        Some(Finished { summary, bytes, trouble, unfinalised, payload }) => {
-            (summary, bytes, trouble, unfinalised.map(|error| error.to_string()), payload)
-        }
-        None => (None, progress.bytes, None, None, None),
-    };
-    frames.written = Some(summary.as_ref().map_or(0, |summary| summary.video_samples));
-    let duration = summary.as_ref().map_or(Duration::ZERO, |summary| summary.duration);
-    let start = i128::from(plan.ticket.start_at_ns.0);
-    let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
-    // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
-    let in_doubt = unfinalised.is_some() || matches!(trouble, Some(Trouble::Sync(_) | Trouble::Write(_)));
-    let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
-    let end = match summary {
-        None => PartEnd::Empty,
-        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
-        Some(_) => end,
-    };
-    let record = PartRecord {
-        part: plan.part,
-        file: plan.file,
-        offset_ns,
-        duration_ns: duration.as_nanos() as u64,
-        bytes,
-        container: plan.ticket.encoding.container,
-        video: summary.as_ref().and_then(|summary| summary.video.clone()),
-        audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
-        frames: frames::part_frames(frames),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
-        end,
-    };
-    PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::finalise::{FinaliseError, Summary};
-    use crate::media::signal::VideoFormat;
-    use crate::model::SessionId;
-    use crate::model::encoding::Encoding;
-    use crate::model::snapshot::Frames;
-    use crate::protocol::worker::Ticket;
-
-    const MEDIA: Duration = Duration::from_secs(20);
-    const SAFE: Duration = Duration::from_secs(7);
-
-    fn closed(trouble: Option<Trouble>, unfinalised: Option<FinaliseError>) -> PartClosing {
-        let ticket = Ticket {
-            session: SessionId(uuid::Uuid::nil()),
-            dir: "/library/session".into(),
-            start_at_ns: MonoNs(0),
-            boot_id: "boot".into(),
-            first_part: 1,
-            first_fact: 1,
-            encoding: Encoding::default(),
-            trace_id: String::new(),
-        };
-        let format = VideoFormat { width: 640, height: 360, pixels: "I420".into(), coding: None, rate: None };
-        let (start_at, split_at, with_audio) = (MonoNs(0), None, false);
-        let plan = Plan { part: 1, file: "a.mp4".into(), start_at, split_at, format, with_audio, ticket };
-        let summary =
-            Some(Summary { duration: MEDIA, bytes: 1, video_samples: 600, audio_samples: 0, video: None, audio: None });
-        let finished = Some(Finished { summary, bytes: 1, trouble, unfinalised, payload: None });
-        let progress = Progress { safe: SAFE, ..Progress::default() };
-        let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
-        closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
-    }
-
-    #[test]
-    fn only_what_the_disk_confirmed_is_safe() {
-        assert_eq!(closed(None, None).safe, MEDIA);
-        assert_eq!(closed(Some(Trouble::DiskFull), None).safe, MEDIA, "the reserved room sufficed");
-        assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).safe, SAFE);
-        assert_eq!(closed(Some(Trouble::Write("EIO".into())), None).safe, SAFE);
-        let unfinalised = closed(None, Some(FinaliseError::Tables("too long".into())));
-        assert_eq!((unfinalised.safe, unfinalised.record.end), (SAFE, PartEnd::DiskError));
-        assert!(unfinalised.unfinalised.is_some());
-    }
 }

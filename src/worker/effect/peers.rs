@@ -10,7 +10,7 @@ use crate::worker::state::{Event, Reply};
 impl Worker {
     pub(super) fn on_link(&mut self, now: MonoNs, event: LinkEvent) {
         let hello = link::hello(self.state.input(), self.started, self.state.session());
-        let said = self.link.on_event(event, &hello);
+        let said = self.link.on_event(now, event, &hello);
         self.heed(now, said);
     }
 

@@ -1,6 +1,7 @@
 //! One connection: whole lines in, bounded bytes out, a descriptor beside a line when asked.
 
 use super::LinkEvent;
+use crate::model::MonoNs;
 use crate::protocol::codec::LineDecoder;
 use crate::protocol::worker::{Command, Role};
 use crate::worker::Notice;
@@ -40,6 +41,8 @@ struct Outgoing {
 #[derive(Debug)]
 pub struct Connection {
     id: u64,
+    /// When it came.
+    pub since: MonoNs,
     /// Who it said it is.
     pub role: Option<Role>,
     fd: OwnedFd,
@@ -53,10 +56,10 @@ pub struct Connection {
 
 impl Connection {
     /// Serves the nonblocking socket `fd`.
-    pub fn new(id: u64, fd: OwnedFd, mailbox: Mailbox<Notice>) -> Self {
+    pub fn new(id: u64, fd: OwnedFd, since: MonoNs, mailbox: Mailbox<Notice>) -> Self {
         let readable = Some(watch(id, &fd, glib::IOCondition::IN, &mailbox));
         let (decoder, waiting) = (LineDecoder::default(), VecDeque::new());
-        Self { id, role: None, fd, decoder, waiting, waiting_bytes: 0, readable, writable: None, mailbox }
+        Self { id, since, role: None, fd, decoder, waiting, waiting_bytes: 0, readable, writable: None, mailbox }
     }
 
     /// Reads or writes what can be; returns whole commands.

@@ -1,7 +1,8 @@
 //! The worker's socket: one engine, up to four viewers, everything nonblocking on the glib main loop.
 //!
 //! Contract: a peer that does not read is dropped, never waited for; a peer of another user is refused; a peer that
-//! breaks the protocol is thrown out. Only the engine with the highest epoch ever seen is obeyed; a lower one is told
+//! breaks the protocol is thrown out, one that says nothing is left after [`HELLO_DEADLINE`]: an engine always gets in,
+//! however many others are there. Only the engine with the highest epoch ever seen is obeyed; a lower one is told
 //! that it was superseded. Only the holder of the worker's lock may open this link, so replacing a stale
 //! socket is safe.
 
@@ -10,7 +11,8 @@ mod connection;
 use super::Notice;
 use super::mailbox::Mailbox;
 use super::state::{Allegiance, Greeting};
-use crate::model::InputId;
+use crate::media::frame_ring::MAX_READERS;
+use crate::model::{InputId, MonoNs};
 use crate::protocol::codec;
 use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::unix_listener;
@@ -20,9 +22,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Connections at once: an engine, its successor, four viewers, and a few that have not said hello.
+/// Connections at once: an engine, viewers, and a few that have not said hello. When there are more, whoever has been
+/// silent for longest goes.
 const MAX_CONNECTIONS: usize = 12;
+/// Viewers at once: as many as a ring has readers, and as many again that are told why they get no pictures.
+const MAX_VIEWERS: usize = 2 * MAX_READERS as usize;
+const _: () = assert!(MAX_VIEWERS + 2 <= MAX_CONNECTIONS, "an engine and its successor always get in");
+/// A peer says hello with its first bytes; one that takes this long is none of ours.
+const HELLO_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What peers do.
 #[derive(Debug)]
@@ -88,10 +97,10 @@ impl Link {
     }
 
     /// Takes in what happened; `hello` is this worker's own greeting.
-    pub fn on_event(&mut self, event: LinkEvent, hello: &Report) -> Vec<Said> {
+    pub fn on_event(&mut self, now: MonoNs, event: LinkEvent, hello: &Report) -> Vec<Said> {
         let mut said = Vec::new();
         match event {
-            LinkEvent::Incoming => self.accept(),
+            LinkEvent::Incoming => self.accept(now),
             LinkEvent::Ready(id, condition) => {
                 let Some(connection) = self.connections.get_mut(&id) else { return said };
                 let (commands, outcome) = connection.on_ready(condition);
@@ -110,16 +119,38 @@ impl Link {
         said
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, now: MonoNs) {
         while let Some((fd, ours)) = unix_listener::accept(&self.listener) {
-            if !ours || self.connections.len() >= MAX_CONNECTIONS {
-                tracing::warn!(ours, "a connection was refused");
+            if !ours {
+                tracing::warn!("a connection of another user was refused");
                 continue;
+            }
+            if self.connections.len() >= MAX_CONNECTIONS {
+                // There is one: those who said hello are fewer.
+                let silent = self.connections.iter().find(|(_, connection)| connection.role.is_none());
+                let Some(id) = silent.map(|(id, _)| *id) else { continue };
+                tracing::warn!(connection = id, "a peer that says nothing makes room");
+                self.connections.remove(&id);
             }
             let id = self.next;
             self.next += 1;
-            self.connections.insert(id, Connection::new(id, fd, self.mailbox.clone()));
+            self.connections.insert(id, Connection::new(id, fd, now, self.mailbox.clone()));
         }
+    }
+
+    /// Hangs up on those who should have said hello by now.
+    pub fn tick(&mut self, now: MonoNs) {
+        self.connections.retain(|id, connection| {
+            let stays = connection.role.is_some() || now.since(connection.since) < HELLO_DEADLINE;
+            if !stays {
+                tracing::warn!(connection = id, "a peer never said hello");
+            }
+            stays
+        });
+    }
+
+    fn viewers(&self) -> usize {
+        self.connections.values().filter(|connection| connection.role == Some(Role::Viewer)).count()
     }
 
     /// Returns whether the peer kept to the protocol.
@@ -131,6 +162,10 @@ impl Link {
                 if let Greeting::Superseded { by } = greeting {
                     tracing::warn!(epoch, by, "an engine that was replaced is sent away");
                     self.send(id, &Report::Superseded { epoch: by }, None, said);
+                    return false;
+                }
+                if role == Role::Viewer && self.viewers() >= MAX_VIEWERS {
+                    tracing::warn!("a viewer too many was refused");
                     return false;
                 }
                 if let Some(connection) = self.connections.get_mut(&id) {
@@ -228,5 +263,69 @@ pub fn hello(input: &InputId, started: crate::model::MonoNs, session: Option<cra
         pid: std::process::id(),
         started_ns: started,
         session,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    const S: u64 = 1_000_000_000;
+
+    fn greet(link: &mut Link, peer: &mut UnixStream, role: Role) -> Vec<Said> {
+        let input: InputId = "cam1".parse().expect("an id");
+        let ours = hello(&input, MonoNs(0), None);
+        let theirs = Command::Hello { protocol: PROTOCOL_VERSION, build: BUILD.to_owned(), role, epoch: 1 };
+        peer.write_all(&codec::encode(&theirs).expect("a line")).expect("the worker takes it");
+        let id = link.next - 1;
+        link.on_event(MonoNs(S), LinkEvent::Ready(id, glib::IOCondition::IN), &ours)
+    }
+
+    /// A link and whoever may come to it; `met` is done with both.
+    fn meet(met: impl FnOnce(&mut Link, &mut dyn FnMut(&mut Link) -> UnixStream)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cam1.sock");
+        let done = glib::MainContext::new().with_thread_default(|| {
+            let mut link = Link::open(&path, Mailbox::new().expect("an eventfd")).expect("a socket");
+            let input: InputId = "cam1".parse().expect("an id");
+            let ours = hello(&input, MonoNs(0), None);
+            met(&mut link, &mut |link| {
+                let peer = UnixStream::connect(&path).expect("the worker listens");
+                link.on_event(MonoNs(S), LinkEvent::Incoming, &ours);
+                peer
+            });
+        });
+        done.expect("a context of its own");
+    }
+
+    #[test]
+    fn an_engine_gets_in_whoever_sits_there_in_silence() {
+        meet(|link, connect| {
+            let _silent: Vec<UnixStream> = (0..3 * MAX_CONNECTIONS).map(|_| connect(link)).collect();
+            assert_eq!(link.connections.len(), MAX_CONNECTIONS);
+            let mut engine = connect(link);
+            assert!(matches!(greet(link, &mut engine, Role::Engine)[..], [Said::EngineConnected(_)]));
+            link.tick(MonoNs(S + HELLO_DEADLINE.as_nanos() as u64 - 1));
+            assert_eq!(link.connections.len(), MAX_CONNECTIONS);
+            link.tick(MonoNs(S + HELLO_DEADLINE.as_nanos() as u64));
+            assert_eq!((link.connections.len(), link.engine.is_some()), (1, true));
+        });
+    }
+
+    #[test]
+    fn an_engine_gets_in_beside_any_number_of_viewers() {
+        meet(|link, connect| {
+            let mut kept = Vec::new();
+            for _ in 0..3 * MAX_CONNECTIONS {
+                let mut viewer = connect(link);
+                greet(link, &mut viewer, Role::Viewer);
+                kept.push(viewer);
+            }
+            assert_eq!(link.viewers(), MAX_VIEWERS);
+            let mut engine = connect(link);
+            assert!(matches!(greet(link, &mut engine, Role::Engine)[..], [Said::EngineConnected(_)]));
+        });
     }
 }

@@ -139,7 +139,7 @@ pub enum Event {
     },
     /// A part file is closed.
     PartClosed(Box<PartClosing>),
-    /// A fact could not be written.
+    /// The disk holds up facts, or one is lost because it has held up too many.
     FactsFailed {
         /// Why.
         reason: String,
@@ -268,7 +268,8 @@ pub enum Effect {
     },
     /// The boundary is decided: the next part is the one being written, the one before it settles.
     AdvancePart,
-    /// Close the next part as it is, empty, and the part being written goes on.
+    /// Close the next part as it is, empty, and the part being written goes on; unless its boundary is decided by now:
+    /// then [`Event::PartSplit`] comes at once, before any effect behind this one is carried out.
     DropNext,
     /// Throw the pipeline of the settling part away as it is, then close the file.
     CutSettling,

@@ -1,7 +1,7 @@
 //! The recording: parts one after the other until somebody says stop.
 
 use super::pace::Pace;
-use super::split::{Next, Settling};
+use super::split::{Next, Settling, Why};
 use super::{Effect, State, TakeEvidence};
 use crate::media::durable_sink::Trouble;
 use crate::media::signal::VideoFormat;
@@ -178,7 +178,7 @@ impl Recording {
 
     pub(super) fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
         self.note_gap(now, self.since_origin(now), out);
-        self.drop_next(now, out);
+        self.drop_next(now, Why::GivenUp, out);
         if self.settling.is_some() {
             self.phase = Phase::Ending { failed };
             return;
@@ -211,7 +211,7 @@ impl Recording {
     pub(super) fn close(&mut self, now: MonoNs, end: PartEnd, then: Then, out: &mut Vec<Effect>) {
         if let Phase::Writing { part, file, .. } = &self.phase {
             self.phase = Phase::Closing { part: *part, file: file.clone(), since: now, then, step: Step::Flushing };
-            self.drop_next(now, out);
+            self.drop_next(now, Why::GivenUp, out);
             out.push(Effect::ClosePart { at: now, end });
             out.push(Effect::PublishStatus);
         }
@@ -228,7 +228,7 @@ impl Recording {
             | Phase::Done { .. }
             | Phase::Ending { .. } => return,
         };
-        self.drop_next(now, out);
+        self.drop_next(now, Why::GivenUp, out);
         self.phase = Phase::Closing { part, file, since: now, then, step: Step::Releasing };
         out.push(Effect::CutPart { end });
         out.push(Effect::PublishStatus);
@@ -278,6 +278,7 @@ impl State {
     }
 
     pub(super) fn on_trouble(&mut self, now: MonoNs, part: Option<u32>, trouble: Trouble, out: &mut Vec<Effect>) {
+        let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let (incident, end) = match trouble {
             Trouble::DiskFull => (Incident::new(IncidentCode::DiskFull), Some(PartEnd::DiskFull)),
             Trouble::Write(reason) => {
@@ -288,6 +289,10 @@ impl State {
         };
         out.push(Effect::Log(incident.clone()));
         self.raise(now, incident, out);
+        // One file's trouble is its own; a full disk is everybody's.
+        if let Some(beside) = beside.filter(|_| end == Some(PartEnd::DiskError)) {
+            return self.on_beside_failed(now, beside, out);
+        }
         if let (Some(recording), Some(end)) = (&mut self.recording, end) {
             recording.close(now, end, Then::Failed, out);
         }
@@ -307,13 +312,8 @@ impl State {
     pub(super) fn on_facts_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
         let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
         out.push(Effect::Log(incident.clone()));
-        if let Some(recording) = &mut self.recording {
-            recording.doubted_at = Some(now);
-        }
-        // The media goes on; only the fact cannot be kept, so it is not written as one either.
-        if self.active.insert(incident.code, incident).is_none() {
-            out.push(Effect::PublishStatus);
-        }
+        // The media goes on; this stands in line behind what is held up.
+        self.raise(now, incident, out);
     }
 
     pub(super) fn stop_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {

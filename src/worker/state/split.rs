@@ -6,7 +6,9 @@
 //! ```
 //! Contract: one part is written at any time. At most one settles beside it: while a slow disk still holds up the one
 //! before, a split waits and the part grows on. A split never costs the part that is being written: whatever goes wrong
-//! before the keyframe concerns the new file only, which is closed empty and keeps its number. Every step has a deadline.
+//! before the keyframe concerns the new file only, which is closed empty and keeps its number. The keyframe may come in
+//! the moment the next part is given up: then that part has begun, and whatever was about to end the part that is
+//! written ends the new one. Every step has a deadline.
 
 use super::recording::{Phase, Recording, Step, Then};
 use super::{Effect, Reply, State, TakeEvidence};
@@ -41,6 +43,17 @@ pub(super) struct Next {
     armed: bool,
 }
 
+/// Why a part is closed beside the one that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The next one has begun.
+    Split,
+    /// It was to come next, and is not wanted any more.
+    GivenUp,
+    /// It was to come next, and failed by itself.
+    Failed,
+}
+
 /// A part that is being closed beside the one that is written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settling {
@@ -48,19 +61,30 @@ pub(super) struct Settling {
     file: String,
     since: MonoNs,
     step: Step,
+    why: Why,
     /// What was seen of it last.
     pub(super) take: TakeEvidence,
 }
 
 impl Recording {
-    /// Gives the next part up; its file is closed as it is.
-    pub(super) fn drop_next(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+    /// Gives the next part up, if there is one; its file is closed as it is.
+    pub(super) fn drop_next(&mut self, now: MonoNs, why: Why, out: &mut Vec<Effect>) {
         let Some(Next { part, file, .. }) = self.next.take() else { return };
         self.split_wanted = None;
         self.no_split_before = now.plus(FAILED_PAUSE);
         let take = TakeEvidence::default();
-        self.settling = Some(Settling { part, file, since: now, step: Step::Releasing, take });
+        self.settling = Some(Settling { part, file, since: now, step: Step::Releasing, why, take });
         out.push(Effect::DropNext);
+    }
+
+    /// Takes out the part whose keyframe has come, with its file and what was to become of it.
+    fn take_begun(&mut self, part: u32) -> Option<(String, Why)> {
+        if let Some(next) = self.next.take_if(|next| next.part == part && next.armed) {
+            return Some((next.file, Why::Split));
+        }
+        let given_up = self.settling.take_if(|settling| settling.part == part && settling.why != Why::Split)?;
+        self.no_split_before = given_up.since;
+        Some((given_up.file, given_up.why))
     }
 
     /// Whether `part` is the one that comes next, or settles.
@@ -128,7 +152,7 @@ impl State {
             let limit = if next.armed { KEYFRAME_DEADLINE } else { CREATE_DEADLINE };
             if now.since(next.since) >= limit {
                 let reason = format!("{} could not begin within {} s", next.file, limit.as_secs());
-                recording.drop_next(now, out);
+                recording.drop_next(now, Why::GivenUp, out);
                 self.raise_split_failed(now, reason, out);
             }
             return;
@@ -179,25 +203,33 @@ impl State {
         recording.write_fact(now, FactKind::PartOpened { part, file }, out);
     }
 
-    /// The keyframe has come: `part` is being written from here on.
+    /// The keyframe has come: `part` has begun, even if it was given up just before.
     pub(super) fn on_part_split(&mut self, now: MonoNs, part: u32, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
-        let Phase::Writing { part: old, file: old_file, grown_at, .. } = &recording.phase else { return };
-        let Some(next) = recording.next.take_if(|next| next.part == part && next.armed) else {
-            // It was given up in the moment it was decided: the part before it has ended all the same.
-            return recording.close(now, PartEnd::Split, Then::Next, out);
+        let Some((file, why)) = recording.take_begun(part) else { return };
+        let (old, old_file) = match &mut recording.phase {
+            // Nothing stood still: the time since the last growth counts on over the boundary.
+            Phase::Writing { part: number, file: name, since, started, overflowed, .. } => {
+                (*since, *started, *overflowed) = (now, false, 0);
+                (std::mem::replace(number, part), std::mem::replace(name, file.clone()))
+            }
+            // What ends the old part comes behind the boundary, so it ends the new one.
+            Phase::Closing { part: number, file: name, .. } => {
+                (std::mem::replace(number, part), std::mem::replace(name, file.clone()))
+            }
+            Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } | Phase::Done { .. } => return,
         };
         let fresh = TakeEvidence { frames: super::recording::nothing(), ..TakeEvidence::default() };
         let take = std::mem::replace(&mut recording.take, fresh);
-        let settling = Settling { part: *old, file: old_file.clone(), since: now, step: Step::Flushing, take };
-        // Nothing stood still: the time since the last growth counts on over the boundary.
-        let grown_at = *grown_at;
-        recording.settling = Some(settling);
-        recording.last = Some((part, next.file.clone()));
+        let (since, step) = (now, Step::Flushing);
+        recording.settling = Some(Settling { part: old, file: old_file, since, step, why: Why::Split, take });
+        recording.last = Some((part, file));
         recording.rate_from = None;
-        recording.phase = Phase::Writing { part, file: next.file, since: now, started: false, grown_at, overflowed: 0 };
         self.evidence.take = None;
         out.push(Effect::AdvancePart);
+        if why == Why::Failed {
+            recording.cut(now, PartEnd::Cut, Then::Next, out);
+        }
         out.push(Effect::PublishStatus);
     }
 
@@ -205,7 +237,7 @@ impl State {
     pub(super) fn on_beside_failed(&mut self, now: MonoNs, part: u32, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
         if recording.is_next(part) {
-            recording.drop_next(now, out);
+            recording.drop_next(now, Why::Failed, out);
         } else if let Some(settling) = recording.settling.as_mut().filter(|s| s.step == Step::Flushing) {
             settling.step = Step::Releasing;
             settling.since = now;

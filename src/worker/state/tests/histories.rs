@@ -4,6 +4,11 @@ use super::*;
 use std::collections::BTreeSet;
 
 impl Bench {
+    /// A part that has nothing to do with the one that is written.
+    fn beside(&self) -> Option<u32> {
+        self.next.filter(|_| !self.decided).or(self.settling.last().map(|(part, _)| *part))
+    }
+
     /// Parts are opened once and closed once, in this order; nothing is told after the end.
     fn check_facts(&self) -> Result<(), TestCaseError> {
         let (mut opened, mut closed, mut over) = (BTreeSet::new(), BTreeSet::new(), false);
@@ -37,13 +42,18 @@ impl Bench {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..22, 1..60), slow_files: bool) {
+    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..24, 1..60), slow_files: bool) {
         let mut bench = Bench::new(OnSignalLoss::Split);
         bench.slow_files = slow_files;
         bench.origin_at_growth = true;
         for op in ops {
             match op {
                 14 => bench.ask_split(),
+                22 => bench.silent_keyframe(),
+                23 if bench.beside().is_some() => {
+                    let part = bench.beside().expect("just seen");
+                    bench.feed(Event::PartTrouble { part, trouble: Trouble::Write("EIO".into()) });
+                }
                 15 => bench.keyframe(),
                 16 => bench.settle(),
                 17 => bench.file_ready(),

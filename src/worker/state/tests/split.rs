@@ -136,17 +136,59 @@ fn a_stop_before_the_keyframe_closes_both_files() {
 }
 
 #[test]
-fn a_boundary_decided_in_the_moment_it_was_given_up_still_ends_the_part() {
+fn what_ends_the_part_in_the_moment_the_next_has_begun_ends_the_next() {
+    let stop = || Event::Stop { reply: REPLY, session: session() };
+    let full = || Event::PartTrouble { part: 1, trouble: Trouble::DiskFull };
+    let poison = || Event::TakeFailed { part: None, reason: "poison".into() };
+    let no_muxer = || Event::TakeFailed { part: Some(2), reason: "no such muxer".into() };
+    for (event, end) in [
+        (stop(), PartEnd::Completed),
+        (full(), PartEnd::DiskFull),
+        (poison(), PartEnd::Cut),
+        (Event::SourceEnded, PartEnd::SignalLost),
+        (no_muxer(), PartEnd::Cut),
+    ] {
+        let mut bench = recording(None, None);
+        bench.ask_split();
+        bench.tick();
+        bench.silent_keyframe();
+        let told = format!("{event:?}");
+        bench.feed(event);
+        assert_eq!(bench.part, Some((2, Some(end))), "{told}");
+        bench.settle();
+        bench.close_part();
+        assert_eq!(ends(&bench), [(1, PartEnd::Split), (2, end)], "{told}");
+    }
+}
+
+#[test]
+fn a_part_that_has_begun_when_it_is_given_up_is_recorded() {
+    let mut bench = recording(None, None);
+    bench.ask_split();
+    bench.run(s(2), true);
+    bench.silent_keyframe();
+    bench.run(s(12), true);
+    assert_eq!((bench.part, bench.shown().1), (Some((2, None)), Some(RecordingState::Recording)));
+}
+
+#[test]
+fn a_write_error_beside_costs_the_part_that_is_written_nothing() {
+    let write = || Trouble::Write("EIO".into());
     let mut bench = recording(None, None);
     bench.ask_split();
     bench.tick();
-    bench.feed(Event::TakeFailed { part: Some(2), reason: "full".into() });
-    // The keyframe had come just before: nothing behind it reaches part 1 any more.
-    bench.feed(Event::PartSplit { part: 2 });
-    assert_eq!(bench.part, Some((1, Some(PartEnd::Split))));
+    bench.feed(Event::PartTrouble { part: 2, trouble: write() });
+    bench.run(s(1), true);
+    assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Recording)));
     bench.settle();
-    bench.close_part();
-    assert_eq!(bench.opened, [1, 2, 3]);
+    bench.run(s(31), true);
+    bench.ask_split();
+    bench.tick();
+    bench.keyframe();
+    bench.feed(Event::PartTrouble { part: 1, trouble: write() });
+    bench.run(s(1), true);
+    assert_eq!((bench.part, bench.shown().1), (Some((3, None)), Some(RecordingState::Recording)));
+    assert_eq!(bench.incidents(), [IncidentCode::DiskError]);
 }
 
 #[test]
