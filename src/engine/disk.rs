@@ -30,6 +30,9 @@ const TRIES: u32 = 3;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
 const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
 
+/// A worker says that it is done while its last fact is on the way to the disk: one sync, slow on a busy disk.
+const LAST_FACTS: Duration = Duration::from_secs(2);
+
 /// One thing to do.
 #[derive(Debug)]
 pub enum Job {
@@ -236,7 +239,7 @@ impl DiskThread {
         let events = self.events.clone();
         let folder = dir.clone();
         let work = move || {
-            let result = recovery::close(&dir, state, &finalise).map(Box::new).map_err(|error| match error {
+            let result = recovery::close(&dir, state, LAST_FACTS, &finalise).map(Box::new).map_err(|error| match error {
                 CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
                 CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
             });

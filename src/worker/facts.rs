@@ -1,13 +1,17 @@
 //! The facts file, written on a thread of its own because every line waits for the disk.
 //!
-//! Contract: a fact is reported only after it survived an fsync; facts keep their order.
+//! Contract: a fact is reported only after it survived an fsync; facts keep their order. The session is held
+//! ([`crate::storage::journal::hold`]) from before its first fact until behind its last, so nobody closes it meanwhile.
 
 use super::Notice;
 use super::mailbox::Mailbox;
+use super::state::{HoldFault, Reply};
 use crate::model::session::{Fact, Line};
 use crate::model::{InputId, SessionId};
-use crate::storage::journal::Log;
+use crate::storage::journal::{self, Log};
 use crate::storage::layout;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -31,10 +35,29 @@ pub struct Entry {
     pub fact: Fact,
 }
 
+/// A session to be held.
+#[derive(Debug)]
+pub struct Hold {
+    /// Whom to answer.
+    pub reply: Reply,
+    /// The session.
+    pub session: SessionId,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+/// What the thread does, in order.
+#[derive(Debug)]
+enum Job {
+    Hold(Hold),
+    Write(Entry),
+    LetGo,
+}
+
 /// The writer thread.
 #[derive(Debug)]
 pub struct Facts {
-    entries: Option<SyncSender<Entry>>,
+    jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     finished: Receiver<()>,
 }
@@ -42,20 +65,34 @@ pub struct Facts {
 impl Facts {
     /// Starts the thread for `input`.
     pub fn start(input: InputId, mailbox: Mailbox<Notice>) -> std::io::Result<Self> {
-        let (entries, waiting) = sync_channel(CAPACITY);
+        let (jobs, waiting) = sync_channel(CAPACITY);
         let (done, finished) = sync_channel(1);
         let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-            write_all(&layout::facts_file(&input), &waiting, &mailbox);
+            work_all(&layout::facts_file(&input), &waiting, &mailbox);
             // Nobody waits when the worker is not leaving.
             let _ = done.send(());
         })?;
-        Ok(Self { entries: Some(entries), thread: Some(thread), finished })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), finished })
     }
 
     /// Queues one fact; an error names why it is lost.
     pub fn write(&self, entry: Entry) -> Result<(), &'static str> {
-        let Some(entries) = &self.entries else { return Err("the facts file is closed") };
-        entries.try_send(entry).map_err(|error| match error {
+        self.send(Job::Write(entry))
+    }
+
+    /// Queues the hold of a session; it ends with [`Self::let_go`], or with this process.
+    pub fn hold(&self, hold: Hold) -> Result<(), &'static str> {
+        self.send(Job::Hold(hold))
+    }
+
+    /// Lets go of the session behind everything that is queued.
+    pub fn let_go(&self) -> Result<(), &'static str> {
+        self.send(Job::LetGo)
+    }
+
+    fn send(&self, job: Job) -> Result<(), &'static str> {
+        let Some(jobs) = &self.jobs else { return Err("the facts file is closed") };
+        jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => "the disk holds up too many facts",
             TrySendError::Disconnected(_) => "the facts file is closed",
         })
@@ -63,7 +100,7 @@ impl Facts {
 
     /// Waits until every queued fact is on the disk, or the deadline.
     pub fn finish(&mut self) {
-        self.entries = None;
+        self.jobs = None;
         if self.finished.recv_timeout(LEAVE_DEADLINE).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -73,18 +110,37 @@ impl Facts {
     }
 }
 
-fn write_all(file: &str, entries: &Receiver<Entry>, mailbox: &Mailbox<Notice>) {
+fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
     let mut open: Option<(PathBuf, Log)> = None;
-    for entry in entries {
-        match append(&mut open, &entry.dir.join(file), &entry) {
-            Ok(()) => mailbox.send(Notice::FactWritten(Box::new(entry))),
-            Err(error) => {
-                // The next fact tries a fresh file handle.
-                open = None;
-                mailbox.send(Notice::FactLost(format!("{file}: {error}")));
+    // Held until the next one is, or until it is let go.
+    let mut held: Option<File> = None;
+    for job in jobs {
+        match job {
+            Job::Hold(Hold { reply, session, dir }) => {
+                let result = match journal::hold(&dir) {
+                    Ok(Some(hold)) => {
+                        held = Some(hold);
+                        Ok(())
+                    }
+                    Ok(None) => Err(HoldFault::Closing),
+                    // Nobody closes a session without a journal.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    Err(error) => Err(HoldFault::Disk(format!("{}: {error}", layout::JOURNAL))),
+                };
+                mailbox.send(Notice::SessionHeld(reply, session, result));
             }
+            Job::Write(entry) => match append(&mut open, &entry.dir.join(file), &entry) {
+                Ok(()) => mailbox.send(Notice::FactWritten(Box::new(entry))),
+                Err(error) => {
+                    // The next fact tries a fresh file handle.
+                    open = None;
+                    mailbox.send(Notice::FactLost(format!("{file}: {error}")));
+                }
+            },
+            Job::LetGo => held = None,
         }
     }
+    drop(held);
 }
 
 fn append(open: &mut Option<(PathBuf, Log)>, path: &Path, entry: &Entry) -> std::io::Result<()> {

@@ -187,6 +187,7 @@ impl Recording {
         self.take = TakeEvidence::default();
         let frames = self.frames;
         self.write_fact(now, FactKind::Done { frames }, out);
+        out.push(Effect::LetGoOfSession);
         out.push(Effect::ReleaseEncoders);
         out.push(Effect::PublishStatus);
     }
