@@ -60,8 +60,17 @@ pub enum CloseError {
     },
 }
 
+/// What became of the parts of a folder.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Finalised {
+    /// What they are.
+    pub parts: Vec<PartRecord>,
+    /// Names of those that somebody uses, if only to read them: left alone.
+    pub busy: Vec<String>,
+}
+
 /// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
-pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<PartRecord>>;
+pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Finalised>;
 
 /// The folders of sessions in `library`, newest first. A link is none: where it leads somebody else may be recording.
 pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
@@ -227,13 +236,14 @@ pub fn close(
         // The time of the last write tells how much of the end is missing; finalising changes it.
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
         let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
-        let mut unread = None;
+        let (mut unread, mut used) = (None, None);
         for (name, input, part) in open {
-            let Some(place) = found.iter().position(|record| record.file == name) else {
-                unread = Some(name);
+            let Some(place) = found.parts.iter().position(|record| record.file == name) else {
+                let why = if found.busy.contains(&name) { &mut used } else { &mut unread };
+                *why = Some(name);
                 continue;
             };
-            let mut record = found.swap_remove(place);
+            let mut record = found.parts.swap_remove(place);
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
             if let Some(lost) = lost(&plan, &record, touched.get(&name)) {
@@ -246,6 +256,9 @@ pub fn close(
         }
         if let Some(name) = unread {
             return Err(CloseError::Unread(name));
+        }
+        if let Some(name) = used {
+            return Err(CloseError::Locked(name));
         }
     }
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };

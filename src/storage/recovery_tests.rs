@@ -53,9 +53,13 @@ fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
     }
 }
 
+fn of(parts: Vec<PartRecord>) -> Finalised {
+    Finalised { parts, busy: Vec::new() }
+}
+
 /// What the prove role finds when it can read everything.
-fn read_all(_: &Path) -> io::Result<Vec<PartRecord>> {
-    Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
+fn read_all(_: &Path) -> io::Result<Finalised> {
+    Ok(of(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }]))
 }
 
 fn line<K>(t: i64, kind: K) -> Line<K> {
@@ -96,7 +100,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     let calls = Cell::new(0);
     let finalise = |_: &Path| {
         calls.set(calls.get() + 1);
-        Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
+        read_all(Path::new(""))
     };
     let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &finalise).expect("closed");
     let a = &closed.manifest.inputs[0];
@@ -117,7 +121,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
 fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let foreign = |_: &Path| Ok(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]);
+    let foreign = |_: &Path| Ok(of(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]));
     let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &foreign).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::Damaged);
     assert!(dir.path().join("a.mp4").exists());
@@ -127,11 +131,20 @@ fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
 fn a_part_that_could_not_be_looked_at_is_tried_again_and_nothing_is_said_of_it() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Vec::new()));
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Unread(name)) if name == "a.mp4"));
     assert!(!dir.path().join(layout::MANIFEST).exists());
     let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::WorkerDied);
+}
+
+#[test]
+fn a_part_that_somebody_reads_is_in_use_and_not_unread() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let busy = |_: &Path| Ok(Finalised { parts: Vec::new(), busy: vec!["a.mp4".to_owned()] });
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &busy);
+    assert!(matches!(result, Err(CloseError::Locked(name)) if name == "a.mp4"));
 }
 
 #[test]
@@ -187,7 +200,7 @@ fn a_session_with_a_part_being_written_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     let _held = lock::try_lock(&dir.path().join("b.mp4")).expect("locked").expect("free");
-    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Vec::new()));
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Locked(name)) if name == "b.mp4"));
 }
 

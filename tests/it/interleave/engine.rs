@@ -137,7 +137,9 @@ impl SimEngine {
                 Event::Adopted { session, result: result.map(Box::new) }
             }
             Effect::Close { session, dir, state } => {
-                let result = recovery::close(&dir, state, Duration::ZERO, &|dir| Ok(finalise(dir)));
+                let result = recovery::close(&dir, state, Duration::ZERO, &|dir| {
+                    Ok(recovery::Finalised { parts: finalise(dir), busy: Vec::new() })
+                });
                 let result = result.map(Box::new).map_err(|error| CloseFault::Locked(error.to_string()));
                 Event::Closed { session, dir, result }
             }
