@@ -6,10 +6,10 @@
 use super::event::{CloseFault, Event, ProofEvent};
 use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
-use crate::model::session::{Closed, JournalKind, Line, PartRecord, Plan};
+use crate::model::session::{Closed, JournalKind, Line, LookLine, Plan};
 use crate::model::snapshot::Alert;
 use crate::storage::history::{self, Journal};
-use crate::storage::recovery::{self, CloseError};
+use crate::storage::recovery::{self, CloseError, Finalised};
 use crate::storage::{atomic, layout, proof};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
@@ -29,6 +29,9 @@ const QUEUE: usize = 1024;
 const TRIES: u32 = 3;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
 const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
+
+/// A worker says that it is done while its last fact is on the way to the disk: one sync, slow on a busy disk.
+const LAST_FACTS: Duration = Duration::from_secs(2);
 
 /// One thing to do.
 #[derive(Debug)]
@@ -236,10 +239,11 @@ impl DiskThread {
         let events = self.events.clone();
         let folder = dir.clone();
         let work = move || {
-            let result = recovery::close(&dir, state, &finalise).map(Box::new).map_err(|error| match error {
-                CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
-                CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
-            });
+            let result =
+                recovery::close(&dir, state, LAST_FACTS, &finalise).map(Box::new).map_err(|error| match error {
+                    CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
+                    CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
+                });
             drop(events.blocking_send(Event::Closed { session, dir, result }));
         };
         if let Err(error) = std::thread::Builder::new().name("close".to_owned()).spawn(work) {
@@ -255,7 +259,7 @@ impl DiskThread {
 }
 
 /// Lets the prove role turn what a crash left in `dir` into ordinary files.
-pub fn finalise(dir: &Path) -> io::Result<Vec<PartRecord>> {
+pub fn finalise(dir: &Path) -> io::Result<Finalised> {
     let args = ["prove".as_ref(), "--finalise".as_ref(), dir.as_os_str()];
     let finished = process::run(&args, Priority::Idle, FINALISE_DEADLINE)?;
     if !finished.success {
@@ -263,7 +267,14 @@ pub fn finalise(dir: &Path) -> io::Result<Vec<PartRecord>> {
         tracing::warn!(dir = %dir.display(), "not every part could be looked at");
     }
     let lines = finished.output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).map_err(io::Error::from)).collect()
+    let mut finalised = Finalised::default();
+    for line in lines {
+        match serde_json::from_slice(line)? {
+            LookLine::Part(record) => finalised.parts.push(*record),
+            LookLine::Busy { busy } => finalised.busy.push(busy),
+        }
+    }
+    Ok(finalised)
 }
 
 /// Why the library cannot be written, and what to do.

@@ -212,7 +212,7 @@ impl Shell {
                 Ok(process) => {
                     let pid = process.pid();
                     handles.remember(&input, pid, || process.handle());
-                    tokio::spawn(wait(input.clone(), process, events.clone()));
+                    tokio::spawn(wait(input.clone(), process, events.clone(), handles));
                     WorkerEvent::Spawned { pid }
                 }
                 Err(error) => WorkerEvent::SpawnFailed { reason: error.to_string() },
@@ -270,12 +270,13 @@ fn spawn_worker(input: &InputId, demo: bool) -> io::Result<Process> {
 }
 
 /// Waits for the end of a process and reaps it.
-async fn wait(input: InputId, process: Process, events: Sender<Event>) {
+async fn wait(input: InputId, process: Process, events: Sender<Event>, handles: Handles) {
     let pid = process.pid();
     let how = match process.wait().await {
         Ok(how) => how,
         Err(error) => format!("it could not be waited for: {error}"),
     };
+    handles.bury(&input);
     drop(events.send(Event::Worker { input, event: WorkerEvent::Exited { pid, how } }).await);
 }
 

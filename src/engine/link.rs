@@ -33,15 +33,23 @@ const READ_BYTES: usize = 8 * 1024;
 pub struct Handles(Arc<Mutex<HashMap<InputId, (u32, Handle)>>>);
 
 impl Handles {
-    /// Remembers the process of an input, unless it is known already.
+    /// Remembers the process of an input. Always anew: a process id that is known may have been given away since.
     pub fn remember(&self, input: &InputId, pid: u32, open: impl FnOnce() -> io::Result<Handle>) {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if handles.get(input).is_some_and(|(known, _)| *known == pid) {
-            return;
-        }
         match open() {
-            Ok(handle) => drop(handles.insert(input.clone(), (pid, handle))),
+            Ok(handle) => {
+                let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(handles.insert(input.clone(), (pid, handle)));
+            }
             Err(error) => tracing::warn!(%input, pid, %error, "a worker cannot be held on to"),
+        }
+    }
+
+    /// Forgets the process of an input if it has ended.
+    pub fn bury(&self, input: &InputId) {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = |(_, handle): &(u32, Handle)| handle.wait_end(Duration::ZERO).unwrap_or(false);
+        if handles.get(input).is_some_and(ended) {
+            handles.remove(input);
         }
     }
 
@@ -106,7 +114,10 @@ impl Link {
         let (mut stream, mut decoder) = loop {
             let mut stream = match self.connect().await {
                 Attempt::Connected(stream) => stream,
-                Attempt::LockFree => return self.tell(WorkerEvent::LockFree { link }).await,
+                Attempt::LockFree => {
+                    self.handles.bury(&self.input);
+                    return self.tell(WorkerEvent::LockFree { link }).await;
+                }
                 Attempt::Mute => return self.tell(WorkerEvent::Mute { link, pid: None }).await,
             };
             let ours = rustix::process::getuid().as_raw();
@@ -235,5 +246,32 @@ fn understand(input: &InputId, link: u64, report: Report) -> Option<Event> {
         }
         Report::Superseded { epoch } => Some(Event::Superseded { epoch }),
         Report::Hello { .. } | Report::Ring { .. } | Report::WatchRefused { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_process_id_that_was_given_away_does_not_keep_the_handle_of_the_dead() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let input: InputId = "cam1".parse().expect("an id");
+        let handles = Handles::default();
+        let opened = Cell::new(0);
+        let open = || {
+            opened.set(opened.get() + 1);
+            Handle::of_peer(&ours)
+        };
+        handles.remember(&input, 7, open);
+        handles.remember(&input, 7, open);
+        assert_eq!(opened.get(), 2);
+        // This very process lives: its handle stays.
+        handles.bury(&input);
+        let found = Cell::new(false);
+        handles.with(&input, |_| Ok(found.set(true)));
+        assert!(found.get());
+        drop(theirs);
     }
 }

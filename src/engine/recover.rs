@@ -7,6 +7,7 @@ use crate::storage::recovery::{self, CloseError, ClosedSession};
 use crate::sys::paths::Runtime;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What became of one interrupted session.
 #[derive(Debug)]
@@ -22,6 +23,6 @@ pub fn run(runtime: &Runtime, library: &Path) -> anyhow::Result<Vec<Recovered>> 
     let _locks = locks::take(runtime, library)?;
     let (interrupted, _) =
         recovery::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
-    let close = |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, &finalise), dir };
+    let close = |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, Duration::ZERO, &finalise), dir };
     Ok(interrupted.into_iter().map(|session| close(session.dir)).collect())
 }

@@ -169,6 +169,19 @@ pub struct PartRecord {
     pub end: PartEnd,
 }
 
+/// One line of the prove role when it looks at parts or finalises them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LookLine {
+    /// What is in a part.
+    Part(Box<PartRecord>),
+    /// Somebody records to a part, or reads it: it was left alone.
+    Busy {
+        /// File name.
+        busy: String,
+    },
+}
+
 /// A video track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VideoTrack {

@@ -1,6 +1,6 @@
 //! The short-lived job that re-reads files of ours: finalises what a crash left, and proves what was recorded.
 //!
-//! Contract: prints JSON lines on standard output, complaints on standard error: one [`PartRecord`] per part when it
+//! Contract: prints JSON lines on standard output, complaints on standard error: one [`LookLine`] per part when it
 //! looks or finalises, [`crate::model::proof::ProofLine`]s when it proves. Touches only files it could lock, so never
 //! a part that is being recorded; changes nothing unless asked to finalise; killed anywhere, it can be run again.
 //! Started by the engine at idle priority.
@@ -12,7 +12,7 @@ mod verify;
 
 use crate::media::finalise::{self, Contents, FinaliseError, Outcome, PartStore, Summary};
 use crate::model::encoding::Container;
-use crate::model::session::{PartEnd, PartFrames, PartRecord};
+use crate::model::session::{LookLine, PartEnd, PartFrames, PartRecord};
 use crate::storage::layout;
 use crate::sys::lock;
 use anyhow::{Context, Result};
@@ -42,13 +42,6 @@ pub enum Task {
     Prove,
 }
 
-/// What was found for one file.
-enum Look {
-    Part(Box<PartRecord>),
-    /// Somebody records to it.
-    Busy,
-}
-
 /// Runs the job; exit code 0 = every part was looked at. Blocks on the disk.
 pub fn run(options: &Options) -> ExitCode {
     if options.task == Task::Prove {
@@ -73,10 +66,11 @@ pub fn run(options: &Options) -> ExitCode {
     let mut failed = false;
     for file in files {
         let printed = match look(&file, finalise) {
-            Ok(Look::Part(record)) => print(&record),
-            Ok(Look::Busy) => {
-                eprintln!("holdfast prove: {} is being recorded and was left alone", file.display());
-                Ok(())
+            Ok(line) => {
+                if matches!(line, LookLine::Busy { .. }) {
+                    eprintln!("holdfast prove: {} is in use and was left alone", file.display());
+                }
+                print(&line)
             }
             Err(error) => Err(error),
         };
@@ -88,10 +82,10 @@ pub fn run(options: &Options) -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn print(record: &PartRecord) -> Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    std::io::stdout().write_all(&line).context("the result cannot be printed")
+fn print(line: &LookLine) -> Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    std::io::stdout().write_all(&bytes).context("the result cannot be printed")
 }
 
 /// The media files below `path`, or `path` itself; in the order of input and part.
@@ -114,7 +108,7 @@ fn part_files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-fn look(path: &Path, finalise: bool) -> Result<Look> {
+fn look(path: &Path, finalise: bool) -> Result<LookLine> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let (_, part) = layout::parse_part_file(&name).with_context(|| format!("{name} is not a part of a session"))?;
     let container = layout::part_container(&name).unwrap_or(Container::Mp4);
@@ -123,11 +117,11 @@ fn look(path: &Path, finalise: bool) -> Result<Look> {
     let file = open(path, flags, Mode::empty()).with_context(|| format!("{} cannot be opened", path.display()))?;
     let file = File::from(file);
     if !lock::try_lock_fd(&file)? {
-        return Ok(Look::Busy);
+        return Ok(LookLine::Busy { busy: name });
     }
     let (end, bytes, summary) = if finalise { finalised(&file)? } else { inspected(&file)? };
     let summary = summary.as_ref();
-    Ok(Look::Part(Box::new(PartRecord {
+    Ok(LookLine::Part(Box::new(PartRecord {
         part,
         file: name,
         offset_ns: None,

@@ -2,14 +2,20 @@
 //!
 //! Contract: a line that was returned `Ok` survives a power cut. Reading skips (and counts) every line that is not
 //! whole and goes on behind it; appending after a torn line starts a new line first: one torn line costs only itself.
-//! Only the user may read a log: it says what was recorded where.
+//! Only the user may read a log: it says what was recorded where. A link in the place of a log is refused: it may lead
+//! into a library that belongs to somebody else.
+//!
+//! The engine's journal also carries the lock of its session: every worker that records it shares the lock ([`hold`]),
+//! whoever closes it takes it alone ([`hold_alone`]). It dies with its holder.
 
+use crate::sys::lock;
 use rustix::fs::{Mode, OFlags, open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// A log open for appending.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub struct Log {
 impl Log {
     /// Opens `path`, creating it (and fsyncing its folder) when it does not exist. Blocks on the disk.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mut file = File::from(open(path, flags, Mode::from_raw_mode(0o600))?);
         let length = file.seek(SeekFrom::End(0))?;
         let torn = length > 0 && {
@@ -56,7 +62,7 @@ impl Log {
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, usize)> {
     let mut values = Vec::new();
     let mut damaged = 0;
-    for line in BufReader::new(File::open(path)?).split(b'\n') {
+    for line in BufReader::new(open_to_read(path)?).split(b'\n') {
         let line = line?;
         if line.is_empty() {
             continue;
@@ -67,6 +73,24 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, usize)> {
         }
     }
     Ok((values, damaged))
+}
+
+/// Lets nobody close the session in `dir` while the file lives; `None` = somebody is closing it. A worker holds it from
+/// before it says that it records until behind its last fact, also while none of its parts is open. Blocks.
+pub fn hold(dir: &Path) -> io::Result<Option<File>> {
+    let file = open_to_read(&dir.join(super::layout::JOURNAL))?;
+    Ok(lock::share_fd_soon(&file)?.then_some(file))
+}
+
+/// Lets nobody record the session in `dir` while the file lives; `None` = somebody does, and did for `patience`. Blocks.
+pub fn hold_alone(dir: &Path, patience: Duration) -> io::Result<Option<File>> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = File::from(open(dir.join(super::layout::JOURNAL), flags, Mode::empty())?);
+    Ok(lock::lock_fd_within(&file, patience)?.then_some(file))
+}
+
+fn open_to_read(path: &Path) -> io::Result<File> {
+    Ok(File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?))
 }
 
 #[cfg(test)]

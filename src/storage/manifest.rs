@@ -11,8 +11,12 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Two parts closer than this follow each other without a gap: one frame of the slowest source (10 per second).
+/// Two parts closer than this follow each other without a gap when nobody knows how long a frame lasts: one frame of
+/// the slowest source (10 per second).
 const SEAM_NS: i64 = 100_000_000;
+/// The same in frames, where that is known: two missing frames are a gap, the rounding of times and a late frame are
+/// none.
+const SEAM_FRAMES: f64 = 1.5;
 
 /// What the journal knows of one input.
 #[derive(Debug, Default)]
@@ -80,38 +84,58 @@ impl InputFacts {
                 parts[place].gaps.push(gap);
             }
         }
-        let mut before: Option<(i64, PartEnd)> = None;
+        let mut before: Option<Seam> = None;
         for place in 0..parts.len() {
-            let (offset, end) = (parts[place].offset_ns, end_ns(&parts[place]));
-            if let (Some((from, why)), Some(to)) = (before, offset) {
-                tell_gap(&mut parts, place, from, to, why);
+            let (offset, seam) = (parts[place].offset_ns, Seam::behind(&parts[place]));
+            if let (Some(before), Some(to)) = (before, offset) {
+                before.tell_gap(&mut parts, place, to);
             }
-            before = end.map(|end| (end, parts[place].end)).or(before);
+            before = seam.or(before);
         }
-        if let (Some((from, why)), Some(to)) = (before, stopped_ns)
-            && why != PartEnd::Completed
+        if let (Some(before), Some(to)) = (before, stopped_ns)
+            && before.why != PartEnd::Completed
         {
             let last = parts.len() - 1;
-            tell_gap(&mut parts, last, from, to, why);
+            before.tell_gap(&mut parts, last, to);
         }
         parts
     }
 }
 
-/// Adds what no gap covers between `from` and `to` to the gaps of one part.
-fn tell_gap(parts: &mut [PartRecord], place: usize, mut from: i64, to: i64, why: PartEnd) {
-    let mut told: Vec<(i64, i64)> =
-        parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect();
-    told.push((to, to));
-    told.sort_unstable();
-    for (start, end) in told {
-        let until = start.min(to);
-        if until.saturating_sub(from) > SEAM_NS {
-            parts[place].gaps.push(Gap { from_ns: from, to_ns: until, cause: cause_of(why).to_owned() });
-        }
-        from = from.max(end);
+/// Where a part ended.
+#[derive(Debug, Clone, Copy)]
+struct Seam {
+    end_ns: i64,
+    why: PartEnd,
+    /// A longer stretch without media is a gap.
+    least_ns: i64,
+}
+
+impl Seam {
+    fn behind(part: &PartRecord) -> Option<Self> {
+        let fps = part.video.as_ref().and_then(|video| video.fps).filter(|fps| *fps > 0.0);
+        #[allow(clippy::cast_possible_truncation, reason = "a float that does not fit becomes the largest number")]
+        let least_ns = fps.map_or(SEAM_NS, |fps| (SEAM_FRAMES * 1e9 / fps) as i64);
+        Some(Self { end_ns: end_ns(part)?, why: part.end, least_ns })
     }
-    parts[place].gaps.sort_by_key(|gap| gap.from_ns);
+
+    /// Adds what no gap covers between here and `to` to the gaps of one part.
+    fn tell_gap(self, parts: &mut [PartRecord], place: usize, to: i64) {
+        let mut from = self.end_ns;
+        let mut told: Vec<(i64, i64)> =
+            parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect();
+        told.push((to, to));
+        told.sort_unstable();
+        for (start, end) in told {
+            let until = start.min(to);
+            if until.saturating_sub(from) > self.least_ns {
+                let cause = cause_of(self.why).to_owned();
+                parts[place].gaps.push(Gap { from_ns: from, to_ns: until, cause });
+            }
+            from = from.max(end);
+        }
+        parts[place].gaps.sort_by_key(|gap| gap.from_ns);
+    }
 }
 
 /// The incident that follows from how the part before a gap ended.
@@ -189,3 +213,7 @@ fn incident(line: &Line<JournalKind>) -> Option<ManifestIncident> {
     };
     Some(ManifestIncident { t_ns: line.t_ns, input, incident })
 }
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

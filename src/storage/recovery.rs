@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A session whose journal has no `closed` line.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +44,8 @@ pub struct ClosedSession {
 /// Why a session cannot be closed now.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
-    /// A part is still being written.
-    #[error("{0} is still being written")]
+    /// Somebody records it, or has a part of it in use.
+    #[error("{0} is still in use")]
     Locked(String),
     /// A part is there, but nothing could be learned of it: it may be as good as any, so nothing is said of it.
     #[error("{0} could not be looked at")]
@@ -59,14 +60,26 @@ pub enum CloseError {
     },
 }
 
-/// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
-pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<PartRecord>>;
+/// What became of the parts of a folder.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Finalised {
+    /// What they are.
+    pub parts: Vec<PartRecord>,
+    /// Names of those that somebody uses, if only to read them: left alone.
+    pub busy: Vec<String>,
+}
 
-/// The folders of sessions in `library`, newest first.
+/// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
+pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Finalised>;
+
+/// The folders of sessions in `library`, newest first. A link is none: where it leads somebody else may be recording.
 pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(library)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| layout::is_session_dir(name))
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let name = entry.file_name().into_string().ok().filter(|name| layout::is_session_dir(name))?;
+            entry.file_type().ok()?.is_dir().then_some(name)
+        })
         .collect();
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
@@ -184,10 +197,19 @@ pub fn open_part_bytes(library: &Path, input: &InputId) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Closes the session in `dir` with `state`; see the module's contract.
-pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<ClosedSession, CloseError> {
+/// Closes the session in `dir` with `state`; see the module's contract. Workers that still hold it get `patience` to
+/// write their last facts.
+pub fn close(
+    dir: &Path,
+    state: Closed,
+    patience: Duration,
+    finalise: Finalise<'_>,
+) -> Result<ClosedSession, CloseError> {
     let path = dir.join(layout::JOURNAL);
     let failed = |error| CloseError::Io { path: path.clone(), error };
+    // A worker without a signal has no part open, and records all the same: before anything is read, until `closed`.
+    let hold = journal::hold_alone(dir, patience).map_err(failed)?;
+    let Some(_hold) = hold else { return Err(CloseError::Locked(format!("the session in {}", dir.display()))) };
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&path).map_err(failed)?;
     let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
@@ -214,13 +236,14 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         // The time of the last write tells how much of the end is missing; finalising changes it.
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
         let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
-        let mut unread = None;
+        let (mut unread, mut used) = (None, None);
         for (name, input, part) in open {
-            let Some(place) = found.iter().position(|record| record.file == name) else {
-                unread = Some(name);
+            let Some(place) = found.parts.iter().position(|record| record.file == name) else {
+                let why = if found.busy.contains(&name) { &mut used } else { &mut unread };
+                *why = Some(name);
                 continue;
             };
-            let mut record = found.swap_remove(place);
+            let mut record = found.parts.swap_remove(place);
             if record.end == PartEnd::Completed {
                 // Whole already, but its worker did not live to say so; an earlier recovery was killed behind it.
                 record.end = PartEnd::WorkerDied;
@@ -237,6 +260,9 @@ pub fn close(dir: &Path, state: Closed, finalise: Finalise<'_>) -> Result<Closed
         }
         if let Some(name) = unread {
             return Err(CloseError::Unread(name));
+        }
+        if let Some(name) = used {
+            return Err(CloseError::Locked(name));
         }
     }
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };

@@ -53,9 +53,13 @@ fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
     }
 }
 
+fn of(parts: Vec<PartRecord>) -> Finalised {
+    Finalised { parts, busy: Vec::new() }
+}
+
 /// What the prove role finds when it can read everything.
-fn read_all(_: &Path) -> io::Result<Vec<PartRecord>> {
-    Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
+fn read_all(_: &Path) -> io::Result<Finalised> {
+    Ok(of(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }]))
 }
 
 fn line<K>(t: i64, kind: K) -> Line<K> {
@@ -96,9 +100,9 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     let calls = Cell::new(0);
     let finalise = |_: &Path| {
         calls.set(calls.get() + 1);
-        Ok(vec![PartRecord { offset_ns: None, ..record("a.mp4", 1, 0, PartEnd::WorkerDied) }])
+        read_all(Path::new(""))
     };
-    let closed = close(dir.path(), Closed::Completed, &finalise).expect("closed");
+    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &finalise).expect("closed");
     let a = &closed.manifest.inputs[0];
     assert_eq!(a.parts.iter().map(|part| part.file.as_str()).collect::<Vec<_>>(), ["a.mp4", "a.part2.mp4"]);
     let gap = Gap { from_ns: 2 * SECOND, to_ns: 3 * SECOND, cause: "worker_died".into() };
@@ -107,7 +111,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     assert_eq!(closed.manifest.incidents.len(), 1);
     assert_eq!(closed.lost_ms.len(), 1);
     let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
-    let again = close(dir.path(), Closed::Recovered, &finalise).expect("closed again");
+    let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &finalise).expect("closed again");
     assert_eq!(calls.get(), 1);
     assert_eq!(again.manifest.inputs, closed.manifest.inputs);
     assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
@@ -117,8 +121,8 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
 fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let foreign = |_: &Path| Ok(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]);
-    let closed = close(dir.path(), Closed::Recovered, &foreign).expect("closed");
+    let foreign = |_: &Path| Ok(of(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]));
+    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &foreign).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::Damaged);
     assert!(dir.path().join("a.mp4").exists());
 }
@@ -127,11 +131,20 @@ fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
 fn a_part_that_could_not_be_looked_at_is_tried_again_and_nothing_is_said_of_it() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let result = close(dir.path(), Closed::Recovered, &|_| Ok(Vec::new()));
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Unread(name)) if name == "a.mp4"));
     assert!(!dir.path().join(layout::MANIFEST).exists());
-    let closed = close(dir.path(), Closed::Recovered, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::WorkerDied);
+}
+
+#[test]
+fn a_part_that_somebody_reads_is_in_use_and_not_unread() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let busy = |_: &Path| Ok(Finalised { parts: Vec::new(), busy: vec!["a.mp4".to_owned()] });
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &busy);
+    assert!(matches!(result, Err(CloseError::Locked(name)) if name == "a.mp4"));
 }
 
 #[test]
@@ -142,7 +155,7 @@ fn facts_that_cannot_be_read_are_not_taken_for_none() {
     fs::remove_file(&facts).expect("removed");
     fs::create_dir(&facts).expect("a folder in its place");
     assert!(next_numbers(dir.path(), &"a".parse().expect("an id")).is_err());
-    assert!(matches!(close(dir.path(), Closed::Recovered, &read_all), Err(CloseError::Io { .. })));
+    assert!(matches!(close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all), Err(CloseError::Io { .. })));
 }
 
 #[test]
@@ -155,7 +168,7 @@ fn a_session_stopped_properly_that_lost_only_its_engine_is_completed() {
     let part = FactKind::PartClosed(record("b.mp4", 1, 0, PartEnd::Completed));
     facts.append(&line(2, Fact { n: 1, kind: part })).expect("a fact");
     fs::write(dir.path().join("b.mp4"), b"media").expect("a file");
-    let state = |dir: &Path| close(dir, Closed::Recovered, &read_all).expect("closed").manifest.state;
+    let state = |dir: &Path| close(dir, Closed::Recovered, Duration::ZERO, &read_all).expect("closed").manifest.state;
     assert_eq!(state(dir.path()), Closed::Recovered);
     let frames = crate::model::snapshot::Frames::default();
     facts.append(&line(2, Fact { n: 2, kind: FactKind::Done { frames } })).expect("a fact");
@@ -175,7 +188,7 @@ fn every_stretch_without_media_is_named_also_behind_the_last_part() {
         log.append(&line(9, JournalKind::Fact { input: a.clone(), fact: Fact { n, kind } })).expect("a fact");
     }
     log.append(&line(15, JournalKind::StopRequested)).expect("a line");
-    let closed = close(dir.path(), Closed::Completed, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &read_all).expect("closed");
     let gaps: Vec<_> = closed.manifest.inputs[0].parts.iter().map(|part| part.gaps.clone()).collect();
     let gap = |from, to, cause: &str| Gap { from_ns: from * SECOND, to_ns: to * SECOND, cause: cause.into() };
     let third = vec![told, gap(8, 9, "no_signal"), gap(11, 15, "recording_stalled")];
@@ -187,8 +200,48 @@ fn a_session_with_a_part_being_written_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     let _held = lock::try_lock(&dir.path().join("b.mp4")).expect("locked").expect("free");
-    let result = close(dir.path(), Closed::Recovered, &|_| Ok(Vec::new()));
+    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Locked(name)) if name == "b.mp4"));
+}
+
+#[test]
+fn a_session_that_a_worker_without_an_open_part_records_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let before = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
+    // Two inputs, as two processes hold them.
+    let workers = [(); 2].map(|()| journal::hold(dir.path()).expect("a journal").expect("nobody closes it"));
+    for worker in workers {
+        let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all);
+        assert!(matches!(result, Err(CloseError::Locked(_))), "{result:?}");
+        assert!(!dir.path().join(layout::MANIFEST).exists());
+        assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), before);
+        drop(worker);
+    }
+    let meanwhile = |path: &Path| {
+        assert!(journal::hold(path)?.is_none(), "a recording began while its session was being closed");
+        read_all(path)
+    };
+    close(dir.path(), Closed::Recovered, Duration::ZERO, &meanwhile).expect("closed");
+    assert!(journal::hold(dir.path()).expect("a journal").is_some());
+}
+
+#[test]
+fn a_session_behind_a_link_belongs_to_another_library() {
+    let (library, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let there = other.path().join("2026-01-01_00-00-00_x_aaaa");
+    fs::create_dir(&there).expect("a folder");
+    crashed_session(&there);
+    std::os::unix::fs::symlink(&there, library.path().join("2026-01-01_00-00-00_x_aaaa")).expect("a link");
+    assert_eq!(session_dirs(library.path()).expect("listed"), [""; 0]);
+    assert_eq!(search(library.path()).expect("searched").0, []);
+    // Nor are logs behind a link read or written.
+    let here = library.path().join("2026-01-02_00-00-00_x_bbbb");
+    fs::create_dir(&here).expect("a folder");
+    std::os::unix::fs::symlink(there.join(layout::JOURNAL), here.join(layout::JOURNAL)).expect("a link");
+    assert!(journal::Log::open(&here.join(layout::JOURNAL)).is_err());
+    assert!(matches!(close(&here, Closed::Recovered, Duration::ZERO, &read_all), Err(CloseError::Io { .. })));
+    assert!(!there.join(layout::MANIFEST).exists());
 }
 
 #[test]
@@ -198,7 +251,8 @@ fn interrupted_sessions_are_found_newest_first_and_closed_ones_are_not() {
         fs::create_dir(library.path().join(name)).expect("a folder");
         crashed_session(&library.path().join(name));
     }
-    close(&library.path().join("2026-01-02_00-00-00_x_bbbb"), Closed::Completed, &read_all).expect("closed");
+    let middle = library.path().join("2026-01-02_00-00-00_x_bbbb");
+    close(&middle, Closed::Completed, Duration::ZERO, &read_all).expect("closed");
     let (interrupted, last) = search(library.path()).expect("searched");
     let names: Vec<_> = interrupted.iter().filter_map(|session| session.dir.file_name()).collect();
     assert_eq!(names, ["2026-01-03_00-00-00_x_cccc", "2026-01-01_00-00-00_x_aaaa"]);

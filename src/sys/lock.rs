@@ -31,10 +31,19 @@ pub fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
 
 /// The same, tried for `time` before it is called held. Blocks.
 pub fn try_lock_within(path: &Path, time: Duration) -> io::Result<Option<Lock>> {
+    within(time, || try_lock(path))
+}
+
+/// Takes a lock on an open file, tried for `time` before it is called held (`Ok(false)`). Blocks.
+pub fn lock_fd_within(fd: impl AsFd, time: Duration) -> io::Result<bool> {
+    Ok(within(time, || Ok(try_lock_fd(&fd)?.then_some(())))?.is_some())
+}
+
+fn within<T>(time: Duration, mut attempt: impl FnMut() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
     let begun = mono_now();
     loop {
-        if let Some(lock) = try_lock(path)? {
-            return Ok(Some(lock));
+        if let Some(taken) = attempt()? {
+            return Ok(Some(taken));
         }
         if mono_now().since(begun) >= time {
             return Ok(None);
@@ -64,8 +73,17 @@ pub fn try_share_fd(fd: impl AsFd) -> io::Result<bool> {
 /// Takes a lock that can only be held for an instant, by somebody who asks ([`is_held`]); `Ok(false)` = held for
 /// longer than that. Blocks at most [`ASKING_TAKES`] times [`ASKINGS`].
 pub fn lock_fd_soon(fd: impl AsFd) -> io::Result<bool> {
+    soon(|| try_lock_fd(&fd))
+}
+
+/// The same for a shared lock.
+pub fn share_fd_soon(fd: impl AsFd) -> io::Result<bool> {
+    soon(|| try_share_fd(&fd))
+}
+
+fn soon(mut attempt: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
     for _ in 0..ASKINGS {
-        if try_lock_fd(&fd)? {
+        if attempt()? {
             return Ok(true);
         }
         pause(ASKING_TAKES)?;

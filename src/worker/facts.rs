@@ -3,14 +3,19 @@
 //! Contract: a fact is reported only after it survived an fsync; facts keep their order. One that the disk refuses is
 //! tried again until it is taken or the worker is gone, and those behind it wait; one word is said of that. Only what
 //! exceeds the queue is lost, by name. The recording itself waits for none of this.
+//! The session is held ([`crate::storage::journal::hold`]) from before its first fact until behind its last, so nobody
+//! closes it meanwhile.
 
 use super::Notice;
 use super::mailbox::Mailbox;
+use super::state::{HoldFault, Reply};
 use crate::model::session::{Fact, Line};
 use crate::model::{InputId, SessionId};
-use crate::storage::journal::Log;
+use crate::storage::journal::{self, Log};
 use crate::storage::layout;
 use jiff::Timestamp;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -40,10 +45,29 @@ pub struct Entry {
     pub fact: Fact,
 }
 
+/// A session to be held.
+#[derive(Debug)]
+pub struct Hold {
+    /// Whom to answer.
+    pub reply: Reply,
+    /// The session.
+    pub session: SessionId,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+/// What the thread does, in order.
+#[derive(Debug)]
+enum Job {
+    Hold(Hold),
+    Write(Entry),
+    LetGo,
+}
+
 /// The writer thread.
 #[derive(Debug)]
 pub struct Facts {
-    entries: Option<SyncSender<Entry>>,
+    jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     finished: Receiver<()>,
 }
@@ -51,20 +75,34 @@ pub struct Facts {
 impl Facts {
     /// Starts the thread for `input`.
     pub fn start(input: InputId, mailbox: Mailbox<Notice>) -> std::io::Result<Self> {
-        let (entries, waiting) = sync_channel(CAPACITY);
+        let (jobs, waiting) = sync_channel(CAPACITY);
         let (done, finished) = sync_channel(1);
         let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-            write_all(&layout::facts_file(&input), &waiting, &mailbox);
+            work_all(&layout::facts_file(&input), &waiting, &mailbox);
             // Nobody waits when the worker is not leaving.
             let _ = done.send(());
         })?;
-        Ok(Self { entries: Some(entries), thread: Some(thread), finished })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), finished })
     }
 
     /// Queues one fact; an error names why it is lost.
     pub fn write(&self, entry: Entry) -> Result<(), &'static str> {
-        let Some(entries) = &self.entries else { return Err("the facts file is closed") };
-        entries.try_send(entry).map_err(|error| match error {
+        self.send(Job::Write(entry))
+    }
+
+    /// Queues the hold of a session; it ends with [`Self::let_go`], or with this process.
+    pub fn hold(&self, hold: Hold) -> Result<(), &'static str> {
+        self.send(Job::Hold(hold))
+    }
+
+    /// Lets go of the session behind everything that is queued.
+    pub fn let_go(&self) -> Result<(), &'static str> {
+        self.send(Job::LetGo)
+    }
+
+    fn send(&self, job: Job) -> Result<(), &'static str> {
+        let Some(jobs) = &self.jobs else { return Err("the facts file is closed") };
+        jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => "the disk holds up too many facts",
             TrySendError::Disconnected(_) => "the facts file is closed",
         })
@@ -72,7 +110,7 @@ impl Facts {
 
     /// Waits until every queued fact is on the disk, or the deadline.
     pub fn finish(&mut self) {
-        self.entries = None;
+        self.jobs = None;
         if let Some(thread) = &self.thread {
             // It may be between two attempts.
             thread.thread().unpark();
@@ -86,21 +124,42 @@ impl Facts {
     }
 }
 
-fn write_all(file: &str, entries: &Receiver<Entry>, mailbox: &Mailbox<Notice>) {
+fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
     let mut open: Option<(PathBuf, Log)> = None;
-    for entry in entries {
-        let mut pause = FIRST_PAUSE;
-        while let Err(error) = append(&mut open, &entry.dir.join(file), &entry) {
-            // The next attempt gets a fresh file handle, which also finds what this one has left of its line.
-            open = None;
-            if pause == FIRST_PAUSE {
-                mailbox.send(Notice::FactsFailed(format!("{file}: {error}; it is tried again")));
+    // Held until the next one is, or until it is let go.
+    let mut held: Option<File> = None;
+    for job in jobs {
+        match job {
+            Job::Hold(Hold { reply, session, dir }) => {
+                let result = match journal::hold(&dir) {
+                    Ok(Some(hold)) => {
+                        held = Some(hold);
+                        Ok(())
+                    }
+                    Ok(None) => Err(HoldFault::Closing),
+                    // Nobody closes a session without a journal.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    Err(error) => Err(HoldFault::Disk(format!("{}: {error}", layout::JOURNAL))),
+                };
+                mailbox.send(Notice::SessionHeld(reply, session, result));
             }
-            std::thread::park_timeout(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            Job::Write(entry) => {
+                let mut pause = FIRST_PAUSE;
+                while let Err(error) = append(&mut open, &entry.dir.join(file), &entry) {
+                    // The next attempt gets a fresh file handle, which also finds what this one has left of its line.
+                    open = None;
+                    if pause == FIRST_PAUSE {
+                        mailbox.send(Notice::FactsFailed(format!("{file}: {error}; it is tried again")));
+                    }
+                    std::thread::park_timeout(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                mailbox.send(Notice::FactWritten(Box::new(entry)));
+            }
+            Job::LetGo => held = None,
         }
-        mailbox.send(Notice::FactWritten(Box::new(entry)));
     }
+    drop(held);
 }
 
 fn append(open: &mut Option<(PathBuf, Log)>, path: &Path, entry: &Entry) -> std::io::Result<()> {

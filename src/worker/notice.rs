@@ -3,12 +3,12 @@
 
 use super::facts::Entry;
 use super::link::LinkEvent;
-use super::state::PartRefusal;
+use super::state::{HoldFault, PartRefusal, Reply};
 use super::take::Ended;
 use crate::media::durable_sink::Trouble;
 use crate::media::encoder::Chosen;
 use crate::media::pipeline::BusEvent;
-use crate::model::MonoNs;
+use crate::model::{MonoNs, SessionId};
 
 /// One thing to know.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub enum Notice {
     TakeFinished(Box<Ended>),
     /// A fact is on the disk.
     FactWritten(Box<Entry>),
+    /// The session of a start is held, or why not.
+    SessionHeld(Reply, SessionId, Result<(), HoldFault>),
     /// A fact is held up by the disk, or does not fit into the queue any more.
     FactsFailed(String),
     /// Free bytes of the library's file system.

@@ -7,12 +7,12 @@ mod pipelines;
 mod viewfinder;
 
 use super::encoder::Encoder;
-use super::facts::{Entry, Facts};
+use super::facts::{Entry, Facts, Hold};
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::notice::Notice;
 use super::space::SpaceWatch;
-use super::state::{Effect, Event, Evidence, State};
+use super::state::{Effect, Event, Evidence, HoldFault, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
@@ -212,6 +212,9 @@ impl Worker {
                 self.tell_engine(now, &report);
             }
             Notice::FactsFailed(reason) => self.decide(now, Event::FactsFailed { reason }),
+            Notice::SessionHeld(reply, session, result) => {
+                self.decide(now, Event::SessionHeld { reply, session, result });
+            }
             Notice::Space(free_bytes) => self.decide(now, Event::Space { free_bytes }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
@@ -258,6 +261,17 @@ impl Worker {
             Effect::WriteFact { session, dir, t_ns, fact } => {
                 if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, at: wall_now(), fact: *fact }) {
                     self.mailbox.send(Notice::FactsFailed(format!("a fact is lost: {reason}")));
+                }
+            }
+            Effect::HoldSession { reply, session, dir } => {
+                if let Err(reason) = self.facts.hold(Hold { reply, session, dir }) {
+                    let result = Err(HoldFault::Disk(reason.to_owned()));
+                    self.mailbox.send(Notice::SessionHeld(reply, session, result));
+                }
+            }
+            Effect::LetGoOfSession => {
+                if let Err(reason) = self.facts.let_go() {
+                    tracing::warn!(input = %self.state.input(), reason, "the session stays held until this worker leaves");
                 }
             }
             Effect::Ack { reply, refused } => {

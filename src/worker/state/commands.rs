@@ -2,7 +2,7 @@
 
 use super::recording::Recording;
 use super::source::SourceState;
-use super::{Config, Effect, Leaving, Reply, State, ends_with_session};
+use super::{Config, Effect, HoldFault, Leaving, Reply, State, ends_with_session};
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::{MonoNs, SessionId};
@@ -59,7 +59,8 @@ impl State {
                 refuse(reply, "busy", format!("session {} is being recorded", recording.session()), out);
             }
             _ => {
-                ack(reply, out);
+                // Answered once nobody can close the session under the worker; it does not wait for that.
+                out.push(Effect::HoldSession { reply, session: ticket.session, dir: ticket.dir.clone() });
                 let live = matches!(self.source, SourceState::Live { .. });
                 self.recording = Some(Recording::new(now, ticket, live));
                 // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
@@ -70,6 +71,31 @@ impl State {
                 }
                 self.open_part_if_live(now, out);
                 out.push(Effect::PublishStatus);
+            }
+        }
+    }
+
+    pub(super) fn on_session_held(
+        &mut self,
+        now: MonoNs,
+        reply: Reply,
+        session: SessionId,
+        result: Result<(), HoldFault>,
+        out: &mut Vec<Effect>,
+    ) {
+        match result {
+            Ok(()) => ack(reply, out),
+            // The media matters more than what guards its session.
+            Err(HoldFault::Disk(reason)) => {
+                ack(reply, out);
+                self.on_facts_failed(now, reason, out);
+            }
+            // What came from here on would stand in no manifest.
+            Err(HoldFault::Closing) => {
+                refuse(reply, "session_closed", format!("session {session} is being closed"), out);
+                if self.session() == Some(session) {
+                    self.stop_recording(now, out);
+                }
             }
         }
     }

@@ -139,6 +139,15 @@ pub enum Event {
     },
     /// A part file is closed.
     PartClosed(Box<PartClosing>),
+    /// The session of a start is held, or why not.
+    SessionHeld {
+        /// Whom to answer.
+        reply: Reply,
+        /// Which session.
+        session: SessionId,
+        /// `Err` = why it is not held.
+        result: Result<(), HoldFault>,
+    },
     /// The disk holds up facts, or one is lost because it has held up too many.
     FactsFailed {
         /// Why.
@@ -172,6 +181,15 @@ pub enum PartRefusal {
         /// Why.
         reason: String,
     },
+}
+
+/// Why a session could not be held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldFault {
+    /// Somebody is closing it.
+    Closing,
+    /// The disk said no.
+    Disk(String),
 }
 
 /// A closed part: what is in it and until when it reached.
@@ -275,6 +293,17 @@ pub enum Effect {
     CutSettling,
     /// The session has ended: no part will need the encoders.
     ReleaseEncoders,
+    /// Let nobody close the session while it is recorded ([`crate::storage::journal::hold`]), then tell.
+    HoldSession {
+        /// Whom to answer.
+        reply: Reply,
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// Behind every fact that was to be written: the session may be closed.
+    LetGoOfSession,
     /// Append to the facts file, then report.
     WriteFact {
         /// The session.

@@ -25,7 +25,7 @@ mod tests;
 mod watch;
 
 pub use allegiance::{Allegiance, Greeting};
-pub use event::{Effect, Event, Evidence, PartClosing, PartRefusal, Reply, TakeEvidence};
+pub use event::{Effect, Event, Evidence, HoldFault, PartClosing, PartRefusal, Reply, TakeEvidence};
 
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
@@ -134,6 +134,7 @@ impl State {
             Event::PartFlushed { part } => self.step_on(now, part, Step::Flushing, Step::Releasing),
             Event::PartReleased { part } => self.step_on(now, part, Step::Releasing, Step::Finalising),
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
+            Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
             Event::FactsFailed { reason } => self.on_facts_failed(now, reason, out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
             Event::Space { free_bytes } => self.on_space(now, free_bytes, out),

@@ -13,8 +13,12 @@ use crate::protocol::worker::Ticket;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A gap shorter than this, or than two frames, is the rounding of a frame period, not missing media.
+/// A stretch without media shorter than this is none where nobody knows how long a frame lasts: one frame of the
+/// slowest source (10 per second).
 const LEAST_GAP: Duration = Duration::from_millis(100);
+/// The same in frames, where that is known: two missing frames are a gap, the rounding of times and a late frame are
+/// none.
+const LEAST_GAP_FRAMES: f64 = 1.5;
 /// Cause of a gap at the beginning although there was a signal: the first part was late.
 const LATE_START: &str = "late_start";
 
@@ -170,10 +174,16 @@ impl Recording {
 
     pub(super) fn note_gap(&mut self, now: MonoNs, to_ns: i64, out: &mut Vec<Effect>) {
         if let Some((from_ns, cause)) = self.lost_since.take()
-            && to_ns - from_ns >= LEAST_GAP.max(self.period * 2).as_nanos() as i64
+            && to_ns.saturating_sub(from_ns) > self.least_gap_ns()
         {
             self.write_fact(now, FactKind::Gap(Gap { from_ns, to_ns, cause }), out);
         }
+    }
+
+    fn least_gap_ns(&self) -> i64 {
+        let format = self.recorded.as_ref().map(|(format, _)| format).filter(|format| format.rate.is_some());
+        let least = format.map_or(LEAST_GAP, |format| format.period().mul_f64(LEAST_GAP_FRAMES));
+        i64::try_from(least.as_nanos()).unwrap_or(i64::MAX)
     }
 
     pub(super) fn finish(&mut self, now: MonoNs, failed: bool, out: &mut Vec<Effect>) {
@@ -187,6 +197,7 @@ impl Recording {
         self.take = TakeEvidence::default();
         let frames = self.frames;
         self.write_fact(now, FactKind::Done { frames }, out);
+        out.push(Effect::LetGoOfSession);
         out.push(Effect::ReleaseEncoders);
         out.push(Effect::PublishStatus);
     }

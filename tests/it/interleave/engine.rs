@@ -13,6 +13,7 @@ use holdfast::storage::{history, layout, recovery};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::time::Duration;
 
 /// A connection attempt that waits for its turn.
 #[derive(Debug)]
@@ -136,7 +137,9 @@ impl SimEngine {
                 Event::Adopted { session, result: result.map(Box::new) }
             }
             Effect::Close { session, dir, state } => {
-                let result = recovery::close(&dir, state, &|dir| Ok(finalise(dir)));
+                let result = recovery::close(&dir, state, Duration::ZERO, &|dir| {
+                    Ok(recovery::Finalised { parts: finalise(dir), busy: Vec::new() })
+                });
                 let result = result.map(Box::new).map_err(|error| CloseFault::Locked(error.to_string()));
                 Event::Closed { session, dir, result }
             }

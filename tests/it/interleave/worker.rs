@@ -8,9 +8,10 @@ use holdfast::model::session::{Fact, Line, PartEnd, PartFrames, PartRecord};
 use holdfast::model::snapshot::Frames;
 use holdfast::model::{InputId, MonoNs, SessionId};
 use holdfast::protocol::worker::{Command, Report, Ticket};
-use holdfast::storage::{journal::Log, layout};
+use holdfast::storage::journal::{self, Log};
+use holdfast::storage::layout;
 use holdfast::sys::lock::{Lock, try_lock, try_lock_fd};
-use holdfast::worker::state::{Effect, Event, Evidence, PartClosing, Reply, State, TakeEvidence};
+use holdfast::worker::state::{Effect, Event, Evidence, HoldFault, PartClosing, Reply, State, TakeEvidence};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,10 @@ pub struct SimWorker {
     pub state: State,
     inbox: VecDeque<Event>,
     facts: VecDeque<(SessionId, PathBuf, i64, Fact)>,
+    /// What keeps its session from being closed.
+    hold: Option<File>,
+    /// It lets go behind its last fact.
+    lets_go: bool,
     take: Option<Take>,
     /// The part that begins at the next keyframe behind this.
     next: Option<(MonoNs, Take)>,
@@ -72,7 +77,7 @@ impl SimWorker {
     pub fn new(input: InputId, pid: u32, now: MonoNs) -> Self {
         let state = State::new(input.clone(), now);
         let (inbox, facts) = Default::default();
-        let (lock, take, next, settling, link) = (None, None, None, None, None);
+        let (lock, hold, take, next, settling, link) = (None, None, None, None, None, None);
         Self {
             input,
             pid,
@@ -83,6 +88,8 @@ impl SimWorker {
             state,
             inbox,
             facts,
+            hold,
+            lets_go: false,
             take,
             next,
             settling,
@@ -216,6 +223,14 @@ impl SimWorker {
             }
             Effect::CutSettling => self.settle(now),
             Effect::ReleaseEncoders => {}
+            Effect::HoldSession { reply, session, dir } => {
+                self.hold = journal::hold(&dir).expect("a journal");
+                let result = self.hold.as_ref().map(|_| ()).ok_or(HoldFault::Closing);
+                self.inbox.push_back(Event::SessionHeld { reply, session, result });
+            }
+            Effect::LetGoOfSession if self.facts.is_empty() => self.hold = None,
+            // Behind the last fact.
+            Effect::LetGoOfSession => self.lets_go = true,
             Effect::WriteFact { session, dir, t_ns, fact } => self.facts.push_back((session, dir, t_ns, *fact)),
             Effect::Ack { reply, refused } => self.tell(Report::Ack { id: reply.id, refused }),
             Effect::PublishStatus => self.publish(now),
@@ -291,6 +306,9 @@ impl SimWorker {
         let line = Line { t_ns, at: clock.wall, kind: fact.clone() };
         Log::open(&path).and_then(|mut log| log.append(&line)).expect("a fact is written");
         self.tell(Report::Fact { session, t_ns, fact: Box::new(fact) });
+        if self.facts.is_empty() && std::mem::take(&mut self.lets_go) {
+            self.hold = None;
+        }
     }
 }
 

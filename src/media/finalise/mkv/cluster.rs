@@ -16,6 +16,8 @@ use std::ops::Range;
 pub const CLUSTER_HEADER_BYTES: u64 = 12;
 /// Bytes of the checksum element that follows it.
 pub const CRC_BYTES: u64 = 6;
+/// Frames of one cluster at most: half a second holds some hundred, and what was read must not fill the memory.
+const BLOCKS_MAX: usize = 64 * 1024;
 /// What makes a `Void` a disguised cluster.
 const MARK: [u8; 3] = *b"clu";
 
@@ -31,6 +33,9 @@ pub enum ClusterError {
     /// Frames that share a block; no muxer of ours does that.
     #[error("a cluster has laced blocks")]
     Lacing,
+    /// More frames than [`BLOCKS_MAX`].
+    #[error("a cluster has more than {BLOCKS_MAX} blocks")]
+    TooMany,
     /// Blocks without a time.
     #[error("a cluster has no time")]
     NoTime,
@@ -162,6 +167,7 @@ pub fn blocks(read: Read<'_>, content: Range<u64>) -> io::Result<Result<Vec<Bloc
         if let Some(block) = block {
             let block = block.and_then(|block| block.at(time, at - content.start));
             match block {
+                Ok(_) if found.len() >= BLOCKS_MAX => return Ok(Err(ClusterError::TooMany)),
                 Ok(block) => found.push(block),
                 Err(error) => return Ok(Err(error)),
             }

@@ -2,7 +2,7 @@
 
 use super::boxes::BoxHeader;
 use super::index::{Index, to_duration};
-use super::scan::{as_committed, header_at, is_uncommitted, read_box};
+use super::scan::{are_plausible, as_committed, header_at, is_uncommitted, read_box};
 use super::tables::{self, Compared};
 use super::{PLACEHOLDER, PLACEHOLDER_BYTES, moov};
 use crate::media::finalise::PartStore;
@@ -36,7 +36,7 @@ pub fn audit(store: &dyn PartStore) -> io::Result<Audited> {
     };
     let mut findings = Vec::new();
     let stored = match chain_end {
-        Some(end) => final_tables(store, end, bytes, &mut findings)?,
+        Some(end) => final_tables(store, placeholder_at, end, bytes, &mut findings)?,
         None => None,
     };
     let chain = placeholder_at + PLACEHOLDER_BYTES..chain_end.unwrap_or(bytes).min(bytes);
@@ -91,7 +91,13 @@ struct Stored {
     moov: Option<Moov>,
 }
 
-fn final_tables(store: &dyn PartStore, at: u64, bytes: u64, findings: &mut Vec<Finding>) -> io::Result<Option<Stored>> {
+fn final_tables(
+    store: &dyn PartStore,
+    placeholder_at: u64,
+    at: u64,
+    bytes: u64,
+    findings: &mut Vec<Finding>,
+) -> io::Result<Option<Stored>> {
     if at >= bytes {
         findings.push(Finding::new(FindingCode::Truncated).with("bytes", bytes).with("wanted", at));
         return Ok(None);
@@ -117,7 +123,11 @@ fn final_tables(store: &dyn PartStore, at: u64, bytes: u64, findings: &mut Vec<F
     if end < bytes {
         findings.push(Finding::new(FindingCode::Trailing).with("bytes", bytes - end));
     }
-    // Its length was checked against the file.
+    if !are_plausible(store, placeholder_at, at, announced)? {
+        let reason = "they are far too long for what was recorded";
+        findings.push(Finding::new(FindingCode::TablesUnreadable).with("reason", reason));
+        return Ok(None);
+    }
     let mut body = vec![0; usize::try_from(announced).unwrap_or(0)];
     store.read_at(at, &mut body)?;
     let moov = match Moov::decode(&mut body.as_slice()) {

@@ -15,6 +15,10 @@ use std::ops::Range;
 /// flight, the next being gathered) may have reached the disk before a later sector did.
 const UNPROVEN_FRAGMENTS: usize = 16;
 
+/// Final tables up to this size are read without a question: those of eight hours of 60 fps with sound (16 bytes per
+/// sample) take half of it.
+const TABLES_UNASKED_BYTES: u64 = 64 * 1024 * 1024;
+
 /// A fragment by its place in the file.
 struct Fragment {
     moof: BoxHeader,
@@ -40,7 +44,7 @@ pub fn scan(store: &dyn PartStore) -> io::Result<Contents> {
     }
     match BoxHeader::parse(&placeholder, placeholder_at) {
         Ok(Some(mdat)) if mdat.kind == *b"mdat" && mdat.header == PLACEHOLDER_BYTES => {
-            ordinary(store, mdat.end(), bytes)
+            ordinary(store, placeholder_at, mdat.end(), bytes)
         }
         _ if placeholder == [0; 16] => Ok(nothing),
         Ok(_) | Err(_) => Ok(Contents::Foreign),
@@ -145,10 +149,33 @@ fn has_hole(store: &dyn PartStore, range: Range<u64>) -> io::Result<bool> {
     Ok(false)
 }
 
-fn ordinary(store: &dyn PartStore, moov_at: u64, bytes: u64) -> io::Result<Contents> {
+/// Whether tables of `size` bytes at `moov_at` can be those of the fragments before them: a length that was read is no
+/// reason to take as much memory. Longer ones than [`TABLES_UNASKED_BYTES`] are held against the fragments.
+pub(super) fn are_plausible(store: &dyn PartStore, placeholder_at: u64, moov_at: u64, size: u64) -> io::Result<bool> {
+    if size <= TABLES_UNASKED_BYTES {
+        return Ok(true);
+    }
+    let first = header_at(store, placeholder_at + PLACEHOLDER_BYTES, moov_at)?.filter(|header| header.kind == *b"moov");
+    let Some(first) = first else { return Ok(false) };
+    let Some(Ok(mut index)) = read_box(store, &first)?.map(|moov| Index::new(&moov, placeholder_at)) else {
+        return Ok(false);
+    };
+    for Fragment { moof, data } in find(store, first.end(), moov_at)? {
+        let Some(bytes) = read_box(store, &moof)?.map(as_committed) else { break };
+        if index.push(&bytes, moof.start, data.start..data.end()).is_err() {
+            break;
+        }
+    }
+    // Another version may have spent more on a sample, but not twice as much.
+    Ok(size <= index.moov_estimate().saturating_mul(2))
+}
+
+fn ordinary(store: &dyn PartStore, placeholder_at: u64, moov_at: u64, bytes: u64) -> io::Result<Contents> {
     let moov = header_at(store, moov_at, bytes)?.filter(|header| header.kind == *b"moov");
     let Some(moov) = moov else { return Ok(Contents::Foreign) };
-    // The final moov of a long recording is larger than what a scanner keeps; its length was checked against the file.
+    if !are_plausible(store, placeholder_at, moov_at, moov.size)? {
+        return Ok(Contents::Foreign);
+    }
     let mut body = vec![0; usize::try_from(moov.size).unwrap_or(0)];
     store.read_at(moov.start, &mut body)?;
     Ok(match Moov::decode(&mut body.as_slice()) {
@@ -168,4 +195,62 @@ fn summary_of_tables(trak: &Trak) -> TrackSummary {
     let start = to_duration(empty, super::moov::MOVIE_TIMESCALE);
     let length = to_duration(trak.mdia.mdhd.duration.saturating_sub(hidden), trak.mdia.mdhd.timescale);
     TrackSummary { video: is_video(trak), samples, start, end: start + length }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::audit;
+    use super::*;
+    use crate::media::finalise::audit::Audited;
+    use std::io::IoSlice;
+
+    /// A sparse file of a terabyte: a header, and far behind it what claims to be an index.
+    struct Sparse {
+        head: Vec<u8>,
+        moov_at: u64,
+        moov: Vec<u8>,
+    }
+
+    const TERABYTE: u64 = 1 << 40;
+
+    impl PartStore for Sparse {
+        fn write_at(&self, _: u64, _: &[IoSlice<'_>]) -> io::Result<()> {
+            panic!("it is only read");
+        }
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            assert!(buffer.len() as u64 <= TABLES_UNASKED_BYTES, "{} bytes at once", buffer.len());
+            for (at, byte) in (offset..).zip(buffer) {
+                let in_moov = at.checked_sub(self.moov_at).and_then(|at| self.moov.get(at as usize));
+                *byte = in_moov.or(self.head.get(at as usize)).copied().unwrap_or(0);
+            }
+            Ok(())
+        }
+        fn len(&self) -> io::Result<u64> {
+            Ok(TERABYTE)
+        }
+        fn reserve(&self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn release(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_memory_is_taken_for_an_index_that_cannot_be_one() {
+        for (moov_at, large) in [(TERABYTE / 2, true), (TERABYTE - (3 << 30), false)] {
+            let mut head = b"\0\0\0\x10ftypiso6\0\0\0\0\0\0\0\x01mdat".to_vec();
+            head.extend((moov_at - 16).to_be_bytes());
+            let rest = TERABYTE - moov_at;
+            let mut moov = if large { 1 } else { rest as u32 }.to_be_bytes().to_vec();
+            moov.extend(b"moov");
+            moov.extend(large.then(|| rest.to_be_bytes()).into_iter().flatten());
+            let store = Sparse { head, moov_at, moov };
+            assert!(matches!(scan(&store).expect("read"), Contents::Foreign));
+            assert!(matches!(audit(&store).expect("read"), Audited::Foreign));
+        }
+    }
 }

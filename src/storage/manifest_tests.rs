@@ -1,0 +1,54 @@
+//! What follows from where parts lie.
+
+use super::*;
+use crate::model::encoding::{Container, VideoCodec};
+use crate::model::session::{PartFrames, VideoTrack};
+use proptest::prelude::*;
+
+fn part(part: u32, fps: Option<f64>, offset_ns: i64, duration_ns: i64) -> PartRecord {
+    PartRecord {
+        part,
+        file: format!("a.part{part}.mp4"),
+        offset_ns: Some(offset_ns),
+        duration_ns: duration_ns as u64,
+        bytes: 1,
+        container: Container::Mp4,
+        video: Some(VideoTrack { codec: VideoCodec::H264, width: 640, height: 360, fps }),
+        audio: None,
+        frames: PartFrames::default(),
+        gaps: Vec::new(),
+        blake3: None,
+        payload_blake3: None,
+        end: PartEnd::Split,
+    }
+}
+
+fn gaps(parts: [PartRecord; 2]) -> usize {
+    let parts = parts.into_iter().map(|part| (part.part, part)).collect();
+    let facts = InputFacts { parts, ..InputFacts::default() };
+    facts.into_parts(None).iter().map(|part| part.gaps.len()).sum()
+}
+
+proptest! {
+    /// Matroska rounds every time to a millisecond, and a camera is never quite on time.
+    #[test]
+    fn two_missing_frames_are_a_gap_and_rounding_is_none(
+        fps in prop_oneof![Just(30000.0 / 1001.0), Just(23.976), (5u32..=240).prop_map(f64::from)],
+        frames in 1i64..200_000,
+        missing in prop_oneof![Just(0i64), 2i64..6],
+        rounding in prop::array::uniform3(-500_000i64..=500_000),
+    ) {
+        let at = |frame: i64| (frame as f64 * 1e9 / fps) as i64;
+        let first = part(1, Some(fps), rounding[0].max(0), at(frames) + rounding[1]);
+        let second = part(2, Some(fps), at(frames + missing) + rounding[2], at(10));
+        prop_assert_eq!(gaps([first, second]), usize::from(missing > 0));
+    }
+}
+
+#[test]
+fn where_no_frame_has_a_known_length_a_tenth_of_a_second_is_a_gap() {
+    for (silence_ms, expected) in [(90, 0), (110, 1)] {
+        let second = part(2, None, 1_000_000_000 + silence_ms * 1_000_000, 1_000_000_000);
+        assert_eq!(gaps([part(1, None, 0, 1_000_000_000), second]), expected);
+    }
+}
