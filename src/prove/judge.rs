@@ -22,7 +22,7 @@ pub enum Found {
     Gone,
     /// A link, a folder, a device.
     NotAFile,
-    /// Something the system does not let be read; why.
+    /// Something the system did not let be read this time; why.
     Unreadable(String),
     /// A file that does not begin like one of ours.
     Foreign { bytes: u64 },

@@ -144,6 +144,15 @@ fn a_file_that_was_called_damaged_and_is_back_is_fine_again() {
     assert_eq!(of(Some(&damaged), found()).verdict, Verdict::Ok);
 }
 
+#[test]
+fn a_passing_fault_of_the_disk_says_nothing_about_the_file() {
+    let mut gapped = recorded();
+    gapped.gaps.push(Gap { from_ns: 0, to_ns: 1, cause: "no_signal".into() });
+    let judged = judge("cam1.mp4", 1, Some(&gapped), &Found::Unreadable("Input/output error".into()));
+    assert_eq!(judged.verdict, Verdict::Unverified);
+    assert_eq!(judged.record, gapped);
+}
+
 /// One thing that is not as it should be, and what it must be called.
 #[derive(Debug, Clone, Copy)]
 enum Fault {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub enum FindingCode {
     /// The file is not there.
     Missing,
-    /// The system does not let it be read (`reason`).
+    /// The system did not let it be read this time (`reason`): nothing is known of it.
     Unreadable,
     /// A link, a folder or something else stands under its name.
     NotAFile,
@@ -186,9 +186,11 @@ impl FindingCode {
         FindingCode::Unfinalised,
     ];
 
-    /// Warning = all that was written is readable. Failed = something that was written cannot be read.
+    /// Warning = all that was written is readable. Failed = something that was written cannot be read. Unverified =
+    /// a passing fault of the disk says nothing about what was written: it is to be read again.
     pub fn verdict(self) -> Verdict {
         match self {
+            FindingCode::Unreadable => Verdict::Unverified,
             FindingCode::HeaderDiffers
             | FindingCode::Gap
             | FindingCode::Pause
@@ -200,7 +202,6 @@ impl FindingCode {
             | FindingCode::TailIgnored
             | FindingCode::Unfinalised => Verdict::Warning,
             FindingCode::Missing
-            | FindingCode::Unreadable
             | FindingCode::NotAFile
             | FindingCode::Foreign
             | FindingCode::Emptied
@@ -232,9 +233,9 @@ impl FindingCode {
                 "Put it back under its name, or look for a copy.",
             ),
             FindingCode::Unreadable => (
-                "The file cannot be read: {reason}.",
+                "The file cannot be read now: {reason}.",
                 "Nothing is known of what is in it.",
-                "Check its permissions and the disk.",
+                "Check its permissions and the disk; then run `holdfast verify` on it.",
             ),
             FindingCode::NotAFile => (
                 "What stands under its name is not a file.",
@@ -385,7 +386,9 @@ mod tests {
                 wrong.is_ascii() && wrong.ends_with('.') && means.ends_with('.') && remedy.ends_with('.'),
                 "{code:?}"
             );
-            assert!(matches!(code.verdict(), Verdict::Warning | Verdict::Failed));
+            let passing = code == FindingCode::Unreadable;
+            assert_eq!(code.verdict() == Verdict::Unverified, passing, "{code:?}");
+            assert_ne!(code.verdict(), Verdict::Ok, "{code:?}");
         }
     }
 
