@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn who_is_not_there_is_not_mute() {
         let mut silence = Silence::default();
-        (0..5).for_each(|_| drop(silence.step()));
+        assert!((0..5).all(|_| silence.step() == Step::Nothing));
         silence.nobody();
         (0..20).for_each(|_| assert_ne!(silence.step(), Step::Mute));
         // Somebody came, and has the whole time to answer.
