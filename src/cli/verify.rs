@@ -35,7 +35,7 @@ pub fn run(path: &Path, form: Json) -> Outcome {
             if form.json {
                 print_json(&report);
             }
-            let bad = report.verdict == Some(Verdict::Failed) || report.skipped.iter().any(|skipped| !skipped.harmless);
+            let bad = report.verdict > Some(Verdict::Warning) || report.skipped.iter().any(|skipped| !skipped.harmless);
             if bad || !complete { Outcome::Failed } else { Outcome::Done }
         }
         Err(error) => failed(format!("{} could not be checked: {error}", path.display())),

@@ -9,7 +9,7 @@ use crate::storage::proof;
 use crate::sys::process::{self, Handle, Priority, Process};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::Sender;
 
 /// Longest line: a part with its gaps is some kilobytes.
@@ -26,10 +26,48 @@ pub fn search(library: PathBuf, events: Sender<Event>) {
     });
 }
 
-/// The proof that runs, if any.
+/// The proofs that run: one, and those that outlive their kill.
 #[derive(Debug, Clone, Default)]
 pub struct Prover {
-    running: Arc<Mutex<Option<(u64, Handle)>>>,
+    proofs: Arc<Mutex<Proofs>>,
+}
+
+/// Which processes run, and which of them must not.
+#[derive(Debug)]
+struct Proofs<P = Handle> {
+    running: Vec<(u64, P)>,
+    /// Every proof up to this number is to end, also one whose process is only being started.
+    ended: u64,
+}
+
+impl<P> Default for Proofs<P> {
+    fn default() -> Self {
+        Self { running: Vec::new(), ended: 0 }
+    }
+}
+
+impl<P> Proofs<P> {
+    /// Proof `number` has a process now; returns it if it was to end meanwhile.
+    fn add(&mut self, number: u64, process: P) -> Option<&P> {
+        self.running.push((number, process));
+        self.running.last().filter(|_| number <= self.ended).map(|(_, process)| process)
+    }
+
+    /// Proof `number` is to end, and those before it; returns their processes.
+    fn end(&mut self, number: u64) -> impl Iterator<Item = &P> {
+        self.ended = self.ended.max(number);
+        self.running.iter().filter(move |(running, _)| *running <= number).map(|(_, process)| process)
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.running.retain(|(running, _)| *running != number);
+    }
+}
+
+fn kill(process: &Handle) {
+    if let Err(error) = process.kill() {
+        tracing::warn!(%error, "a proof could not be ended");
+    }
 }
 
 impl Prover {
@@ -42,24 +80,25 @@ impl Prover {
         });
     }
 
-    /// Kills proof `number`; one that has ended is left alone.
+    /// Kills proof `number` and those before it, also when its process only comes to life after this; one that has
+    /// ended is left alone.
     pub fn end(&self, number: u64) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, handle)) = running.as_ref().filter(|(running, _)| *running == number)
-            && let Err(error) = handle.kill()
-        {
-            tracing::warn!(%error, "a proof could not be ended");
-        }
+        self.lock().end(number).for_each(kill);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Proofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(&self, number: u64, dir: PathBuf, events: &Sender<Event>) -> io::Result<()> {
         let started = tokio::task::spawn_blocking(move || spawn(&dir)).await;
         let (process, said) = started.map_err(io::Error::other)??;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, process.handle()?));
+        let handle = process.handle()?;
+        self.lock().add(number, handle).into_iter().for_each(kill);
         let events = events.clone();
         let hearing = tokio::task::spawn_blocking(move || hear(number, said, &events));
         let how = process.wait().await;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().remove(number);
         hearing.await.map_err(io::Error::other)??;
         match how?.as_str() {
             process::SUCCESS => Ok(()),
@@ -86,5 +125,24 @@ fn hear(number: u64, said: impl Read, events: &Sender<Event>) -> io::Result<()> 
             // The loop has ended: closing the pipe ends the process.
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_that_is_ended_before_its_process_lives_is_ended_when_it_does() {
+        let mut proofs = Proofs::default();
+        assert_eq!(proofs.end(3).count(), 0);
+        assert_eq!(proofs.add(3, "three"), Some(&"three"));
+        assert_eq!(proofs.add(4, "four"), None);
+        // The third would not end; it is told again with every later one.
+        assert_eq!(proofs.end(4).copied().collect::<Vec<_>>(), ["three", "four"]);
+        proofs.remove(3);
+        proofs.remove(4);
+        assert_eq!(proofs.add(5, "five"), None);
+        assert_eq!(proofs.end(5).count(), 1);
     }
 }

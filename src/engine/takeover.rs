@@ -7,14 +7,14 @@
 //! ```
 //! Contract: an engine that answers is never touched, nor one that is just starting. Blocks, at most a few deadlines.
 
+use crate::protocol::api::SIGN_OF_LIFE;
 use crate::sys::clock;
 use crate::sys::lock::{self, Lock};
 use crate::sys::paths::Runtime;
 use crate::sys::process::Handle;
-use crate::sys::unix_listener::{self, Peer};
+use crate::sys::unix_listener;
 use anyhow::{Context, bail};
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,27 +67,19 @@ pub fn take(runtime: &Runtime) -> anyhow::Result<Lock> {
 
 /// Asks whoever listens on `socket` for a sign of life.
 fn ask(socket: &Path) -> Holder {
-    let peer = match unix_listener::connect_within(socket, MUTE_AFTER) {
+    let mut peer = match unix_listener::connect_within(socket, MUTE_AFTER) {
         Ok(peer) => peer,
         Err(error) => return Holder::Unknown(error.to_string()),
     };
-    let Peer { stream, process } = peer;
-    match answers(stream) {
+    match peer.answers(SIGN_OF_LIFE, MUTE_AFTER) {
         Ok(true) => Holder::Answers,
         // It has just died, or is full: it is asked again.
         Ok(false) => Holder::Unknown("it hung up".to_owned()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => match process {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => match peer.process
+        {
             Ok(engine) => Holder::Mute(engine),
             Err(error) => Holder::Unknown(format!("it does not answer, and its process is not known: {error}")),
         },
         Err(error) => Holder::Unknown(error.to_string()),
     }
-}
-
-/// Whether anything at all comes back within [`MUTE_AFTER`].
-fn answers(mut stream: UnixStream) -> io::Result<bool> {
-    stream.set_read_timeout(Some(MUTE_AFTER))?;
-    stream.set_write_timeout(Some(MUTE_AFTER))?;
-    stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n")?;
-    Ok(stream.read(&mut [0; 64])? > 0)
 }

@@ -1,8 +1,9 @@
 //! What can go wrong in a pipeline, in the words of an operator.
 //!
-//! Contract: no text made here contains credentials ([`redact`]); a reason names the thing and, in brackets,
+//! Contract: no text made here contains credentials ([`crate::model::redact`]); a reason names the thing and, in brackets,
 //! nothing that only a developer understands.
 
+use crate::model::redact::redact;
 use gst::glib;
 use gst::prelude::*;
 
@@ -76,49 +77,4 @@ impl Failure {
 fn last_line(debug: &str) -> Option<String> {
     let line = debug.lines().nth(1)?.trim().trim_end_matches('.');
     (!line.is_empty()).then(|| line.to_owned())
-}
-
-/// `text` with the user and password of every URL in it replaced.
-pub fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + "://".len());
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
-        let (authority, tail) = after.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((_, host)) => {
-                out.push_str("***@");
-                out.push_str(host);
-            }
-            None => out.push_str(authority),
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn credentials_are_taken_out_of_urls() {
-        assert_eq!(redact("rtsp://user:p@ss@cam:554/x failed"), "rtsp://***@cam:554/x failed");
-        assert_eq!(redact("no url"), "no url");
-        assert_eq!(redact("rtsp://cam/x?y=a@b"), "rtsp://cam/x?y=a@b");
-    }
-
-    proptest! {
-        #[test]
-        fn no_password_survives(user in "[a-z]{1,8}", password in "[a-zA-Z0-9:@!]{6,12}", host in "[a-z]{1,5}") {
-            let password = format!("Q{password}Q");
-            let redacted = redact(&format!("open rtsp://{user}:{password}@{host}/path, then"));
-            prop_assert!(!redacted.contains(&password), "{}", redacted);
-            prop_assert!(redacted.contains(&host));
-        }
-    }
 }

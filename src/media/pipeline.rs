@@ -164,7 +164,7 @@ fn interpret(pipeline: &str, message: &gst::Message) -> Option<BusEvent> {
             Some(BusEvent::Failed(failure))
         }
         gst::MessageView::Warning(warning) => {
-            let text = super::error::redact(warning.error().message());
+            let text = crate::model::redact::redact(warning.error().message());
             tracing::debug!(pipeline, text, "GStreamer warns");
             None
         }

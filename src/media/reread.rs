@@ -6,6 +6,7 @@
 //! ```
 //! Contract: counts samples and bytes per track, decodes nothing, holds one sample at a time. The demuxer pulls, so one
 //! thread reads and delivers everything and no queue can fill up. It never waits longer than [`QUIET`] without a sample.
+//! What the demuxer refuses is a fact about the file ([`Reread::refused`]); a disk that fails or is silent is an error.
 
 use super::error::BuildError;
 use crate::model::encoding::Container;
@@ -68,17 +69,17 @@ pub fn reread(file: &File, container: Container, on_bytes: &mut dyn FnMut(u64)) 
     let bus = pipeline.bus().ok_or_else(|| BuildError::Refused("a pipeline without a bus".to_owned()))?;
     let refused = match pipeline.set_state(gst::State::Playing) {
         Ok(_) => follow(&bus, &passed, on_bytes),
-        Err(error) => Some(said(&bus).unwrap_or_else(|| error.to_string())),
+        Err(error) => said(&bus).unwrap_or_else(|| Err(error.into())),
     };
     // This process does nothing else: blocking here blocks nobody, and whoever started it ends it.
     let _ = pipeline.set_state(gst::State::Null);
     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    found.refused = refused;
+    found.refused = refused?;
     Ok(found)
 }
 
-/// Waits for the end; returns why it did not come.
-fn follow(bus: &gst::Bus, passed: &AtomicU64, on_bytes: &mut dyn FnMut(u64)) -> Option<String> {
+/// Waits for the end; returns why it did not come. `Err` = the disk, not the file, is to blame.
+fn follow(bus: &gst::Bus, passed: &AtomicU64, on_bytes: &mut dyn FnMut(u64)) -> Result<Option<String>, BuildError> {
     let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
     let (mut told, mut quiet) = (0, Duration::ZERO);
     loop {
@@ -88,18 +89,28 @@ fn follow(bus: &gst::Bus, passed: &AtomicU64, on_bytes: &mut dyn FnMut(u64)) -> 
         on_bytes(now - told);
         told = now;
         match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => return Some(error.error().to_string()),
-            Some(_) => return None,
-            None if quiet >= QUIET => return Some(format!("nothing came for {} s", QUIET.as_secs())),
+            Some(gst::MessageView::Error(error)) => return why(&error.error()),
+            Some(_) => return Ok(None),
+            None if quiet >= QUIET => {
+                return Err(BuildError::Unreachable(format!("nothing came for {} s", QUIET.as_secs())));
+            }
             None => {}
         }
     }
 }
 
-fn said(bus: &gst::Bus) -> Option<String> {
+fn said(bus: &gst::Bus) -> Option<Result<Option<String>, BuildError>> {
     match bus.pop_filtered(&[gst::MessageType::Error])?.view() {
-        gst::MessageView::Error(error) => Some(error.error().to_string()),
+        gst::MessageView::Error(error) => Some(why(&error.error())),
         _ => None,
+    }
+}
+
+/// Errors of the resource come from the file source: the system did not deliver. All others are about what is in it.
+fn why(error: &gst::glib::Error) -> Result<Option<String>, BuildError> {
+    match error.is::<gst::ResourceError>() {
+        true => Err(BuildError::Unreachable(error.to_string())),
+        false => Ok(Some(error.to_string())),
     }
 }
 

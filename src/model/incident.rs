@@ -40,6 +40,8 @@ pub enum IncidentCode {
     RecordingStalled,
     /// The pipeline that writes failed (`reason`).
     PipelineFailed,
+    /// A new part could not be begun; the one before goes on (`reason`).
+    SplitFailed,
     /// A pipeline could not be torn down in time.
     TeardownStuck,
     /// No space left on the library's file system.
@@ -89,7 +91,7 @@ pub struct Words {
 
 impl IncidentCode {
     /// Every code, for tests and tables.
-    pub const ALL: [IncidentCode; 21] = [
+    pub const ALL: [IncidentCode; 22] = [
         IncidentCode::WorkerDied,
         IncidentCode::WorkerGaveUp,
         IncidentCode::NoSignal,
@@ -99,6 +101,7 @@ impl IncidentCode {
         IncidentCode::QueueOverflow,
         IncidentCode::RecordingStalled,
         IncidentCode::PipelineFailed,
+        IncidentCode::SplitFailed,
         IncidentCode::TeardownStuck,
         IncidentCode::DiskFull,
         IncidentCode::DiskError,
@@ -125,6 +128,7 @@ impl IncidentCode {
             IncidentCode::QueueOverflow => "queue_overflow",
             IncidentCode::RecordingStalled => "recording_stalled",
             IncidentCode::PipelineFailed => "pipeline_failed",
+            IncidentCode::SplitFailed => "split_failed",
             IncidentCode::TeardownStuck => "teardown_stuck",
             IncidentCode::DiskFull => "disk_full",
             IncidentCode::DiskError => "disk_error",
@@ -158,6 +162,7 @@ impl IncidentCode {
             | IncidentCode::SourceUnreachable
             | IncidentCode::SourceMisconfigured
             | IncidentCode::AudioLost
+            | IncidentCode::SplitFailed
             | IncidentCode::TeardownStuck
             | IncidentCode::StopCut
             | IncidentCode::EngineRestarted
@@ -213,6 +218,11 @@ impl IncidentCode {
                 "Recording this input failed: {reason}.",
                 "It was set up anew; the recording continues as the next part.",
                 "Nothing. If it happens again, check this input's source.",
+            ),
+            IncidentCode::SplitFailed => (
+                "The recording could not be continued in a new file: {reason}.",
+                "The file before goes on; nothing is lost.",
+                "Nothing. If it happens again, check the disk.",
             ),
             IncidentCode::TeardownStuck => (
                 "A part of the recorder does not let go of its device.",

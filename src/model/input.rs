@@ -3,6 +3,7 @@
 
 use super::encoding::VideoChoice;
 use super::id::InputId;
+use super::redact::redact;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -92,13 +93,8 @@ impl InputSpec {
 
     /// The same without the user and password of its address: what may be written to a disk others read.
     pub fn redacted(mut self) -> Self {
-        if let SourceSpec::Rtsp { url, .. } = &mut self.source
-            && let Some((scheme, rest)) = url.split_once("://")
-        {
-            // A password may hold an `@` or a `/` itself: better too much is hidden than too little.
-            if let Some((_, open)) = rest.rsplit_once('@') {
-                *url = format!("{scheme}://***@{open}");
-            }
+        if let SourceSpec::Rtsp { url, .. } = &mut self.source {
+            *url = redact(url);
         }
         self
     }

@@ -9,6 +9,7 @@ pub mod incident;
 pub mod input;
 pub mod policy;
 pub mod proof;
+pub mod redact;
 pub mod session;
 pub mod snapshot;
 pub mod time;

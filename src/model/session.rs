@@ -278,10 +278,10 @@ pub enum Closed {
 pub enum Verdict {
     /// No gap, no drop, everything read.
     Ok,
-    /// Not read yet.
-    Unverified,
     /// All written is readable, but there is a gap, a drop or a cut.
     Warning,
+    /// Not read yet, or the system did not let it be read.
+    Unverified,
     /// Something written cannot be read, or there is no file.
     Failed,
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Header that makes a start repeatable.
 pub const IDEMPOTENCY_KEY: &str = "x-idempotency-key";
+/// What is asked, byte by byte, to learn whether an engine is alive: it answers from memory, or that it is full.
+pub const SIGN_OF_LIFE: &[u8] = b"GET /api/v1/health HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n";
 /// Header that names a request through all processes.
 pub const TRACE_ID: &str = "x-trace-id";
 /// Header with the time the engine took.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// A request that takes longer is given up (R-CMD-4).
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ impl Client {
         let connecting = async {
             let stream = self.connect().await?;
             let handshake = tokio_tungstenite::client_async(address, stream).await;
-            let (socket, _) = handshake.map_err(|error| ClientError::Transport(error.to_string()))?;
+            let (socket, _) = handshake.map_err(handshake_error)?;
             Ok(EventStream { socket })
         };
         within_deadline(connecting).await
@@ -187,6 +187,16 @@ impl Client {
 
     async fn connect(&self) -> Result<UnixStream, ClientError> {
         UnixStream::connect(&self.socket).await.map_err(|error| connect_error(&self.socket, &error))
+    }
+}
+
+/// A refusal is an answer, in the words of the engine.
+fn handshake_error(error: tungstenite::Error) -> ClientError {
+    let tungstenite::Error::Http(refusal) = error else { return ClientError::Transport(error.to_string()) };
+    let status = refusal.status();
+    match refusal.body().as_deref().map(serde_json::from_slice::<ApiError>) {
+        Some(Ok(error)) => ClientError::Api(error),
+        _ => ClientError::Protocol(format!("status {status} without a reason")),
     }
 }
 

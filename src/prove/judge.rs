@@ -22,7 +22,7 @@ pub enum Found {
     Gone,
     /// A link, a folder, a device.
     NotAFile,
-    /// Something the system does not let be read; why.
+    /// Something the system did not let be read this time; why.
     Unreadable(String),
     /// A file that does not begin like one of ours.
     Foreign { bytes: u64 },
@@ -229,7 +229,7 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
     }
     let frames = &recorded.frames;
     match recorded.end {
-        PartEnd::Empty => return,
+        PartEnd::Empty => return unwritten(frames.encoded, Some(0), add),
         // What is damaged now is said by what is found; it may have been put back.
         PartEnd::Completed | PartEnd::Split | PartEnd::Damaged => {}
         PartEnd::WorkerDied => add(Finding::new(FindingCode::Recovered)),
@@ -244,10 +244,32 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
         None if recorded.end == PartEnd::WorkerDied => {}
         None => add(Finding::new(FindingCode::CountersUnknown)),
     }
-    if let (Some(encoded), Some(written)) = (frames.encoded, frames.written)
-        && encoded > written
-    {
+    counters(frames, add);
+    unwritten(frames.encoded, frames.written, add);
+}
+
+/// captured + duplicated = encoded + dropped.queue + dropped.encoder (DESIGN §4). The record knows all drops in one
+/// number, also those of the source, which lie outside: as many may be missing, not more, and none may be too many.
+fn counters(frames: &PartFrames, add: &mut dyn FnMut(Finding)) {
+    let PartFrames { captured: Some(captured), encoded: Some(encoded), duplicated: Some(duplicated), .. } = *frames
+    else {
+        return;
+    };
+    let Some(dropped) = frames.dropped else { return };
+    let taken = captured.saturating_add(duplicated);
+    if encoded > taken || taken - encoded > dropped {
+        let differ = Finding::new(FindingCode::CountersDiffer).with("captured", taken).with("encoded", encoded);
+        add(differ.with("dropped", dropped));
+    }
+}
+
+/// What was encoded is what is in the file, no less and no more.
+fn unwritten(encoded: Option<u64>, written: Option<u64>, add: &mut dyn FnMut(Finding)) {
+    let (Some(encoded), Some(written)) = (encoded, written) else { return };
+    if encoded > written {
         add(Finding::new(FindingCode::FramesUnwritten).with("lost", encoded - written));
+    } else if written > encoded {
+        add(Finding::new(FindingCode::FramesDoubled).with("more", written - encoded));
     }
 }
 

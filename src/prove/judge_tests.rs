@@ -130,10 +130,15 @@ fn sound_that_only_warms_up_may_be_left_out_and_no_other() {
 
 #[test]
 fn nothing_where_nothing_was_recorded_is_no_finding() {
-    let empty = PartRecord { end: PartEnd::Empty, bytes: 40, ..recorded() };
+    let nothing = PartFrames { captured: Some(0), encoded: Some(0), ..PartFrames::default() };
+    let empty = PartRecord { end: PartEnd::Empty, bytes: 40, frames: nothing, ..recorded() };
     for found in [Found::Nothing { bytes: 40 }, Found::Gone] {
         assert_eq!(judge("cam1.mp4", 1, Some(&empty), &found).verdict, Verdict::Ok);
     }
+    // What was encoded and is in no fragment is lost, also where the whole part is.
+    let lost = PartRecord { frames: recorded().frames, ..empty };
+    let judged = judge("cam1.mp4", 1, Some(&lost), &Found::Nothing { bytes: 40 });
+    assert_eq!(codes(&judged), [FindingCode::FramesUnwritten]);
     let judged = judge("cam1.mp4", 1, Some(&recorded()), &Found::Nothing { bytes: 0 });
     assert_eq!(codes(&judged), [FindingCode::Emptied]);
 }
@@ -142,6 +147,15 @@ fn nothing_where_nothing_was_recorded_is_no_finding() {
 fn a_file_that_was_called_damaged_and_is_back_is_fine_again() {
     let damaged = PartRecord { end: PartEnd::Damaged, ..recorded() };
     assert_eq!(of(Some(&damaged), found()).verdict, Verdict::Ok);
+}
+
+#[test]
+fn a_passing_fault_of_the_disk_says_nothing_about_the_file() {
+    let mut gapped = recorded();
+    gapped.gaps.push(Gap { from_ns: 0, to_ns: 1, cause: "no_signal".into() });
+    let judged = judge("cam1.mp4", 1, Some(&gapped), &Found::Unreadable("Input/output error".into()));
+    assert_eq!(judged.verdict, Verdict::Unverified);
+    assert_eq!(judged.record, gapped);
 }
 
 /// One thing that is not as it should be, and what it must be called.
@@ -160,13 +174,15 @@ enum Fault {
     Gap,
     Dropped,
     Unwritten,
+    Doubled,
+    Counters,
     Unknown,
     Stalled,
     Container,
 }
 
 impl Fault {
-    const ALL: [Fault; 16] = [
+    const ALL: [Fault; 18] = [
         Fault::Payload,
         Fault::Proved,
         Fault::Size,
@@ -180,6 +196,8 @@ impl Fault {
         Fault::Gap,
         Fault::Dropped,
         Fault::Unwritten,
+        Fault::Doubled,
+        Fault::Counters,
         Fault::Unknown,
         Fault::Stalled,
         Fault::Container,
@@ -242,6 +260,18 @@ impl Fault {
                 recorded.frames.encoded = recorded.frames.encoded.map(|encoded| encoded + 2);
                 FindingCode::FramesUnwritten
             }
+            // A fragment that was written twice, at a boundary: every sum of the file agrees with it.
+            Fault::Doubled => {
+                recorded.frames.written = recorded.frames.written.map(|written| written + 40);
+                found.summary.video_samples += 40;
+                found.volumes[0].0 += 40;
+                found.reread.video.samples += 40;
+                FindingCode::FramesDoubled
+            }
+            Fault::Counters => {
+                recorded.frames.captured = recorded.frames.captured.map(|captured| captured + 7);
+                FindingCode::CountersDiffer
+            }
             Fault::Unknown => {
                 recorded.frames.dropped = None;
                 FindingCode::CountersUnknown
@@ -268,7 +298,11 @@ proptest! {
             expected.push(code);
             // A counter that is not known drops nothing.
             if matches!(fault, Fault::Unknown) {
-                expected.retain(|code| *code != FindingCode::FramesDropped);
+                expected.retain(|code| ![FindingCode::FramesDropped, FindingCode::CountersDiffer].contains(code));
+            }
+            // What is there twice hides what is not there at all.
+            if matches!(fault, Fault::Doubled) {
+                expected.retain(|code| *code != FindingCode::FramesUnwritten);
             }
         }
         let judged = of(Some(&recorded), found);

@@ -1,7 +1,6 @@
 //! Keeps what a proof found in the manifest. The journal is not opened again after `closed`: verdicts live in
 //! `session.json` alone, and a manifest that is made again from the journal is unverified again.
 
-use super::manifest::whole;
 use super::recovery::{known_manifest, session_dirs};
 use super::{atomic, journal, layout};
 use crate::model::SessionId;
@@ -44,7 +43,8 @@ fn is_closed(dir: &Path) -> bool {
     lines.is_ok_and(|(lines, _)| lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })))
 }
 
-/// Puts the verdicts of `proved` into the manifest of `dir` and replaces it. A part that is not among `proved` is an
+/// Puts the verdicts of `proved` into the manifest of `dir` and replaces it; how a part ended stays what it was. An
+/// input with a part that could not be read stays [`Verdict::Unverified`], unless another one is damaged. A part that is not among `proved` is an
 /// error, and nothing is changed. Blocks on the disk.
 pub fn keep(dir: &Path, proved: &[ProvedPart]) -> io::Result<Manifest> {
     let mut manifest = known_manifest(dir)?;
@@ -74,7 +74,6 @@ fn apply(manifest: &mut Manifest, proved: &[ProvedPart]) -> Result<(), String> {
             part.blake3.clone_from(&found.record.blake3);
             verdict = verdict.max(found.verdict);
             if found.verdict == Verdict::Failed {
-                part.end = PartEnd::Damaged;
                 manifest.incidents.push(incident(&owned, part, found));
             }
             let keep = |finding: &_| PartFinding { file: part.file.clone(), finding: Clone::clone(finding) };
@@ -82,7 +81,8 @@ fn apply(manifest: &mut Manifest, proved: &[ProvedPart]) -> Result<(), String> {
         }
         input.findings = findings;
         // An input of which nothing is in any file has failed, however well that was read.
-        input.verdict = if owned.parts.iter().any(whole) { verdict } else { Verdict::Failed };
+        let something = owned.parts.iter().any(|part| part.end != PartEnd::Empty);
+        input.verdict = if something { verdict } else { Verdict::Failed };
     }
     Ok(())
 }
@@ -104,4 +104,87 @@ fn failure(file: &str, found: &ProvedPart) -> Incident {
     let worst = found.findings.iter().find(|finding| verdict_of(std::slice::from_ref(finding)) == Verdict::Failed);
     let reason = worst.map_or_else(String::new, crate::model::proof::Finding::summary);
     Incident::new(IncidentCode::ProofFailed).with("file", file).with("reason", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::encoding::Container;
+    use crate::model::proof::{Finding, FindingCode};
+    use crate::model::session::{Closed, MANIFEST_VERSION, PartFrames};
+    use crate::sys::clock;
+
+    fn part(end: PartEnd) -> PartRecord {
+        PartRecord {
+            part: 1,
+            file: "a.mp4".into(),
+            offset_ns: Some(0),
+            duration_ns: 1,
+            bytes: 5,
+            container: Container::Mp4,
+            video: None,
+            audio: None,
+            frames: PartFrames::default(),
+            gaps: Vec::new(),
+            blake3: None,
+            payload_blake3: None,
+            end,
+        }
+    }
+
+    fn manifest(end: PartEnd) -> Manifest {
+        let input = ManifestInput {
+            id: "a".parse().expect("an id"),
+            name: "A".into(),
+            kind: "test".into(),
+            verdict: Verdict::Unverified,
+            parts: vec![part(end)],
+            findings: Vec::new(),
+        };
+        Manifest {
+            version: MANIFEST_VERSION,
+            id: SessionId(uuid::Uuid::from_u128(1)),
+            name: "test".parse().expect("a name"),
+            started_at: clock::wall_now(),
+            ended_at: clock::wall_now(),
+            state: Closed::Completed,
+            library_path: "/library".into(),
+            inputs: vec![input],
+            markers: Vec::new(),
+            clock_steps: Vec::new(),
+            incidents: Vec::new(),
+        }
+    }
+
+    fn proved(findings: &[FindingCode]) -> [ProvedPart; 1] {
+        let findings: Vec<Finding> = findings.iter().map(|code| Finding::new(*code)).collect();
+        let input = Some("a".parse().expect("an id"));
+        let verdict = verdict_of(&findings);
+        [ProvedPart { dir: "/library/1".into(), input, record: part(PartEnd::Completed), verdict, findings }]
+    }
+
+    #[test]
+    fn what_was_found_never_replaces_how_a_part_ended() {
+        let mut manifest = manifest(PartEnd::Split);
+        for (found, verdict) in [
+            (&[FindingCode::Missing][..], Verdict::Failed),
+            (&[FindingCode::Unreadable, FindingCode::Gap], Verdict::Unverified),
+            // It has been put back.
+            (&[], Verdict::Ok),
+        ] {
+            apply(&mut manifest, &proved(found)).expect("all were looked at");
+            assert_eq!((manifest.inputs[0].parts[0].end, manifest.inputs[0].verdict), (PartEnd::Split, verdict));
+            assert_eq!(manifest.incidents.len(), usize::from(verdict == Verdict::Failed));
+        }
+        assert!(Unproved::of(&manifest, Path::new("/library/1")).is_none());
+    }
+
+    #[test]
+    fn a_file_the_recovery_could_not_read_is_judged_by_what_is_found_later() {
+        let mut manifest = manifest(PartEnd::Damaged);
+        apply(&mut manifest, &proved(&[FindingCode::Foreign])).expect("looked at");
+        assert_eq!(manifest.inputs[0].verdict, Verdict::Failed);
+        apply(&mut manifest, &proved(&[])).expect("looked at");
+        assert_eq!(manifest.inputs[0].verdict, Verdict::Ok);
+    }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
 };
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -53,6 +53,17 @@ pub struct Peer {
     pub stream: UnixStream,
     /// `Err` = it is not known which, or it has gone.
     pub process: io::Result<Handle>,
+}
+
+impl Peer {
+    /// Asks `question`; whether anything at all comes back within `time`. [`io::ErrorKind::WouldBlock`] = nothing did,
+    /// `Ok(false)` = it hung up. Blocks.
+    pub fn answers(&mut self, question: &[u8], time: Duration) -> io::Result<bool> {
+        self.stream.set_read_timeout(Some(time))?;
+        self.stream.set_write_timeout(Some(time))?;
+        self.stream.write_all(question)?;
+        Ok(self.stream.read(&mut [0; 64])? > 0)
+    }
 }
 
 /// Connects to whoever listens at `path`; one that takes no more connections is tried for `time`. A peer of another

@@ -1,15 +1,20 @@
 //! Has an engine started when none answers (R-SUP-11), from a thread that keeps the priority the window was started
 //! with: nice can only go up, so whatever the window later gives away must not be inherited by the recorder.
 //!
-//! Contract: an engine that is mute is never ended from here. A new one is started, looks for itself and takes over;
-//! it is harmless when several windows start one each, because only one gets the lock. Where systemd runs the engine,
-//! systemd is asked and nothing is spawned.
+//! Contract: an engine that is mute is not ended from here. A new one is started, looks for itself and takes over; it
+//! is harmless when several windows start one each, because only one gets the lock. Where systemd runs the engine,
+//! systemd is asked and nothing is spawned; it is told to kill one only if that was asked for a sign of life and gave
+//! none, and not again while the next one comes up.
 
 use crate::model::MonoNs;
+use crate::protocol::api::SIGN_OF_LIFE;
+use crate::protocol::client::EVENT_SILENCE;
 use crate::sys::clock::mono_now;
 use crate::sys::process::{self, Priority, Process};
+use crate::sys::unix_listener;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -55,10 +60,10 @@ pub struct EngineStarter {
 
 impl EngineStarter {
     /// Starts the thread. `args` follow `engine --spawned`; `ours_alone` = no unit of systemd serves this runtime
-    /// folder. Call before the window's priority is changed.
-    pub fn new(args: Vec<OsString>, ours_alone: bool) -> io::Result<Self> {
+    /// folder, where an engine listens on `socket`. Call before the window's priority is changed.
+    pub fn new(args: Vec<OsString>, socket: PathBuf, ours_alone: bool) -> io::Result<Self> {
         let (requests, waiting) = sync_channel(WAITING);
-        let systemd = (!ours_alone).then(|| Systemd { program: "systemctl".into() });
+        let systemd = (!ours_alone).then(|| Systemd { program: "systemctl".into(), socket, replaced: None });
         let starter = Starter { args, systemd, engines: Vec::new() };
         std::thread::Builder::new().name("engine-starter".to_owned()).spawn(move || starter.serve(&waiting))?;
         Ok(Self { requests })
@@ -100,7 +105,7 @@ impl Starter {
     /// asked again.
     fn ensure(&mut self, need: Need) -> io::Result<Started> {
         let failed = self.reap()?;
-        if let Some(systemd) = self.systemd.as_ref().filter(|systemd| systemd.runs_the_engine()) {
+        if let Some(systemd) = self.systemd.as_mut().filter(|systemd| systemd.runs_the_engine()) {
             return Ok(systemd.bring(need));
         }
         if let (Need::Absent, Some(how)) = (need, failed) {
@@ -150,6 +155,10 @@ impl Starter {
 #[derive(Debug)]
 struct Systemd {
     program: OsString,
+    /// Where its engine answers.
+    socket: PathBuf,
+    /// When it was last told to kill an engine and start another.
+    replaced: Option<MonoNs>,
 }
 
 impl Systemd {
@@ -162,10 +171,14 @@ impl Systemd {
 
     /// A mute engine is killed first: it would not hear SIGTERM, and systemd would wait for it for 90 s. Its workers,
     /// in the same group, are not touched.
-    fn bring(&self, need: Need) -> Started {
+    fn bring(&mut self, need: Need) -> Started {
+        let on_its_way = |at: MonoNs| mono_now().since(at) < TAKING_OVER;
         let asked = match need {
             Need::Absent => self.tell(&["start"]),
+            Need::Mute if self.replaced.is_some_and(on_its_way) || !self.is_mute() => Ok(()),
             Need::Mute => {
+                tracing::error!("the engine of {UNIT} does not answer; it is replaced, the recordings go on");
+                self.replaced = Some(mono_now());
                 self.tell(&["kill", "--kill-who=main", "--signal=SIGKILL"]).and_then(|()| self.tell(&["restart"]))
             }
         };
@@ -175,6 +188,14 @@ impl Systemd {
                 Started::Failed(format!("systemd does not start {UNIT}: {error}; see journalctl --user -u {UNIT}"))
             }
         }
+    }
+
+    /// Whether somebody listens and says nothing. One that is coming up, or that systemd is about to start, has no
+    /// socket yet; one that is full says so.
+    fn is_mute(&self) -> bool {
+        let asked = unix_listener::connect_within(&self.socket, EVENT_SILENCE);
+        let answered = asked.and_then(|mut peer| peer.answers(SIGN_OF_LIFE, EVENT_SILENCE));
+        answered.is_err_and(|error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
     }
 
     fn tell(&self, verb: &[&str]) -> io::Result<()> {
@@ -189,7 +210,9 @@ impl Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
     use std::path::Path;
 
     /// A systemctl that says `state` and notes what it was told.
@@ -200,24 +223,43 @@ mod tests {
             format!("#!/bin/sh\n[ \"$2\" = is-active ] && exec echo {state}\necho \"$*\" >> {}\n", told.display());
         std::fs::write(&program, script).expect("written");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).expect("executable");
-        Systemd { program: program.into() }
+        Systemd { program: program.into(), socket: folder.join("socket"), replaced: None }
+    }
+
+    fn told(folder: &Path) -> Vec<String> {
+        let told = std::fs::read_to_string(folder.join("told")).unwrap_or_default();
+        told.lines().map(|line| line.replace("--user --no-block ", "")).collect()
     }
 
     #[test]
     fn where_systemd_runs_the_engine_only_systemd_is_asked() {
         let folder = tempfile::tempdir().expect("a folder");
-        for state in ["active", "activating"] {
-            let systemd = Some(systemd(folder.path(), state));
-            let mut starter = Starter { args: Vec::new(), systemd, engines: Vec::new() };
-            assert_eq!(starter.ensure(Need::Absent).expect("asked"), Started::Running);
-            assert_eq!(starter.ensure(Need::Mute).expect("asked"), Started::Running);
-            assert!(starter.engines.is_empty(), "an engine was spawned beside systemd's");
+        // The kernel takes the connection, and nobody ever answers.
+        let _mute = UnixListener::bind(folder.path().join("socket")).expect("a socket");
+        let systemd = Some(systemd(folder.path(), "activating"));
+        let mut starter = Starter { args: Vec::new(), systemd, engines: Vec::new() };
+        for need in [Need::Absent, Need::Mute, Need::Mute] {
+            assert_eq!(starter.ensure(need).expect("asked"), Started::Running);
         }
-        let told = std::fs::read_to_string(folder.path().join("told")).expect("told");
-        let lines: Vec<&str> = told.lines().take(3).collect();
-        let kill = "--user --no-block kill --kill-who=main --signal=SIGKILL holdfast-engine.service";
-        assert_eq!(lines[0], "--user --no-block start holdfast-engine.service");
-        assert_eq!(lines[1..], [kill, "--user --no-block restart holdfast-engine.service"]);
+        assert!(starter.engines.is_empty(), "an engine was spawned beside systemd's");
+        // The one that comes up instead is left alone.
+        let kill = format!("kill --kill-who=main --signal=SIGKILL {UNIT}");
+        assert_eq!(told(folder.path()), [format!("start {UNIT}"), kill, format!("restart {UNIT}")]);
+    }
+
+    #[test]
+    fn an_engine_of_systemd_that_answers_or_comes_up_is_never_killed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut systemd = systemd(folder.path(), "active");
+        assert_eq!(systemd.bring(Need::Mute), Started::Running, "it has no socket yet");
+        let listener = UnixListener::bind(folder.path().join("socket")).expect("a socket");
+        let full = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").expect("an answer");
+        });
+        assert_eq!(systemd.bring(Need::Mute), Started::Running, "it is full");
+        full.join().expect("the engine");
+        assert_eq!(told(folder.path()), Vec::<String>::new());
     }
 
     #[test]
@@ -225,10 +267,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(!systemd(folder.path(), "inactive").runs_the_engine());
         assert!(!systemd(folder.path(), "failed").runs_the_engine());
-        assert!(!Systemd { program: folder.path().join("nowhere").into() }.runs_the_engine());
+        assert!(
+            !Systemd { program: folder.path().join("nowhere").into(), ..systemd(folder.path(), "active") }
+                .runs_the_engine()
+        );
         let mute = folder.path().join("mute");
         std::fs::write(&mute, "#!/bin/sh\nexec tail -f /dev/null\n").expect("written");
         std::fs::set_permissions(&mute, std::fs::Permissions::from_mode(0o700)).expect("executable");
-        assert!(!Systemd { program: mute.into() }.runs_the_engine(), "a bus that does not answer is given up");
+        assert!(
+            !Systemd { program: mute.into(), ..systemd(folder.path(), "active") }.runs_the_engine(),
+            "a bus that does not answer is given up"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Contract: [`follow`] never ends by itself; after every reconnection it hears what it missed or the whole state
 //! (R-FM-3); two seconds of silence are said aloud (R-TRU-8), and before three a new engine is asked for (R-SUP-11).
+//! Mute is only an engine that is there and says nothing: whatever it answers, also that it is full, is a sign of life.
 //! Silence is counted in steps of the window's own running time: a window that was stopped, or slept with its machine,
 //! does not take that for the engine's silence.
 
@@ -45,7 +46,11 @@ pub async fn follow(client: Client, starter: Option<EngineStarter>, hear: impl F
 /// How long nothing has been heard. Pure.
 #[derive(Debug, Default)]
 struct Silence {
+    /// Steps since the last sign of life.
     steps: u32,
+    /// Those of them in which somebody was there to answer.
+    unanswered: u32,
+    absent: bool,
 }
 
 /// What a step of silence means.
@@ -59,11 +64,21 @@ enum Step {
 }
 
 impl Silence {
+    /// Nobody listens, until the next attempt: there is nobody to be mute.
+    fn nobody(&mut self) {
+        (self.unanswered, self.absent) = (0, true);
+    }
+
+    fn attempt(&mut self) {
+        self.absent = false;
+    }
+
     fn step(&mut self) -> Step {
         self.steps = self.steps.saturating_add(1);
-        match self.steps {
-            QUIET => Step::Quiet,
-            steps if steps.is_multiple_of(MUTE) => Step::Mute,
+        self.unanswered = self.unanswered.saturating_add(u32::from(!self.absent));
+        match (self.steps, self.unanswered) {
+            (QUIET, _) => Step::Quiet,
+            (_, unanswered) if !self.absent && unanswered.is_multiple_of(MUTE) => Step::Mute,
             _ => Step::Nothing,
         }
     }
@@ -83,13 +98,21 @@ struct Line<F> {
 impl<F: Fn(Heard) -> bool> Line<F> {
     async fn connect_and_listen(&mut self) -> Option<()> {
         let client = self.client.clone();
+        self.silence.attempt();
         match self.patiently(client.events(self.since)).await? {
             Ok(stream) => {
+                self.silence = Silence::default();
                 self.listen(stream).await?;
                 self.pause = PAUSE_FIRST;
             }
-            Err(ClientError::NoEngine { socket }) => self.start(Need::Absent, &socket.display().to_string()).await?,
+            Err(ClientError::NoEngine { socket }) => {
+                self.silence.nobody();
+                self.start(Need::Absent, &socket.display().to_string()).await?;
+            }
             Err(error) => {
+                if matches!(error, ClientError::Api(_) | ClientError::Protocol(_)) {
+                    self.silence = Silence::default();
+                }
                 tracing::debug!("no contact with the engine: {error}");
                 self.say(Heard::Silence)?;
             }
@@ -156,12 +179,46 @@ impl<F: Fn(Heard) -> bool> Line<F> {
 mod tests {
     use super::*;
 
+    /// What the first 40 steps mean, and when.
+    fn told(mut silence: Silence) -> Vec<(Duration, Step)> {
+        (1..=40).map(|n| (STEP * n, silence.step())).filter(|(_, step)| *step != Step::Nothing).collect()
+    }
+
     #[test]
     fn silence_is_said_after_two_seconds_and_an_engine_asked_for_before_three() {
+        let told = told(Silence::default());
+        assert_eq!(told[0], (Duration::from_secs(2), Step::Quiet));
+        assert_eq!(told[1], (Duration::from_millis(2250), Step::Mute));
+        assert_eq!(told[2], (Duration::from_millis(4500), Step::Mute));
+    }
+
+    #[test]
+    fn who_is_not_there_is_not_mute() {
         let mut silence = Silence::default();
-        let mut steps = (1..=40).map(|n| (STEP * n, silence.step())).filter(|(_, step)| *step != Step::Nothing);
-        assert_eq!(steps.next(), Some((Duration::from_secs(2), Step::Quiet)));
-        assert_eq!(steps.next(), Some((Duration::from_millis(2250), Step::Mute)));
-        assert_eq!(steps.next(), Some((Duration::from_millis(4500), Step::Mute)));
+        assert!((0..5).all(|_| silence.step() == Step::Nothing));
+        silence.nobody();
+        (0..20).for_each(|_| assert_ne!(silence.step(), Step::Mute));
+        // Somebody came, and has the whole time to answer.
+        silence.attempt();
+        (1..MUTE).for_each(|_| assert_ne!(silence.step(), Step::Mute));
+        assert_eq!(silence.step(), Step::Mute);
+    }
+
+    /// An engine all of whose places are taken says so; one that is mute says nothing.
+    #[tokio::test]
+    async fn a_full_engine_is_told_from_a_mute_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let full = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().expect("a client");
+            let _ = stream.read(&mut [0; 4096]).expect("a request");
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        });
+        let heard = Client::new(&socket).events(None).await.map(|_| ());
+        full.join().expect("the engine");
+        assert!(matches!(heard, Err(ClientError::Api(_) | ClientError::Protocol(_))), "{heard:?}");
     }
 }

@@ -60,7 +60,8 @@ fn show(options: Options) -> anyhow::Result<()> {
     let args = engine_args(&options);
     // A unit of systemd serves the runtime folder and the configuration nobody chose.
     let ours_alone = !args.is_empty() || std::env::var_os("HOLDFAST_RUNTIME_DIR").is_some();
-    let starter = engine::EngineStarter::new(args, ours_alone).context("the window cannot start a thread")?;
+    let starter = engine::EngineStarter::new(args, runtime.engine_socket(), ours_alone);
+    let starter = starter.context("the window cannot start a thread")?;
     speak_the_operators_language();
     // Asked first: Relm4 would panic without a display.
     gtk::init().context(

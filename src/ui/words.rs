@@ -79,6 +79,11 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("It was set up anew; the recording continues as the next part."),
             gettext("Nothing. If it happens again, check this input's source."),
         ),
+        IncidentCode::SplitFailed => (
+            gettext("The recording could not be continued in a new file: {reason}."),
+            gettext("The file before goes on; nothing is lost."),
+            gettext("Nothing. If it happens again, check the disk."),
+        ),
         IncidentCode::TeardownStuck => (
             gettext("A part of the recorder does not let go of its device."),
             gettext("It was left behind; a new one takes its place."),

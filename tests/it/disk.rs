@@ -1,6 +1,7 @@
 //! The durable sink on real file systems: in a pipeline, with a full disk, with room given back (R-FM-4, R-JOB-4).
 
 use crate::support::evidence::assert_sound;
+use crate::support::skip::skip;
 use gst::prelude::*;
 use holdfast::media::durable_sink::{self, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,7 @@ impl SmallDisk {
             Ok(output) if output.status.success() => Some(Self(dir.to_owned())),
             other => {
                 assert!(!rustix::process::geteuid().is_root(), "root cannot mount a tmpfs: {other:?}");
-                println!("skipped: only root can mount a small disk to fill");
+                skip("only root can mount a small disk to fill");
                 None
             }
         }

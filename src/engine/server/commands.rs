@@ -73,9 +73,9 @@ pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request
 /// Begin a new part of every recording of the running session (or the one named); no frame is lost (R-JOB-7).
 #[utoipa::path(post, path = "/api/v1/recorder/split", request_body = Option<SplitRequest>,
     responses(
-        (status = 202, description = "The workers were asked; the parts show it", body = SplitReply),
-        (status = 400, description = "Nothing is being recorded", body = ApiError),
-        (status = 404, description = "There is no such session", body = ApiError),
+        (status = 202, description = "The workers were asked; the parts show it, an alert `split_failed` says otherwise",
+            body = SplitReply),
+        (status = 400, description = "The session is not being recorded (`not_recording`), or no session is", body = ApiError),
         (status = "default", description = "Refused", body = ApiError),
     ))]
 pub(super) async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {

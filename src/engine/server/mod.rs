@@ -32,8 +32,8 @@ use tokio::time::timeout;
 /// Most connections at a time (R-CMD-7).
 const CLIENTS: usize = 64;
 /// A client that finds all places taken waits this long for one, and is told to come again then. Shorter than the
-/// silence after which somebody takes this engine for dead ([`super::takeover`]).
-const PLACE_WITHIN: Duration = Duration::from_secs(2);
+/// 2 s after which somebody takes this engine for dead ([`super::takeover`], the window).
+const PLACE_WITHIN: Duration = Duration::from_secs(1);
 /// Clients that may wait for a place; more are told at once.
 const WAITING: usize = 64;
 /// A request's header must be there by then (R-CMD-7); its body gets the same.

@@ -5,13 +5,13 @@
 //!    ▲                                        │ died, hung, refused          │ disk refused
 //!    └──────────after a pause, 3 times────────┴──────────────────────────────┘──▶ given up: unverified, alert
 //! ```
-//! Contract: at most one proof at a time, newest session first; a start is never refused or delayed by one; whatever
-//! is lost with this engine, the next one finds in the manifests.
+//! Contract: at most one proof at a time (one that outlives its kill is left behind), newest session first; a start is
+//! never refused or delayed by one; whatever is lost with this engine, the next one finds in the manifests.
 
 use super::super::event::{Effect, Now, ProofEvent};
 use super::State;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::proof::{ProofLine, ProvedPart};
+use crate::model::proof::{FindingCode, ProofLine, ProvedPart};
 use crate::model::session::{Manifest, ManifestInput, Verdict};
 use crate::model::snapshot::{LastSession, RecordingState};
 use crate::model::{MonoNs, SessionId};
@@ -29,6 +29,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const BYTES_PER_S: u64 = 20_000_000;
 /// Start of a process on a busy machine, its longest wait for a silent disk (60 s), and some.
 const MARGIN: Duration = Duration::from_secs(120);
+/// A killed process is gone at once, unless the disk holds it in the kernel (D state): the others must not wait for it.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Sessions that may wait; older ones are found by the next engine.
 const WAITING: usize = 200;
 /// Parts of one session that are remembered; a session split every second for a day has as many.
@@ -65,8 +67,8 @@ enum Step {
     Reading,
     /// Somebody else proves this folder.
     Busy,
-    /// It took too long and was told to end.
-    Late,
+    /// It took too long and was told to end then.
+    Late(MonoNs),
     /// The manifest is being replaced.
     Keeping,
 }
@@ -136,13 +138,21 @@ impl State {
             Some(Running { job, number, since: now.mono, percent: 0, parts: Vec::new(), step: Step::Reading });
     }
 
-    /// Ends a proof that hangs.
+    /// Ends a proof that hangs, and leaves behind one that does not even end then.
     pub(super) fn watch_proof(&mut self, now: Now, out: &mut Vec<Effect>) {
         let Some(running) = &mut self.proofs.running else { return };
         let limit = Duration::from_secs(2 * running.job.session.bytes / BYTES_PER_S) + MARGIN;
-        if running.step == Step::Reading && now.mono.since(running.since) >= limit {
-            running.step = Step::Late;
-            out.push(Effect::EndProof { number: running.number });
+        match running.step {
+            Step::Reading | Step::Busy if now.mono.since(running.since) >= limit => {
+                running.step = Step::Late(now.mono);
+                out.push(Effect::EndProof { number: running.number });
+            }
+            Step::Late(since) if now.mono.since(since) >= ENDS_WITHIN => {
+                let Some(Running { job, .. }) = self.proofs.running.take() else { return };
+                // Not tried again here: it still holds its folder.
+                self.give_up_proof(now, &job, "the disk holds on to the process that reads it", out);
+            }
+            Step::Reading | Step::Busy | Step::Late(_) | Step::Keeping => {}
         }
     }
 
@@ -163,8 +173,8 @@ impl State {
                 running.percent = u8::try_from(percent).unwrap_or(99);
             }
             ProofEvent::Line(ProofLine::Part(part)) if running.parts.len() < PARTS => running.parts.push(*part),
-            ProofEvent::Line(ProofLine::Busy { .. }) => running.step = Step::Busy,
-            ProofEvent::Line(ProofLine::Part(_) | ProofLine::Skipped { .. }) => {}
+            ProofEvent::Line(ProofLine::Busy { .. }) if running.step == Step::Reading => running.step = Step::Busy,
+            ProofEvent::Line(ProofLine::Part(_) | ProofLine::Skipped { .. } | ProofLine::Busy { .. }) => {}
             ProofEvent::Ended { reason: None } if running.step == Step::Reading => {
                 running.step = Step::Keeping;
                 let parts = std::mem::take(&mut running.parts);
@@ -173,7 +183,7 @@ impl State {
             ProofEvent::Ended { reason } => {
                 let reason = match running.step {
                     Step::Busy => None,
-                    Step::Late => Some("reading took too long".to_owned()),
+                    Step::Late(_) => Some("reading took too long".to_owned()),
                     Step::Reading | Step::Keeping => Some(reason.unwrap_or_else(|| "it ended early".to_owned())),
                 };
                 self.prove_again(now, reason, out);
@@ -192,24 +202,38 @@ impl State {
         job.tries += u32::from(reason.is_some());
         job.not_before = now.mono.plus(AGAIN);
         match reason {
-            Some(reason) if job.tries >= TRIES => {
-                let session = job.session.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let incident = Incident::new(IncidentCode::ProofAbandoned);
-                self.raise(now, super::ENGINE, incident.with("session", session).with("reason", reason), out);
-            }
+            Some(reason) if job.tries >= TRIES => self.give_up_proof(now, &job, &reason, out),
             _ => self.proofs.add(job),
         }
     }
 
-    /// The manifest holds the verdicts.
+    /// The session stays unverified, for the next engine or `holdfast verify`.
+    fn give_up_proof(&mut self, now: Now, job: &Job, reason: &str, out: &mut Vec<Effect>) {
+        let session = job.session.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let incident = Incident::new(IncidentCode::ProofAbandoned);
+        self.raise(now, super::ENGINE, incident.with("session", session).with("reason", reason), out);
+    }
+
+    /// The manifest holds the verdicts of what could be read.
     fn proved(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
-        let Some(Running { job, .. }) = self.proofs.running.take() else { return };
-        for input in manifest.inputs.iter().filter(|input| input.verdict == Verdict::Failed) {
-            self.tell_failed(now, manifest, input, out);
+        let Some(Running { job, .. }) = &self.proofs.running else { return };
+        let (dir, last_try) = (job.session.dir.clone(), job.tries + 1 >= TRIES);
+        let unread = unread(manifest);
+        if unread.is_none() || last_try {
+            for input in manifest.inputs.iter().filter(|input| input.verdict == Verdict::Failed) {
+                self.tell_failed(now, manifest, input, out);
+            }
         }
-        self.alerts.resolve(now, super::ENGINE, IncidentCode::ProofAbandoned.as_str());
+        match unread {
+            // A disk that fails for a moment is read again before anybody is told.
+            Some(reason) => self.prove_again(now, Some(reason), out),
+            None => {
+                self.proofs.running = None;
+                self.alerts.resolve(now, super::ENGINE, IncidentCode::ProofAbandoned.as_str());
+            }
+        }
         if self.last_session.as_ref().is_some_and(|last| last.id == manifest.id) {
-            self.last_session = Some(recovery::last_session(manifest, &job.session.dir));
+            self.last_session = Some(recovery::last_session(manifest, &dir));
             self.show_verdicts(manifest);
         }
     }
@@ -234,4 +258,14 @@ impl State {
             }
         }
     }
+}
+
+/// Which file the system did not let be read, and why; `None` = all were.
+fn unread(manifest: &Manifest) -> Option<String> {
+    let input = manifest.inputs.iter().find(|input| input.verdict == Verdict::Unverified)?;
+    let found = input.findings.iter().find(|found| found.finding.code == FindingCode::Unreadable);
+    Some(found.map_or_else(
+        || format!("{} was not read", input.id),
+        |found| format!("{}: {}", found.file, found.finding.summary()),
+    ))
 }

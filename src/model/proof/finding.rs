@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub enum FindingCode {
     /// The file is not there.
     Missing,
-    /// The system does not let it be read (`reason`).
+    /// The system did not let it be read this time (`reason`): nothing is known of it.
     Unreadable,
     /// A link, a folder or something else stands under its name.
     NotAFile,
@@ -61,6 +61,10 @@ pub enum FindingCode {
     FramesDropped,
     /// `lost` encoded frames did not reach it.
     FramesUnwritten,
+    /// `more` frames are in it than were encoded: some stand in it twice.
+    FramesDoubled,
+    /// The counters do not agree: of `captured` frames and copies `encoded` were encoded and `dropped` lost.
+    CountersDiffer,
     /// Its recorder died; its end may be missing.
     Recovered,
     /// It was closed by a fault (`end`).
@@ -152,7 +156,7 @@ const LOOK: &str = "Look at this place before you rely on it.";
 
 impl FindingCode {
     /// Every code, for tests and tables.
-    pub const ALL: [FindingCode; 31] = [
+    pub const ALL: [FindingCode; 33] = [
         FindingCode::Missing,
         FindingCode::Unreadable,
         FindingCode::NotAFile,
@@ -179,6 +183,8 @@ impl FindingCode {
         FindingCode::Pause,
         FindingCode::FramesDropped,
         FindingCode::FramesUnwritten,
+        FindingCode::FramesDoubled,
+        FindingCode::CountersDiffer,
         FindingCode::Recovered,
         FindingCode::Cut,
         FindingCode::CountersUnknown,
@@ -186,21 +192,24 @@ impl FindingCode {
         FindingCode::Unfinalised,
     ];
 
-    /// Warning = all that was written is readable. Failed = something that was written cannot be read.
+    /// Warning = all that was written is readable. Failed = something that was written cannot be read. Unverified =
+    /// a passing fault of the disk says nothing about what was written: it is to be read again.
     pub fn verdict(self) -> Verdict {
         match self {
+            FindingCode::Unreadable => Verdict::Unverified,
             FindingCode::HeaderDiffers
             | FindingCode::Gap
             | FindingCode::Pause
             | FindingCode::FramesDropped
             | FindingCode::FramesUnwritten
+            | FindingCode::FramesDoubled
+            | FindingCode::CountersDiffer
             | FindingCode::Recovered
             | FindingCode::Cut
             | FindingCode::CountersUnknown
             | FindingCode::TailIgnored
             | FindingCode::Unfinalised => Verdict::Warning,
             FindingCode::Missing
-            | FindingCode::Unreadable
             | FindingCode::NotAFile
             | FindingCode::Foreign
             | FindingCode::Emptied
@@ -232,9 +241,9 @@ impl FindingCode {
                 "Put it back under its name, or look for a copy.",
             ),
             FindingCode::Unreadable => (
-                "The file cannot be read: {reason}.",
+                "The file cannot be read now: {reason}.",
                 "Nothing is known of what is in it.",
-                "Check its permissions and the disk.",
+                "Check its permissions and the disk; then run `holdfast verify` on it.",
             ),
             FindingCode::NotAFile => (
                 "What stands under its name is not a file.",
@@ -346,6 +355,16 @@ impl FindingCode {
                 "All that was written is readable; they are missing at its end.",
                 LOOK,
             ),
+            FindingCode::FramesDoubled => (
+                "The file holds {more} frames more than were encoded.",
+                "All that was written is readable; some pictures stand in it twice, most likely where a part begins.",
+                LOOK,
+            ),
+            FindingCode::CountersDiffer => (
+                "Of {captured} frames {encoded} were encoded and {dropped} lost: that does not add up.",
+                "All that was written is readable; frames were lost or doubled without being counted.",
+                LOOK,
+            ),
             FindingCode::Recovered => (
                 "The recording process died while it wrote this file.",
                 "The file was repaired and is readable; its last moments may be missing.",
@@ -374,25 +393,5 @@ impl FindingCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_words_and_no_verdict_of_ok() {
-        for code in FindingCode::ALL {
-            let (wrong, means, remedy) = code.words();
-            assert!(
-                wrong.is_ascii() && wrong.ends_with('.') && means.ends_with('.') && remedy.ends_with('.'),
-                "{code:?}"
-            );
-            assert!(matches!(code.verdict(), Verdict::Warning | Verdict::Failed));
-        }
-    }
-
-    #[test]
-    fn words_take_their_parameters() {
-        let finding = Finding::new(FindingCode::SizeDiffers).with("found", 7).with("recorded", 9);
-        assert!(finding.message().starts_with("The file has 7 bytes; 9 were recorded. "));
-        assert_eq!(finding.summary(), "the file has 7 bytes; 9 were recorded");
-    }
-}
+#[path = "finding_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::encoding::{Encoding, VideoChoice};
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
+use crate::model::redact::redact;
 use crate::sys::lock;
 use crate::worker::notice::Notice;
 use crate::worker::state::Event;
@@ -143,12 +144,12 @@ impl Worker {
     pub(super) fn name_source(&self, reason: &str) -> String {
         match self.input.as_ref().map(|input| &input.source) {
             Some(SourceSpec::Rtsp { url, .. }) if !reason.contains("://") => {
-                format!("{}: {reason}", error::redact(url))
+                format!("{}: {reason}", redact(url))
             }
             Some(SourceSpec::File { path, .. }) if !reason.contains(&*path.to_string_lossy()) => {
                 format!("{}: {reason}", path.display())
             }
-            _ => error::redact(reason),
+            _ => redact(reason),
         }
     }
 }

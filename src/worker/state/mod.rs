@@ -240,10 +240,11 @@ impl State {
 }
 
 /// Incidents about one part: over when another one grows.
-const OF_A_PART: [IncidentCode; 5] = [
+const OF_A_PART: [IncidentCode; 6] = [
     IncidentCode::QueueOverflow,
     IncidentCode::RecordingStalled,
     IncidentCode::PipelineFailed,
+    IncidentCode::SplitFailed,
     IncidentCode::StopCut,
     IncidentCode::TeardownStuck,
 ];

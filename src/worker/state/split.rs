@@ -168,7 +168,7 @@ impl State {
     }
 
     fn raise_split_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
-        let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", reason);
+        let incident = Incident::new(IncidentCode::SplitFailed).with("reason", reason);
         out.push(Effect::Log(incident.clone()));
         self.raise(now, incident, out);
     }

@@ -15,4 +15,5 @@ pub mod process;
 pub mod rtsp;
 pub mod rust_source;
 pub mod schema;
+pub mod skip;
 pub mod tone;

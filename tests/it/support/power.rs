@@ -3,6 +3,7 @@
 //! Contract: whatever a test does or fails to do, dropping a [`PowerDisk`] leaves no mount and no loop device behind.
 
 use super::process;
+use super::skip::skip;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +30,7 @@ impl PowerDisk {
     /// Mounts a fresh disk at `mount`; `None`, and a word why, where that is not allowed.
     pub fn mount(mount: &Path) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            println!("skipped: only root can mount a disk to cut its power");
+            skip("only root can mount a disk to cut its power");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -42,7 +43,7 @@ impl PowerDisk {
         assert_eq!(made.code, Some(0), "{made:?}");
         let attached = run("losetup", &["--find".as_ref(), "--show".as_ref(), image.as_ref()]);
         if attached.code != Some(0) {
-            println!("skipped: there are no loop devices here: {}", attached.stderr.trim());
+            skip(&format!("there are no loop devices here: {}", attached.stderr.trim()));
             return None;
         }
         let disk = Self { device: attached.stdout.trim().to_owned(), mount: mount.to_owned(), folder };

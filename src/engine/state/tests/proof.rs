@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::event::ProofEvent;
 use crate::model::incident::IncidentCode;
-use crate::model::proof::ProofLine;
+use crate::model::proof::{Finding, FindingCode, PartFinding, ProofLine};
 use crate::model::session::{Manifest, ManifestInput, Verdict};
 use crate::storage::proof::Unproved;
 use proptest::prelude::*;
@@ -132,6 +132,46 @@ fn what_was_found_damaged_is_an_alert_of_its_input() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_now_is_read_again_and_never_called_damaged() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.feed(Event::Unproved(vec![unproved(1, 1), unproved(2, 1)]));
+    let mut found = manifest(2, Verdict::Unverified);
+    let finding = Finding::new(FindingCode::Unreadable).with("reason", "I/O error");
+    found.inputs[0].findings.push(PartFinding { file: "a.mp4".into(), finding });
+    // The other session is read in the pauses.
+    for number in [1, 3, 4] {
+        assert!(!bench.state.alerts.is_active("engine", IncidentCode::ProofAbandoned.as_str()));
+        bench.ended(number, None);
+        bench.proof(number, ProofEvent::Kept(Ok(Box::new(found.clone()))));
+        if number == 1 {
+            bench.ended(2, None);
+            bench.proof(2, ProofEvent::Kept(Ok(Box::new(manifest(1, Verdict::Ok)))));
+        }
+        bench.tick_for(5_200);
+    }
+    let alert = bench.state.alerts.list().iter().find(|alert| alert.code == "proof_abandoned");
+    let message = alert.expect("it is said").message.clone();
+    assert!(message.contains("a.mp4: the file cannot be read now: I/O error"), "{message}");
+    assert!(!bench.state.alerts.is_active("a", IncidentCode::ProofFailed.as_str()));
+    assert!(!bench.state.proofs.is_running(), "the next engine reads it again");
+}
+
+#[test]
+fn a_proof_that_outlives_its_kill_is_left_behind_and_the_next_runs() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.feed(Event::Unproved(vec![unproved(1, 1), unproved(2, 1)]));
+    bench.tick_for(121_000);
+    assert!(bench.done.contains(&Effect::EndProof { number: 1 }));
+    assert_eq!(proofs(&bench.done).len(), 1);
+    bench.tick_for(10_400);
+    assert!(bench.state.alerts.is_active("engine", IncidentCode::ProofAbandoned.as_str()));
+    assert_eq!(proofs(&bench.done).last(), Some(&(2, "/library/1".to_owned())));
+    // Its late end is nobody's any more.
+    bench.ended(1, Some("signal: 9"));
+    assert!(bench.state.proofs.is_running());
+}
+
+#[test]
 fn an_engine_that_leaves_ends_its_proof_and_begins_none() {
     let mut bench = Bench::ready(&["a"]);
     bench.feed(Event::Unproved(vec![unproved(1, 1), unproved(2, 1)]));
@@ -196,10 +236,15 @@ proptest! {
                 Op::Pass(ms) => bench.tick_for(ms),
                 Op::Busy | Op::Ended(_) | Op::Kept(_) | Op::Stray(_) => {}
             }
+            // One that outlived its kill is left behind.
+            let ends = |number: u64| bench.done.contains(&Effect::EndProof { number });
             for (number, dir) in proofs(&bench.done[before..]) {
-                prop_assert!(running.is_none(), "{dir} is begun while {running:?} runs");
+                let way = running.as_ref().is_none_or(|(number, ..)| ends(*number));
+                prop_assert!(way, "{dir} is begun while {running:?} runs");
                 running = Some((number, dir, false));
             }
+            let is_running = bench.state.proofs.is_running();
+            running = running.filter(|(number, ..)| is_running || !ends(*number));
             prop_assert_eq!(running.is_some(), bench.state.proofs.is_running());
         }
     }
