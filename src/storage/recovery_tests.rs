@@ -5,6 +5,7 @@ use crate::model::encoding::Container;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
 use crate::model::session::{Gap, PartEnd, PartFrames};
 use crate::model::{MonoNs, SessionId};
+use crate::storage::search::{Found, search};
 use std::cell::Cell;
 
 const SECOND: i64 = 1_000_000_000;
@@ -199,7 +200,7 @@ fn interrupted_sessions_are_found_newest_first_and_closed_ones_are_not() {
         crashed_session(&library.path().join(name));
     }
     close(&library.path().join("2026-01-02_00-00-00_x_bbbb"), Closed::Completed, &read_all).expect("closed");
-    let (interrupted, last) = search(library.path()).expect("searched");
+    let Found { interrupted, last, .. } = search(library.path()).expect("searched");
     let names: Vec<_> = interrupted.iter().filter_map(|session| session.dir.file_name()).collect();
     assert_eq!(names, ["2026-01-03_00-00-00_x_cccc", "2026-01-01_00-00-00_x_aaaa"]);
     assert_eq!(last.expect("a closed one").state, Closed::Completed);
