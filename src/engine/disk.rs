@@ -213,9 +213,21 @@ impl DiskThread {
     /// mkdir → fsync of the library → journal with the plan, fsynced. A name that exists is refused (R-JOB-4).
     fn persist(&mut self, dir: &Path, plan: Plan) -> io::Result<()> {
         fs::create_dir(dir)?;
-        atomic::sync_dir(&self.library)?;
         let line = Line { t_ns: 0, at: plan.started_at, kind: JournalKind::Plan(plan) };
-        self.append(dir, &line)
+        let written = atomic::sync_dir(&self.library).and_then(|()| self.append(dir, &line));
+        written.inspect_err(|_| self.refuse(dir))
+    }
+
+    /// A plan that could not be synced may stand in its journal all the same, and be found there until this machine
+    /// goes down: a line behind it, said before its client is answered, keeps every later engine from beginning it. That
+    /// line needs no sync, since after a power cut nobody begins a plan of an earlier boot.
+    fn refuse(&mut self, dir: &Path) {
+        self.open = None;
+        if dir.join(layout::JOURNAL).exists() {
+            let kind = JournalKind::Closed { state: Closed::Failed };
+            self.append_or_log(dir, &Line { t_ns: 0, at: clock::wall_now(), kind });
+            self.open = None;
+        }
     }
 
     fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {

@@ -11,6 +11,7 @@ use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
 use crate::storage::recovery::{ClosedSession, Interrupted};
+use crate::storage::search::Unread;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -134,7 +135,17 @@ pub enum Event {
         /// That one's epoch.
         epoch: u64,
     },
-    /// The library was searched at start-up.
+    /// The newest folders of the library were looked at, or one that is older; more may be told.
+    Found {
+        /// Interrupted sessions, newest first.
+        interrupted: Vec<Interrupted>,
+        /// The newest session that is closed.
+        last: Option<LastSession>,
+    },
+    /// All folders of sessions that could not be read so far; told before the [`Event::Found`] or [`Event::Searched`]
+    /// that would otherwise seem to have looked at everything.
+    Unread(Vec<Unread>),
+    /// The whole library was searched.
     Searched {
         /// Interrupted sessions, newest first.
         interrupted: Vec<Interrupted>,

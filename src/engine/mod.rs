@@ -17,6 +17,7 @@ mod proof;
 mod publish;
 pub mod recover;
 mod restart;
+mod search;
 mod server;
 pub mod state;
 mod takeover;
@@ -56,8 +57,6 @@ const REQUESTS: usize = 64;
 const SEQ_BLOCK: u64 = 10_000;
 /// Reading the plans of a day; a library that does not answer by then is asked no more before the start.
 const PLANS_DEADLINE: Duration = Duration::from_secs(2);
-/// A library that cannot be read is read again after this long; it may be a disk that is being mounted.
-const SEARCH_AGAIN: Duration = Duration::from_secs(2);
 /// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
 /// answers anyway: Record must be possible 2 s after launch (R-FM-11).
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
@@ -151,7 +150,7 @@ impl Engine {
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
         proof::search(self.library.clone(), events.clone());
-        tokio::spawn(search(self.library.clone(), events));
+        tokio::spawn(search::run(self.library.clone(), events));
 
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
@@ -320,20 +319,5 @@ async fn read_plans(library: &Path) -> Vec<crate::model::session::Plan> {
             tracing::warn!("the plans of the last day could not be read; their keys are forgotten");
             Vec::new()
         }
-    }
-}
-
-/// Looks for interrupted sessions in the background, until the library can be read: an error must not be taken for an
-/// empty library, or workers that record into it would be stopped.
-async fn search(library: PathBuf, events: mpsc::Sender<Event>) {
-    loop {
-        let path = library.clone();
-        let error = match tokio::task::spawn_blocking(move || recovery::search(&path)).await {
-            Ok(Ok((interrupted, last))) => return drop(events.send(Event::Searched { interrupted, last }).await),
-            Ok(Err(error)) => error,
-            Err(error) => error.into(),
-        };
-        tracing::error!(%error, "the library cannot be searched for interrupted sessions yet");
-        tokio::time::sleep(SEARCH_AGAIN).await;
     }
 }

@@ -4,8 +4,10 @@ use super::disk::finalise;
 use super::locks;
 use crate::model::session::Closed;
 use crate::storage::recovery::{self, CloseError, ClosedSession};
+use crate::storage::search;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +23,12 @@ pub struct Recovered {
 /// Closes every interrupted session of `library`, newest first. Blocks; refused while an engine runs.
 pub fn run(runtime: &Runtime, library: &Path) -> anyhow::Result<Vec<Recovered>> {
     let _locks = locks::take(runtime, library)?;
-    let (interrupted, _) =
-        recovery::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
-    let close = |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, Duration::ZERO, &finalise), dir };
-    Ok(interrupted.into_iter().map(|session| close(session.dir)).collect())
+    let found = search::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
+    let unread = found.unread.into_iter().map(|unread| Recovered {
+        result: Err(CloseError::Io { path: unread.dir.clone(), error: io::Error::other(unread.reason) }),
+        dir: unread.dir,
+    });
+    let close =
+        |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, Duration::ZERO, &finalise), dir };
+    Ok(found.interrupted.into_iter().map(|session| close(session.dir)).chain(unread).collect())
 }

@@ -10,4 +10,5 @@ pub mod layout;
 mod manifest;
 pub mod proof;
 pub mod recovery;
+pub mod search;
 pub mod space;

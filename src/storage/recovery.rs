@@ -85,31 +85,8 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Every interrupted session of `library`, newest first, and the newest closed one.
-pub fn search(library: &Path) -> io::Result<(Vec<Interrupted>, Option<LastSession>)> {
-    let mut interrupted = Vec::new();
-    let mut last = None;
-    for name in session_dirs(library)? {
-        let dir = library.join(&name);
-        // A folder without a journal or a plan never recorded anything.
-        let Ok((lines, _)) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL)) else { continue };
-        let Some(plan) = plan_of(&lines) else { continue };
-        if lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
-            if last.is_none() {
-                last = read_manifest(&dir).ok().map(|manifest| last_session(&manifest, &dir));
-            }
-        } else {
-            let history = History::read(&dir, plan, &lines).unwrap_or_else(|error| {
-                tracing::warn!(dir = %dir.display(), %error, "only the journal of a session could be read");
-                History::of_journal(&lines)
-            });
-            interrupted.push(Interrupted { plan: plan.clone(), history, dir });
-        }
-    }
-    Ok((interrupted, last))
-}
-
-/// The plans of sessions that began at or after `since`: the keys of starts that may be repeated (R-CMD-3).
+/// The plans of sessions that began at or after `since`: the keys of starts that may be repeated (R-CMD-3). Starts that
+/// were refused are not among them.
 pub fn plans_since(library: &Path, since: Timestamp) -> io::Result<Vec<Plan>> {
     let mut plans = Vec::new();
     for name in session_dirs(library)? {
@@ -117,6 +94,9 @@ pub fn plans_since(library: &Path, since: Timestamp) -> io::Result<Vec<Plan>> {
             continue;
         };
         let Some(plan) = plan_of(&lines) else { continue };
+        if was_refused(&lines) {
+            continue;
+        }
         // Folder names sort by start, so everything behind is older still.
         if plan.started_at < since {
             break;
@@ -124,6 +104,12 @@ pub fn plans_since(library: &Path, since: Timestamp) -> io::Result<Vec<Plan>> {
         plans.push(plan.clone());
     }
     Ok(plans)
+}
+
+/// A plan that was late or could not be synced: its client was told that nothing was started, and may use its key again.
+fn was_refused(lines: &[Line<JournalKind>]) -> bool {
+    let failed = |line: &Line<JournalKind>| line.kind == JournalKind::Closed { state: Closed::Failed };
+    matches!(lines, [plan, closed @ ..] if matches!(plan.kind, JournalKind::Plan(_)) && !closed.is_empty() && closed.iter().all(failed))
 }
 
 /// The manifest of a session folder.
@@ -286,7 +272,7 @@ fn distinct(lines: &mut Vec<Line<JournalKind>>) -> BTreeSet<(InputId, u64)> {
     known
 }
 
-fn plan_of(lines: &[Line<JournalKind>]) -> Option<&Plan> {
+pub(super) fn plan_of(lines: &[Line<JournalKind>]) -> Option<&Plan> {
     lines.iter().find_map(|line| if let JournalKind::Plan(plan) = &line.kind { Some(plan) } else { None })
 }
 

@@ -5,6 +5,7 @@ use crate::model::encoding::Container;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
 use crate::model::session::{Gap, PartEnd, PartFrames};
 use crate::model::{MonoNs, SessionId};
+use crate::storage::search::{Found, search};
 use std::cell::Cell;
 
 const SECOND: i64 = 1_000_000_000;
@@ -234,7 +235,7 @@ fn a_session_behind_a_link_belongs_to_another_library() {
     crashed_session(&there);
     std::os::unix::fs::symlink(&there, library.path().join("2026-01-01_00-00-00_x_aaaa")).expect("a link");
     assert_eq!(session_dirs(library.path()).expect("listed"), [""; 0]);
-    assert_eq!(search(library.path()).expect("searched").0, []);
+    assert_eq!(search(library.path()).expect("searched").interrupted, []);
     // Nor are logs behind a link read or written.
     let here = library.path().join("2026-01-02_00-00-00_x_bbbb");
     fs::create_dir(&here).expect("a folder");
@@ -253,7 +254,7 @@ fn interrupted_sessions_are_found_newest_first_and_closed_ones_are_not() {
     }
     let middle = library.path().join("2026-01-02_00-00-00_x_bbbb");
     close(&middle, Closed::Completed, Duration::ZERO, &read_all).expect("closed");
-    let (interrupted, last) = search(library.path()).expect("searched");
+    let Found { interrupted, last, .. } = search(library.path()).expect("searched");
     let names: Vec<_> = interrupted.iter().filter_map(|session| session.dir.file_name()).collect();
     assert_eq!(names, ["2026-01-03_00-00-00_x_cccc", "2026-01-01_00-00-00_x_aaaa"]);
     assert_eq!(last.expect("a closed one").state, Closed::Completed);

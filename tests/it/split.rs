@@ -222,8 +222,7 @@ fn a_stop_right_behind_a_split_keeps_every_picture_up_to_the_last() {
         let session = holdfast.session();
         let manifest = manifest(&session);
         let began = plan(&session)["start_at_ns"].as_u64().expect("a start");
-        let whole: Vec<&Value> =
-            parts(&manifest, "cam1").into_iter().filter(|part| part["end"] != "empty").collect();
+        let whole: Vec<&Value> = parts(&manifest, "cam1").into_iter().filter(|part| part["end"] != "empty").collect();
         split_in += whole.len() - 1;
         let mut before = None;
         let mut end_ns = began;

@@ -10,8 +10,9 @@
 
 use super::super::event::{Effect, Now};
 use super::State;
+use super::commands::START_AHEAD;
 use super::interrupted::Job;
-use super::session::{Ending, Phase, Session, Take};
+use super::session::{Ending, PERSIST_DEADLINE, Phase, Session, Take};
 use super::strays::Stray;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
@@ -19,9 +20,10 @@ use crate::model::{InputId, MonoNs, SessionId};
 use crate::storage::history::{History, InputHistory};
 use std::time::Duration;
 
-/// A start that was written down this long ago is still finished: its client waits 8 s for evidence (R-CMD-2), and
-/// may try again once more within its own 10 s. Later nobody expects a recording to begin by itself.
-const START_FRESH: Duration = Duration::from_secs(10);
+/// A start that was written down less than this long ago is still finished: its client waits for evidence. Nobody was
+/// told by then that it was refused: the engine that made the plan would have refused it at [`PERSIST_DEADLINE`], and
+/// one whose plan could not be written has said so behind the plan.
+const START_FRESH: Duration = PERSIST_DEADLINE.saturating_sub(START_AHEAD);
 
 impl State {
     /// Sessions that workers still record for an engine that is gone.
@@ -35,27 +37,70 @@ impl State {
         self.inputs.iter().any(|input| input.worker.is_connecting()) || self.strays.iter().any(Stray::is_looked_at)
     }
 
-    /// What runs is known: nothing that is shown now will turn out to be an earlier engine's session.
+    /// What runs is known: nothing that is shown now will turn out to be an earlier engine's session. While nobody
+    /// records anything, the newest folders are enough to know that.
     pub fn is_settled(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.phase != Phase::Over)
-            || (self.recovery.searched() && !self.looking())
+        let searched = self.recovery.searched() || (self.recovery.began() && self.orphans().is_empty());
+        self.session.as_ref().is_some_and(|session| session.phase != Phase::Over) || (searched && !self.looking())
     }
 
-    /// A worker that records this goes on: it is the running session, or may become it.
+    /// A worker that records this goes on: it is the running session, may become it, or could not be read.
     pub(super) fn goes_on(&self, recorded: SessionId) -> bool {
         match &self.session {
-            Some(session) => session.plan.id == recorded && session.runs(),
-            None => !self.recovery.searched() || self.recovery.holds(recorded),
+            Some(session) if session.plan.id == recorded => session.runs(),
+            Some(_) => self.recovery.may_hold(recorded) && !self.recovery.holds(recorded),
+            None => self.recovery.may_hold(recorded),
         }
+    }
+
+    /// A session that a worker records, or may, although it is not the running one: this one, or the newest there is.
+    pub(super) fn still_recorded(&self, asked: Option<SessionId>) -> Option<SessionId> {
+        if asked.is_some() {
+            return asked.filter(|id| self.may_be_recorded(*id));
+        }
+        let known = self.recovery.waiting().map(|job| job.found.plan.id).filter(|id| !self.recovery.is_given_up(*id));
+        known.filter(|id| self.may_be_recorded(*id)).chain(self.orphans()).max()
+    }
+
+    fn may_be_recorded(&self, id: SessionId) -> bool {
+        let planned = self.recovery.waiting().find(|job| job.found.plan.id == id).map(|job| &job.found.plan);
+        let unheard = match planned {
+            Some(plan) if plan.boot_id == self.setup.boot_id => {
+                plan.inputs.iter().any(|spec| self.is_looked_at(&spec.id))
+            }
+            Some(_) => false,
+            None => self.recovery.may_hold(id) && self.inputs.iter().any(|input| self.is_looked_at(&input.spec.id)),
+        };
+        unheard || self.orphans().contains(&id)
+    }
+
+    /// Stops a session that is recorded without being the running one, now or as soon as its worker answers.
+    pub(super) fn stop_left(&mut self, now: Now, id: SessionId, out: &mut Vec<Effect>) {
+        self.recovery.give_up(id);
+        if let Some(job) = self.recovery.waiting().find(|job| job.found.plan.id == id) {
+            let nanos = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+            let t_ns = nanos(now.mono.0).saturating_sub(nanos(job.found.plan.start_at_ns.0));
+            out.push(Effect::WriteStop { session: id, dir: job.found.dir.clone(), t_ns });
+        }
+        let recording = self.inputs.iter().filter(|input| input.orphan == Some(id));
+        let inputs: Vec<InputId> = recording.map(|input| input.spec.id.clone()).collect();
+        for input in &inputs {
+            self.stop_worker(now, input, id, out);
+        }
+        out.extend(self.strays.iter_mut().filter(|stray| stray.orphan() == Some(id)).map(|stray| stray.tell(now)));
     }
 
     /// Goes on with the newest session that workers still record, or were about to.
     pub(super) fn adopt_interrupted(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.session.is_some() || !self.recovery.searched() {
+        if self.session.is_some() || !self.recovery.began() {
             return;
         }
         let orphans = self.orphans();
-        let Some((newest, place)) = self.recovery.newest(|job| job.found.plan.boot_id == self.setup.boot_id) else {
+        let ours = |job: &Job| {
+            let plan = &job.found.plan;
+            plan.boot_id == self.setup.boot_id && !self.recovery.is_given_up(plan.id)
+        };
+        let Some((newest, place)) = self.recovery.newest(ours) else {
             return;
         };
         let recorded = |job: &Job| orphans.contains(&job.found.plan.id);
@@ -69,7 +114,7 @@ impl State {
         if orphans.is_empty() && self.was_about_to_begin(now.mono, newest) {
             return self.adopt(now, place, out);
         }
-        let older = self.recovery.newest(|job| job.found.plan.boot_id == self.setup.boot_id && recorded(job));
+        let older = self.recovery.newest(|job| ours(job) && recorded(job));
         if let Some((_, place)) = older {
             self.adopt(now, place, out);
         }

@@ -42,6 +42,7 @@ impl State {
         self.answer_stop(out);
         let Some(session) = &mut self.session else { return };
         session.phase = Phase::Closing { state, asked, retry: None };
+        self.recovery.give_up(id);
         out.push(Effect::Close { session: id, dir: session.dir.clone(), state });
     }
 

@@ -15,17 +15,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// From the command to the common first instant: a hop to four workers takes 5 ms on an idle machine.
-const START_AHEAD: Duration = Duration::from_millis(100);
+pub(super) const START_AHEAD: Duration = Duration::from_millis(100);
 /// From the command to the common boundary of all inputs: every worker creates and syncs a file before, which takes
 /// 10 ms on an SSD and a few hundred on a busy USB disk. One that is later splits at its next frame.
 const SPLIT_AHEAD: Duration = Duration::from_millis(500);
 
+/// Plans that may be on their way to a disk that stands still: one every 7 s, for as long as somebody would wait for it.
+/// One that is forgotten is closed by the next engine.
+const ABANDONED: usize = 16;
+
 impl State {
     pub(super) fn on_start(&mut self, now: Now, command: StartCommand, out: &mut Vec<Effect>) {
-        if self.must_wait(now, &command) {
-            self.wait_for_start(now, command, out);
-            return;
-        }
         let token = command.token;
         if let Some(known) = self.keys.find(now, &command.key) {
             let same = known.digest == command.digest;
@@ -190,7 +190,11 @@ impl State {
     pub(super) fn abandon(&mut self, waiting: &[Token], reason: String, out: &mut Vec<Effect>) {
         let Some(session) = self.session.take() else { return };
         self.keys.forget(&session.plan.key);
-        self.abandoned = Some((session.plan.id, session.dir));
+        self.recovery.give_up(session.plan.id);
+        self.abandoned.push_back((session.plan.id, session.dir));
+        if self.abandoned.len() > ABANDONED {
+            self.abandoned.pop_front();
+        }
         let message = format!("nothing was started: {reason}");
         for token in waiting {
             out.push(refuse(*token, 503, "not_persisted", message.clone(), false));
@@ -232,6 +236,12 @@ impl State {
                         return;
                     }
                 }
+                out.push(Effect::Reply(token, Reply::Stopped(body)));
+            }
+            (_, asked) if self.still_recorded(asked).is_some() => {
+                let Some(id) = self.still_recorded(asked) else { return };
+                self.stop_left(now, id, out);
+                let body = StopReply { session_id: id, status: "stopping".to_owned() };
                 out.push(Effect::Reply(token, Reply::Stopped(body)));
             }
             (_, Some(asked)) if ended(asked) => {

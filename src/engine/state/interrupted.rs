@@ -8,6 +8,7 @@ use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::storage::history::History;
 use crate::storage::recovery::{ClosedSession, Interrupted};
+use crate::storage::search::Unread;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +20,20 @@ const TRIES: u32 = 10;
 /// A file that is still being written this many tries later is written by somebody nobody here can stop.
 const LOCKED_TOLD: u32 = 3;
 
+/// Sessions of this engine that a worker may still call its own: it is told so within seconds.
+const GIVEN_UP: usize = 64;
+
 /// The work that start-up found.
 #[derive(Debug, Default)]
 pub struct Recovery {
+    /// The newest folders were looked at.
+    began: bool,
+    /// All folders were looked at.
     searched: bool,
+    /// Folders that could not be read: whoever records into one is left alone.
+    unread: Vec<Unread>,
+    /// Sessions that are not gone on with whoever records them, oldest first: stopped, closed or refused here.
+    given_up: VecDeque<SessionId>,
     waiting: VecDeque<Job>,
     running: Option<Job>,
     /// A session was left for the next engine.
@@ -53,6 +64,38 @@ impl Recovery {
         self.searched
     }
 
+    /// The newest folders of the library were looked at.
+    pub fn began(&self) -> bool {
+        self.began
+    }
+
+    /// Whether `id` may be a session of this library that was not closed: one that is not known is not taken for one
+    /// that is closed while something was not read.
+    pub fn may_hold(&self, id: SessionId) -> bool {
+        !self.is_given_up(id) && (self.holds(id) || !self.searched || !self.unread.is_empty())
+    }
+
+    /// Nobody goes on with `id`, whatever is found.
+    pub fn give_up(&mut self, id: SessionId) {
+        if self.is_given_up(id) {
+            return;
+        }
+        if self.given_up.len() >= GIVEN_UP {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(id);
+    }
+
+    /// Whether `id` is not gone on with.
+    pub fn is_given_up(&self, id: SessionId) -> bool {
+        self.given_up.contains(&id)
+    }
+
+    /// The sessions that wait to be closed.
+    pub fn waiting(&self) -> impl Iterator<Item = &Job> {
+        self.waiting.iter()
+    }
+
     /// Whether `id` waits to be closed.
     pub fn holds(&self, id: SessionId) -> bool {
         self.waiting.iter().any(|job| job.found.plan.id == id)
@@ -71,11 +114,34 @@ impl Recovery {
 }
 
 impl State {
-    pub(super) fn on_searched(&mut self, interrupted: Vec<Interrupted>, last: Option<LastSession>) {
-        self.recovery.searched = true;
+    /// Some folders were looked at, the newest first.
+    pub(super) fn on_found(&mut self, interrupted: Vec<Interrupted>, last: Option<LastSession>) {
+        self.recovery.began = true;
         let job = |found| Job::new(found, Closed::Recovered, MonoNs(0));
         self.recovery.waiting.extend(interrupted.into_iter().map(job));
         self.last_session = self.last_session.take().or(last);
+    }
+
+    /// All folders were looked at.
+    pub(super) fn on_searched(&mut self, interrupted: Vec<Interrupted>, last: Option<LastSession>) {
+        self.on_found(interrupted, last);
+        self.recovery.searched = true;
+    }
+
+    /// These folders cannot be read; nobody who may be recording into them is stopped.
+    pub(super) fn on_unread(&mut self, now: Now, unread: Vec<Unread>, out: &mut Vec<Effect>) {
+        self.recovery.unread = unread;
+        let Some(first) = self.recovery.unread.first() else { return self.calm_disk(now) };
+        let more = match self.recovery.unread.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let (dir, reason) = (first.dir.display(), &first.reason);
+        let reason = format!(
+            "the session folder {dir}{more} cannot be read ({reason}); whatever records into it is left alone and shown \
+             once it can be read; check the disk"
+        );
+        self.raise(now, super::ENGINE, Incident::new(IncidentCode::DiskError).with("reason", reason), out);
     }
 
     /// Closes the next interrupted session once it is known which of them workers still record.
@@ -96,7 +162,7 @@ impl State {
     }
 
     /// Somebody may serve this input, and has not said what it records.
-    fn is_looked_at(&self, id: &InputId) -> bool {
+    pub(super) fn is_looked_at(&self, id: &InputId) -> bool {
         self.input(id).is_some_and(|input| input.worker.is_connecting() || input.worker.is_mute())
             || self.strays.iter().any(|stray| stray.is(id) && stray.is_looked_at())
     }
@@ -138,7 +204,8 @@ impl State {
 
     /// A session was closed: unless another one cannot be, the disk is in order again.
     pub(super) fn calm_disk(&mut self, now: Now) {
-        if !self.recovery.gave_up && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0) {
+        let read = self.recovery.unread.is_empty();
+        if read && !self.recovery.gave_up && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0) {
             self.alerts.resolve(now, super::ENGINE, IncidentCode::DiskError.as_str());
         }
     }

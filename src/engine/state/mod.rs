@@ -35,10 +35,11 @@ use interrupted::Recovery;
 use keys::Keys;
 use proof::Proofs;
 use session::{Phase, Session};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
-use waiting::Waiting;
+use waiting::{Asked, Waiting};
 
 /// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
 const SPACE_AGE: Duration = Duration::from_secs(6);
@@ -111,8 +112,8 @@ pub struct State {
     recovery: Recovery,
     proofs: Proofs,
     waiting: Waiting,
-    /// A start that was refused because its plan was late; the plan may still reach the disk.
-    abandoned: Option<(SessionId, PathBuf)>,
+    /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
+    abandoned: VecDeque<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
@@ -151,7 +152,7 @@ impl State {
             recovery: Recovery::default(),
             proofs: Proofs::default(),
             waiting: Waiting::new(),
-            abandoned: None,
+            abandoned: VecDeque::new(),
             space: None,
             alerts,
             leaving: None,
@@ -177,15 +178,17 @@ impl State {
             Event::Numbered { input, link, session, result } => {
                 self.on_numbered(now, &input, link, session, result, &mut out);
             }
-            Event::Start(command) => self.on_start(now, command, &mut out),
-            Event::Stop { token, session } => self.on_stop(now, token, session, &mut out),
-            Event::Split { token, session } => self.on_split(now, token, session, &mut out),
-            Event::Retry { token, input } => self.on_retry(now, token, &input, &mut out),
+            Event::Start(command) => self.on_asked(now, Asked::Start(command), &mut out),
+            Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
+            Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
+            Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::StopWritten { session } => self.on_stop_written(now, session, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
             Event::Superseded { .. } => {}
             Event::Adopted { session, result } => self.on_adopted(now, session, result, &mut out),
+            Event::Found { interrupted, last } => self.on_found(interrupted, last),
+            Event::Unread(unread) => self.on_unread(now, unread, &mut out),
             Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
             Event::Unproved(sessions) => self.on_unproved(sessions),
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),

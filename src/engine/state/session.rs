@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A plan that is not on disk by then is refused: a waiting start is answered within 8 s (R-CMD-2).
-const PERSIST_DEADLINE: Duration = Duration::from_secs(7);
+pub(super) const PERSIST_DEADLINE: Duration = Duration::from_secs(7);
 /// Inputs that show no evidence by then make a partial start; before the 8 s a client waits.
 const EVIDENCE_DEADLINE: Duration = Duration::from_secs(5);
 /// A stop that is not on disk by then is carried out all the same (R-CMD-1); an fsync takes 20 ms, on a bad day 1 s.
@@ -206,7 +206,8 @@ impl State {
 
     /// A plan reached the disk after its start was refused: its folder says that nothing was recorded.
     fn close_abandoned(&mut self, id: SessionId, written: bool, out: &mut Vec<Effect>) {
-        if let Some((_, dir)) = self.abandoned.take_if(|(abandoned, _)| *abandoned == id)
+        let Some(place) = self.abandoned.iter().position(|(abandoned, _)| *abandoned == id) else { return };
+        if let Some((_, dir)) = self.abandoned.remove(place)
             && written
         {
             out.push(Effect::Close { session: id, dir, state: Closed::Failed });
@@ -279,6 +280,7 @@ impl State {
     /// of it (R-CMD-1).
     pub(super) fn stop_session(&mut self, now: Now, waiting: Vec<Token>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
+        self.recovery.give_up(session.plan.id);
         let t_ns = session.t_ns(now.mono);
         out.push(Effect::WriteStop { session: session.plan.id, dir: session.dir.clone(), t_ns });
         session.phase = Phase::Stopping { since: now.mono, signalled: false };

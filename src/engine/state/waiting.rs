@@ -1,8 +1,10 @@
-//! Starts that wait until an earlier session is closed (R-CMD-2), and repeated ones whose session is not known yet.
+//! Requests that wait: starts until an earlier session is closed (R-CMD-2), anything until it is known what an earlier
+//! engine left to be stopped, split or repeated (R-CMD-1).
 //!
-//! Contract: at most [`WAITING`] wait, each at most [`WAIT`]; whoever waits is answered, in the order of asking.
+//! Contract: at most [`WAITING`] wait, each at most [`WAIT`]; whoever waits is answered, and whose way is free in the
+//! order of asking.
 
-use super::super::event::{Effect, Now, StartCommand};
+use super::super::event::{Effect, Now, StartCommand, Token};
 use super::State;
 use super::commands::refuse;
 use super::session::Phase;
@@ -10,13 +12,35 @@ use crate::model::{MonoNs, SessionId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Below the 8 s within which a waiting start is answered; the plan that follows takes milliseconds.
+/// Below the 8 s within which a waiting request is answered; the plan that follows takes milliseconds.
 const WAIT: Duration = Duration::from_secs(7);
 /// One for every client the API serves at a time.
 const WAITING: usize = 64;
 
-/// The starts that wait, oldest first.
-pub type Waiting = VecDeque<(MonoNs, StartCommand)>;
+/// The requests that wait, oldest first.
+pub type Waiting = VecDeque<(MonoNs, Asked)>;
+
+/// What a client wants.
+#[derive(Debug)]
+pub enum Asked {
+    /// To record.
+    Start(StartCommand),
+    /// To stop this session, or the running one.
+    Stop(Token, Option<SessionId>),
+    /// To begin the next parts of this session, or of the running one.
+    Split(Token, Option<SessionId>),
+    /// To try this input again.
+    Retry(Token, String),
+}
+
+impl Asked {
+    fn token(&self) -> Token {
+        match self {
+            Self::Start(command) => command.token,
+            Self::Stop(token, _) | Self::Split(token, _) | Self::Retry(token, _) => *token,
+        }
+    }
+}
 
 impl State {
     /// A session is being closed, or may still be found at a worker.
@@ -33,11 +57,40 @@ impl State {
         !ours && !self.is_settled()
     }
 
-    pub(super) fn wait_for_start(&mut self, now: Now, command: StartCommand, out: &mut Vec<Effect>) {
-        if self.waiting.len() < WAITING {
-            self.waiting.push_back((now.mono, command));
+    /// Answers a request, or lets it wait for its turn.
+    pub(super) fn on_asked(&mut self, now: Now, asked: Asked, out: &mut Vec<Effect>) {
+        if !self.has_to_wait(now, &asked) {
+            self.carry_out(now, asked, out);
+        } else if self.waiting.len() < WAITING {
+            self.waiting.push_back((now.mono, asked));
         } else {
-            out.push(busy(&command));
+            out.push(busy(&asked));
+        }
+    }
+
+    fn has_to_wait(&self, now: Now, asked: &Asked) -> bool {
+        match asked {
+            Asked::Start(command) => self.must_wait(now, command),
+            // What it is meant for may still be found; only then can it be told what became of it.
+            Asked::Stop(..) | Asked::Split(..) => self.leaving.is_none() && !self.is_settled(),
+            Asked::Retry(_, input) => self.leaving.is_none() && !self.is_settled() && self.knows_input(input),
+        }
+    }
+
+    fn knows_input(&self, id: &str) -> bool {
+        self.inputs.iter().any(|input| input.spec.id.as_str() == id)
+    }
+
+    fn carry_out(&mut self, now: Now, asked: Asked, out: &mut Vec<Effect>) {
+        match asked {
+            Asked::Start(command) => self.on_start(now, command, out),
+            Asked::Stop(token, _) | Asked::Split(token, _) if self.leaving.is_some() && !self.is_settled() => {
+                let message = "the recorder is leaving, and does not know yet what is recorded; start it again";
+                out.push(refuse(token, 503, "leaving", message.to_owned(), true));
+            }
+            Asked::Stop(token, session) => self.on_stop(now, token, session, out),
+            Asked::Split(token, session) => self.on_split(now, token, session, out),
+            Asked::Retry(token, input) => self.on_retry(now, token, &input, out),
         }
     }
 
@@ -46,19 +99,20 @@ impl State {
         while let Some((_, late)) = self.waiting.pop_front_if(|(since, _)| now.mono.since(*since) >= WAIT) {
             out.push(busy(&late));
         }
-        if self.leaving.is_some() || !self.is_clearing() {
-            for (since, command) in std::mem::take(&mut self.waiting) {
-                if self.must_wait(now, &command) {
-                    self.waiting.push_back((since, command));
-                } else {
-                    self.on_start(now, command, out);
-                }
+        for (since, asked) in std::mem::take(&mut self.waiting) {
+            if self.has_to_wait(now, &asked) {
+                self.waiting.push_back((since, asked));
+            } else {
+                self.carry_out(now, asked, out);
             }
         }
     }
 }
 
-fn busy(command: &StartCommand) -> Effect {
-    let message = "an earlier session is still being closed; try again in a few seconds".to_owned();
-    refuse(command.token, 503, "busy", message, true)
+fn busy(asked: &Asked) -> Effect {
+    let message = match asked {
+        Asked::Start(_) => "an earlier session is still being closed; try again in a few seconds",
+        _ => "it is not known yet what an earlier engine left recording; nothing was done; ask again in a few seconds",
+    };
+    refuse(asked.token(), 503, "busy", message.to_owned(), true)
 }

@@ -9,7 +9,7 @@ use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecor
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
-use holdfast::storage::{history, layout, recovery};
+use holdfast::storage::{history, layout, recovery, search};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -50,7 +50,8 @@ impl SimEngine {
         for effect in effects {
             engine.take_in(effect);
         }
-        let (interrupted, last) = recovery::search(library).expect("a library");
+        let search::Found { interrupted, last, unread } = search::search(library).expect("a library");
+        assert!(unread.is_empty(), "{unread:?}");
         engine.inbox.push_back(Event::Space(Some(Space { free: 1 << 40, total: 1 << 41 })));
         engine.inbox.push_back(Event::Searched { interrupted, last });
         engine

@@ -12,7 +12,7 @@ mod world;
 use crate::support::proc::rounds;
 use holdfast::model::SessionId;
 use holdfast::model::session::{Fact, JournalKind, Line};
-use holdfast::storage::{journal, layout, recovery};
+use holdfast::storage::{journal, layout, recovery, search};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::Cell;
@@ -199,7 +199,7 @@ fn run(ops: &[Op]) -> Reached {
 }
 
 fn every_session_is_closed(library: &Path) -> bool {
-    let (interrupted, _) = recovery::search(library).expect("a library");
+    let interrupted = search::search(library).expect("a library").interrupted;
     interrupted.is_empty()
 }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::storage::history::{History, InputHistory, PastPart};
 
 /// Session 77, of which these inputs have written part 1.
-fn running(inputs: &[&str]) -> Interrupted {
+pub(super) fn running(inputs: &[&str]) -> Interrupted {
     let mut found = interrupted(77, inputs);
     let parts = vec![PastPart { part: 1, media_ms: 2000, frames: None }];
     let past = InputHistory { parts, started: true, served: true, ..InputHistory::default() };
@@ -13,19 +13,19 @@ fn running(inputs: &[&str]) -> Interrupted {
     found
 }
 
-fn linked(pid: u32, session: Option<SessionId>) -> WorkerEvent {
+pub(super) fn linked(pid: u32, session: Option<SessionId>) -> WorkerEvent {
     WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session, older: false }
 }
 
-fn searched(bench: &mut Bench, found: Interrupted) -> Vec<Effect> {
+pub(super) fn searched(bench: &mut Bench, found: Interrupted) -> Vec<Effect> {
     bench.feed(Event::Searched { interrupted: vec![found], last: None })
 }
 
-fn told(effects: &[Effect], input: &str, wanted: fn(&Command) -> bool) -> bool {
+pub(super) fn told(effects: &[Effect], input: &str, wanted: fn(&Command) -> bool) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::Send(of, command) if *of == id(input) && wanted(command)))
 }
 
-fn is_stop(command: &Command) -> bool {
+pub(super) fn is_stop(command: &Command) -> bool {
     matches!(command, Command::Stop { .. })
 }
 
@@ -33,7 +33,7 @@ fn journaled(effects: &[Effect], wanted: impl Fn(&JournalKind) -> bool) -> usize
     effects.iter().filter(|effect| matches!(effect, Effect::Journal { kind, .. } if wanted(kind))).count()
 }
 
-fn adopted(effects: &[Effect]) -> usize {
+pub(super) fn adopted(effects: &[Effect]) -> usize {
     effects.iter().filter(|effect| matches!(effect, Effect::Adopt { epoch: 3, .. })).count()
 }
 

@@ -1,6 +1,7 @@
 //! A bench for the state machine: its clock, its events, everything it wanted done.
 
 mod adoption;
+mod doubt;
 mod handover;
 mod histories;
 mod lives;
