@@ -23,6 +23,7 @@ pub fn run(runtime: &Runtime, library: &Path) -> anyhow::Result<Vec<Recovered>> 
     let _locks = locks::take(runtime, library)?;
     let (interrupted, _) =
         recovery::search(library).with_context(|| format!("{} cannot be read", library.display()))?;
-    let close = |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, Duration::ZERO, &finalise), dir };
+    let close =
+        |dir: PathBuf| Recovered { result: recovery::close(&dir, Closed::Recovered, Duration::ZERO, &finalise), dir };
     Ok(interrupted.into_iter().map(|session| close(session.dir)).collect())
 }
