@@ -244,6 +244,10 @@ pub fn close(
                 continue;
             };
             let mut record = found.parts.swap_remove(place);
+            if record.end == PartEnd::Completed {
+                // Whole already, but its worker did not live to say so; an earlier recovery was killed behind it.
+                record.end = PartEnd::WorkerDied;
+            }
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
             if let Some(lost) = lost(&plan, &record, touched.get(&name)) {

@@ -50,7 +50,7 @@ pub struct Hold {
 #[derive(Debug)]
 enum Job {
     Hold(Hold),
-    Write(Entry),
+    Write(Box<Entry>),
     LetGo,
 }
 
@@ -77,7 +77,7 @@ impl Facts {
 
     /// Queues one fact; an error names why it is lost.
     pub fn write(&self, entry: Entry) -> Result<(), &'static str> {
-        self.send(Job::Write(entry))
+        self.send(Job::Write(Box::new(entry)))
     }
 
     /// Queues the hold of a session; it ends with [`Self::let_go`], or with this process.
@@ -130,7 +130,7 @@ fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
                 mailbox.send(Notice::SessionHeld(reply, session, result));
             }
             Job::Write(entry) => match append(&mut open, &entry.dir.join(file), &entry) {
-                Ok(()) => mailbox.send(Notice::FactWritten(Box::new(entry))),
+                Ok(()) => mailbox.send(Notice::FactWritten(entry)),
                 Err(error) => {
                     // The next fact tries a fresh file handle.
                     open = None;

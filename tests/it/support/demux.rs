@@ -233,8 +233,8 @@ mod tests {
         media_file::camera(&path, 2);
         for found in [ffprobe(&path), gstreamer(&path)] {
             assert_eq!(found.video.samples(), 60);
-            // ffmpeg cuts the last AAC frame short; qtdemux leaves such a frame out.
-            assert!((94..=95).contains(&found.audio.samples()), "{:?}", found.audio);
+            // ffmpeg cuts the last AAC frame short; qtdemux leaves such a frame out. The first only warms decoders up.
+            assert!((93..=94).contains(&found.audio.samples()), "{:?}", found.audio);
             found.video.assert_monotonic("video");
             found.audio.assert_monotonic("audio");
             assert_eq!(found.complaints, Vec::<String>::new());
