@@ -270,7 +270,10 @@ mod tests {
         // This very process lives: its handle stays.
         handles.bury(&input);
         let found = Cell::new(false);
-        handles.with(&input, |_| Ok(found.set(true)));
+        handles.with(&input, |_| {
+            found.set(true);
+            Ok(())
+        });
         assert!(found.get());
         drop(theirs);
     }

@@ -7,7 +7,8 @@ use super::{Reader, Recording, assert_holds, assert_same_payload, record_to_log,
 use crate::support::demux;
 use crate::support::dice::Dice;
 use crate::support::proc::rounds;
-use holdfast::media::finalise::{self, Outcome};
+use holdfast::media::finalise::{self, Audited, Outcome};
+use holdfast::model::proof::FindingCode;
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -236,6 +237,62 @@ fn files() -> &'static [Vec<u8>; 2] {
         let clean = record_to_log(&record::record_matroska(CONTENTS[1], false), false);
         [clean.log.prefix(clean.log.0.len() * 2 / 3, 0), clean.bytes]
     })
+}
+
+#[test]
+fn one_bad_cluster_header_costs_one_cluster() {
+    let mut crashed = files()[0].clone();
+    let all = clusters(&crashed, true);
+    // All are committed, however late the disk of the recording was.
+    for (_, whole, _) in &all {
+        crashed[whole.start..whole.start + 4].copy_from_slice(&CLUSTER.to_be_bytes());
+        let size = (1u64 << 56 | (whole.len() - 12) as u64).to_be_bytes();
+        crashed[whole.start + 4..whole.start + 12].copy_from_slice(&size);
+    }
+    let crashed = &crashed;
+    let (begin, middle, last) = (&all[0].1, &all[all.len() / 2].1, &all[all.len() - 1].1);
+    let flipped = |at: usize| {
+        let mut bytes = crashed.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let zeroed = |whole: &Range<usize>| {
+        let mut bytes = crashed.clone();
+        bytes[whole.start..whole.start + 12].fill(0);
+        bytes
+    };
+    let cases = [
+        ("a bit of an id", flipped(middle.start + 2), middle),
+        ("a bit of a length", flipped(middle.start + 9), middle),
+        ("a header of zeros", zeroed(middle), middle),
+        ("the first of all", zeroed(begin), begin),
+    ];
+    for (what, damaged, lost) in cases {
+        let kept: Vec<Element> = all.iter().filter(|(_, whole, _)| whole != lost).cloned().collect();
+        let store = LoggedStore::holding(damaged.clone());
+        let outcome = finalise::finalise(&store);
+        let Ok(Outcome::Finalised(summary)) = outcome else { panic!("{what}: {outcome:?}") };
+        let bytes = store.bytes();
+        assert_ordinary(what, &bytes);
+        let wanted = frames(crashed, &kept);
+        assert_eq!(frames(&bytes, &clusters(&bytes, false)), wanted, "{what}");
+        assert_eq!((summary.video_samples as usize, summary.audio_samples as usize), wanted, "{what}");
+        // Nothing is cut, and of what cannot be read only the header is covered.
+        assert_eq!(bytes[lost.start + 12..lost.end], damaged[lost.start + 12..lost.end], "{what}");
+        let Ok(Audited::Part(audit)) = finalise::audit(&store) else { panic!("{what}: not a part") };
+        assert!(audit.findings.iter().any(|finding| finding.code == FindingCode::ChainBroken), "{what}: {audit:?}");
+        assert!(audit.tail_bytes >= (lost.end - lost.start) as u64, "{what}: {audit:?}");
+    }
+    // A file that was copied half: its last committed cluster ends behind its end.
+    let cut = store_of(&crashed[..middle.end - 1]);
+    assert!(matches!(finalise::finalise(&cut), Ok(Outcome::Finalised(_))));
+    let before: Vec<Element> = all.iter().filter(|(_, whole, _)| whole.end < middle.end).cloned().collect();
+    assert_eq!(frames(&cut.bytes(), &clusters(&cut.bytes(), false)), frames(crashed, &before));
+    assert!(last.start > middle.end, "a recording of several clusters");
+}
+
+fn store_of(bytes: &[u8]) -> LoggedStore {
+    LoggedStore::holding(bytes.to_vec())
 }
 
 proptest! {

@@ -92,10 +92,17 @@ impl Walk {
     /// Takes cluster by cluster; returns the offset behind the last element that is whole.
     fn follow(&mut self, store: &dyn PartStore, chain: Range<u64>) -> io::Result<u64> {
         let mut at = chain.start;
+        // Begin of what finalising covered; a cluster behind it shows that it is not the tail.
+        let mut covered_at = None;
         while at < chain.end {
             let place = place_at(store, at, chain.end)?;
             let (Place::Committed(total) | Place::Disguised(total) | Place::Other(_, total)) = place else { break };
             let Some(behind) = at.checked_add(total).filter(|behind| *behind <= chain.end) else { break };
+            if matches!(place, Place::Committed(_))
+                && let Some(lost) = covered_at.take()
+            {
+                self.findings.push(Finding::new(FindingCode::ChainBroken).with("at", lost));
+            }
             match place {
                 Place::Committed(_) => {
                     if !self.take(store, at, behind)? {
@@ -111,7 +118,10 @@ impl Walk {
                     }
                 }
                 Place::Other(id::CUES, _) => self.cues = Some(at..behind),
-                Place::Other(id::VOID, total) if total >= CLUSTER_HEADER_BYTES => self.covered += total,
+                Place::Other(id::VOID, total) if total >= CLUSTER_HEADER_BYTES => {
+                    self.covered += total;
+                    covered_at = Some(at);
+                }
                 Place::Other(..) | Place::Nothing => {}
             }
             at = behind;

@@ -8,6 +8,7 @@ use super::header::PartHeader;
 use crate::media::finalise::Summary;
 use crate::model::encoding::{AudioCodec, VideoCodec};
 use crate::model::session::{AudioTrack, VideoTrack};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Upper bound of one entry of the `Cues`.
@@ -66,6 +67,8 @@ pub struct Index {
     pub(super) clusters: Vec<u64>,
     /// Those of them that a scan found in disguise.
     pub(super) disguised: Vec<u64>,
+    /// What a scan found between clusters and cannot be read, at least 12 bytes each.
+    pub(super) damaged: Vec<Range<u64>>,
     /// Offset behind the last cluster that counts, and the pad that belongs to it.
     pub(super) end: u64,
 }
@@ -79,6 +82,7 @@ impl Index {
             cues: Vec::new(),
             clusters: Vec::new(),
             disguised: Vec::new(),
+            damaged: Vec::new(),
             end,
         }
     }

@@ -29,6 +29,10 @@ use std::io::{self, IoSlice};
 /// If any step fails before the flip, the file stays the stream of clusters it was.
 pub fn complete(store: &dyn PartStore, index: &Index) -> Result<Summary, FinaliseError> {
     commit(store, index)?;
+    // The head of what cannot be read only; its other bytes stay for whoever can.
+    for damaged in &index.damaged {
+        store.write_at(damaged.start, &[IoSlice::new(&cluster::cover(damaged.end - damaged.start))])?;
+    }
     cover(store, index.end)?;
     let cues_at = store.len()?;
     let cues = index.cues().ok_or_else(|| FinaliseError::Tables("there is no track".to_owned()))?;

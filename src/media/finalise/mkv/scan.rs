@@ -1,7 +1,8 @@
 //! Finds out what a Matroska part holds, by walking its elements.
 //!
 //! Contract: reads headers of elements and blocks only, except for clusters that were not committed: those count if
-//! their checksum fits, and nothing behind the first that does not.
+//! their checksum fits, and none behind the first that does not. What stands there is searched for committed clusters
+//! that are whole: nothing that was once safe is given up for what lies before it.
 
 use super::cluster::{self, CLUSTER_HEADER_BYTES, Place};
 use super::ebml::id;
@@ -10,6 +11,11 @@ use super::index::Index;
 use crate::media::finalise::{Contents, PartStore, Unfinished};
 use std::io;
 use std::ops::Range;
+
+/// Read at once in search of a cluster.
+const SEARCH_BYTES: u64 = 1024 * 1024;
+/// A cluster of ours is smaller: the sink refuses to hold more back.
+const CLUSTER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Whether `store` begins like a Matroska file.
 pub fn is_ours(store: &dyn PartStore) -> io::Result<bool> {
@@ -54,24 +60,53 @@ fn is_torn(store: &dyn PartStore, bytes: u64) -> io::Result<bool> {
 
 fn unfinished(store: &dyn PartStore, header: PartHeader, bytes: u64) -> io::Result<Contents> {
     let mut index = Index::new(header.clone(), header.end);
-    walk(store, header.end, bytes, &mut |found| {
-        match found {
-            Found::Cluster { at, end, content, disguised } => {
-                count(store, &mut index, at, end, content)?;
-                index.disguised.extend(disguised.then_some(at));
+    let mut from = header.end;
+    loop {
+        walk(store, from, bytes, &mut |found| {
+            match found {
+                Found::Cluster { at, end, content, disguised } => {
+                    count(store, &mut index, at, end, content)?;
+                    index.disguised.extend(disguised.then_some(at));
+                }
+                Found::Between { end } => index.end = end,
             }
-            Found::Between { end } => index.end = end,
-        }
-        Ok(())
-    })?;
-    if !is_tail(store, index.end, bytes)? {
-        return Ok(Contents::Foreign);
+            Ok(())
+        })?;
+        let Some(next) = next_committed(store, index.end, bytes)? else { break };
+        index.damaged.push(index.end..next);
+        from = next;
     }
-    Ok(if index.is_empty() {
+    Ok(if !index.is_empty() {
+        Contents::Fragments(Unfinished::Mkv(Box::new(index)))
+    } else if is_tail(store, index.end, bytes)? {
         Contents::Nothing { bytes }
     } else {
-        Contents::Fragments(Unfinished::Mkv(Box::new(index)))
+        Contents::Foreign
     })
+}
+
+/// The next committed cluster behind the element at `at`, which does not count, by its id and its checksum.
+fn next_committed(store: &dyn PartStore, at: u64, end: u64) -> io::Result<Option<u64>> {
+    let id = id::CLUSTER.to_be_bytes();
+    let mut buffer = vec![0; SEARCH_BYTES as usize];
+    let mut from = at.saturating_add(CLUSTER_HEADER_BYTES);
+    while from.saturating_add(CLUSTER_HEADER_BYTES) <= end {
+        let length = (end - from).min(SEARCH_BYTES);
+        let window = &mut buffer[..length as usize];
+        store.read_at(from, window)?;
+        for (place, _) in window.windows(id.len()).enumerate().filter(|(_, bytes)| *bytes == id) {
+            let at = from + place as u64;
+            let Place::Committed(total) = place_at(store, at, end)? else { continue };
+            let behind = at.checked_add(total).filter(|behind| total <= CLUSTER_MAX_BYTES && *behind <= end);
+            let Some(behind) = behind else { continue };
+            if cluster::is_whole(&|at, buffer| store.read_at(at, buffer), at + CLUSTER_HEADER_BYTES..behind)? {
+                return Ok(Some(at));
+            }
+        }
+        // The next window begins where an id that this one cut in two would.
+        from += length.saturating_sub(id.len() as u64 - 1).max(1);
+    }
+    Ok(None)
 }
 
 /// An element that counts.
