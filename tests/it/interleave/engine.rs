@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
+/// Folders an engine looks at before it is told of any; these histories have a handful of sessions.
+const NEWEST: usize = 2;
+
 /// A connection attempt that waits for its turn.
 #[derive(Debug)]
 pub struct Look {
@@ -39,21 +42,28 @@ pub struct SimEngine {
     /// Which connection of an input is the current one: its number and the worker at its end.
     pub links: BTreeMap<InputId, (u64, u32)>,
     pub answered: BTreeMap<Token, Reply>,
+    /// Answers nobody has looked at yet.
+    pub unheard: Vec<(Token, Reply)>,
 }
 
 impl SimEngine {
     /// Starts: looks at the library, then asks who holds the workers' locks.
     pub fn new(clock: Clock, epoch: u64, setup: Setup, library: &Path) -> Self {
         let (state, effects) = State::new(now(clock), setup);
-        let (inbox, disk, looks, links, answered) = Default::default();
-        let mut engine = Self { epoch, frozen: false, left: false, state, inbox, disk, looks, links, answered };
+        let (inbox, disk, looks, links, answered, unheard) = Default::default();
+        let mut engine =
+            Self { epoch, frozen: false, left: false, state, inbox, disk, looks, links, answered, unheard };
         for effect in effects {
             engine.take_in(effect);
         }
-        let search::Found { interrupted, last, unread } = search::search(library).expect("a library");
-        assert!(unread.is_empty(), "{unread:?}");
         engine.inbox.push_back(Event::Space(Some(Space { free: 1 << 40, total: 1 << 41 })));
-        engine.inbox.push_back(Event::Searched { interrupted, last });
+        let inbox = &mut engine.inbox;
+        let mut tell = |found: search::Found| {
+            assert!(found.unread.is_empty(), "{:?}", found.unread);
+            inbox.push_back(Event::Found { interrupted: found.interrupted, last: found.last });
+        };
+        search::search_newest_first(library, NEWEST, &mut tell).expect("a library");
+        inbox.push_back(Event::Searched { interrupted: Vec::new(), last: None });
         engine
     }
 
@@ -80,6 +90,7 @@ impl SimEngine {
     fn take_in(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
             Effect::Reply(token, reply) => {
+                self.unheard.push((token, reply.clone()));
                 let before = self.answered.insert(token, reply);
                 assert!(before.is_none(), "request {token} is answered twice");
             }

@@ -42,6 +42,8 @@ enum Op {
     Start(u8),
     Split,
     Stop,
+    /// The session that is being recorded, by its id.
+    StopThis,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -57,6 +59,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u8..4).prop_map(Op::Start),
         3 => Just(Op::Split),
         1 => Just(Op::Stop),
+        1 => Just(Op::StopThis),
     ]
 }
 
@@ -80,12 +83,16 @@ impl World {
             Op::CutLink(n) => self.cut_link(usize::from(*n) % self.workers.len().max(1)),
             Op::Start(key) => self.ask_start(*key),
             Op::Split => self.ask_split(),
-            Op::Stop => self.ask_stop(),
+            Op::Stop => self.ask_stop(None),
+            Op::StopThis => {
+                let written = self.written().first().copied();
+                self.ask_stop(written);
+            }
         }
     }
 
     /// Sessions that workers write now.
-    fn written(&self) -> BTreeSet<SessionId> {
+    pub fn written(&self) -> BTreeSet<SessionId> {
         self.workers.iter().filter_map(worker::SimWorker::session).collect()
     }
 
@@ -146,30 +153,26 @@ fn check_session(dir: &Path) -> [usize; 2] {
     [adopted, named.len()]
 }
 
-/// What a history came to: sessions, sessions gone on with, parts.
-type Reached = [usize; 3];
+/// What a history came to: sessions, sessions gone on with, parts, Stops that were carried out, and those among them
+/// that came before it was known what ran.
+type Reached = [usize; 5];
 
 fn run(ops: &[Op]) -> Reached {
     let mut world = World::new(&INPUTS);
     world.settle("all inputs are served", |world| world.workers.iter().filter(|worker| worker.is_live()).count() == 2);
-    // The session that must go on: somebody writes it, and nobody asked to stop it.
+    // The session that must go on: somebody writes it, and nobody was told that it is stopped.
     let mut going: Option<SessionId> = None;
+    let mut asked = false;
     for op in ops {
         world.apply(op);
+        asked |= matches!(op, Op::Stop | Op::StopThis);
         let written = world.written();
-        assert!(written.len() <= 1, "two sessions at once: {written:?}");
-        match (going, written.first()) {
-            (_, Some(now)) => going = Some(*now),
-            // With nobody left to write it, it is recovered, not continued.
-            (Some(_), None) => going = None,
-            (None, None) => {}
-        }
-        if matches!(op, Op::Stop) {
-            break;
-        }
+        let wanted: Vec<_> = written.iter().filter(|id| !world.promises.is_stopped(**id)).collect();
+        assert!(wanted.len() <= 1, "two sessions at once: {wanted:?}");
+        // With nobody left to write it, it is recovered, not continued.
+        going = wanted.first().map(|id| **id);
     }
-    let stopped = matches!(ops.last(), Some(Op::Stop)) || ops.iter().any(|op| matches!(op, Op::Stop));
-    if let (Some(id), false) = (going, stopped) {
+    if let (Some(id), false) = (going, asked) {
         world.settle("the session goes on", |world| {
             let clock = world.clock;
             let known = world.engine().and_then(|engine| engine.session(clock));
@@ -179,21 +182,27 @@ fn run(ops: &[Op]) -> Reached {
             })
         });
     }
-    world.settle("an engine is there", |world| world.engine().is_some_and(|engine| !engine.frozen));
-    let mut asked = 0;
+    world.settle("what was promised to end ends without being asked again", |world| {
+        let written = world.written();
+        let answered = world.engine().is_some_and(|engine| engine.chores().is_empty() && engine.state.is_settled());
+        answered && written.iter().all(|id| !world.promises.is_stopped(*id))
+    });
+    // Only now, so that no Stop makes good for an earlier one.
+    let mut rounds = 0;
     world.settle("nothing runs", |world| {
         let clock = world.clock;
-        asked += 1;
-        if asked % 50 == 1 {
-            world.ask_stop();
+        rounds += 1;
+        if rounds % 50 == 1 {
+            world.ask_stop(None);
         }
         let idle = world.engine().is_some_and(|engine| engine.chores().is_empty() && engine.session(clock).is_none());
         idle && world.written().is_empty() && every_session_is_closed(&world.library())
     });
-    let mut reached = [0; 3];
+    let [stops, early] = world.promises.stops;
+    let mut reached = [0, 0, 0, stops, early];
     for name in recovery::session_dirs(&world.library()).expect("a library") {
         let [adopted, parts] = check_session(&world.library().join(name));
-        reached = [reached[0] + 1, reached[1] + adopted.min(1), reached[2] + parts];
+        reached = [reached[0] + 1, reached[1] + adopted.min(1), reached[2] + parts, stops, early];
     }
     reached
 }
@@ -212,20 +221,26 @@ fn histories() -> ProptestConfig {
 #[test]
 fn whatever_dies_one_session_one_writer_no_fact_lost() {
     let config = histories();
-    let (cases, mut reached) = (config.cases as usize, Cell::new([0; 3]));
+    let (cases, mut reached) = (config.cases as usize, Cell::new([0; 5]));
     let mut runner = TestRunner::new(config);
     let result = runner.run(&prop::collection::vec(op(), 1..60), |ops| {
         let one = run(&ops);
         let sum = reached.get();
-        reached.set([sum[0] + one[0], sum[1] + one[1], sum[2] + one[2]]);
+        reached.set(std::array::from_fn(|place| sum[place] + one[place]));
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
-    let [sessions, adopted, parts] = *reached.get_mut();
-    println!("{cases} histories: {sessions} sessions, {adopted} of them gone on with, {parts} parts");
+    let [sessions, adopted, parts, stops, early] = *reached.get_mut();
+    println!(
+        "{cases} histories: {sessions} sessions, {adopted} of them gone on with, {parts} parts, {stops} stops, {early} early"
+    );
     // A test that reaches nothing proves nothing.
     assert!(
-        sessions > cases / 4 && adopted > cases / 10 && parts > sessions + sessions / 2,
+        sessions > cases / 4
+            && adopted > cases / 10
+            && parts > sessions + sessions / 2
+            && stops > cases / 4
+            && early > 0,
         "these histories are too tame"
     );
 }

@@ -4,6 +4,7 @@
 //! read before its end is seen, what was not handed to the disk is lost with the process. All else may come in any
 //! order.
 
+use super::clients::Promises;
 use super::engine::{Look, SimEngine};
 use super::worker::SimWorker;
 use holdfast::engine::event::{Event, Token};
@@ -56,6 +57,8 @@ pub struct World {
     epoch: u64,
     pids: u32,
     tokens: Token,
+    /// What clients were told.
+    pub promises: Promises,
     /// Words of workers that died, still to be read: engine, input, connection, report (`None` = the end).
     last_words: VecDeque<(u64, InputId, u64, Option<Report>)>,
 }
@@ -79,9 +82,9 @@ impl World {
             armed: true,
         };
         let clock = Clock { mono: MonoNs(1_000_000_000_000), wall: "2026-11-22T06:00:00Z".parse().expect("a time") };
-        let (engines, workers, last_words) = Default::default();
+        let (engines, workers, last_words, promises) = Default::default();
         let inputs = inputs.iter().map(spec).collect();
-        Self { folder, clock, engines, workers, inputs, epoch: 0, pids: 100, tokens: 0, last_words }
+        Self { folder, clock, engines, workers, inputs, epoch: 0, pids: 100, tokens: 0, last_words, promises }
     }
 
     pub fn library(&self) -> PathBuf {
@@ -133,6 +136,7 @@ impl World {
 
     /// SIGKILL: what it had not handed to the disk is gone; what it had sent is still read.
     pub fn kill_engine(&mut self) {
+        self.forget_promises();
         let Some(engine) = self.engines.pop() else { return };
         for link in self.workers.iter_mut().filter_map(|worker| worker.link.as_mut()) {
             link.closed |= link.engine == engine.epoch;
@@ -223,6 +227,7 @@ impl World {
         for effect in engine.handle(self.clock, event) {
             self.perform(0, effect);
         }
+        self.hold_to_promises();
     }
 
     /// One of the things that could happen now; `false` = nothing could.
