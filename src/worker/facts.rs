@@ -60,7 +60,7 @@ pub struct Hold {
 #[derive(Debug)]
 enum Job {
     Hold(Hold),
-    Write(Entry),
+    Write(Box<Entry>),
     LetGo,
 }
 
@@ -87,7 +87,7 @@ impl Facts {
 
     /// Queues one fact; an error names why it is lost.
     pub fn write(&self, entry: Entry) -> Result<(), &'static str> {
-        self.send(Job::Write(entry))
+        self.send(Job::Write(Box::new(entry)))
     }
 
     /// Queues the hold of a session; it ends with [`Self::let_go`], or with this process.
@@ -154,7 +154,7 @@ fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
                     std::thread::park_timeout(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                mailbox.send(Notice::FactWritten(Box::new(entry)));
+                mailbox.send(Notice::FactWritten(entry));
             }
             Job::LetGo => held = None,
         }

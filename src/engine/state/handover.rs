@@ -37,6 +37,8 @@ pub struct Handover {
     outdated: bool,
     /// Number of the Start that was not answered yet.
     starting: Option<u64>,
+    /// The session it was handed a ticket for since it was linked.
+    handed: Option<SessionId>,
     /// When a start that failed is tried again.
     again: Option<MonoNs>,
     /// What is told about a start that failed.
@@ -100,6 +102,12 @@ impl State {
             Phase::Stopping { .. } => take.ending = take.ending.or(Some(Ending::Failed)),
             Phase::Persisting { .. } | Phase::Closing { .. } | Phase::Over => {}
         }
+    }
+
+    /// The worker that is linked knows of `session`: it recorded it before, or was handed a ticket.
+    pub(super) fn is_told_of(&self, id: &InputId, session: SessionId) -> bool {
+        let handover = self.input(id).map(|input| &input.handover);
+        handover.is_some_and(|told| [told.ticket, told.handed].contains(&Some(session)))
     }
 
     /// The earlier engine's session is closed at this worker: it is free for the running one.
@@ -205,6 +213,7 @@ impl State {
                 let ticket = Ticket { session, dir, start_at_ns, boot_id, first_part, first_fact, encoding, trace_id };
                 let command = input.next_command();
                 input.handover.starting = Some(command);
+                input.handover.handed = Some(session);
                 out.push(Effect::StartWorker { input: id.clone(), command, ticket: Box::new(ticket) });
             }
             Err(reason) => {

@@ -321,8 +321,14 @@ impl State {
                 .as_ref()
                 .and_then(|session| session.take(&input))
                 .is_some_and(|take| take.ending.is_none());
-            if linked && open {
+            if linked && open && self.is_told_of(&input, id) {
                 self.stop_worker(now, &input, id, out);
+            } else if linked
+                && open
+                && let Some(take) = self.session.as_mut().and_then(|session| session.take_mut(&input))
+            {
+                // It replaced one that died, and its ticket was still on the way: there is nothing to close.
+                take.ending = Some(Ending::Failed);
             }
         }
         out.extend(self.strays.iter_mut().filter(|stray| stray.orphan() == Some(id)).map(|stray| stray.tell(now)));

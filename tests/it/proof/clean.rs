@@ -98,11 +98,16 @@ fn lost_at_the_start(manifest: &Value, input: &str) -> bool {
 
 /// Kills the worker of `input` and waits for its next part.
 fn kill<'a>(holdfast: &Holdfast, input: &'a str) -> &'a str {
-    holdfast.signal(holdfast.worker_pid(input), Signal::KILL);
+    let pid = holdfast.worker_pid(input);
+    holdfast.signal(pid, Signal::KILL);
     holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
-        let recording = &find_input(snapshot, input)["recording"];
-        recording["part"] == 2 && recording["state"] == "recording"
+        let found = find_input(snapshot, input);
+        found["worker"]["pid"].as_u64().is_some_and(|now| now != u64::from(pid))
+            && found["recording"]["state"] == "recording"
     });
+    // An operator's Retry: deaths without 60 s of media in between would end in quarantine, as they should.
+    let forgiven = holdfast.api("POST", &format!("/api/v1/inputs/{input}/retry"), &[], None).expect("a reply");
+    assert_eq!(forgiven.status, 202, "{forgiven:?}");
     input
 }
 

@@ -29,6 +29,19 @@ fn a_worker_of_an_older_configuration_is_replaced_and_never_started() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_replacement_that_never_got_its_ticket() {
+    let mut bench = Bench::ready(&["a", "b"]);
+    let session = bench.record("k");
+    bench.status("a", Some(session), RecordingState::Recording, 500);
+    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "signal: 9".into() });
+    bench.link("a", 7);
+    let effects = bench.stop();
+    assert_eq!(stops(&effects), 1, "only the worker that records is told: {effects:?}");
+    let effects = bench.done_fact("b", session);
+    assert_eq!(closes(&effects), Some(Closed::Completed), "nobody else has anything to close");
+}
+
+#[test]
 fn a_refused_start_is_named_and_tried_again() {
     let mut bench = Bench::ready(&["a"]);
     bench.record("k");
