@@ -175,8 +175,8 @@ fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
         if signal == Signal::STOP {
             display.atspi_ok(&holdfast, &["wait", "No contact"]);
             let shown = since.elapsed().saturating_sub(look);
-            let now = display.atspi(&holdfast, &["tree"]).stdout;
-            assert!(!now.contains("No contact") || !now.contains("● REC"), "both are shown at once:\n{now}");
+            // In both windows; the second may notice a moment later.
+            display.atspi_ok(&holdfast, &["gone", "● REC"]);
             println!("no contact was shown {shown:?} after SIGSTOP (looking takes {look:?})");
             assert!(shown < NO_CONTACT_WITHIN + BUSY, "no contact was shown after {shown:?}");
         }
