@@ -202,7 +202,7 @@ fn a_split_around_a_dead_worker_keeps_numbers_and_places() {
 #[test]
 fn a_stop_right_behind_a_split_keeps_every_picture_up_to_the_last() {
     const ROUNDS: u32 = 10;
-    let mut holdfast = Holdfast::new(&test_inputs(1, "off"));
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let mut split_in = 0;
