@@ -72,6 +72,10 @@ pub fn assert_on_timeline(session: &Path, part: &Value, fps: f64) -> f64 {
         ((origin + offset) / 1e9 + time) * fps - f64::from(number)
     };
     let worst = numbers.into_iter().zip(times).map(distance).map(f64::abs).fold(0.0, f64::max);
-    assert!(worst <= 1.0 + ROUNDING_FRAMES, "{}: a picture lies {worst} frames from its place: {part:#}", path.display());
+    assert!(
+        worst <= 1.0 + ROUNDING_FRAMES,
+        "{}: a picture lies {worst} frames from its place: {part:#}",
+        path.display()
+    );
     worst
 }
