@@ -37,7 +37,7 @@ pub struct Handover {
     outdated: bool,
     /// Number of the Start that was not answered yet.
     starting: Option<u64>,
-    /// The session it was handed a ticket for since it was linked.
+    /// The session it was handed a ticket for since it was linked, unless it refused.
     handed: Option<SessionId>,
     /// When a start that failed is tried again.
     again: Option<MonoNs>,
@@ -156,6 +156,7 @@ impl State {
             match refused {
                 None => self.end_trouble(now, id),
                 Some(refusal) => {
+                    handover.handed = None;
                     let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", refusal.message);
                     self.start_failed(now, id, incident, out);
                 }

@@ -54,7 +54,8 @@ pub fn assert_no_frame_missing(path: &Path) -> Found {
     found
 }
 
-/// Times in a file are rounded to the ticks of its track, 11 µs and less.
+/// A picture that stands in for one its source dropped lies a whole frame from its place, and times in a file are
+/// rounded to the ticks of its track, 11 µs and less.
 const ROUNDING_FRAMES: f64 = 0.001;
 
 /// How far the pictures of a part lie from where the manifest puts them: the number burnt into a picture is the frame

@@ -42,6 +42,19 @@ fn a_stop_does_not_wait_for_a_replacement_that_never_got_its_ticket() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_worker_that_refused_its_start() {
+    let mut bench = Bench::ready(&["a"]);
+    bench.record("k");
+    let command = bench.done.iter().find_map(|effect| match effect {
+        Effect::StartWorker { command, .. } => Some(*command),
+        _ => None,
+    });
+    bench.ack("a", command.expect("a start"), Some("busy"));
+    let effects = bench.stop();
+    assert_eq!((stops(&effects), closes(&effects)), (0, Some(Closed::Failed)), "it has nothing to close");
+}
+
+#[test]
 fn a_refused_start_is_named_and_tried_again() {
     let mut bench = Bench::ready(&["a"]);
     bench.record("k");
