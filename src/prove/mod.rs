@@ -134,6 +134,7 @@ fn look(path: &Path, finalise: bool) -> Result<LookLine> {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: None,
+        lost: None,
         end,
     })))
 }

@@ -3,6 +3,7 @@
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
+use crate::model::loss::Loss;
 use crate::model::session::{
     Closed, FactKind, Gap, JournalKind, Line, MANIFEST_VERSION, Manifest, ManifestIncident, ManifestInput, PartEnd,
     PartRecord, Plan, Verdict,
@@ -60,6 +61,21 @@ impl InputFacts {
     /// Where a part began, as its worker said before it died.
     pub fn offset(&self, part: u32) -> Option<i64> {
         self.offsets.get(&part).copied()
+    }
+
+    /// Session time without media between `end`, where `part` ends, and the next part of which anybody knows where it
+    /// begins; gaps that were told are none of it. `None` = no such part follows.
+    pub fn missing_behind(&self, part: u32, end: i64) -> Option<i64> {
+        let told = self.parts.values().filter_map(|record| Some((record.part, record.offset_ns?)));
+        let begins = told.chain(self.offsets.iter().map(|(part, offset)| (*part, *offset)));
+        let (_, begin) = begins.filter(|(behind, _)| *behind > part).min()?;
+        let told = self.gaps.iter().map(|gap| gap.to_ns.min(begin).saturating_sub(gap.from_ns.max(end)).max(0));
+        Some(begin.saturating_sub(end).saturating_sub(told.sum()).max(0))
+    }
+
+    /// The last part before `part` that has an end.
+    pub fn before(&self, part: u32) -> Option<&PartRecord> {
+        self.parts.range(..part).next_back().map(|(_, record)| record)
     }
 
     /// The highest number used.
@@ -153,7 +169,7 @@ fn cause_of(end: PartEnd) -> &'static str {
     code.as_str()
 }
 
-fn end_ns(part: &PartRecord) -> Option<i64> {
+pub(super) fn end_ns(part: &PartRecord) -> Option<i64> {
     part.offset_ns?.checked_add(i64::try_from(part.duration_ns).ok()?)
 }
 
@@ -189,6 +205,7 @@ fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInpu
         name: spec.name.clone(),
         kind: spec.source.kind().to_owned(),
         verdict: if something { Verdict::Unverified } else { Verdict::Failed },
+        lost: parts.iter().filter_map(|part| part.lost).reduce(Loss::plus),
         parts,
         findings: Vec::new(),
     }

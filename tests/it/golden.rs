@@ -239,6 +239,7 @@ fn manifest() -> Manifest {
         gaps: vec![Gap { from_ns: 1, to_ns: 2, cause: "no_signal".into() }],
         blake3: Some("00".into()),
         payload_blake3: Some("11".into()),
+        lost: None,
         end: PartEnd::Completed,
     };
     let incident = holdfast::model::incident::Incident::new(holdfast::model::incident::IncidentCode::NoSignal);
@@ -257,6 +258,7 @@ fn manifest() -> Manifest {
             verdict: Verdict::Warning,
             parts: vec![part],
             findings: vec![PartFinding { file: "cam1.mp4".into(), finding: Finding::new(FindingCode::Gap) }],
+            lost: None,
         }],
         markers: Vec::new(),
         clock_steps: Vec::new(),
