@@ -1,7 +1,8 @@
 //! How much is missing at the end of a part that nobody closed. Pure.
 //!
 //! What the disk holds of it, best evidence first: the next part of the same input, whose begin is known to a frame; the
-//! pulse of the worker that wrote it ([`super::pulse`]); the time of the last write to it, by the wall clock, which
+//! pulse of the worker that wrote it ([`super::pulse`]) or, where its successor has overwritten that and recorded
+//! nothing, the moment the engine saw it die; the time of the last write to it, by the wall clock, which
 //! gives an upper bound only: had another fragment's length passed, the next fragment would be there too.
 
 use super::manifest::{InputFacts, end_ns};
@@ -9,6 +10,9 @@ use super::pulse::Beat;
 use crate::model::loss::Loss;
 use crate::model::session::{PartRecord, Plan};
 use jiff::Timestamp;
+
+/// Where a part begins and ends is known to a frame.
+const FRAME_NS: i64 = 33_000_000;
 
 /// What is known of the end of a part besides itself.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +29,21 @@ pub(super) struct Evidence<'a> {
 pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
     let Some(end) = end_ns(record) else { return whole(plan, record, known) };
     if let Some(missing) = known.facts.missing_behind(record.part, end) {
-        return Some(Loss { ms: millis(missing), within_ms: Some(0) });
+        return Some(within_a_frame(missing));
     }
-    by_pulse(plan, end, known.beat).or_else(|| at_most(plan, end, known.touched?))
+    let since_death = |death: i64| known.beat.is_none_or(|beat| since_start(plan, beat) > death);
+    let died = match known.facts.death_behind(end).filter(|(death, _)| since_death(*death)) {
+        Some((death, seen)) => seen.then(|| within_a_frame(death.saturating_sub(end))),
+        None => by_pulse(plan, end, known.beat),
+    };
+    died.or_else(|| at_most(plan, end, known.touched?))
 }
 
-/// It died in the middle of the window of its last beat, give or take half of it.
+fn within_a_frame(missing: i64) -> Loss {
+    Loss { ms: millis(missing), within_ms: Some(millis(FRAME_NS)) }
+}
+
+/// It died in the middle of the window of its last beat, give or take half of it and a frame.
 fn by_pulse(plan: &Plan, end: i64, beat: Option<&Beat>) -> Option<Loss> {
     let beat = beat?;
     let from = since_start(plan, beat);
@@ -43,7 +56,7 @@ fn by_pulse(plan: &Plan, end: i64, beat: Option<&Beat>) -> Option<Loss> {
         return None;
     }
     let ms = millis(from.saturating_add(window / 2).saturating_sub(end));
-    Some(Loss { ms, within_ms: Some(millis(window / 2)) })
+    Some(Loss { ms, within_ms: Some(millis((window / 2).saturating_add(FRAME_NS))) })
 }
 
 /// From the end of the media to the last write, and a fragment: the end came within one fragment (and the time of one

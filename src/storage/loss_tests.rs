@@ -51,13 +51,17 @@ fn beat(at: u64, window: u64) -> Beat {
     Beat { boot_id: "b".into(), at, window: Duration::from_millis(window) }
 }
 
+fn input() -> InputId {
+    "a".parse().expect("an id")
+}
+
+fn at(ms: i64, kind: JournalKind) -> Line<JournalKind> {
+    Line { t_ns: ms * MS, at: Timestamp::UNIX_EPOCH, kind }
+}
+
 fn facts(kinds: Vec<FactKind>) -> InputFacts {
-    let input: InputId = "a".parse().expect("an id");
-    let line = |(n, kind)| {
-        let kind = JournalKind::Fact { input: input.clone(), fact: Fact { n, kind } };
-        Line { t_ns: 0, at: Timestamp::UNIX_EPOCH, kind }
-    };
-    InputFacts::of(&input, &(1..).zip(kinds).map(line).collect::<Vec<_>>())
+    let line = |(n, kind)| at(0, JournalKind::Fact { input: input(), fact: Fact { n, kind } });
+    InputFacts::of(&input(), &(1..).zip(kinds).map(line).collect::<Vec<_>>())
 }
 
 /// What is said of `record`, whose file was last written to at `touched` ms by the wall clock.
@@ -75,10 +79,10 @@ fn known(ms: u64, within: u64) -> Option<Loss> {
 fn a_pulse_says_when_it_ended_whatever_the_wall_clock_says() {
     let record = part(1, Some(20), 5_000);
     for touched in [4_950, -86_400_000, 86_400_000] {
-        assert_eq!(said(&record, vec![], Some(beat(5_250, 110)), touched), known(305, 55));
+        assert_eq!(said(&record, vec![], Some(beat(5_250, 110)), touched), known(305, 88));
     }
     // It ended with its media: less than nothing is not missing.
-    assert_eq!(said(&record, vec![], Some(beat(4_920, 110)), 0), known(0, 55));
+    assert_eq!(said(&record, vec![], Some(beat(4_920, 110)), 0), known(0, 88));
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn without_a_pulse_that_can_be_believed_the_statement_is_an_upper_bound() {
     assert_eq!(said(&record, vec![], None, 5_100), bound);
     assert_eq!(said(&record, vec![], Some(beat(4_800, 110)), 5_100), bound, "it stopped before the recording");
     assert_eq!(said(&record, vec![], Some(beat(5_200, 3_000)), 5_100), bound, "it beats rarely: a slow disk");
-    assert_eq!(said(&record, vec![], Some(beat(5_200, 400)), 5_100), known(400, 200), "but within a fragment");
+    assert_eq!(said(&record, vec![], Some(beat(5_200, 400)), 5_100), known(400, 233), "but within a fragment");
 }
 
 #[test]
@@ -96,11 +100,30 @@ fn a_part_that_another_one_follows_has_lost_what_lies_between() {
     let record = part(1, Some(0), 5_000);
     let next = FactKind::PartStarted { part: 2, offset_ns: 6_200 * MS };
     let late = Some(beat(90_000, 110));
-    assert_eq!(said(&record, vec![next.clone()], late.clone(), 0), known(1_200, 0));
+    assert_eq!(said(&record, vec![next.clone()], late.clone(), 0), known(1_200, 33));
     let closed = FactKind::PartClosed(part(3, Some(9_000), 10_000));
-    assert_eq!(said(&record, vec![closed, next.clone()], late.clone(), 0), known(1_200, 0));
+    assert_eq!(said(&record, vec![closed, next.clone()], late.clone(), 0), known(1_200, 33));
     let gap = Gap { from_ns: 5_500 * MS, to_ns: 6_200 * MS, cause: "no_signal".into() };
-    assert_eq!(said(&record, vec![next, FactKind::Gap(gap)], late, 0), known(500, 0), "nothing was there to be lost");
+    assert_eq!(said(&record, vec![next, FactKind::Gap(gap)], late, 0), known(500, 33), "nothing was there to be lost");
+}
+
+#[test]
+fn the_pulse_of_a_successor_says_nothing_of_who_died_before_it() {
+    let died = at(5_270, JournalKind::WorkerLost { input: input(), reason: "signal: 9".into() });
+    let told = |lines: &[Line<JournalKind>], beat: Option<Beat>| {
+        let touched = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(5_100);
+        let facts = InputFacts::of(&input(), lines);
+        let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: Some(&touched) };
+        loss(&plan(), &part(1, Some(0), 5_000), known)
+    };
+    let seen = std::slice::from_ref(&died);
+    assert_eq!(told(seen, Some(beat(5_200, 100))), known(250, 83), "its own");
+    assert_eq!(told(seen, Some(beat(60_000, 100))), known(270, 33), "of one that found no signal");
+    assert_eq!(told(seen, None), known(270, 33));
+    // It died while no engine ran: the next one only found that it had.
+    let found = [at(5_260, JournalKind::Adopted { epoch: 2 }), died.clone()];
+    assert_eq!(told(&found, Some(beat(60_000, 100))), Some(Loss::at_most(600)));
+    assert_eq!(told(&found, Some(beat(5_200, 100))), known(250, 83));
 }
 
 #[test]

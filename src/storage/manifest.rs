@@ -25,6 +25,9 @@ pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
+    /// When its workers were found dead, and when another engine had to look for them.
+    deaths: Vec<i64>,
+    adoptions: Vec<i64>,
     last: u64,
     done: bool,
 }
@@ -33,7 +36,18 @@ impl InputFacts {
     pub fn of(id: &InputId, lines: &[Line<JournalKind>]) -> Self {
         let mut facts = Self::default();
         for line in lines {
-            let JournalKind::Fact { input, fact } = &line.kind else { continue };
+            let (input, fact) = match &line.kind {
+                JournalKind::Fact { input, fact } => (input, fact),
+                JournalKind::WorkerLost { input, .. } if input == id => {
+                    facts.deaths.push(line.t_ns);
+                    continue;
+                }
+                JournalKind::Adopted { .. } => {
+                    facts.adoptions.push(line.t_ns);
+                    continue;
+                }
+                _ => continue,
+            };
             if input != id {
                 continue;
             }
@@ -71,6 +85,12 @@ impl InputFacts {
         let (_, begin) = begins.filter(|(behind, _)| *behind > part).min()?;
         let told = self.gaps.iter().map(|gap| gap.to_ns.min(begin).saturating_sub(gap.from_ns.max(end)).max(0));
         Some(begin.saturating_sub(end).saturating_sub(told.sum()).max(0))
+    }
+
+    /// When the worker was found dead whose media ends at `end`, and whether an engine was there to see it die.
+    pub fn death_behind(&self, end: i64) -> Option<(i64, bool)> {
+        let death = self.deaths.iter().copied().filter(|death| *death >= end).min()?;
+        Some((death, !self.adoptions.iter().any(|adopted| (end..=death).contains(adopted))))
     }
 
     /// The last part before `part` that has an end.

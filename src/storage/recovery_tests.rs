@@ -111,7 +111,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     assert_eq!(a.parts[1].gaps, [gap]);
     assert_eq!(a.verdict, Verdict::Unverified);
     assert_eq!(closed.manifest.incidents.len(), 1);
-    assert_eq!(a.lost, Some(Loss { ms: 1000, within_ms: Some(0) }), "the next part begins a second behind it");
+    assert_eq!(a.lost, Some(Loss { ms: 1000, within_ms: Some(33) }), "the next part begins a second behind it");
     let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
     let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &finalise).expect("closed again");
     assert_eq!(calls.get(), 1);
@@ -137,7 +137,7 @@ fn powerless_session(dir: &Path) {
 fn a_pulse_tells_the_loss_and_is_gone_once_that_is_told_for_good() {
     let dir = tempfile::tempdir().expect("a folder");
     powerless_session(dir.path());
-    let told = Some(Loss { ms: 300, within_ms: Some(50) });
+    let told = Some(Loss { ms: 300, within_ms: Some(83) });
     let pulse = dir.path().join("a.pulse");
     // Killed before the manifest is written: a folder stands in its place.
     let manifest = dir.path().join(layout::MANIFEST);
