@@ -8,6 +8,7 @@
 use crate::model::InputId;
 use crate::storage::pulse::{Beat, PulseFile};
 use crate::sys::clock;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
@@ -18,8 +19,10 @@ use std::time::Duration;
 
 /// A stated loss is true to 100 ms: half of this, and what the disk adds.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A beat is made after this many times as long as its sync took: 5 % of the time belong to the pulse at most.
+/// A beat is made after this many times as long as a sync costs: 5 % of the time belong to a pulse at most.
 const REST: u32 = 20;
+/// So many syncs are remembered: about a second.
+const KNOWN: usize = 8;
 /// A disk that refused a beat is asked again after this long.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -86,26 +89,29 @@ fn beat_until(stopped: &Receiver<Infallible>, input: &InputId, dir: &Path, boot_
 /// How often it beats: the disk belongs to the recordings.
 #[derive(Debug, Default)]
 struct Pace {
-    /// How long the last two syncs took.
-    syncs: [Duration; 2],
+    /// How long the last syncs took, the newest last.
+    syncs: VecDeque<Duration>,
 }
 
 impl Pace {
-    /// From one beat to the next. One slow sync among quick ones changes nothing: else a hiccup of a disk would silence
-    /// the pulse for seconds.
+    /// From one beat to the next. The quickest of some syncs is what one costs the disk; what others took longer, they
+    /// waited for somebody else, and silence would help nobody.
     fn interval(&self) -> Duration {
-        let [before, last] = self.syncs;
-        INTERVAL.max(before.min(last) * REST)
+        let full = self.syncs.len() == KNOWN;
+        let cost = self.syncs.iter().min().filter(|_| full).copied().unwrap_or_default();
+        INTERVAL.max(cost * REST)
     }
 
     /// Until the next beat is on the disk.
     fn window(&self) -> Duration {
-        let [before, last] = self.syncs;
-        self.interval() + before.max(last)
+        self.interval() + self.syncs.iter().rev().take(2).max().copied().unwrap_or_default()
     }
 
     fn synced(&mut self, took: Duration) {
-        self.syncs = [self.syncs[1], took];
+        if self.syncs.len() == KNOWN {
+            self.syncs.pop_front();
+        }
+        self.syncs.push_back(took);
     }
 }
 
@@ -114,18 +120,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_disk_is_left_in_peace_and_a_hiccup_is_no_slow_disk() {
+    fn a_slow_disk_is_left_in_peace_and_a_busy_one_is_no_slow_one() {
         let ms = Duration::from_millis;
         let mut pace = Pace::default();
         assert_eq!((pace.interval(), pace.window()), (ms(100), ms(100)));
         pace.synced(ms(2));
-        pace.synced(ms(300));
-        assert_eq!((pace.interval(), pace.window()), (ms(100), ms(400)));
+        (0..KNOWN - 1).for_each(|_| pace.synced(ms(60)));
+        assert_eq!((pace.interval(), pace.window()), (ms(100), ms(160)));
+        (0..KNOWN).for_each(|_| pace.synced(ms(10)));
+        pace.synced(ms(30));
+        assert_eq!((pace.interval(), pace.window()), (ms(200), ms(230)));
         pace.synced(ms(2));
-        pace.synced(ms(2));
-        assert_eq!((pace.interval(), pace.window()), (ms(100), ms(102)));
-        pace.synced(ms(10));
-        pace.synced(ms(12));
-        assert_eq!((pace.interval(), pace.window()), (ms(200), ms(212)));
+        assert_eq!((pace.interval(), pace.window()), (ms(100), ms(130)));
     }
 }
