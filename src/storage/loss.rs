@@ -11,7 +11,7 @@ use crate::model::loss::Loss;
 use crate::model::session::{PartRecord, Plan};
 use jiff::Timestamp;
 
-/// Where a part begins and ends is known to a frame.
+/// Where a part begins is known to a frame, and its sound ends within a frame of its pictures.
 const FRAME_NS: i64 = 33_000_000;
 
 /// What is known of the end of a part besides itself.

@@ -3,7 +3,7 @@
 
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
-use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
 use crate::support::loss::{TRUE_TO, alert, assert_no_pulse, end_of, monotonic, stated};
 use crate::support::power::{PowerDisk, SyncWatch};
 use crate::support::proc::{Holdfast, rounds, test_inputs, wait_for_change};
@@ -82,6 +82,9 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
             assert_eq!(part["frames"]["written"], sound.video.samples() as u64, "{part:#}");
             let end = end_of(&file(input));
             let (least, lost) = (before_cut.saturating_sub(end), cut_at.saturating_sub(end));
+            let placed = placed_end(&session, part);
+            let (early, late) = (end.saturating_sub(placed), placed.saturating_sub(end));
+            println!("{input}: the manifest ends it {early:?} before or {late:?} behind its last picture");
             let stated = stated(&alert, &found, input);
             let off = stated.abs_diff(stated.clamp(least, lost));
             let alone = if engine_dead { ", no engine" } else { "" };
@@ -95,6 +98,13 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
         assert_no_pulse(&session);
     }
     println!("worst loss {worst:?}; stated at worst {least_true:?} off");
+}
+
+/// Where the manifest says that `part` ends, on the clock of the pictures.
+fn placed_end(session: &Path, part: &serde_json::Value) -> Duration {
+    let number = |value: &serde_json::Value| value.as_u64().expect("a number");
+    let start = number(&plan(session)["start_at_ns"]);
+    Duration::from_nanos(start + number(&part["offset_ns"]) + number(&part["duration_ns"]))
 }
 
 /// Reads `file` as the power cut left it, with both demuxers; the pictures both find.

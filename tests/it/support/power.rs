@@ -118,7 +118,7 @@ impl SyncWatch {
                 }
             }
         };
-        Self { stop: stop, thread: std::thread::spawn(watch) }
+        Self { stop, thread: std::thread::spawn(watch) }
     }
 
     /// The slowest of the last syncs before the power went, and of those that were under way then.
