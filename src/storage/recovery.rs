@@ -207,7 +207,9 @@ pub fn close(
     let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
     let parts = media_files(dir).map_err(failed)?;
-    for (name, ..) in &parts {
+    // What is no file is not being written.
+    let is_file = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file());
+    for (name, ..) in parts.iter().filter(|(name, ..)| is_file(name)) {
         if lock::is_held(&dir.join(name)).map_err(failed)? {
             return Err(CloseError::Locked(name.clone()));
         }
