@@ -17,3 +17,4 @@ pub mod rust_source;
 pub mod schema;
 pub mod skip;
 pub mod tone;
+pub mod viewer;

@@ -6,6 +6,7 @@
 
 use super::api::{self, Events, Reply};
 use super::process::{self, Deadline, MARK, Output, Running};
+use super::rtsp::PYTHON;
 use super::schema::Description;
 use rustix::fs::inotify;
 use rustix::process::Signal;
@@ -26,6 +27,8 @@ const ENGINE_GONE_WITHIN: Duration = Duration::from_secs(5);
 const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Some hundred plugins are opened, one by one.
+const SCANNED_WITHIN: Duration = Duration::from_secs(120);
 /// Floors that a small test machine is above; tests of the floors set their own.
 const SMALL_FLOORS: &str =
     "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n";
@@ -55,6 +58,8 @@ pub struct Holdfast {
     engines: u32,
     folder: Option<tempfile::TempDir>,
     root: PathBuf,
+    /// What `command` adds to the environment.
+    more: Vec<(&'static str, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -70,7 +75,7 @@ impl Holdfast {
         // Short, because a socket's path has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("hf").tempdir_in("/tmp").expect("/tmp takes folders");
         let root = folder.path().to_owned();
-        let this = Self { engine: None, engines: 0, folder: Some(folder), root, _turn: turn };
+        let this = Self { engine: None, engines: 0, folder: Some(folder), root, more: Vec::new(), _turn: turn };
         for name in ["run", "library", "home", "xdg"] {
             std::fs::create_dir(this.root.join(name)).expect("the folder is new");
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -135,7 +140,9 @@ impl Holdfast {
         // GStreamer's plugin registry is shared with this process: a scan per process costs seconds.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-        command.envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)));
+        command
+            .envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)))
+            .envs(self.more.iter().map(|(name, path)| (name, path)));
         command
             .env(MARK, self.runtime())
             .env("HOLDFAST_CONFIG", self.config())
@@ -144,6 +151,28 @@ impl Holdfast {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Lets every process of this recorder do without these plugins of GStreamer (`x265` = `libgstx265.so`).
+    pub fn hide_plugins(&mut self, hidden: &[&str]) {
+        let core = gst::Registry::get().find_plugin("coreelements").and_then(|plugin| plugin.filename());
+        let installed = core.as_deref().and_then(Path::parent).expect("GStreamer has a folder of plugins");
+        let folder = self.root.join("plugins");
+        std::fs::create_dir(&folder).expect("the folder is new");
+        let is_hidden = |name: &str| hidden.iter().any(|hidden| name == format!("libgst{hidden}.so"));
+        for path in entries(installed) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !is_hidden(&name) {
+                std::os::unix::fs::symlink(&path, folder.join(name)).expect("the folder is ours");
+            }
+        }
+        self.more.push(("GST_PLUGIN_SYSTEM_PATH_1_0", folder));
+        self.more.push(("GST_REGISTRY_1_0", self.root.join("registry")));
+        // Read once, before many workers would each do it.
+        let code = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None)";
+        let output =
+            process::run("a scan of plugins", self.command(PYTHON).args(["-c", code]), &self.root, SCANNED_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
     }
 
     /// Starts the engine and waits until its API answers; returns its pid.

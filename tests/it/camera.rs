@@ -1,0 +1,205 @@
+//! What cameras do wrong, or simply do, while their stream is copied: a split, a new picture size, a clock that goes
+//! back, a network that swallows datagrams, and pictures for whoever watches.
+
+use crate::copy::{FRAME, H265, camera, settle};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::evidence::{assert_sound, manifest, parts};
+use crate::support::nal::{self, Codec};
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::rtsp::RtspServer;
+use crate::support::viewer::Viewer;
+use crate::support::{frames, media_file};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A keyframe comes every second, and a file before that.
+const SPLITS_WITHIN: Duration = Duration::from_secs(15);
+
+fn file_of(session: &Path, part: &Value) -> PathBuf {
+    session.join(part["file"].as_str().expect("a name"))
+}
+
+fn wait_part(holdfast: &Holdfast, part: u64) {
+    holdfast.wait_until(&format!("part {part}"), SPLITS_WITHIN, |snapshot| {
+        find_input(snapshot, "net")["recording"]["part"].as_u64() >= Some(part)
+    });
+}
+
+/// Splits the recording of a film, and expects every picture in one part, in the order it was sent.
+fn split_a_copy(codec: Codec, options: &[&str]) {
+    let films = tempfile::tempdir().expect("a folder");
+    let film = films.path().join("film.mp4");
+    media_file::camera_with(&film, 40, options);
+    let mut holdfast = Holdfast::new("");
+    let server = RtspServer::start_film(&holdfast, codec, &film);
+    camera(&holdfast, &server, "codec = \"copy\"\n");
+    holdfast.spawn_engine();
+    settle(&holdfast);
+    start(&holdfast, &["net"]);
+    let splits = u64::from(rounds(2, 6));
+    for split in 1..=splits {
+        wait_media(&holdfast, "net", Duration::from_secs(3 * split));
+        holdfast.cli_ok(&["record", "split"]);
+        wait_part(&holdfast, split + 1);
+    }
+    wait_media(&holdfast, "net", Duration::from_secs(3 * (splits + 1)));
+    holdfast.cli_ok(&["record", "stop"]);
+
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "net");
+    assert_eq!(parts.len() as u64, splits + 1, "{manifest:#}");
+    let (mut written, mut end) = (Vec::new(), None);
+    for part in parts {
+        let file = file_of(&session, part);
+        let found = assert_sound(&file);
+        for count in ["captured", "encoded", "written"] {
+            assert_eq!(part["frames"][count], found.video.samples() as u64, "{count}: {part:#}");
+        }
+        assert_eq!(part["frames"]["dropped"], 0, "{part:#}");
+        let offset = part["offset_ns"].as_f64().expect("an offset") / 1e9;
+        let shown = found.video.pts.iter().copied().fold(0.0, f64::max) + FRAME.as_secs_f64();
+        let apart = end.map_or(0.0, |end: f64| offset - end);
+        assert!(apart.abs() < FRAME.as_secs_f64() / 2.0, "{}: {apart} s behind the one before", file.display());
+        end = Some(offset + shown);
+        written.extend(nal::pictures(&file, codec));
+    }
+    nal::assert_run(&nal::pictures(&film, codec), &written);
+}
+
+#[test]
+fn a_split_of_copied_h264_loses_and_doubles_no_picture() {
+    split_a_copy(Codec::H264, &[]);
+}
+
+#[test]
+fn a_split_of_copied_h265_loses_and_doubles_no_picture() {
+    split_a_copy(Codec::H265, H265);
+}
+
+#[test]
+fn whoever_watches_a_copied_stream_sees_moving_pictures_and_costs_no_frame() {
+    for codec in ["h264", "h265"] {
+        let mut holdfast = Holdfast::new("");
+        let server = RtspServer::start_with(&holdfast, &["--codec", codec]);
+        camera(&holdfast, &server, "codec = \"copy\"\n");
+        holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        let watch = |what: &str| {
+            let seen = Viewer::watch(&holdfast, "net").pictures(10, RECORDS_WITHIN);
+            assert_eq!(seen.len(), 10, "{codec}, {what}: only these different pictures were shown: {seen:?}");
+            assert!(seen.iter().all(|(width, height, _)| (*width, *height) == (320, 180)), "{seen:?}");
+        };
+        watch("idle");
+        start(&holdfast, &["net"]);
+        watch("recording");
+        wait_media(&holdfast, "net", Duration::from_secs(3));
+        holdfast.cli_ok(&["record", "stop"]);
+        let manifest = manifest(&holdfast.session());
+        assert_eq!(parts(&manifest, "net")[0]["frames"]["dropped"], 0, "{manifest:#}");
+    }
+}
+
+#[test]
+fn a_camera_that_changes_its_picture_size_is_copied_into_the_next_part() {
+    let mut holdfast = Holdfast::new("");
+    let server = RtspServer::start_with(&holdfast, &["--resize-to", "320x180", "--after", "10"]);
+    camera(&holdfast, &server, "codec = \"copy\"\n");
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["net"]);
+    wait_part(&holdfast, 2);
+    let media = find_input(&holdfast.status(), "net")["recording"]["media_ms"].as_u64().expect("media");
+    wait_media(&holdfast, "net", Duration::from_millis(media + 3000));
+    holdfast.cli_ok(&["record", "stop"]);
+
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "net");
+    assert_eq!(parts.len(), 2, "{manifest:#}");
+    for (part, size) in parts.iter().zip([(640, 360), (320, 180)]) {
+        let file = file_of(&session, part);
+        let found = assert_sound(&file);
+        assert_eq!((&part["video"]["width"], &part["video"]["height"]), (&size.0.into(), &size.1.into()), "{part:#}");
+        assert_eq!(part["frames"]["written"], found.video.samples() as u64, "{part:#}");
+        let (mut decoded, mut sizes) = (0, std::collections::BTreeSet::new());
+        frames::each_picture(&file, |picture| {
+            decoded += 1;
+            sizes.insert((picture.width, picture.height));
+        })
+        .expect("it decodes");
+        assert_eq!((decoded, sizes), (found.video.samples(), [size].into()), "{}", file.display());
+    }
+}
+
+/// Records a camera whose clock goes back by `seconds`, with `keys`; nothing may stop, and the file must be whole.
+fn record_a_clock_that_goes_back(seconds: &str, keys: &str) {
+    let mut holdfast = Holdfast::new("");
+    let server = RtspServer::start_with(&holdfast, &["--back", seconds, "--after", "10"]);
+    camera(&holdfast, &server, keys);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["net"]);
+    wait_media(&holdfast, "net", Duration::from_secs(12));
+    holdfast.cli_ok(&["record", "stop"]);
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "net");
+    assert_eq!(parts.len(), 1, "{manifest:#}");
+    let found = assert_sound(&file_of(&session, parts[0]));
+    assert_eq!(parts[0]["frames"]["written"], found.video.samples() as u64, "{manifest:#}");
+    assert_eq!(parts[0]["frames"]["dropped"], 0, "{manifest:#}");
+    let (picture, sound) = (found.video.duration(), found.audio.duration());
+    println!("back by {seconds} s, {keys:?}: {picture} s of pictures, {} of them", found.video.samples());
+    assert!(picture >= 11.5 && (sound - picture).abs() < 0.4, "{picture} s of pictures, {sound} s of sound");
+}
+
+#[test]
+fn a_camera_whose_clock_goes_back_is_copied_on_into_a_whole_file() {
+    record_a_clock_that_goes_back("0.3", "codec = \"copy\"\n");
+    record_a_clock_that_goes_back("5", "codec = \"copy\"\n");
+}
+
+#[test]
+fn a_camera_whose_clock_goes_back_is_encoded_on_into_a_whole_file() {
+    record_a_clock_that_goes_back("5", "");
+}
+
+#[test]
+fn auto_goes_on_over_tcp_where_datagrams_are_swallowed() {
+    for keys in ["", "codec = \"copy\"\n"] {
+        let mut holdfast = Holdfast::new("");
+        let server = RtspServer::start_with(&holdfast, &["--block-udp"]);
+        camera(&holdfast, &server, &format!("transport = \"auto\"\n{keys}"));
+        holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        start(&holdfast, &["net"]);
+        wait_media(&holdfast, "net", Duration::from_secs(3));
+        holdfast.cli_ok(&["record", "stop"]);
+        let found = assert_sound(&holdfast.session().join("net.mp4"));
+        let (picture, sound) = (found.video.duration(), found.audio.duration());
+        assert!(picture >= 2.9 && (sound - picture).abs() < 0.25, "{keys}: {picture} s, {sound} s of sound");
+    }
+}
+
+#[test]
+fn an_encoder_that_is_missing_is_named_and_the_others_record() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto").replacen("fps = 30\n", "fps = 30\ncodec = \"h265\"\n", 1));
+    holdfast.hide_plugins(&["x265", "va", "video4linux2", "mpp"]);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam2"]);
+    let snapshot = holdfast.wait_until("the missing encoder by name", RECORDS_WITHIN, |snapshot| {
+        snapshot["alerts"].to_string().contains("H.265 encoder")
+    });
+    println!("{:#}", snapshot["alerts"]);
+    wait_media(&holdfast, "cam2", Duration::from_secs(3));
+    holdfast.cli_ok(&["record", "stop"]);
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    assert!(parts(&manifest, "cam1").is_empty(), "{manifest:#}");
+    let recorded = parts(&manifest, "cam2");
+    assert_eq!((recorded.len(), &recorded[0]["frames"]["dropped"]), (1, &0.into()), "{manifest:#}");
+    assert_sound(&file_of(&session, recorded[0]));
+}
