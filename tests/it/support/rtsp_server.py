@@ -2,12 +2,13 @@
 """A network camera on 127.0.0.1: H.264 or H.265 and AAC over RTSP, served by gst-rtsp-server.
 
 Usage: rtsp_server.py [--port N] [--no-audio] [--size WxH] [--codec h264|h265] [--gop FRAMES]
-                      [--only udp|tcp] [--file FILM] [--block-udp] [--resize-to WxH] [--back SECONDS] [--after SECONDS]
+                      [--only udp|tcp] [--file FILM] [--block-udp] [--resize-to WxH] [--back SECONDS,…]
+                      [--after SECONDS]
 
 Prints its address as its first line and serves until it is ended. The picture flashes white and a 1 kHz tone
 ticks, together, for the first 100 ms of every second. With --file, the pictures and the sound of an MP4 are sent as they are.
-With --block-udp, a client that asks for UDP is answered and gets nothing. --after so many seconds, pictures have another
-size, or their clock goes back.
+With --block-udp, a client that asks for UDP is answered and gets nothing. --after so many seconds pictures have another
+size; or their clock goes back, again after so many seconds for each further step.
 """
 
 import argparse
@@ -64,34 +65,31 @@ class Faults:
 
     def __init__(self, options):
         self.options = options
-        self.asked_for_udp = False
-
-    def on_client(self, _server, client):
-        client.connect("setup-request", self.on_setup)
-
-    def on_setup(self, _client, context):
-        _, transport = context.request.get_header(GstRtsp.RTSPHeaderField.TRANSPORT, 0)
-        self.asked_for_udp = "TCP" not in transport
 
     def on_media(self, _factory, media):
         pipeline = media.get_element()
-        payloaders = [pipeline.get_by_name(name) for name in ("pay0", "pay1")]
-        for payloader in filter(None, payloaders):
-            if self.options.block_udp:
-                payloader.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self.swallow)
-        if self.options.resize_to or self.options.back:
-            GLib.timeout_add(int(self.options.after * 1000), self.happen, pipeline)
-
-    def swallow(self, _pad, _info):
-        return Gst.PadProbeReturn.DROP if self.asked_for_udp else Gst.PadProbeReturn.OK
-
-    def happen(self, pipeline):
+        if self.options.block_udp:
+            pipeline.get_parent().connect("deep-element-added", self.on_element)
+        after = int(self.options.after * 1000)
         if self.options.resize_to:
-            width, height = self.options.resize_to.split("x")
-            caps = Gst.Caps.from_string(f"video/x-raw,width={width},height={height}")
-            pipeline.get_by_name("size").set_property("caps", caps)
-        if self.options.back:
-            pipeline.get_by_name("pay0").get_static_pad("sink").set_offset(-int(self.options.back * Gst.SECOND))
+            GLib.timeout_add(after, self.resize, pipeline)
+        back = 0
+        for number, step in enumerate(self.options.back, 1):
+            back += step
+            GLib.timeout_add(after * number, self.set_back, pipeline, back)
+
+    def on_element(self, _pipeline, _bin, element):
+        if element.get_factory().get_name() == "multiudpsink":
+            element.connect("client-added", lambda sink, host, port: sink.emit("remove", host, port))
+
+    def resize(self, pipeline):
+        width, height = self.options.resize_to.split("x")
+        caps = Gst.Caps.from_string(f"video/x-raw,width={width},height={height}")
+        pipeline.get_by_name("size").set_property("caps", caps)
+        return GLib.SOURCE_REMOVE
+
+    def set_back(self, pipeline, seconds):
+        pipeline.get_by_name("pay0").get_static_pad("sink").set_offset(-int(seconds * Gst.SECOND))
         return GLib.SOURCE_REMOVE
 
 
@@ -116,7 +114,7 @@ def main():
     parser.add_argument("--file")
     parser.add_argument("--block-udp", action="store_true")
     parser.add_argument("--resize-to")
-    parser.add_argument("--back", type=float)
+    parser.add_argument("--back", type=lambda steps: [float(step) for step in steps.split(",")], default=[])
     parser.add_argument("--after", type=float, default=8)
     options = parser.parse_args()
     width, height = options.size.split("x")
@@ -140,7 +138,6 @@ def main():
     factory.connect("media-configure", on_media)
     faults = Faults(options)
     factory.connect("media-configure", faults.on_media)
-    server.connect("client-connected", faults.on_client)
     server.get_mount_points().add_factory("/camera", factory)
     if not server.attach(None):
         sys.exit(f"rtsp_server: port {options.port} of 127.0.0.1 is taken")
