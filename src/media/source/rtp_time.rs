@@ -18,16 +18,20 @@ use gst::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// Parts of the stream's time by which the shift may change in it. Below 1, so that times keep their order.
-const DOWN: f64 = 0.05;
+const DOWN: f64 = 0.2;
 /// The same where the stream began with what a camera had kept, far too early.
 const FAR_DOWN: f64 = 0.5;
 /// More than this is far.
 const FAR_NS: i64 = 500_000_000;
 /// Clocks differ by 0.01 % at most, so this follows every one and nearly nothing else.
-const UP: f64 = 0.005;
-/// Later than this and for so long is no hold-up: the camera stood still, and nothing will catch up.
-const LATE_NS: i64 = 100_000_000;
-const LATE_FOR_NS: i64 = 2_000_000_000;
+const UP: f64 = 0.01;
+/// Later than this and for so long is no hold-up, of which a jitter buffer has forgotten all but a little after 2 s: the
+/// camera stood still, or said how picture and sound belong together.
+const LATE_NS: i64 = 10_000_000;
+const LATE_FOR_NS: i64 = 3_000_000_000;
+/// The same in the beginning, when that is usually said and nothing is recorded yet.
+const YOUNG_LATE_FOR_NS: i64 = 500_000_000;
+const YOUNG_NS: i64 = 8_000_000_000;
 /// A step of the camera's clock that arrival knows nothing of; B-frames lie closer to their neighbours.
 const CLOCK_SET_NS: i64 = 1_000_000_000;
 /// How far behind the latest picture the next lies when the clock was set.
@@ -67,8 +71,10 @@ struct Times {
     /// The latest time of the camera, and the latest that was given.
     newest: i64,
     latest: i64,
-    /// Since when (by the camera) it has been late.
-    late_since: Option<i64>,
+    /// The first time of the camera.
+    first: i64,
+    /// It has been late.
+    late: Option<Late>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +84,15 @@ struct Last {
     sent: i64,
     arrived: i64,
     placed: i64,
+}
+
+/// Packets that come later than they should, one behind the other.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    /// Since this time of the camera.
+    since: i64,
+    /// The shift that would suit the least late of them.
+    least: i64,
 }
 
 impl Times {
@@ -94,12 +109,12 @@ impl Times {
         match self.last {
             None => {
                 self.shift = arrived - sent;
-                self.newest = sent;
+                (self.newest, self.first) = (sent, sent);
             }
             Some(last) if is_set(sent - last.sent, arrived - last.arrived) => {
                 self.shift = arrived.max(self.latest + BEHIND_NS) - sent;
-                self.newest = sent;
-                self.late_since = None;
+                (self.newest, self.first) = (sent, sent);
+                self.late = None;
             }
             Some(_) => self.follow(sent, arrived - sent),
         }
@@ -114,11 +129,16 @@ impl Times {
         self.newest = self.newest.max(sent);
         let off = shift - self.shift;
         if off <= LATE_NS {
-            self.late_since = None;
-        } else if sent - *self.late_since.get_or_insert(sent) >= LATE_FOR_NS {
-            self.late_since = None;
-            self.shift = shift;
-            return;
+            self.late = None;
+        } else {
+            let late = self.late.get_or_insert(Late { since: sent, least: shift });
+            late.least = late.least.min(shift);
+            let limit = if sent - self.first < YOUNG_NS { YOUNG_LATE_FOR_NS } else { LATE_FOR_NS };
+            if sent - late.since >= limit {
+                self.shift = late.least;
+                self.late = None;
+                return;
+            }
         }
         let part = |share: f64| (passed as f64 * share) as i64;
         let down = part(if off < -FAR_NS { FAR_DOWN } else { DOWN });
