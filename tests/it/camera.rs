@@ -9,12 +9,16 @@ use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use crate::support::rtsp::RtspServer;
 use crate::support::viewer::Viewer;
 use crate::support::{frames, media_file};
+use holdfast::sys::clock::mono_now;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A keyframe comes every second, and a file before that.
 const SPLITS_WITHIN: Duration = Duration::from_secs(15);
+
+/// More than a jitter buffer waits for (200 ms), less than the loss of a signal.
+const HELD_UP: Duration = Duration::from_millis(500);
 
 fn file_of(session: &Path, part: &Value) -> PathBuf {
     session.join(part["file"].as_str().expect("a name"))
@@ -76,6 +80,52 @@ fn a_split_of_copied_h264_loses_and_doubles_no_picture() {
 #[test]
 fn a_split_of_copied_h265_loses_and_doubles_no_picture() {
     split_a_copy(Codec::H265, H265);
+}
+
+/// What a busy machine or network does: pictures come late, all at once. The jitter buffer begins anew then, and once more
+/// with each B-frame behind; their times were lost, and with them pictures, or the file ended by itself.
+fn hold_a_copy_up(codec: Codec, options: &[&str]) {
+    let films = tempfile::tempdir().expect("a folder");
+    let film = films.path().join("film.mp4");
+    media_file::camera_with(&film, 40, options);
+    let mut holdfast = Holdfast::new("");
+    let server = RtspServer::start_film(&holdfast, codec, &film);
+    camera(&holdfast, &server, "codec = \"copy\"\n");
+    holdfast.spawn_engine();
+    settle(&holdfast);
+    start(&holdfast, &["net"]);
+    for hold_up in 1..=rounds(4, 20) {
+        wait_media(&holdfast, "net", Duration::from_millis(1500) * hold_up);
+        server.freeze();
+        let later = mono_now().plus(HELD_UP);
+        while mono_now() < later {
+            holdfast.status();
+        }
+        server.thaw();
+    }
+    wait_media(&holdfast, "net", Duration::from_millis(1500) * (rounds(4, 20) + 1));
+    holdfast.cli_ok(&["record", "stop"]);
+
+    let session = holdfast.session();
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "net");
+    assert_eq!(parts.len(), 1, "{manifest:#}");
+    let file = file_of(&session, parts[0]);
+    let found = assert_sound(&file);
+    for count in ["captured", "encoded", "written"] {
+        assert_eq!(parts[0]["frames"][count], found.video.samples() as u64, "{count}: {manifest:#}");
+    }
+    nal::assert_run(&nal::pictures(&film, codec), &nal::pictures(&file, codec));
+}
+
+#[test]
+fn copied_h264_that_is_held_up_loses_no_picture() {
+    hold_a_copy_up(Codec::H264, &[]);
+}
+
+#[test]
+fn copied_h265_that_is_held_up_loses_no_picture() {
+    hold_a_copy_up(Codec::H265, H265);
 }
 
 #[test]

@@ -68,6 +68,62 @@ mod tests {
         assert_eq!(order.next((None, None)), (132 * MS, 132 * MS));
     }
 
+    /// Times as a jitter buffer and a timestamper made them of B-frames that came late; without a time to decode at
+    /// `isofmp4mux` ends its file.
+    #[test]
+    fn times_that_ended_a_file_do_so_no_more() {
+        const BYTES: usize = 1000;
+        crate::media::init().expect("GStreamer");
+        let caps = "video/x-h264,stream-format=avc,alignment=au,width=64,height=48,framerate=30/1,codec_data=(buffer)01640014ffe10000010000";
+        let source = gst_app::AppSrc::builder()
+            .caps(&caps.parse::<gst::Caps>().expect("caps"))
+            .format(gst::Format::Time)
+            .build();
+        let mux = crate::media::element::make("isofmp4mux", "order-mux").expect("an element");
+        let sink = crate::media::element::make("fakesink", "order-sink").expect("an element");
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([source.upcast_ref(), &mux, &sink]).expect("added");
+        gst::Element::link_many([source.upcast_ref(), &mux, &sink]).expect("linked");
+        attach(&source.static_pad("src").expect("a pad"));
+        let written = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = written.clone();
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        sink.static_pad("sink").expect("a pad").add_probe(kinds, move |_, info| {
+            let bytes = match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().map(gst::BufferRef::size).sum(),
+                _ => 0,
+            };
+            counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gst::State::Playing).expect("playing");
+        let broken =
+            [(543, Some(503)), (503, Some(503)), (468, Some(468)), (532, Some(532)), (543, None), (610, Some(540))];
+        let whole = (0..12).map(|n| (700 + 33 * n, Some(700 + 33 * n)));
+        let times: Vec<(u64, Option<u64>)> = broken.into_iter().chain(whole).collect();
+        for (number, (shown, decoded)) in times.iter().enumerate() {
+            let mut buffer = gst::Buffer::from_slice([0u8; BYTES]);
+            let unit = buffer.make_mut();
+            unit.set_pts(gst::ClockTime::from_mseconds(*shown));
+            unit.set_dts(decoded.map(gst::ClockTime::from_mseconds));
+            unit.set_duration(gst::ClockTime::from_mseconds(33));
+            if number > 0 {
+                unit.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            // Refused once the muxer has failed, which is seen below.
+            let _ = source.push_buffer(buffer);
+        }
+        let _ = source.end_of_stream();
+        let bus = pipeline.bus().expect("a bus");
+        let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+        let last = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &kinds).expect("it ends");
+        pipeline.set_state(gst::State::Null).expect("stopped");
+        assert_eq!(last.type_(), gst::MessageType::Eos, "{last:?}");
+        let written = written.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(written >= times.len() * BYTES, "{written} bytes of {} pictures", times.len());
+    }
+
     proptest! {
         #[test]
         fn any_times_become_some_a_muxer_takes(
