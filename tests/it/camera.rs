@@ -17,6 +17,8 @@ use std::time::Duration;
 /// A keyframe comes every second, and a file before that.
 const SPLITS_WITHIN: Duration = Duration::from_secs(15);
 
+/// Between two troubles: longer than a group of pictures.
+const TURN: Duration = Duration::from_millis(1500);
 /// More than a jitter buffer waits for (200 ms), less than the loss of a signal.
 const HELD_UP: Duration = Duration::from_millis(500);
 
@@ -30,30 +32,40 @@ fn wait_part(holdfast: &Holdfast, part: u64) {
     });
 }
 
-/// Splits the recording of a film, and expects every picture in one part, in the order it was sent.
-fn split_a_copy(codec: Codec, options: &[&str]) {
+/// Records a film through what a busy machine or network does, and splits it. Pictures come late, all at once: the jitter
+/// buffer begins anew then, and once more with each B-frame behind; their times were lost, and the file ended by itself.
+/// Every picture must be in one part, in the order it was sent.
+fn hold_up_and_split(codec: Codec, options: &[&str]) {
     let films = tempfile::tempdir().expect("a folder");
     let film = films.path().join("film.mp4");
-    media_file::camera_with(&film, 40, options);
+    let turns = rounds(2, 10);
+    media_file::camera_with(&film, 20 + 4 * turns, options);
     let mut holdfast = Holdfast::new("");
     let server = RtspServer::start_film(&holdfast, codec, &film);
     camera(&holdfast, &server, "codec = \"copy\"\n");
     holdfast.spawn_engine();
     settle(&holdfast);
     start(&holdfast, &["net"]);
-    let splits = u64::from(rounds(2, 6));
-    for split in 1..=splits {
-        wait_media(&holdfast, "net", Duration::from_secs(3 * split));
-        holdfast.cli_ok(&["record", "split"]);
-        wait_part(&holdfast, split + 1);
+    for turn in 1..=turns {
+        if turn > 1 {
+            holdfast.cli_ok(&["record", "split"]);
+            wait_part(&holdfast, turn.into());
+        }
+        wait_media(&holdfast, "net", TURN * (2 * turn - 1));
+        server.freeze();
+        let later = mono_now().plus(HELD_UP);
+        while mono_now() < later {
+            holdfast.status();
+        }
+        server.thaw();
+        wait_media(&holdfast, "net", TURN * (2 * turn));
     }
-    wait_media(&holdfast, "net", Duration::from_secs(3 * (splits + 1)));
     holdfast.cli_ok(&["record", "stop"]);
 
     let session = holdfast.session();
     let manifest = manifest(&session);
     let parts = parts(&manifest, "net");
-    assert_eq!(parts.len() as u64, splits + 1, "{manifest:#}");
+    assert_eq!(parts.len(), turns as usize, "{manifest:#}");
     let (mut written, mut end) = (Vec::new(), None);
     for part in parts {
         let file = file_of(&session, part);
@@ -73,64 +85,18 @@ fn split_a_copy(codec: Codec, options: &[&str]) {
 }
 
 #[test]
-fn a_split_of_copied_h264_loses_and_doubles_no_picture() {
-    split_a_copy(Codec::H264, &[]);
+fn copied_h264_that_is_held_up_and_split_loses_and_doubles_no_picture() {
+    hold_up_and_split(Codec::H264, &[]);
 }
 
 #[test]
-fn a_split_of_copied_h265_loses_and_doubles_no_picture() {
-    split_a_copy(Codec::H265, H265);
-}
-
-/// What a busy machine or network does: pictures come late, all at once. The jitter buffer begins anew then, and once more
-/// with each B-frame behind; their times were lost, and with them pictures, or the file ended by itself.
-fn hold_a_copy_up(codec: Codec, options: &[&str]) {
-    let films = tempfile::tempdir().expect("a folder");
-    let film = films.path().join("film.mp4");
-    media_file::camera_with(&film, 40, options);
-    let mut holdfast = Holdfast::new("");
-    let server = RtspServer::start_film(&holdfast, codec, &film);
-    camera(&holdfast, &server, "codec = \"copy\"\n");
-    holdfast.spawn_engine();
-    settle(&holdfast);
-    start(&holdfast, &["net"]);
-    for hold_up in 1..=rounds(4, 20) {
-        wait_media(&holdfast, "net", Duration::from_millis(1500) * hold_up);
-        server.freeze();
-        let later = mono_now().plus(HELD_UP);
-        while mono_now() < later {
-            holdfast.status();
-        }
-        server.thaw();
-    }
-    wait_media(&holdfast, "net", Duration::from_millis(1500) * (rounds(4, 20) + 1));
-    holdfast.cli_ok(&["record", "stop"]);
-
-    let session = holdfast.session();
-    let manifest = manifest(&session);
-    let parts = parts(&manifest, "net");
-    assert_eq!(parts.len(), 1, "{manifest:#}");
-    let file = file_of(&session, parts[0]);
-    let found = assert_sound(&file);
-    for count in ["captured", "encoded", "written"] {
-        assert_eq!(parts[0]["frames"][count], found.video.samples() as u64, "{count}: {manifest:#}");
-    }
-    nal::assert_run(&nal::pictures(&film, codec), &nal::pictures(&file, codec));
-}
-
-#[test]
-fn copied_h264_that_is_held_up_loses_no_picture() {
-    hold_a_copy_up(Codec::H264, &[]);
-}
-
-#[test]
-fn copied_h265_that_is_held_up_loses_no_picture() {
-    hold_a_copy_up(Codec::H265, H265);
+fn copied_h265_that_is_held_up_and_split_loses_and_doubles_no_picture() {
+    hold_up_and_split(Codec::H265, H265);
 }
 
 #[test]
 fn whoever_watches_a_copied_stream_sees_moving_pictures_and_costs_no_frame() {
-    for codec in ["h264", "h265"] {
+    for codec in &["h264", "h265"][..rounds(1, 2) as usize] {
         let mut holdfast = Holdfast::new("");
         let server = RtspServer::start_with(&holdfast, &["--codec", codec]);
         camera(&holdfast, &server, "codec = \"copy\"\n");
@@ -144,7 +110,6 @@ fn whoever_watches_a_copied_stream_sees_moving_pictures_and_costs_no_frame() {
         watch("idle");
         start(&holdfast, &["net"]);
         watch("recording");
-        wait_media(&holdfast, "net", Duration::from_secs(3));
         holdfast.cli_ok(&["record", "stop"]);
         let manifest = manifest(&holdfast.session());
         assert_eq!(parts(&manifest, "net")[0]["frames"]["dropped"], 0, "{manifest:#}");
@@ -154,14 +119,14 @@ fn whoever_watches_a_copied_stream_sees_moving_pictures_and_costs_no_frame() {
 #[test]
 fn a_camera_that_changes_its_picture_size_is_copied_into_the_next_part() {
     let mut holdfast = Holdfast::new("");
-    let server = RtspServer::start_with(&holdfast, &["--resize-to", "320x180", "--after", "5"]);
+    let server = RtspServer::start_with(&holdfast, &["--resize-to", "320x180", "--after", "4"]);
     camera(&holdfast, &server, "codec = \"copy\"\n");
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &["net"]);
     wait_part(&holdfast, 2);
     let media = find_input(&holdfast.status(), "net")["recording"]["media_ms"].as_u64().expect("media");
-    wait_media(&holdfast, "net", Duration::from_millis(media + 3000));
+    wait_media(&holdfast, "net", Duration::from_millis(media + 1500));
     holdfast.cli_ok(&["record", "stop"]);
 
     let session = holdfast.session();
@@ -187,12 +152,12 @@ fn a_camera_that_changes_its_picture_size_is_copied_into_the_next_part() {
 /// what is not in it is counted; returns how much that is.
 fn record_a_clock_that_goes_back(keys: &str) -> u64 {
     let mut holdfast = Holdfast::new("");
-    let server = RtspServer::start_with(&holdfast, &["--back", "0.3,5", "--after", "3"]);
+    let server = RtspServer::start_with(&holdfast, &["--back", "0.3,5", "--after", "2"]);
     camera(&holdfast, &server, keys);
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &["net"]);
-    wait_media(&holdfast, "net", Duration::from_secs(8));
+    wait_media(&holdfast, "net", Duration::from_secs(5));
     holdfast.cli_ok(&["record", "stop"]);
     let session = holdfast.session();
     let manifest = manifest(&session);
@@ -204,35 +169,33 @@ fn record_a_clock_that_goes_back(keys: &str) -> u64 {
     assert_eq!(count("captured") + count("duplicated"), count("written") + count("dropped"), "{manifest:#}");
     let (picture, sound) = (found.video.duration(), found.audio.duration());
     println!("{keys:?}: {picture} s of pictures, {} of them", found.video.samples());
-    assert!(picture >= 7.5 && (sound - picture).abs() < 0.4, "{picture} s of pictures, {sound} s of sound");
+    assert!(picture >= 4.5 && (sound - picture).abs() < 0.4, "{picture} s of pictures, {sound} s of sound");
     count("dropped")
 }
 
 #[test]
-fn a_camera_whose_clock_goes_back_is_copied_on_without_losing_a_picture() {
+fn a_camera_whose_clock_goes_back_is_recorded_on_into_a_whole_file() {
     assert_eq!(record_a_clock_that_goes_back("codec = \"copy\"\n"), 0);
-}
-
-#[test]
-fn a_camera_whose_clock_goes_back_is_encoded_on_and_what_that_costs_is_counted() {
-    // What comes for a time that has passed: 0.3 s of it.
-    assert!(record_a_clock_that_goes_back("") <= 12);
+    for _ in 0..rounds(0, 1) {
+        // What comes for a time that has passed: 0.3 s of it.
+        assert!(record_a_clock_that_goes_back("") <= 12);
+    }
 }
 
 #[test]
 fn auto_goes_on_over_tcp_where_datagrams_are_swallowed() {
-    for keys in ["", "codec = \"copy\"\n"] {
+    for keys in &["codec = \"copy\"\n", ""][..rounds(1, 2) as usize] {
         let mut holdfast = Holdfast::new("");
         let server = RtspServer::start_with(&holdfast, &["--block-udp"]);
         camera(&holdfast, &server, &format!("transport = \"auto\"\n{keys}"));
         holdfast.spawn_engine();
         holdfast.wait_live(LIVE_WITHIN);
         start(&holdfast, &["net"]);
-        wait_media(&holdfast, "net", Duration::from_secs(3));
+        wait_media(&holdfast, "net", Duration::from_secs(2));
         holdfast.cli_ok(&["record", "stop"]);
         let found = assert_sound(&holdfast.session().join("net.mp4"));
         let (picture, sound) = (found.video.duration(), found.audio.duration());
-        assert!(picture >= 2.9 && (sound - picture).abs() < 0.25, "{keys}: {picture} s, {sound} s of sound");
+        assert!(picture >= 1.9 && (sound - picture).abs() < 0.25, "{keys}: {picture} s, {sound} s of sound");
     }
 }
 
@@ -251,7 +214,7 @@ fn an_encoder_that_is_missing_is_named_and_the_others_record() {
         };
         alerts["alerts"].as_array().is_some_and(|alerts| alerts.iter().any(told))
     });
-    wait_media(&holdfast, "cam2", Duration::from_secs(3));
+    wait_media(&holdfast, "cam2", Duration::from_secs(1));
     holdfast.cli_ok(&["record", "stop"]);
     let session = holdfast.session();
     let manifest = manifest(&session);

@@ -9,6 +9,7 @@ pub mod flash_tick;
 pub mod frames;
 pub mod media_file;
 pub mod nal;
+pub mod plugins;
 pub mod power;
 pub mod proc;
 pub mod process;

@@ -6,7 +6,6 @@
 
 use super::api::{self, Events, Reply};
 use super::process::{self, Deadline, MARK, Output, Running};
-use super::rtsp::PYTHON;
 use super::schema::Description;
 use rustix::fs::inotify;
 use rustix::process::Signal;
@@ -27,8 +26,6 @@ const ENGINE_GONE_WITHIN: Duration = Duration::from_secs(5);
 const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// Some hundred plugins are opened, one by one.
-const SCANNED_WITHIN: Duration = Duration::from_secs(120);
 /// Floors that a small test machine is above; tests of the floors set their own.
 const SMALL_FLOORS: &str =
     "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n";
@@ -59,7 +56,7 @@ pub struct Holdfast {
     folder: Option<tempfile::TempDir>,
     root: PathBuf,
     /// What `command` adds to the environment.
-    more: Vec<(&'static str, PathBuf)>,
+    pub(super) more: Vec<(&'static str, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -151,28 +148,6 @@ impl Holdfast {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null());
         command
-    }
-
-    /// Lets every process of this recorder do without these plugins of GStreamer (`x265` = `libgstx265.so`).
-    pub fn hide_plugins(&mut self, hidden: &[&str]) {
-        let core = gst::Registry::get().find_plugin("coreelements").and_then(|plugin| plugin.filename());
-        let installed = core.as_deref().and_then(Path::parent).expect("GStreamer has a folder of plugins");
-        let folder = self.root.join("plugins");
-        std::fs::create_dir(&folder).expect("the folder is new");
-        let is_hidden = |name: &str| hidden.iter().any(|hidden| name == format!("libgst{hidden}.so"));
-        for path in entries(installed) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !is_hidden(&name) {
-                std::os::unix::fs::symlink(&path, folder.join(name)).expect("the folder is ours");
-            }
-        }
-        self.more.push(("GST_PLUGIN_SYSTEM_PATH_1_0", folder));
-        self.more.push(("GST_REGISTRY_1_0", self.root.join("registry")));
-        // Read once, before many workers would each do it.
-        let code = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None)";
-        let output =
-            process::run("a scan of plugins", self.command(PYTHON).args(["-c", code]), &self.root, SCANNED_WITHIN);
-        assert_eq!(output.code, Some(0), "{output:?}");
     }
 
     /// Starts the engine and waits until its API answers; returns its pid.
@@ -364,7 +339,7 @@ pub fn find_input<'a>(snapshot: &'a Value, id: &str) -> &'a Value {
     inputs.into_iter().find(|input| input["id"] == id).unwrap_or(&Value::Null)
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
