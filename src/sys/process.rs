@@ -208,7 +208,11 @@ pub struct Finished {
     pub output: Vec<u8>,
 }
 
-/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
+/// A killed program has ended within this, unless a disk holds it.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it, and leaves it to a thread if a disk
+/// holds it even then; ended by a signal is an error.
 pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
     finish(this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, deadline)
 }
@@ -230,28 +234,37 @@ fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
             pipe.read_to_end(&mut bytes).map(|_| bytes)
         })
     });
-    let timeout = Timespec { tv_sec: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let ready = loop {
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => break other?,
-        }
-    };
-    if ready == 0 {
+    let in_time = ends_within(&pidfd, deadline)?;
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs()));
+    if !in_time {
         child.kill()?;
+        if !ends_within(&pidfd, KILLED_WITHIN)? {
+            std::thread::spawn(move || child.wait());
+            return Err(late());
+        }
     }
     let status = child.wait()?;
     let output = match output.map(std::thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
-    if ready == 0 {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
+    if !in_time {
+        return Err(late());
     }
-    if status.code().is_none() {
-        return Err(io::Error::other(format!("it ended with {status}")));
+    match status.code() {
+        Some(code) => Ok(Finished { success: code == 0, output }),
+        None => Err(io::Error::other(format!("it ended with {status}"))),
     }
-    Ok(Finished { success: status.success(), output })
+}
+
+fn ends_within(pidfd: &OwnedFd, deadline: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    loop {
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
 }
 
 fn open_child(child: &Child) -> io::Result<OwnedFd> {
