@@ -111,8 +111,8 @@ impl Part {
 fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<gst::Pad, BuildError> {
     let pad = muxer::request_pad(mux, stream)?;
     inlet.pad()?.link(&pad)?;
-    if pad.find_property("trak-timescale").is_some() {
-        muxer::end_with_gap(&inlet.pad()?, stream);
+    if stream == Stream::Video && pad.find_property("trak-timescale").is_some() {
+        muxer::end_with_gap(&inlet.pad()?);
     }
     Ok(pad)
 }

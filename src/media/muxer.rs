@@ -60,10 +60,10 @@ pub fn request_pad(mux: &gst::Element, stream: Stream) -> Result<gst::Pad, Build
     element::request_pad(mux, template)
 }
 
-/// Lets what passes `pad`, which leads to an MP4 muxer, end with a gap of no length. `isofmp4mux` 0.14 holds one buffer
+/// Lets the pictures that pass `pad`, which leads to an MP4 muxer, end with a gap of no length. `isofmp4mux` 0.14 holds one buffer
 /// back, and where the end falls just behind a chunk it is told of the end too early: it writes its group of pictures
-/// off, and drops the last picture for want of a keyframe. A gap it may drop.
-pub fn end_with_gap(pad: &gst::Pad, stream: Stream) {
+/// off, and drops the last picture for want of a keyframe. A gap it may drop. Sound needs none: every packet is one.
+pub fn end_with_gap(pad: &gst::Pad) {
     let last = Mutex::new(None);
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,10 +77,7 @@ pub fn end_with_gap(pad: &gst::Pad, stream: Stream) {
                     unit.set_pts(shown);
                     unit.set_dts(decoded);
                     unit.set_duration(gst::ClockTime::ZERO);
-                    unit.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE);
-                    if stream == Stream::Video {
-                        unit.set_flags(gst::BufferFlags::DELTA_UNIT);
-                    }
+                    unit.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE | gst::BufferFlags::DELTA_UNIT);
                     // Not pushed: `pad` counts as ended already. Refused only while its pipeline is thrown away.
                     let _ = muxer.chain(gap);
                 }
@@ -116,7 +113,9 @@ mod tests {
             let pad = request_pad(&mux, stream).expect("a pad");
             let out = source.static_pad("src").expect("a pad");
             out.link(&pad).expect("linked");
-            end_with_gap(&out, stream);
+            if stream == Stream::Video {
+                end_with_gap(&out);
+            }
             source
         };
         let video = source(
