@@ -102,7 +102,9 @@ impl Clip {
 
     fn takes_frame(&self, time: MonoNs) -> bool {
         let mut state = self.state();
-        state.passed_end |= state.end.is_some_and(|end| time >= end);
+        // What is shown before a picture that has passed still belongs to it, also when the end came in between.
+        let newest = state.last_video.is_none_or(|last| time > last);
+        state.passed_end |= newest && state.end.is_some_and(|end| time >= end);
         if state.passed_end {
             state.video_done = true;
             return false;
@@ -197,6 +199,20 @@ mod tests {
             .collect();
         assert_eq!(passed, [5, 8, 6, 7, 11, 9, 10]);
         assert_eq!((clip.origin(), clip.last_video()), (Some(MonoNs(5)), Some(MonoNs(11))));
+    }
+
+    #[test]
+    fn pictures_shown_before_one_that_has_passed_still_come_when_the_end_is_set_behind_it() {
+        let clip = Clip::new(MonoNs(0), Duration::ZERO);
+        let takes = |times: &[u64]| -> Vec<u64> {
+            times.iter().copied().filter(|&time| clip.takes_frame(MonoNs(time))).collect()
+        };
+        assert_eq!(takes(&[0, 4, 2]), [0, 4, 2]);
+        clip.end_at(MonoNs(2));
+        assert_eq!(takes(&[1, 3]), [1, 3]);
+        assert!(!clip.reached_end(false));
+        assert!(takes(&[8, 6, 5, 7]).is_empty());
+        assert!(clip.reached_end(false));
     }
 
     #[test]

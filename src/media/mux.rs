@@ -111,6 +111,9 @@ impl Part {
 fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<gst::Pad, BuildError> {
     let pad = muxer::request_pad(mux, stream)?;
     inlet.pad()?.link(&pad)?;
+    if stream == Stream::Video && pad.find_property("trak-timescale").is_some() {
+        muxer::end_with_gap(&inlet.pad()?);
+    }
     Ok(pad)
 }
 

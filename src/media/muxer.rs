@@ -4,6 +4,7 @@ use super::element;
 use super::error::BuildError;
 use crate::model::encoding::{Container, Encoding, VideoChoice};
 use gst::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// Longer than any part.
 const LONG_FRAGMENT: gst::ClockTime = gst::ClockTime::from_seconds(365 * 24 * 3600);
@@ -57,4 +58,133 @@ pub fn request_pad(mux: &gst::Element, stream: Stream) -> Result<gst::Pad, Build
     };
     let template = if mux.pad_template(own).is_some() { own } else { "sink_%u" };
     element::request_pad(mux, template)
+}
+
+/// Lets the pictures that pass `pad`, which leads to an MP4 muxer, end with a gap of no length. `isofmp4mux` 0.14 holds one buffer
+/// back, and where the end falls just behind a chunk it is told of the end too early: it writes its group of pictures
+/// off, and drops the last picture for want of a keyframe. A gap it may drop. Sound needs none: every packet is one.
+pub fn end_with_gap(pad: &gst::Pad) {
+    let last = Mutex::new(None);
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => *last = Some((buffer.pts(), buffer.dts())),
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
+                if let (Some((shown, decoded)), Some(muxer)) = (last.take(), pad.peer()) {
+                    let mut gap = gst::Buffer::new();
+                    let unit = gap.make_mut();
+                    // With the times of the last one, so that it belongs to the same part.
+                    unit.set_pts(shown);
+                    unit.set_dts(decoded);
+                    unit.set_duration(gst::ClockTime::ZERO);
+                    unit.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE | gst::BufferFlags::DELTA_UNIT);
+                    // Not pushed: `pad` counts as ended already. Refused only while its pipeline is thrown away.
+                    let _ = muxer.chain(gap);
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::element;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Bytes of a picture; everything else together is smaller.
+    const PICTURE: usize = 100_000;
+
+    /// Writes `pictures` (times in ns) and sound up to `end`, and counts the pictures that come out.
+    fn written(pictures: &[u64], end: u64) -> usize {
+        let encoding = Encoding { codec: VideoChoice::Copy, ..Encoding::default() };
+        let mux = make_muxer("mux", &encoding).expect("a muxer");
+        let sink = element::make("fakesink", "sink").expect("an element");
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([&mux, &sink]).expect("added");
+        mux.link(&sink).expect("linked");
+        let source = |caps: &str, stream| {
+            let caps = caps.parse::<gst::Caps>().expect("caps");
+            let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(1 << 40).build();
+            pipeline.add(&source).expect("added");
+            let pad = request_pad(&mux, stream).expect("a pad");
+            let out = source.static_pad("src").expect("a pad");
+            out.link(&pad).expect("linked");
+            if stream == Stream::Video {
+                end_with_gap(&out);
+            }
+            source
+        };
+        let video = source(
+            "video/x-h264,stream-format=avc,alignment=au,width=64,height=48,framerate=30/1,codec_data=(buffer)01640014ffe10000010000",
+            Stream::Video,
+        );
+        let audio = source(
+            "audio/mpeg,mpegversion=4,stream-format=raw,rate=48000,channels=2,codec_data=(buffer)1190",
+            Stream::Audio,
+        );
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let counter = bytes.clone();
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        sink.static_pad("sink").expect("a pad").add_probe(kinds, move |_, info| {
+            let size = match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().map(gst::BufferRef::size).sum(),
+                _ => 0,
+            };
+            counter.fetch_add(size, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gst::State::Playing).expect("playing");
+        for (number, time) in pictures.iter().enumerate() {
+            let mut buffer = gst::Buffer::from_slice(vec![0u8; PICTURE]);
+            let unit = buffer.make_mut();
+            unit.set_pts(gst::ClockTime::from_nseconds(*time));
+            unit.set_dts(gst::ClockTime::from_nseconds(*time));
+            unit.set_duration(gst::ClockTime::from_nseconds(33_333_333));
+            if number % 30 > 0 {
+                unit.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            video.push_buffer(buffer).expect("taken");
+        }
+        let mut at = pictures[0];
+        while at < end {
+            let mut buffer = gst::Buffer::from_slice([0u8; 10]);
+            let unit = buffer.make_mut();
+            unit.set_pts(gst::ClockTime::from_nseconds(at));
+            unit.set_duration(gst::ClockTime::from_nseconds(21_333_333));
+            audio.push_buffer(buffer).expect("taken");
+            at += 21_333_333;
+        }
+        video.end_of_stream().expect("ended");
+        audio.end_of_stream().expect("ended");
+        let bus = pipeline.bus().expect("a bus");
+        let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+        let last = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &kinds).expect("it ends");
+        pipeline.set_state(gst::State::Null).expect("stopped");
+        assert_eq!(last.type_(), gst::MessageType::Eos, "{last:?}");
+        bytes.load(Ordering::Relaxed) / PICTURE
+    }
+
+    #[test]
+    fn the_last_picture_is_written_wherever_the_end_falls() {
+        crate::media::init().expect("GStreamer");
+        let mut lost = Vec::new();
+        for period in [33_333_333u64, 33_333_334, 33_250_000] {
+            for count in 1..40u64 {
+                for tail in [0u64, 6_000_000, 20_000_000, 33_000_000] {
+                    let pictures: Vec<u64> = (0..count).map(|n| 1_000_000_000 + n * period).collect();
+                    let end = pictures[pictures.len() - 1] + tail;
+                    let found = written(&pictures, end.max(1_000_000_001));
+                    if found != pictures.len() {
+                        lost.push((period, count, tail, found));
+                    }
+                }
+            }
+        }
+        assert!(lost.is_empty(), "lost: {lost:?}");
+    }
 }

@@ -40,6 +40,8 @@ pub enum IncidentCode {
     RecordingStalled,
     /// The pipeline that writes failed (`reason`).
     PipelineFailed,
+    /// No encoder for what the input is to be recorded as works here (`reason`).
+    EncoderMissing,
     /// A new part could not be begun; the one before goes on (`reason`).
     SplitFailed,
     /// A pipeline could not be torn down in time.
@@ -91,7 +93,7 @@ pub struct Words {
 
 impl IncidentCode {
     /// Every code, for tests and tables.
-    pub const ALL: [IncidentCode; 22] = [
+    pub const ALL: [IncidentCode; 23] = [
         IncidentCode::WorkerDied,
         IncidentCode::WorkerGaveUp,
         IncidentCode::NoSignal,
@@ -101,6 +103,7 @@ impl IncidentCode {
         IncidentCode::QueueOverflow,
         IncidentCode::RecordingStalled,
         IncidentCode::PipelineFailed,
+        IncidentCode::EncoderMissing,
         IncidentCode::SplitFailed,
         IncidentCode::TeardownStuck,
         IncidentCode::DiskFull,
@@ -128,6 +131,7 @@ impl IncidentCode {
             IncidentCode::QueueOverflow => "queue_overflow",
             IncidentCode::RecordingStalled => "recording_stalled",
             IncidentCode::PipelineFailed => "pipeline_failed",
+            IncidentCode::EncoderMissing => "encoder_missing",
             IncidentCode::SplitFailed => "split_failed",
             IncidentCode::TeardownStuck => "teardown_stuck",
             IncidentCode::DiskFull => "disk_full",
@@ -151,6 +155,7 @@ impl IncidentCode {
             | IncidentCode::WorkerGaveUp
             | IncidentCode::RecordingStalled
             | IncidentCode::PipelineFailed
+            | IncidentCode::EncoderMissing
             | IncidentCode::QueueOverflow
             | IncidentCode::DiskFull
             | IncidentCode::DiskError
@@ -218,6 +223,11 @@ impl IncidentCode {
                 "Recording this input failed: {reason}.",
                 "It was set up anew; the recording continues as the next part.",
                 "Nothing. If it happens again, check this input's source.",
+            ),
+            IncidentCode::EncoderMissing => (
+                "Nothing of this input is recorded: {reason}.",
+                "It is tried again by itself; the other inputs record.",
+                "Install the encoder, or choose another codec for this input.",
             ),
             IncidentCode::SplitFailed => (
                 "The recording could not be continued in a new file: {reason}.",

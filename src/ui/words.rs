@@ -79,6 +79,11 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("It was set up anew; the recording continues as the next part."),
             gettext("Nothing. If it happens again, check this input's source."),
         ),
+        IncidentCode::EncoderMissing => (
+            gettext("Nothing of this input is recorded: {reason}."),
+            gettext("It is tried again by itself; the other inputs record."),
+            gettext("Install the encoder, or choose another codec for this input."),
+        ),
         IncidentCode::SplitFailed => (
             gettext("The recording could not be continued in a new file: {reason}."),
             gettext("The file before goes on; nothing is lost."),

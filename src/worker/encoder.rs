@@ -24,6 +24,9 @@ use std::time::Duration;
 
 /// How long the sound may take to reach the end of the picture: the mixer's latency and some.
 const DRAIN_DEADLINE: Duration = Duration::from_millis(600);
+/// The same where pictures are copied: they come a jitter buffer (200 ms) and the pictures a decoder may hold (16 by
+/// H.264, 530 ms) behind their own time, and one that is missing in between is a loss.
+const COPY_DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The source's counters, from which a take counts its own share.
 #[derive(Debug, Clone)]
@@ -139,7 +142,8 @@ impl Encoder {
             self.clip.end_video();
         }
         if self.phase == Phase::Running {
-            self.phase = Phase::Draining { until: now.plus(DRAIN_DEADLINE) };
+            let deadline = if self.copies { COPY_DRAIN_DEADLINE } else { DRAIN_DEADLINE };
+            self.phase = Phase::Draining { until: now.plus(deadline) };
         }
     }
 

@@ -6,19 +6,29 @@ use crate::support::nal::{self, Codec};
 use crate::support::proc::{Holdfast, find_input};
 use crate::support::rtsp::RtspServer;
 use crate::support::{flash_tick, media_file};
-use std::path::Path;
 use std::time::Duration;
 
 /// One frame period of every camera here.
-const FRAME: Duration = Duration::from_millis(34);
+pub const FRAME: Duration = Duration::from_millis(34);
+/// H.265 in closed groups: in an open one the pictures before the first keyframe's own time cannot be decoded and stay
+/// out.
+pub const H265: &[&str] = &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:open-gop=0"];
 /// Sound and picture may be this far apart (R-JOB-5).
 const IN_STEP_MS: f64 = 40.0;
 
 /// An input `net` that gets its stream from `server`.
-fn camera(holdfast: &Holdfast, server: &RtspServer, keys: &str) {
+pub fn camera(holdfast: &Holdfast, server: &RtspServer, keys: &str) {
     let old = std::fs::read_to_string(holdfast.config()).expect("a configuration");
     let input = format!("[[input]]\nid = \"net\"\nname = \"Network\"\nkind = \"rtsp\"\nurl = \"{}\"\n", server.url());
     holdfast.write_config(&format!("{old}{input}{keys}"));
+}
+
+/// Waits until the camera is live and its jitter buffer has learnt the rate of its stream.
+pub fn settle(holdfast: &Holdfast) {
+    holdfast.wait_live(LIVE_WITHIN);
+    holdfast.wait_until("a stream that has settled", LIVE_WITHIN, |snapshot| {
+        find_input(snapshot, "net")["worker"]["uptime_ms"].as_u64().is_some_and(|uptime| uptime >= 4000)
+    });
 }
 
 /// Records a film that a real server sends, and expects every picture as it was sent, and the first one at once.
@@ -28,15 +38,10 @@ fn copy_a_film(codec: Codec, container: &str, options: &[&str]) {
     // A keyframe every 3 s only: without what is kept, a recording would begin 1.5 s late on average.
     media_file::camera_with(&film, 40, &[options, &["-g", "90", "-keyint_min", "90"]].concat());
     let mut holdfast = Holdfast::new(&format!("[recording]\ncontainer = \"{container}\"\n"));
-    let name = if codec == Codec::H264 { "h264" } else { "h265" };
-    let server = RtspServer::start_with(&holdfast, &["--codec", name, "--file", film.to_str().expect("a path")]);
+    let server = RtspServer::start_film(&holdfast, codec, &film);
     camera(&holdfast, &server, "codec = \"copy\"\n");
     holdfast.spawn_engine();
-    holdfast.wait_live(LIVE_WITHIN);
-    // A jitter buffer learns the rate of its stream first.
-    holdfast.wait_until("a stream that has settled", LIVE_WITHIN, |snapshot| {
-        find_input(snapshot, "net")["worker"]["uptime_ms"].as_u64().is_some_and(|uptime| uptime >= 4000)
-    });
+    settle(&holdfast);
     start(&holdfast, &["net"]);
     wait_media(&holdfast, "net", Duration::from_secs(5));
     holdfast.cli_ok(&["record", "stop"]);
@@ -57,20 +62,11 @@ fn copy_a_film(codec: Codec, container: &str, options: &[&str]) {
     assert_eq!((&part["frames"]["duplicated"], &part["frames"]["dropped"]), (&0.into(), &0.into()), "{part:#}");
     let (picture, sound) = (found.video.duration(), found.audio.duration());
     assert!((sound - picture).abs() < 0.25, "{sound} s of sound, {picture} s of pictures");
-    assert_same_pictures(&film, &file, codec);
+    nal::assert_run(&nal::pictures(&film, codec), &nal::pictures(&file, codec));
     let marks = flash_tick::marks(&file).expect("flashes and ticks");
     let apart = marks.offset_ms().expect("pairs");
     println!("{codec:?} in {container}: sound {apart:.1} ms after the picture, {} frames", found.video.samples());
     assert!(apart.abs() <= IN_STEP_MS, "sound is {apart} ms off: {marks:?}");
-}
-
-/// Every picture of `copy` is, byte for byte, the one after the one before in `original`.
-fn assert_same_pictures(original: &Path, copy: &Path, codec: Codec) {
-    let (sent, written) = (nal::pictures(original, codec), nal::pictures(copy, codec));
-    // White pictures are all the same: the longest run counts.
-    let run = |at: usize| sent[at..].iter().zip(&written).take_while(|(sent, written)| sent == written).count();
-    let same = (0..sent.len()).map(run).max().unwrap_or(0);
-    assert!(same > 0 && same == written.len(), "picture {same} of {} is another one than was sent", written.len());
 }
 
 #[test]
@@ -80,9 +76,7 @@ fn h264_is_copied_picture_by_picture_and_begins_at_once() {
 
 #[test]
 fn h265_is_copied_picture_by_picture_and_begins_at_once() {
-    // Closed groups: in an open one the pictures before the first keyframe's own time cannot be decoded and stay out.
-    let h265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:open-gop=0"];
-    copy_a_film(Codec::H265, "mp4", &h265);
+    copy_a_film(Codec::H265, "mp4", H265);
 }
 
 #[test]

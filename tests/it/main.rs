@@ -14,6 +14,7 @@
 mod adopt;
 mod api;
 mod architecture;
+mod camera;
 mod commands;
 mod copy;
 mod desk;

@@ -6,10 +6,11 @@
 //!                                                                    └▶ decoder (while somebody watches) ─▶ pictures
 //! ```
 //! Contract: not a byte of a NAL unit is changed. Parameter sets are in the caps; new ones are a new format. Decode
-//! times come from the timestamper, because RTP carries none and muxers want them.
+//! times come from the timestamper, because RTP carries none and muxers want them; [`super::order`] puts right what it
+//! cannot.
 
 use super::decoded::{Awaited, Pace};
-use super::{element, joinable};
+use super::{element, joinable, order};
 use crate::media::error::BuildError;
 use crate::media::joint::{Inlet, Limits, Outlet};
 use crate::media::kept::Kept;
@@ -84,7 +85,9 @@ impl Coded {
         element::chain(bin, &[&depay, &parse, &stamp, &filter])?;
         self.outlet.join(bin)?;
         filter.link(self.outlet.element())?;
-        mark_joinable(&element::pad(&filter, "src")?, ways.starts);
+        let units = element::pad(&filter, "src")?;
+        order::attach(&units);
+        mark_joinable(&units, ways.starts);
         for element in [self.outlet.element(), &filter, &stamp, &parse, &depay] {
             element.sync_state_with_parent()?;
         }

@@ -10,6 +10,8 @@ mod decoded;
 mod file;
 mod joinable;
 mod losses;
+mod order;
+mod rtp_time;
 mod rtsp;
 pub mod test;
 mod v4l2;

@@ -5,7 +5,7 @@
 
 use super::coded::Coded;
 use super::decoded::{Awaited, Pace};
-use super::{Losses, Parts, Video, element};
+use super::{Losses, Parts, Video, element, rtp_time};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
 use gst::prelude::*;
@@ -89,6 +89,9 @@ fn take(
     let parent = source.parent().and_downcast::<gst::Bin>();
     let bin = parent.ok_or_else(|| BuildError::Refused("the source is being closed".to_owned()))?;
     let media = media_of(pad).unwrap_or_default();
+    if coded.is_some() {
+        rtp_time::attach(pad);
+    }
     let next = match (media.as_str(), coded) {
         ("video", Some(coded)) if !coded.outlet.pad()?.is_linked() => return coded.take(&bin, name, pad),
         ("video", None) | ("audio", _) => {

@@ -235,7 +235,7 @@ impl Worker {
     fn perform(&mut self, now: MonoNs, effect: Effect) {
         match effect {
             Effect::Prepare(input) => self.prepare(now, *input),
-            Effect::OpenSource { seamless } => self.open_source(now, seamless),
+            Effect::OpenSource { seamless, by_tcp } => self.open_source(now, seamless, by_tcp),
             Effect::CloseSource => self.close_source(now),
             Effect::CloseSound => {
                 if let Some(open) = &mut self.source {

@@ -115,7 +115,7 @@ impl Worker {
         self.pending.push(Pending { generation, plan, progress, dropped: false });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
             let chosen = encoders.choose(&encoding, with_audio);
-            let chosen = chosen.map_err(|error| PartRefusal::Pipeline { reason: error.to_string() });
+            let chosen = chosen.map_err(unencodable);
             let made = chosen.and_then(|chosen| Ok((chosen, durable_sink::make(options, listener).map_err(refusal)?)));
             mailbox.send(Notice::SinkMade(generation, Box::new(made)));
         });
@@ -291,6 +291,17 @@ impl Worker {
     pub(super) fn release_encoder(&mut self) {
         if let Some(encoder) = self.encoder.take() {
             encoder.discard();
+        }
+    }
+}
+
+/// Why there are no encoders, for the state.
+fn unencodable(error: BuildError) -> PartRefusal {
+    let reason = error.to_string();
+    match error {
+        BuildError::NoneWorks { .. } => PartRefusal::Encoder { reason },
+        BuildError::Missing(_) | BuildError::Refused(_) | BuildError::Misconfigured(_) | BuildError::Unreachable(_) => {
+            PartRefusal::Pipeline { reason }
         }
     }
 }

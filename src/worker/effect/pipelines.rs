@@ -7,7 +7,7 @@ use crate::media::source::{self, Source, Video};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
 use crate::model::encoding::{Encoding, VideoChoice};
-use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
+use crate::model::input::{AudioChoice, InputSpec, SourceSpec, Transport};
 use crate::model::redact::redact;
 use crate::sys::lock;
 use crate::worker::notice::Notice;
@@ -53,8 +53,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool) {
+    pub(super) fn open_source(&mut self, now: MonoNs, seamless: bool, by_tcp: bool) {
         let Some(mut input) = self.input.clone() else { return };
+        if let SourceSpec::Rtsp { transport: transport @ Transport::Auto, .. } = &mut input.source
+            && by_tcp
+        {
+            *transport = Transport::Tcp;
+        }
         let first_at = match self.counters.frames.ends_at() {
             Some(end) if seamless && now.since(end) <= SEAMLESS_LIMIT => end,
             _ => now,

@@ -176,6 +176,11 @@ pub enum PartRefusal {
         /// Why.
         reason: String,
     },
+    /// No encoder for it works here.
+    Encoder {
+        /// Why.
+        reason: String,
+    },
     /// The pipelines could not be built.
     Pipeline {
         /// Why.
@@ -248,6 +253,8 @@ pub enum Effect {
     OpenSource {
         /// Continue the time line.
         seamless: bool,
+        /// Over TCP, where the configuration leaves that open.
+        by_tcp: bool,
     },
     /// Throw the source away.
     CloseSource,

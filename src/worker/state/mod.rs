@@ -73,6 +73,8 @@ pub struct State {
     source: SourceState,
     /// Attempts to open the source since it last was live.
     attempt: u32,
+    /// Datagrams came to nothing: a camera that may be reached either way is asked for TCP.
+    by_tcp: bool,
     /// The device of the last source has been let go of.
     released: bool,
     recording: Option<Recording>,
@@ -94,6 +96,7 @@ impl State {
             config: None,
             source: SourceState::Unconfigured,
             attempt: 0,
+            by_tcp: false,
             released: true,
             recording: None,
             audio: AudioWatch::default(),
@@ -243,10 +246,11 @@ impl State {
 }
 
 /// Incidents about one part: over when another one grows.
-const OF_A_PART: [IncidentCode; 6] = [
+const OF_A_PART: [IncidentCode; 7] = [
     IncidentCode::QueueOverflow,
     IncidentCode::RecordingStalled,
     IncidentCode::PipelineFailed,
+    IncidentCode::EncoderMissing,
     IncidentCode::SplitFailed,
     IncidentCode::StopCut,
     IncidentCode::TeardownStuck,

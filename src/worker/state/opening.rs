@@ -72,6 +72,7 @@ impl State {
             PartRefusal::Exists => None,
             PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
             PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
+            PartRefusal::Encoder { reason } => Some(Incident::new(IncidentCode::EncoderMissing).with("reason", reason)),
             PartRefusal::Pipeline { reason } => {
                 Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
             }
@@ -91,7 +92,7 @@ impl State {
             _ if recording.stopping => recording.finish(now, false, out),
             PartRefusal::Disk { .. } => recording.finish(now, true, out),
             PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
-            PartRefusal::Pipeline { .. } => {
+            PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => {
                 let pause = recording.pace.after_failure();
                 recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
             }

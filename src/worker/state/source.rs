@@ -76,7 +76,7 @@ impl State {
         self.released = false;
         self.audio.absent = false;
         self.evidence.frame_at = None;
-        out.push(Effect::OpenSource { seamless });
+        out.push(Effect::OpenSource { seamless, by_tcp: self.by_tcp });
         out.push(Effect::PublishStatus);
     }
 
@@ -112,7 +112,7 @@ impl State {
             self.audio.restart(now);
             self.released = false;
             out.push(Effect::CloseSource);
-            out.push(Effect::OpenSource { seamless: true });
+            out.push(Effect::OpenSource { seamless: true, by_tcp: false });
             return;
         }
         let incident = match self.config.as_ref().map(|config| &config.input.source) {
@@ -132,6 +132,10 @@ impl State {
         out.push(Effect::Log(incident.clone()));
         let policy = self.policy();
         let was_live = matches!(self.source, SourceState::Live { .. });
+        // One that answers and shows nothing: `auto` itself only notices that where not a single datagram gets through.
+        if incident.code == IncidentCode::NoSignal && !was_live {
+            self.by_tcp = !self.by_tcp;
+        }
         self.source = if incident.code == IncidentCode::SourceMisconfigured {
             SourceState::Failed { cause: incident.clone() }
         } else {

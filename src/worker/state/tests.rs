@@ -57,6 +57,7 @@ fn ticket(start_at_ns: MonoNs) -> Ticket {
 mod bench;
 mod histories;
 mod parts;
+mod source;
 mod split;
 
 const fn s(seconds: u64) -> Duration {

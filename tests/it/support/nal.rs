@@ -44,6 +44,14 @@ pub fn pictures(path: &Path, codec: Codec) -> Vec<Vec<u8>> {
     split(&bytes).into_iter().filter(|nal| codec.is_picture(nal)).map(<[u8]>::to_vec).collect()
 }
 
+/// Expects every one of `written` to be, byte for byte, the one after the one before in `sent`.
+pub fn assert_run(sent: &[Vec<u8>], written: &[Vec<u8>]) {
+    // White pictures are all the same: the longest run counts.
+    let run = |at: usize| sent[at..].iter().zip(written).take_while(|(sent, written)| sent == written).count();
+    let same = (0..sent.len()).map(run).max().unwrap_or(0);
+    assert!(same > 0 && same == written.len(), "picture {same} of {} is another one than was sent", written.len());
+}
+
 /// Splits an Annex B stream at its start codes.
 fn split(stream: &[u8]) -> Vec<&[u8]> {
     let starts: Vec<usize> =

@@ -56,6 +56,8 @@ pub struct Holdfast {
     engines: u32,
     folder: Option<tempfile::TempDir>,
     root: PathBuf,
+    /// What `command` adds to the environment.
+    pub(super) more: Vec<(&'static str, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -71,7 +73,7 @@ impl Holdfast {
         // Short, because a socket's path has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("hf").tempdir_in("/tmp").expect("/tmp takes folders");
         let root = folder.path().to_owned();
-        let this = Self { engine: None, engines: 0, folder: Some(folder), root, _turn: turn };
+        let this = Self { engine: None, engines: 0, folder: Some(folder), root, more: Vec::new(), _turn: turn };
         for name in ["run", "library", "home", "xdg"] {
             std::fs::create_dir(this.root.join(name)).expect("the folder is new");
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -136,7 +138,9 @@ impl Holdfast {
         // GStreamer's plugin registry is shared with this process: a scan per process costs seconds.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-        command.envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)));
+        command
+            .envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)))
+            .envs(self.more.iter().map(|(name, path)| (name, path)));
         command
             .env(MARK, self.runtime())
             .env("HOLDFAST_CONFIG", self.config())
@@ -347,7 +351,7 @@ pub fn find_input<'a>(snapshot: &'a Value, id: &str) -> &'a Value {
     inputs.into_iter().find(|input| input["id"] == id).unwrap_or(&Value::Null)
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 

@@ -1,8 +1,10 @@
 //! A network camera nobody here wrote: gst-rtsp-server with H.264, AAC, and a flash and a tick every second.
 
+use super::nal::Codec;
 use super::proc::Holdfast;
 use super::process::{self, Running};
 use rustix::process::Signal;
+use std::path::Path;
 use std::time::Duration;
 
 /// Debian's own Python: only it has `gi`.
@@ -31,6 +33,12 @@ impl RtspServer {
         command.arg(SCRIPT).args(options).stderr(process::log_file(&log));
         let (running, url) = Running::start_and_hear("the RTSP server", &mut command, UP_WITHIN);
         Self { running, url }
+    }
+
+    /// Starts one that sends `film` as it is.
+    pub fn start_film(holdfast: &Holdfast, codec: Codec, film: &Path) -> Self {
+        let codec = if codec == Codec::H264 { "h264" } else { "h265" };
+        Self::start_with(holdfast, &["--codec", codec, "--file", film.to_str().expect("a path")])
     }
 
     /// `rtsp://127.0.0.1:<port>/camera`.

@@ -2,10 +2,13 @@
 """A network camera on 127.0.0.1: H.264 or H.265 and AAC over RTSP, served by gst-rtsp-server.
 
 Usage: rtsp_server.py [--port N] [--no-audio] [--size WxH] [--codec h264|h265] [--gop FRAMES]
-                      [--only udp|tcp] [--file FILM]
+                      [--only udp|tcp] [--file FILM] [--block-udp] [--resize-to WxH] [--back SECONDS,…]
+                      [--after SECONDS]
 
 Prints its address as its first line and serves until it is ended. The picture flashes white and a 1 kHz tone
 ticks, together, for the first 100 ms of every second. With --file, the pictures and the sound of an MP4 are sent as they are.
+With --block-udp, a client that asks for UDP is answered and gets nothing. --after so many seconds pictures have another
+size; or their clock goes back, again after so many seconds for each further step.
 """
 
 import argparse
@@ -35,7 +38,7 @@ SENT = {
 }
 VIDEO = (
     "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=30/1"
-    " ! videobalance name=light ! "
+    " ! videobalance name=light ! videoscale ! capsfilter name=size ! "
 )
 AUDIO = (
     " audiotestsrc is-live=true freq=1000 samplesperbuffer=64 name=tone ! audio/x-raw,rate=48000,channels=2"
@@ -57,6 +60,39 @@ def switch(element, name, on, off, early):
     element.add_control_binding(GstController.DirectControlBinding.new_absolute(element, name, source))
 
 
+class Faults:
+    """What the camera does wrong."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def on_media(self, _factory, media):
+        pipeline = media.get_element()
+        if self.options.block_udp:
+            pipeline.get_parent().connect("deep-element-added", self.on_element)
+        after = int(self.options.after * 1000)
+        if self.options.resize_to:
+            GLib.timeout_add(after, self.resize, pipeline)
+        back = 0
+        for number, step in enumerate(self.options.back, 1):
+            back += step
+            GLib.timeout_add(after * number, self.set_back, pipeline, back)
+
+    def on_element(self, _pipeline, _bin, element):
+        if element.get_factory().get_name() == "multiudpsink":
+            element.connect("client-added", lambda sink, host, port: sink.emit("remove", host, port))
+
+    def resize(self, pipeline):
+        width, height = self.options.resize_to.split("x")
+        caps = Gst.Caps.from_string(f"video/x-raw,width={width},height={height}")
+        pipeline.get_by_name("size").set_property("caps", caps)
+        return GLib.SOURCE_REMOVE
+
+    def set_back(self, pipeline, seconds):
+        pipeline.get_by_name("pay0").get_static_pad("sink").set_offset(-int(seconds * Gst.SECOND))
+        return GLib.SOURCE_REMOVE
+
+
 def on_media(_factory, media):
     pipeline = media.get_element()
     if pipeline.get_by_name("light") is None:
@@ -76,6 +112,10 @@ def main():
     parser.add_argument("--gop", type=int, default=30)
     parser.add_argument("--only", choices=["udp", "tcp"])
     parser.add_argument("--file")
+    parser.add_argument("--block-udp", action="store_true")
+    parser.add_argument("--resize-to")
+    parser.add_argument("--back", type=lambda steps: [float(step) for step in steps.split(",")], default=[])
+    parser.add_argument("--after", type=float, default=8)
     options = parser.parse_args()
     width, height = options.size.split("x")
     if options.file:
@@ -96,6 +136,8 @@ def main():
         factory.set_protocols(lower.UDP if options.only == "udp" else lower.TCP)
     factory.set_shared(True)
     factory.connect("media-configure", on_media)
+    faults = Faults(options)
+    factory.connect("media-configure", faults.on_media)
     server.get_mount_points().add_factory("/camera", factory)
     if not server.attach(None):
         sys.exit(f"rtsp_server: port {options.port} of 127.0.0.1 is taken")
