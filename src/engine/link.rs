@@ -122,7 +122,10 @@ impl Link {
             };
             let ours = rustix::process::getuid().as_raw();
             let pid = match stream.peer_cred() {
-                Ok(peer) if peer.uid() == ours => peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+                Ok(peer) if peer.uid() == ours => {
+                    // 0 = of a namespace we cannot see into.
+                    peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
+                }
                 _ => {
                     tracing::error!(input = %self.input, "the worker's socket belongs to another user; not used");
                     return self.tell(WorkerEvent::Mute { link, pid: None }).await;

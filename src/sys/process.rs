@@ -145,6 +145,25 @@ impl Handle {
     }
 }
 
+/// The user at the other end of a connected Unix socket, also when its process is of a namespace we cannot see into: the
+/// kernel then names it 0, which rustix takes for no answer at all.
+#[allow(unsafe_code, reason = "rustix refuses the process id 0")]
+pub fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `length` bytes to `peer`, which is that long, and both live during the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+}
+
 /// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
 #[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
 fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {

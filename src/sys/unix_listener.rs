@@ -1,12 +1,12 @@
 //! A private nonblocking Unix socket to listen on, and a look at who listens on one.
 
 use super::clock::mono_now;
-use super::process::Handle;
+use super::process::{Handle, peer_uid};
 use rustix::event::{Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
 };
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -42,7 +42,7 @@ pub fn bind_private(path: &Path) -> io::Result<OwnedFd> {
 /// The next connection, nonblocking, and whether its peer is the same user; `None` when nobody waits.
 pub fn accept(listener: &OwnedFd) -> Option<(OwnedFd, bool)> {
     let fd = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
-    let ours = sockopt::socket_peercred(&fd).is_ok_and(|peer| peer.uid == rustix::process::getuid());
+    let ours = peer_uid(&fd).is_ok_and(|uid| uid == rustix::process::getuid().as_raw());
     Some((fd, ours))
 }
 
@@ -84,8 +84,7 @@ pub fn connect_within(path: &Path, time: Duration) -> io::Result<Peer> {
         }
     };
     stream.set_nonblocking(false)?;
-    let peer = sockopt::socket_peercred(&stream)?;
-    if peer.uid != rustix::process::getuid() {
+    if peer_uid(&stream)? != rustix::process::getuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
     let process = Handle::of_peer(&stream);

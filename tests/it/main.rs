@@ -14,8 +14,10 @@
 mod adopt;
 mod api;
 mod architecture;
+mod builds;
 mod commands;
 mod copy;
+mod counters;
 mod desk;
 mod disk;
 mod formats;
@@ -24,6 +26,7 @@ mod interleave;
 mod keys;
 mod kill;
 mod limits;
+mod lossy;
 mod matroska;
 mod packages;
 mod power;
@@ -36,5 +39,6 @@ mod split;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod takeover;
 mod timeline;
 mod words;
