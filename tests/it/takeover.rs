@@ -55,6 +55,14 @@ struct Stopped {
     had: f64,
 }
 
+/// Whether this machine lets us make PID namespaces.
+fn makes_namespaces() -> bool {
+    let made = std::process::Command::new("unshare").args(["--pid", "--fork", "true"]).status();
+    made.is_ok_and(|status| status.success())
+}
+
+const NO_NAMESPACES: &str = "it needs root, and a kernel that makes PID namespaces";
+
 fn workers(holdfast: &Holdfast) -> Vec<u32> {
     INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect()
 }
@@ -153,9 +161,8 @@ fn an_engine_that_was_overtaken_for_20_s_is_woken_and_writes_nothing() {
 
 #[test]
 fn an_engine_that_cannot_be_killed_is_waited_for_and_goes_on_when_it_is_woken() {
-    let runs = std::process::Command::new("unshare").args(["--pid", "--fork", "true"]).status();
-    if !runs.is_ok_and(|status| status.success()) {
-        return skip("it needs root, and a kernel that makes PID namespaces");
+    if !makes_namespaces() {
+        return skip(NO_NAMESPACES);
     }
     let mut stopped = stop_engine_in_a_split();
     let log = stopped.holdfast.root().join("second.log");
@@ -178,4 +185,38 @@ fn an_engine_that_cannot_be_killed_is_waited_for_and_goes_on_when_it_is_woken() 
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("an engine is running already"), "{said}");
     stopped.finish(0);
+}
+
+#[test]
+fn workers_of_a_sandbox_are_gone_on_with_by_an_engine_outside() {
+    if !makes_namespaces() {
+        return skip(NO_NAMESPACES);
+    }
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    // The shell is the first process of the namespace: the kernel ends all others with it.
+    let mut command = holdfast.command("unshare");
+    let script = format!("{BINARY} engine & echo started; wait; exec tail -f /dev/null");
+    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", &script]).stderr(process::log_file(&holdfast.log()));
+    let (_sandbox, _) = Running::start_and_hear("a sandbox", &mut command, LIVE_WITHIN);
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1"]);
+    wait_media(&holdfast, "cam1", Duration::from_secs(1));
+    let id = holdfast.status()["session"]["id"].as_str().expect("a session").to_owned();
+    let is_engine = |pid: &u32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.starts_with(BINARY.as_bytes()) && words.ends_with(b"engine\0")
+    };
+    let engine = holdfast.processes().into_iter().find(is_engine).expect("an engine");
+    holdfast.signal(engine, Signal::KILL);
+    assert!(holdfast.ended(engine, RECORDS_WITHIN));
+    // To the worker this one has the number 0.
+    holdfast.spawn_engine();
+    let seen = holdfast.wait_until("the session goes on", RECORDS_WITHIN, |snapshot| {
+        find_input(snapshot, "cam1")["recording"]["state"] == "recording"
+    });
+    assert_eq!(seen["session"]["id"], id.as_str());
+    let media = find_input(&seen, "cam1")["recording"]["media_ms"].as_u64().expect("media");
+    wait_media(&holdfast, "cam1", Duration::from_millis(media + 1000));
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_one_session(&holdfast.session(), &[("cam1", 1)]);
 }
