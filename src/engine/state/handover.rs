@@ -181,10 +181,10 @@ impl State {
         if !input.worker.is_linked() || !input.handover.configured || input.orphan.is_some() {
             return;
         }
-        let (link, ticket) = (input.worker.link(), input.handover.ticket);
+        let (link, told) = (input.worker.link(), [input.handover.ticket, input.handover.handed]);
         let Some(session) = self.session.as_mut().filter(|session| session.runs()) else { return };
         let (session_id, dir) = (session.plan.id, session.dir.clone());
-        if ticket == Some(session_id) {
+        if told.contains(&Some(session_id)) {
             return;
         }
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
@@ -226,6 +226,7 @@ impl State {
                 let command = input.next_command();
                 input.handover.starting = Some(command);
                 input.handover.handed = Some(session);
+                input.handover.again = None;
                 input.orders.give(now.mono, &Command::Start { id: command, ticket: ticket.clone() });
                 out.push(Effect::StartWorker { input: id.clone(), command, ticket: Box::new(ticket) });
             }
