@@ -79,6 +79,8 @@ pub fn judge(file: &str, part: u32, recorded: Option<&PartRecord>, found: &Found
             let wanted = recorded.map_or(0, |recorded| recorded.bytes);
             add(Finding::new(FindingCode::Emptied).with("recorded", wanted));
         }
+        // Recovery found no whole fragment either: what began to be one lacks a sector.
+        Found::Part(part) if empty && !part.finalised => {}
         Found::Gone | Found::Nothing { .. } => {}
         Found::NotAFile => add(Finding::new(FindingCode::NotAFile)),
         Found::Unreadable(reason) => add(Finding::new(FindingCode::Unreadable).with("reason", reason)),
@@ -87,19 +89,32 @@ pub fn judge(file: &str, part: u32, recorded: Option<&PartRecord>, found: &Found
     }
     if let Some(recorded) = recorded {
         history(recorded, &mut add);
-        if let Found::Part(found) = found {
+        if let Some(found) = counted(found, empty) {
             identity(recorded, found, &mut add);
         }
     }
     // The same may have been seen from two sides.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.code.verdict()));
     let mut record = recorded.cloned().unwrap_or_else(|| new_record(file, part, found));
-    if let Found::Part(found) = found {
+    if let Some(found) = counted(found, empty) {
         record.frames.readable = Some(readable(found));
         record.frames.written = record.frames.written.or(Some(found.summary.video_samples));
         record.blake3 = Some(found.read.blake3.clone());
     }
     Judged { record, verdict: verdict_of(&findings), findings }
+}
+
+/// A part that was found and must be what was recorded; `empty` = nothing was.
+fn counted(found: &Found, empty: bool) -> Option<&FoundPart> {
+    match found {
+        Found::Part(part) if part.finalised || !empty => Some(part),
+        Found::Part(_)
+        | Found::Gone
+        | Found::NotAFile
+        | Found::Unreadable(_)
+        | Found::Foreign { .. }
+        | Found::Nothing { .. } => None,
+    }
 }
 
 /// Frames that both our own reading and the demuxer got.
@@ -229,6 +244,8 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
     }
     let frames = &recorded.frames;
     match recorded.end {
+        // Its worker died with what it had captured, and with the count of it.
+        PartEnd::Empty if frames.encoded.is_none() => return add(Finding::new(FindingCode::Recovered)),
         PartEnd::Empty => return unwritten(frames.encoded, Some(0), add),
         // What is damaged now is said by what is found; it may have been put back.
         PartEnd::Completed | PartEnd::Split | PartEnd::Damaged => {}

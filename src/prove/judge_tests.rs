@@ -321,3 +321,27 @@ proptest! {
         prop_assert_eq!(of(Some(&longer), found()).verdict, Verdict::Ok);
     }
 }
+
+/// A worker or the power went before the first fragment was whole: what it had captured is lost, and said to be.
+#[test]
+fn a_part_its_worker_died_in_before_the_first_fragment_is_no_clean_one() {
+    let died = PartRecord {
+        end: PartEnd::Empty,
+        duration_ns: 0,
+        video: None,
+        audio: None,
+        frames: PartFrames::default(),
+        payload_blake3: None,
+        ..recorded()
+    };
+    // A fragment that lacks a sector: recovery did not count it.
+    let torn = FoundPart { finalised: false, ..found() };
+    for found in [Found::Nothing { bytes: 1000 }, Found::Gone, Found::Part(Box::new(torn))] {
+        let judged = judge("cam1.mp4", 1, Some(&died), &found);
+        assert_eq!((codes(&judged), judged.verdict), (vec![FindingCode::Recovered], Verdict::Warning), "{found:?}");
+    }
+    // One that was stopped at once knows that it has lost nothing.
+    let stopped = PartFrames { encoded: Some(0), written: Some(0), ..PartFrames::default() };
+    let stopped = PartRecord { frames: stopped, ..died };
+    assert_eq!(judge("cam1.mp4", 1, Some(&stopped), &Found::Nothing { bytes: 1000 }).verdict, Verdict::Ok);
+}

@@ -18,7 +18,13 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!(".{name}.tmp"));
     let result = (|| {
-        let mut file = File::create(&temporary)?;
+        // Whatever stands there is the rest of an earlier try, or a link somebody put there to be written through.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = File::from(open(&temporary, flags, Mode::from_raw_mode(0o666))?);
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, dir.join(name))
@@ -29,4 +35,23 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     }
     result?;
     sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "plants files")]
+    fn a_link_under_the_temporary_name_is_not_written_through() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let outside = dir.path().join("outside");
+        std::fs::write(&outside, "precious").expect("a file");
+        std::os::unix::fs::symlink(&outside, dir.path().join(".name.tmp")).expect("a link");
+        replace(dir.path(), "name", b"new").expect("replaced");
+        assert_eq!(std::fs::read(&outside).expect("a file"), b"precious");
+        assert_eq!(std::fs::read(dir.path().join("name")).expect("a file"), b"new");
+        replace(dir.path(), "name", b"newer").expect("replaced again");
+        assert_eq!(std::fs::read(dir.path().join("name")).expect("a file"), b"newer");
+    }
 }

@@ -18,6 +18,10 @@ const SEAM_NS: i64 = 100_000_000;
 /// none.
 const SEAM_FRAMES: f64 = 1.5;
 
+/// A part that was completed ends about when the stop was asked for: one frame of the slowest source before it, and
+/// what a disk takes to write that down.
+const STOP_SLACK_NS: i64 = 1_000_000_000;
+
 /// What the journal knows of one input.
 #[derive(Debug, Default)]
 pub(super) struct InputFacts {
@@ -84,7 +88,9 @@ impl InputFacts {
                 parts[place].gaps.push(gap);
             }
         }
-        let mut before: Option<Seam> = None;
+        // What a worker wrote into its first part tells that it began late. One that died before that told nothing.
+        let untold = parts.first().is_some_and(|part| part.part > 1 || part.offset_ns.is_none());
+        let mut before = untold.then_some(Seam { end_ns: 0, why: PartEnd::Empty, least_ns: SEAM_NS });
         for place in 0..parts.len() {
             let (offset, seam) = (parts[place].offset_ns, Seam::behind(&parts[place]));
             if let (Some(before), Some(to)) = (before, offset) {
@@ -92,11 +98,12 @@ impl InputFacts {
             }
             before = seam.or(before);
         }
-        if let (Some(before), Some(to)) = (before, stopped_ns)
-            && before.why != PartEnd::Completed
-        {
-            let last = parts.len() - 1;
-            before.tell_gap(&mut parts, last, to);
+        if let (Some(before), Some(to), Some(last)) = (before, stopped_ns, parts.len().checked_sub(1)) {
+            // A worker stops behind the moment it was asked at; one that stopped before was not asked.
+            let slack = if before.why == PartEnd::Completed { STOP_SLACK_NS } else { 0 };
+            if to.saturating_sub(before.end_ns) > slack {
+                before.tell_gap(&mut parts, last, to);
+            }
         }
         parts
     }

@@ -52,3 +52,39 @@ fn where_no_frame_has_a_known_length_a_tenth_of_a_second_is_a_gap() {
         assert_eq!(gaps([part(1, None, 0, 1_000_000_000), second]), expected);
     }
 }
+
+fn with(parts: impl IntoIterator<Item = PartRecord>) -> InputFacts {
+    InputFacts { parts: parts.into_iter().map(|part| (part.part, part)).collect(), ..InputFacts::default() }
+}
+
+fn empty(number: u32) -> PartRecord {
+    PartRecord { offset_ns: None, end: PartEnd::Empty, video: None, ..part(number, None, 0, 0) }
+}
+
+fn told(facts: InputFacts, stopped_ns: Option<i64>) -> Vec<(i64, i64)> {
+    let parts = facts.into_parts(stopped_ns);
+    parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect()
+}
+
+#[test]
+fn what_a_worker_lost_that_died_before_its_first_fragment_is_a_gap() {
+    let second = || part(2, Some(30.0), 1_500_000_000, 1_000_000_000);
+    assert_eq!(told(with([empty(1), second()]), None), [(0, 1_500_000_000)]);
+    // It died before there was a file.
+    assert_eq!(told(with([second()]), None), [(0, 1_500_000_000)]);
+    // The second worker lost the same way, the third began.
+    let third = part(3, Some(30.0), 9_000_000_000, 1_000_000_000);
+    assert_eq!(told(with([empty(1), empty(2), third]), None), [(0, 9_000_000_000)]);
+    // A first part tells itself when it begins late.
+    assert_eq!(told(with([part(1, Some(30.0), 1_500_000_000, 1_000_000_000)]), None), []);
+    assert_eq!(told(with([empty(1)]), Some(5_000_000_000)), [(0, 5_000_000_000)]);
+}
+
+#[test]
+fn a_recording_that_was_completed_long_before_the_stop_was_not_asked_to() {
+    let done = || PartRecord { end: PartEnd::Completed, ..part(1, Some(30.0), 0, 60_000_000_000) };
+    assert_eq!(told(with([done()]), Some(60_100_000_000)), []);
+    assert_eq!(told(with([done()]), Some(59_000_000_000)), []);
+    assert_eq!(told(with([done()]), Some(90_000_000_000)), [(60_000_000_000, 90_000_000_000)]);
+    assert_eq!(told(with([]), Some(90_000_000_000)), []);
+}

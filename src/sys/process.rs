@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -30,8 +30,6 @@ pub enum Priority {
 pub const RECORDING_NICE: i32 = -10;
 /// The nice value of secondary work.
 const IDLE_NICE: i32 = 19;
-/// `getsockopt(2)`, from `asm-generic/socket.h`.
-const SO_PEERPIDFD: libc::c_int = 77;
 /// `ioprio_set(2)`: this process.
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// `ioprio_set(2)`: class best-effort, level 0.
@@ -98,7 +96,7 @@ pub struct Handle {
 impl Handle {
     /// The process at the other end of a connected Unix socket: the one that connected, or that called listen.
     pub fn of_peer(socket: impl AsFd) -> io::Result<Self> {
-        if let Some(pidfd) = peer_pidfd(socket.as_fd()) {
+        if let Some(pidfd) = super::unix_listener::peer_pidfd(socket.as_fd()) {
             return Ok(Self { pidfd });
         }
         // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
@@ -145,44 +143,6 @@ impl Handle {
     }
 }
 
-/// The user at the other end of a connected Unix socket, also when its process is of a namespace we cannot see into: the
-/// kernel then names it 0, which rustix takes for no answer at all.
-#[allow(unsafe_code, reason = "rustix refuses the process id 0")]
-pub fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
-    // SAFETY: the kernel writes at most `length` bytes to `peer`, which is that long, and both live during the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            std::ptr::from_mut(&mut peer).cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
-}
-
-/// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
-#[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
-fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let mut fd: libc::c_int = -1;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes to `fd`, which is that long, and both live during the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_PEERPIDFD,
-            std::ptr::from_mut(&mut fd).cast(),
-            &raw mut length,
-        )
-    };
-    // SAFETY: on success the descriptor was made for us by the kernel and belongs to nobody else.
-    (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// Starts this program with `args`; standard input and output are closed.
 pub fn spawn<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> io::Result<Process> {
     let mut command = this_program(args, priority);
@@ -227,7 +187,11 @@ pub struct Finished {
     pub output: Vec<u8>,
 }
 
-/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it; ended by a signal is an error.
+/// A killed program has ended within this, unless a disk holds it.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs this program with `args` to its end. Blocks up to `deadline`, then kills it, and leaves it to a thread if a disk
+/// holds it even then; ended by a signal is an error.
 pub fn run<S: AsRef<OsStr>>(args: &[S], priority: Priority, deadline: Duration) -> io::Result<Finished> {
     finish(this_program(args, priority).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?, deadline)
 }
@@ -249,28 +213,37 @@ fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
             pipe.read_to_end(&mut bytes).map(|_| bytes)
         })
     });
-    let timeout = Timespec { tv_sec: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let ready = loop {
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => break other?,
-        }
-    };
-    if ready == 0 {
+    let in_time = ends_within(&pidfd, deadline)?;
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs()));
+    if !in_time {
         child.kill()?;
+        if !ends_within(&pidfd, KILLED_WITHIN)? {
+            std::thread::spawn(move || child.wait());
+            return Err(late());
+        }
     }
     let status = child.wait()?;
     let output = match output.map(std::thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
-    if ready == 0 {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
+    if !in_time {
+        return Err(late());
     }
-    if status.code().is_none() {
-        return Err(io::Error::other(format!("it ended with {status}")));
+    match status.code() {
+        Some(code) => Ok(Finished { success: code == 0, output }),
+        None => Err(io::Error::other(format!("it ended with {status}"))),
     }
-    Ok(Finished { success: status.success(), output })
+}
+
+fn ends_within(pidfd: &OwnedFd, deadline: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    loop {
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
 }
 
 fn open_child(child: &Child) -> io::Result<OwnedFd> {

@@ -12,6 +12,10 @@ use std::time::Duration;
 /// Parts of this length: each holds four flashes and ticks.
 const PART: Duration = Duration::from_millis(4200);
 const PARTS: u32 = 3;
+/// What is left of the last part when it is stopped.
+const SPARE: Duration = Duration::from_millis(700);
+/// A part of this length holds three flashes and ticks or more.
+const TELLING: Duration = Duration::from_millis(3300);
 /// R-JOB-5.
 const APART_MS: f64 = 40.0;
 
@@ -31,7 +35,8 @@ fn record(container: &str, sound: &str) -> Holdfast {
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &["cam1", "film"]);
-    let whole = u64::try_from((PART * PARTS).as_millis()).expect("short") - 200;
+    // Almost: behind a whole third part the fourth would begin before the stop comes through.
+    let whole = u64::try_from((PART * PARTS - SPARE).as_millis()).expect("short");
     holdfast.wait_until("three parts by time", PART * PARTS + RECORDS_WITHIN, |snapshot| {
         ["cam1", "film"].iter().all(|input| {
             let recording = &find_input(snapshot, input)["recording"];
@@ -77,15 +82,18 @@ fn assert_seams(container: &str, sound: &str) {
     let manifest = manifest(&session);
     for input in ["cam1", "film"] {
         let parts = parts(&manifest, input);
-        assert!(parts.len() >= PARTS as usize, "{manifest:#}");
+        // On a slow machine the stop may come when the next part has been made and nothing is in it.
+        let parts: Vec<&Value> = parts.into_iter().filter(|part| part["end"] != "empty").collect();
+        assert_eq!(parts.len(), PARTS as usize, "{manifest:#}");
         let (last, before) = parts.split_last().expect("parts");
         assert!(before.iter().all(|part| part["end"] == "split") && last["end"] == "completed", "{manifest:#}");
         for part in before {
             let length = Duration::from_nanos(part["duration_ns"].as_u64().expect("a duration"));
             assert!(length + Duration::from_millis(100) >= PART && length < PART * 2, "{length:?}: {part:#}");
         }
+        let telling = u64::try_from(TELLING.as_nanos()).expect("short");
         let whole: Vec<&Value> =
-            parts.into_iter().filter(|part| part["duration_ns"].as_u64() > Some(3_500_000_000)).collect();
+            parts.into_iter().filter(|part| part["duration_ns"].as_u64() > Some(telling)).collect();
         if input == "film" { assert_in_step(&session, &whole) } else { assert_pictures(&session, &whole) }
     }
 }

@@ -181,12 +181,13 @@ impl State {
         if !input.worker.is_linked() || !input.handover.configured || input.orphan.is_some() {
             return;
         }
-        let (link, told) = (input.worker.link(), [input.handover.ticket, input.handover.handed]);
-        let Some(session) = self.session.as_mut().filter(|session| session.runs()) else { return };
+        let link = input.worker.link();
+        let Some(session) = self.session.as_ref().filter(|session| session.runs()) else { return };
         let (session_id, dir) = (session.plan.id, session.dir.clone());
-        if told.contains(&Some(session_id)) {
+        if self.is_told_of(id, session_id) {
             return;
         }
+        let Some(session) = self.session.as_mut() else { return };
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
         if std::mem::replace(&mut take.ticketed, true) {
             out.push(Effect::Number { input: id.clone(), link, session: session_id, dir });
@@ -209,7 +210,8 @@ impl State {
         let Some(running) = self.session.as_ref().filter(|running| running.runs() && running.plan.id == session) else {
             return;
         };
-        if running.take(id).is_none_or(|take| take.ending.is_some()) {
+        // Its numbers may have been asked for twice, after an answer that failed.
+        if running.take(id).is_none_or(|take| take.ending.is_some()) || self.is_told_of(id, session) {
             return;
         }
         let (plan, dir) = (&running.plan, running.dir.clone());

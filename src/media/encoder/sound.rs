@@ -6,6 +6,7 @@
 use crate::media::element;
 use crate::media::error::BuildError;
 use crate::media::stage;
+use gst::prelude::*;
 use std::time::Duration;
 
 use super::choice::set_first;
@@ -14,6 +15,9 @@ use super::choice::set_first;
 const AAC_BITRATE: i32 = 160_000;
 /// Bitrate of Opus in bit/s: transparent for stereo (listening tests of RFC 6716's authors end at 128 kbit/s).
 const OPUS_BITRATE: i32 = 128_000;
+
+/// Packets of PCM in a second: each as long as a step of the stage, so that nothing waits for more sound to come.
+const PCM_PACKETS: i32 = 50;
 
 /// A sound encoder that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,11 @@ impl SoundEncoder {
                 (factory, settings, gst::Caps::new_empty_simple("audio/x-opus"))
             }
             SoundEncoder::Pcm => {
-                return Ok(vec![element::caps_filter(&format!("{name}-pcm"), &stage::audio_caps())?]);
+                // The first packet was cut to where the sound begins. One of a few samples would begin in the same
+                // millisecond as the next, and Matroska counts in those.
+                let even = element::make("audiobuffersplit", &format!("{name}-pcm-packets"))?;
+                even.set_property("output-buffer-duration", gst::Fraction::new(1, PCM_PACKETS));
+                return Ok(vec![even, element::caps_filter(&format!("{name}-pcm"), &stage::audio_caps())?]);
             }
         };
         let encoder = element::make(factory, &format!("{name}-sound"))?;

@@ -237,6 +237,9 @@ impl State {
     fn on_stage_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
         // The stage lives as long as the worker: a worker without one makes room for a new worker.
         self.raise(now, Incident::new(IncidentCode::PipelineFailed).with("reason", reason), out);
+        if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.stopping) {
+            recording.handed_on = true;
+        }
         self.terminate(now, 1, out);
     }
 }

@@ -77,6 +77,8 @@ pub(super) struct Recording {
     pub(super) phase: Phase,
     /// Asked to stop; what is being closed is the last part.
     pub(super) stopping: bool,
+    /// It ends because this worker does, and nobody asked: another one is to go on with it.
+    pub(super) handed_on: bool,
     /// The part that follows the one being written, and the one before it that is being closed.
     pub(super) next: Option<Next>,
     pub(super) settling: Option<Settling>,
@@ -118,6 +120,7 @@ impl Recording {
         Self {
             phase: Phase::Awaiting { not_before: now },
             stopping: false,
+            handed_on: false,
             next: None,
             settling: None,
             split_wanted: None,
@@ -196,7 +199,9 @@ impl Recording {
         self.phase = Phase::Done { failed: failed || self.parts == 0 };
         self.take = TakeEvidence::default();
         let frames = self.frames;
-        self.write_fact(now, FactKind::Done { frames }, out);
+        if !self.handed_on {
+            self.write_fact(now, FactKind::Done { frames }, out);
+        }
         out.push(Effect::LetGoOfSession);
         out.push(Effect::ReleaseEncoders);
         out.push(Effect::PublishStatus);

@@ -251,9 +251,9 @@ fn one_bad_cluster_header_costs_one_cluster() {
     }
     let crashed = &crashed;
     let (begin, middle, last) = (&all[0].1, &all[all.len() / 2].1, &all[all.len() - 1].1);
-    let flipped = |at: usize| {
+    let flipped = |bit: usize| {
         let mut bytes = crashed.clone();
-        bytes[at] ^= 1;
+        bytes[middle.start + bit / 8] ^= 1 << (bit % 8);
         bytes
     };
     let zeroed = |whole: &Range<usize>| {
@@ -261,13 +261,11 @@ fn one_bad_cluster_header_costs_one_cluster() {
         bytes[whole.start..whole.start + 12].fill(0);
         bytes
     };
-    let cases = [
-        ("a bit of an id", flipped(middle.start + 2), middle),
-        ("a bit of a length", flipped(middle.start + 9), middle),
-        ("a header of zeros", zeroed(middle), middle),
-        ("the first of all", zeroed(begin), begin),
-    ];
-    for (what, damaged, lost) in cases {
+    let bits = (0..12 * 8).map(|bit| (format!("bit {bit} of a header"), flipped(bit), middle));
+    let zeros = [("a header of zeros", middle), ("the first of all", begin)];
+    let zeros = zeros.map(|(what, lost)| (what.to_owned(), zeroed(lost), lost));
+    for (what, damaged, lost) in bits.chain(zeros) {
+        let what = what.as_str();
         let kept: Vec<Element> = all.iter().filter(|(_, whole, _)| whole != lost).cloned().collect();
         let store = LoggedStore::holding(damaged.clone());
         let outcome = finalise::finalise(&store);
@@ -289,6 +287,17 @@ fn one_bad_cluster_header_costs_one_cluster() {
     let before: Vec<Element> = all.iter().filter(|(_, whole, _)| whole.end < middle.end).cloned().collect();
     assert_eq!(frames(&cut.bytes(), &clusters(&cut.bytes(), false)), frames(crashed, &before));
     assert!(last.start > middle.end, "a recording of several clusters");
+}
+
+/// Whatever is there of the header and what follows it up to the first cluster: a part without a fragment.
+#[test]
+fn a_header_that_is_cut_anywhere_is_a_part_without_a_fragment() {
+    let [crashed, _] = files();
+    let first = clusters(crashed, true)[0].1.start;
+    for length in 4..=first {
+        let outcome = finalise::finalise(&store_of(&crashed[..length]));
+        assert!(matches!(outcome, Ok(Outcome::Empty { bytes }) if bytes == length as u64), "{length}: {outcome:?}");
+    }
 }
 
 fn store_of(bytes: &[u8]) -> LoggedStore {

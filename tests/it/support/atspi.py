@@ -22,6 +22,10 @@ from gi.repository import Atspi, GLib  # noqa: E402
 # The tree changes without telling everything; it is read again this often.
 AGAIN_MS = 100
 DEPTH = 60
+# A window that shows four moving pictures on a busy machine answers late. libatspi gives it 800 ms of itself, and what
+# did not answer looks as if it were not there.
+ANSWER_MS = 5000
+STARTED_MS = 15000
 
 
 def walk(node, depth=0):
@@ -109,6 +113,7 @@ def main():
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
 
+    Atspi.set_timeout(ANSWER_MS, STARTED_MS)
     loop = GLib.MainLoop()
     done = []
 

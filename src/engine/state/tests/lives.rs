@@ -339,6 +339,15 @@ fn live(ops: &[Op]) -> [usize; 2] {
     world.reached
 }
 
+/// The numbers of a session were asked for again although they had come meanwhile: its worker got a second ticket.
+#[test]
+fn a_worker_gets_one_ticket_however_often_its_numbers_are_asked_for() {
+    use Op::{Disk, KillEngine, KillWorker, Pass, Start, Stop};
+    let before = [KillWorker(0), KillWorker(0), Start(0), Disk(true), KillEngine, KillWorker(1)];
+    let refused = [Disk(false), Disk(false), Stop, Start(0), Disk(false), Disk(true), Start(1), Disk(true), Pass(801)];
+    live(&[&before[..], &refused].concat());
+}
+
 #[test]
 fn whatever_dies_there_is_one_session_and_every_request_is_answered_once() {
     let reached = std::cell::Cell::new([0; 2]);

@@ -67,6 +67,7 @@ struct Walk {
     /// Bytes under a `Void` that is no pad.
     covered: u64,
     cues: Option<Range<u64>>,
+    /// The end of what was shown last, or its begin where nobody says how long it is shown.
     shown: Option<Duration>,
     pauses: Pauses,
 }
@@ -134,6 +135,7 @@ impl Walk {
         let content = at + CLUSTER_HEADER_BYTES..behind;
         let read = |at: u64, buffer: &mut [u8]| store.read_at(at, buffer);
         let Ok(blocks) = cluster::blocks(&read, content.clone())? else { return Ok(false) };
+        let mut shown = Vec::new();
         for block in &blocks {
             let Some(track) = self.tracks.iter().find(|track| track.number == block.track) else { continue };
             let Some(data) = data_of(store, content.start + block.position, behind)? else { return Ok(false) };
@@ -143,11 +145,19 @@ impl Walk {
             *volume = (volume.0 + 1, volume.1 + length);
             if video {
                 self.pictures.push((data.start, u32::try_from(length).unwrap_or(u32::MAX)));
-                let time = Duration::from_nanos(block.time.saturating_mul(self.scale));
-                if let Some(shown) = self.shown.replace(time) {
-                    self.pauses.note(shown, time, &mut self.findings);
-                }
+                let begins = block.time.saturating_mul(self.scale);
+                let stated = block.duration.map(|ticks| ticks.saturating_mul(self.scale));
+                let length = stated.or(track.default_duration_ns).unwrap_or(0);
+                shown.push([begins, begins.saturating_add(length)].map(Duration::from_nanos));
             }
+        }
+        // They lie in the order of decoding; what pauses is what is shown.
+        shown.sort_unstable();
+        for [begins, ends] in shown {
+            if let Some(ended) = self.shown {
+                self.pauses.note(ended, begins, &mut self.findings);
+            }
+            self.shown = self.shown.max(Some(ends));
         }
         self.index.push(at, behind, &blocks);
         self.payloads.push(content);

@@ -1,8 +1,9 @@
 //! Finds out what a Matroska part holds, by walking its elements.
 //!
 //! Contract: reads headers of elements and blocks only, except for clusters that were not committed: those count if
-//! their checksum fits, and none behind the first that does not. What stands there is searched for committed clusters
-//! that are whole: nothing that was once safe is given up for what lies before it.
+//! their checksum fits, and none behind the first that does not; and for a committed one that is not followed by
+//! another: its length may be damaged. What stands there is searched for committed clusters that are whole: nothing
+//! that was once safe is given up for what lies before it.
 
 use super::cluster::{self, CLUSTER_HEADER_BYTES, Place};
 use super::ebml::id;
@@ -16,6 +17,9 @@ use std::ops::Range;
 const SEARCH_BYTES: u64 = 1024 * 1024;
 /// A cluster of ours is smaller: the sink refuses to hold more back.
 const CLUSTER_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// A pad has this many bytes at least and less than a header; a longer `Void` covers the tail of an earlier attempt to
+/// finalise.
+const PAD_LEAST: u64 = 2;
 
 /// Whether `store` begins like a Matroska file.
 pub fn is_ours(store: &dyn PartStore) -> io::Result<bool> {
@@ -127,21 +131,36 @@ fn walk(store: &dyn PartStore, mut at: u64, end: u64, take: &mut dyn FnMut(Found
         let content = at + CLUSTER_HEADER_BYTES..behind;
         match place {
             // A committed cluster was on the disk before it was committed.
-            Place::Committed(_) => take(Found::Cluster { at, end: behind, content, disguised: false })?,
+            Place::Committed(_) if may_follow(place_at(store, behind, end)?) || is_readable(store, &content)? => {
+                take(Found::Cluster { at, end: behind, content, disguised: false })?;
+            }
             Place::Disguised(_) if cluster::is_whole(&|at, buffer| store.read_at(at, buffer), content.clone())? => {
                 take(Found::Cluster { at, end: behind, content, disguised: true })?;
             }
-            // A pad; a longer one covers the tail of an earlier attempt to finalise.
-            Place::Other(id::VOID, 2..CLUSTER_HEADER_BYTES) => take(Found::Between { end: behind })?,
+            Place::Other(id::VOID, PAD_LEAST..CLUSTER_HEADER_BYTES) => take(Found::Between { end: behind })?,
             // Tags and the like follow the header at once.
             Place::Other(other, _) if !clusters && other != id::CUES && other != id::VOID => {
                 take(Found::Between { end: behind })?;
             }
-            Place::Disguised(_) | Place::Other(..) | Place::Nothing => return Ok(()),
+            Place::Committed(_) | Place::Disguised(_) | Place::Other(..) | Place::Nothing => return Ok(()),
         }
         clusters |= matches!(place, Place::Committed(_) | Place::Disguised(_));
         at = behind;
     }
+}
+
+/// Whether what stands behind a cluster shows that the cluster ends there.
+fn may_follow(place: Place) -> bool {
+    match place {
+        Place::Committed(_) | Place::Disguised(_) | Place::Other(id::VOID, PAD_LEAST..CLUSTER_HEADER_BYTES) => true,
+        Place::Other(..) | Place::Nothing => false,
+    }
+}
+
+/// Whether the length of a cluster with this content is right: its checksum fits, or at least its blocks fill it.
+fn is_readable(store: &dyn PartStore, content: &Range<u64>) -> io::Result<bool> {
+    let read = |at, buffer: &mut [u8]| store.read_at(at, buffer);
+    Ok(cluster::is_whole(&read, content.clone())? || cluster::blocks(&read, content.clone())?.is_ok())
 }
 
 /// Counts the blocks of a cluster; one that cannot be read keeps its place and counts nothing.
@@ -152,15 +171,19 @@ fn count(store: &dyn PartStore, index: &mut Index, at: u64, end: u64, content: R
 }
 
 /// Whether what lies behind `at` is the rest of something that was being written: a cluster in disguise, bytes that
-/// never reached the disk, or the end of an earlier attempt to finalise.
+/// never reached the disk, an element that the file ends within, or the end of an earlier attempt to finalise.
 fn is_tail(store: &dyn PartStore, at: u64, bytes: u64) -> io::Result<bool> {
     let mut head = [0; CLUSTER_HEADER_BYTES as usize];
     if bytes.saturating_sub(at) < head.len() as u64 {
         return Ok(true);
     }
     store.read_at(at, &mut head)?;
-    let cues = head.starts_with(&id::CUES.to_be_bytes());
-    Ok(head == [0; 12] || cues || matches!(Place::of(&head), Place::Disguised(_) | Place::Other(id::VOID, _)))
+    Ok(match Place::of(&head) {
+        Place::Disguised(_) | Place::Other(id::CUES | id::VOID, _) => true,
+        Place::Committed(_) => false,
+        Place::Other(_, total) => at.checked_add(total).is_none_or(|end| end > bytes),
+        Place::Nothing => head == [0; 12],
+    })
 }
 
 fn ordinary(store: &dyn PartStore, header: PartHeader, size: u64, bytes: u64) -> io::Result<Contents> {

@@ -169,3 +169,18 @@ fn the_flush_of_a_stop_has_a_deadline() {
     assert_eq!(bench.shown().1, Some(RecordingState::Done));
     assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
 }
+
+/// A worker that leaves because it failed is replaced; one that says it is done is not (R-SUP-5).
+#[test]
+fn a_worker_whose_stage_failed_closes_its_part_and_leaves_the_recording_to_another() {
+    let done = |bench: &Bench| bench.facts.iter().any(|(_, kind)| matches!(kind, FactKind::Done { .. }));
+    for (event, said) in [(Event::StageFailed { reason: "gone".into() }, false), (Event::Terminate, true)] {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.start();
+        bench.run(s(2), true);
+        bench.feed(event);
+        bench.close_part();
+        bench.tick();
+        assert_eq!((closed(&bench), done(&bench), bench.exit.is_some()), (vec![1], said, true));
+    }
+}
