@@ -195,7 +195,7 @@ fn workers_of_a_sandbox_are_gone_on_with_by_an_engine_outside() {
     let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
     // The shell is the first process of the namespace: the kernel ends all others with it.
     let mut command = holdfast.command("unshare");
-    let script = format!("{BINARY} engine & echo started; wait; exec tail -f /dev/null");
+    let script = format!("{BINARY} engine & echo started; wait; exec tail -f /dev/null > /dev/null");
     command.args(["--pid", "--fork", "--kill-child", "sh", "-c", &script]).stderr(process::log_file(&holdfast.log()));
     let (_sandbox, _) = Running::start_and_hear("a sandbox", &mut command, LIVE_WITHIN);
     holdfast.wait_live(LIVE_WITHIN);
