@@ -84,10 +84,13 @@ fn recover(flags: &Flags, form: cli::Json) -> cli::Outcome {
         let runtime = Runtime::open(flags.demo)?;
         let library = config.library.ok_or_else(|| anyhow::anyhow!("no library: set HOME or use --library"))?;
         let recovered = engine::recover::run(&runtime, &library)?;
-        let row = |session: engine::recover::Recovered| cli::RecoveredSession {
-            dir: session.dir.display().to_string(),
-            lost_ms: session.result.as_ref().map(|closed| closed.lost_ms.clone()).unwrap_or_default(),
-            error: session.result.err().map(|error| error.to_string()),
+        let row = |session: engine::recover::Recovered| {
+            let lost = session.result.iter().flat_map(|closed| closed.lost());
+            cli::RecoveredSession::new(
+                session.dir.display().to_string(),
+                lost.map(|(input, lost)| (input.clone(), lost)).collect(),
+                session.result.as_ref().err().map(ToString::to_string),
+            )
         };
         Ok(recovered.into_iter().map(row).collect())
     };

@@ -7,6 +7,7 @@ pub mod encoding;
 pub mod id;
 pub mod incident;
 pub mod input;
+pub mod loss;
 pub mod policy;
 pub mod proof;
 pub mod redact;

@@ -3,6 +3,7 @@
 use super::encoding::{AudioCodec, Container, Encoding, VideoCodec};
 use super::id::{InputId, SessionId, SessionName};
 use super::input::InputSpec;
+use super::loss::Loss;
 use super::time::MonoNs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -167,6 +168,9 @@ pub struct PartRecord {
     pub payload_blake3: Option<String>,
     /// Why it ended.
     pub end: PartEnd,
+    /// What is missing behind it because nobody lived to write it; `None` = nothing, or nothing is known of it.
+    #[serde(default)]
+    pub lost: Option<Loss>,
 }
 
 /// One line of the prove role when it looks at parts or finalises them.
@@ -324,6 +328,9 @@ pub struct ManifestInput {
     pub kind: String,
     /// What is known about its files.
     pub verdict: Verdict,
+    /// What is missing behind its parts, together ([`PartRecord::lost`]).
+    #[serde(default)]
+    pub lost: Option<Loss>,
     /// Its parts, in order.
     pub parts: Vec<PartRecord>,
     /// What the proof found in them, in their order; empty before it and when all is as it should be.

@@ -329,6 +329,7 @@ fn new_record(file: &str, part: u32, found: &Found) -> PartRecord {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: None,
+        lost: None,
         end,
     }
 }

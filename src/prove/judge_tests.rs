@@ -34,6 +34,7 @@ fn recorded() -> PartRecord {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: Some("payload".into()),
+        lost: None,
         end: PartEnd::Completed,
     }
 }

@@ -98,9 +98,7 @@ fn part_files(path: &Path) -> Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(path).with_context(|| format!("{} cannot be listed", path.display()))? {
         let entry = entry?;
         let name = entry.file_name();
-        if let Some(key) = name.to_str().and_then(layout::parse_part_file)
-            && entry.file_type()?.is_file()
-        {
+        if let Some(key) = name.to_str().and_then(layout::parse_part_file) {
             found.push((key, entry.path()));
         }
     }
@@ -112,6 +110,30 @@ fn look(path: &Path, finalise: bool) -> Result<LookLine> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let (_, part) = layout::parse_part_file(&name).with_context(|| format!("{name} is not a part of a session"))?;
     let container = layout::part_container(&name).unwrap_or(Container::Mp4);
+    let record = |(end, bytes, summary): (PartEnd, u64, Option<Summary>)| {
+        let summary = summary.as_ref();
+        LookLine::Part(Box::new(PartRecord {
+            part,
+            file: name.clone(),
+            offset_ns: None,
+            duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
+            bytes,
+            container,
+            video: summary.and_then(|s| s.video.clone()),
+            audio: summary.and_then(|s| s.audio.clone()),
+            frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },
+            gaps: Vec::new(),
+            blake3: None,
+            payload_blake3: None,
+            lost: None,
+            end,
+        }))
+    };
+    // Somebody moved the recording elsewhere, and left a link or a folder under its name: nothing is read through it.
+    let meta = std::fs::symlink_metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if !meta.is_file() {
+        return Ok(record((PartEnd::Damaged, 0, None)));
+    }
     let access = if finalise { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = open(path, flags, Mode::empty()).with_context(|| format!("{} cannot be opened", path.display()))?;
@@ -119,23 +141,7 @@ fn look(path: &Path, finalise: bool) -> Result<LookLine> {
     if !lock::try_lock_fd(&file)? {
         return Ok(LookLine::Busy { busy: name });
     }
-    let (end, bytes, summary) = if finalise { finalised(&file)? } else { inspected(&file)? };
-    let summary = summary.as_ref();
-    Ok(LookLine::Part(Box::new(PartRecord {
-        part,
-        file: name,
-        offset_ns: None,
-        duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
-        bytes,
-        container,
-        video: summary.and_then(|s| s.video.clone()),
-        audio: summary.and_then(|s| s.audio.clone()),
-        frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        end,
-    })))
+    Ok(record(if finalise { finalised(&file)? } else { inspected(&file)? }))
 }
 
 fn finalised(file: &File) -> Result<(PartEnd, u64, Option<Summary>)> {

@@ -39,6 +39,11 @@ pub fn facts_file(input: &InputId) -> String {
     format!("{input}.facts.jsonl")
 }
 
+/// `cam1.pulse`.
+pub fn pulse_file(input: &InputId) -> String {
+    format!("{input}.pulse")
+}
+
 /// The input and part number of a media file of ours, `None` for any other name.
 pub fn parse_part_file(name: &str) -> Option<(InputId, u32)> {
     let container = part_container(name)?;

@@ -3,6 +3,7 @@
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
+use crate::model::loss::Loss;
 use crate::model::session::{
     Closed, FactKind, Gap, JournalKind, Line, MANIFEST_VERSION, Manifest, ManifestIncident, ManifestInput, PartEnd,
     PartRecord, Plan, Verdict,
@@ -28,6 +29,9 @@ pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
+    /// When its workers were found dead, and when another engine had to look for them.
+    deaths: Vec<i64>,
+    adoptions: Vec<i64>,
     last: u64,
     done: bool,
 }
@@ -36,7 +40,18 @@ impl InputFacts {
     pub fn of(id: &InputId, lines: &[Line<JournalKind>]) -> Self {
         let mut facts = Self::default();
         for line in lines {
-            let JournalKind::Fact { input, fact } = &line.kind else { continue };
+            let (input, fact) = match &line.kind {
+                JournalKind::Fact { input, fact } => (input, fact),
+                JournalKind::WorkerLost { input, .. } if input == id => {
+                    facts.deaths.push(line.t_ns);
+                    continue;
+                }
+                JournalKind::Adopted { .. } => {
+                    facts.adoptions.push(line.t_ns);
+                    continue;
+                }
+                _ => continue,
+            };
             if input != id {
                 continue;
             }
@@ -64,6 +79,27 @@ impl InputFacts {
     /// Where a part began, as its worker said before it died.
     pub fn offset(&self, part: u32) -> Option<i64> {
         self.offsets.get(&part).copied()
+    }
+
+    /// Session time without media between `end`, where `part` ends, and the next part of which anybody knows where it
+    /// begins; gaps that were told are none of it. `None` = no such part follows.
+    pub fn missing_behind(&self, part: u32, end: i64) -> Option<i64> {
+        let told = self.parts.values().filter_map(|record| Some((record.part, record.offset_ns?)));
+        let begins = told.chain(self.offsets.iter().map(|(part, offset)| (*part, *offset)));
+        let (_, begin) = begins.filter(|(behind, _)| *behind > part).min()?;
+        let told = self.gaps.iter().map(|gap| gap.to_ns.min(begin).saturating_sub(gap.from_ns.max(end)).max(0));
+        Some(begin.saturating_sub(end).saturating_sub(told.sum()).max(0))
+    }
+
+    /// When the worker was found dead whose media ends at `end`, and whether an engine was there to see it die.
+    pub fn death_behind(&self, end: i64) -> Option<(i64, bool)> {
+        let death = self.deaths.iter().copied().filter(|death| *death >= end).min()?;
+        Some((death, !self.adoptions.iter().any(|adopted| (end..=death).contains(adopted))))
+    }
+
+    /// The last part before `part` that has an end.
+    pub fn before(&self, part: u32) -> Option<&PartRecord> {
+        self.parts.range(..part).next_back().map(|(_, record)| record)
     }
 
     /// The highest number used.
@@ -160,7 +196,7 @@ fn cause_of(end: PartEnd) -> &'static str {
     code.as_str()
 }
 
-fn end_ns(part: &PartRecord) -> Option<i64> {
+pub(super) fn end_ns(part: &PartRecord) -> Option<i64> {
     part.offset_ns?.checked_add(i64::try_from(part.duration_ns).ok()?)
 }
 
@@ -196,6 +232,7 @@ fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInpu
         name: spec.name.clone(),
         kind: spec.source.kind().to_owned(),
         verdict: if something { Verdict::Unverified } else { Verdict::Failed },
+        lost: parts.iter().filter_map(|part| part.lost).reduce(Loss::plus),
         parts,
         findings: Vec::new(),
     }

@@ -19,6 +19,7 @@ fn part(part: u32, fps: Option<f64>, offset_ns: i64, duration_ns: i64) -> PartRe
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: None,
+        lost: None,
         end: PartEnd::Split,
     }
 }

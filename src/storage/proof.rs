@@ -128,6 +128,7 @@ mod tests {
             gaps: Vec::new(),
             blake3: None,
             payload_blake3: None,
+            lost: None,
             end,
         }
     }
@@ -140,6 +141,7 @@ mod tests {
             verdict: Verdict::Unverified,
             parts: vec![part(end)],
             findings: Vec::new(),
+            lost: None,
         };
         Manifest {
             version: MANIFEST_VERSION,

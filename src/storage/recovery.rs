@@ -5,10 +5,12 @@
 //! second run changes nothing. Media is never deleted or renamed. Everything here blocks on the disk.
 
 use super::history::History;
+use super::loss::{self, Evidence};
 use super::manifest::{InputFacts, assemble};
-use super::{atomic, journal, layout};
+use super::{atomic, journal, layout, pulse};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
+use crate::model::loss::Loss;
 use crate::model::session::{
     Closed, Fact, FactKind, JournalKind, Line, Manifest, ManifestInput, PartEnd, PartRecord, Plan, Verdict,
 };
@@ -37,8 +39,13 @@ pub struct Interrupted {
 pub struct ClosedSession {
     /// What its folder says now.
     pub manifest: Manifest,
-    /// Per input with a part that had no end: at most this many milliseconds of it were lost.
-    pub lost_ms: Vec<(InputId, u64)>,
+}
+
+impl ClosedSession {
+    /// What the inputs with a part that had no end have lost.
+    pub fn lost(&self) -> impl Iterator<Item = (&InputId, Loss)> {
+        self.manifest.inputs.iter().filter_map(|input| Some((&input.id, input.lost?)))
+    }
 }
 
 /// Why a session cannot be closed now.
@@ -191,7 +198,9 @@ pub fn close_while(
     let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| failed(io::Error::other("its first line is not a plan")))?;
     let parts = media_files(dir).map_err(failed)?;
-    for (name, ..) in &parts {
+    // What is no file is not being written.
+    let is_file = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file());
+    for (name, ..) in parts.iter().filter(|(name, ..)| is_file(name)) {
         if lock::is_held(&dir.join(name)).map_err(failed)? {
             return Err(CloseError::Locked(name.clone()));
         }
@@ -205,10 +214,11 @@ pub fn close_while(
     for line in unfolded(dir, &plan, known).map_err(failed)? {
         append(&mut lines, line)?;
     }
-    let mut lost_ms = Vec::new();
     let facts = |spec: &InputSpec| InputFacts::of(&spec.id, &lines).closed_files();
     let closed: BTreeSet<String> = plan.inputs.iter().flat_map(facts).collect();
-    let open: Vec<_> = parts.into_iter().filter(|(name, ..)| !closed.contains(name)).collect();
+    let mut open: Vec<_> = parts.into_iter().filter(|(name, ..)| !closed.contains(name)).collect();
+    // What one has lost depends on those before it.
+    open.sort_by(|(_, one, part), (_, other, later)| (one, part).cmp(&(other, later)));
     if !open.is_empty() {
         // The time of the last write tells how much of the end is missing; finalising changes it.
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
@@ -228,9 +238,9 @@ pub fn close_while(
             }
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
-            if let Some(lost) = lost(&plan, &record, touched.get(&name)) {
-                lost_ms.push((input.clone(), lost));
-            }
+            let beat = pulse::last_beat(dir, &plan, &input);
+            let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
+            record.lost = loss::loss(&plan, &record, known);
             let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
             let n = facts.last_number() + 1;
             let kind = JournalKind::Fact { input, fact: Fact { n, kind: FactKind::PartClosed(record) } };
@@ -243,6 +253,9 @@ pub fn close_while(
             return Err(CloseError::Locked(name));
         }
     }
+    // Whatever they told is in the journal: a run that is killed from here on says the same without them. The folder is
+    // synced with the manifest, before `closed`.
+    pulse::remove(dir, &plan);
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };
     let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
@@ -251,7 +264,7 @@ pub fn close_while(
         let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
         append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;
     }
-    Ok(ClosedSession { manifest, lost_ms })
+    Ok(ClosedSession { manifest })
 }
 
 /// Leaves each fact once (two writers may have folded it: its number makes it one) and says which there are.
@@ -320,19 +333,6 @@ pub(super) fn media_files(dir: &Path) -> io::Result<Vec<(String, InputId, u32)>>
 fn modified(dir: &Path, name: &str) -> Option<(String, Timestamp)> {
     let time = fs::metadata(dir.join(name)).ok()?.modified().ok()?;
     Some((name.to_owned(), Timestamp::try_from(time).ok()?))
-}
-
-/// Upper bound of what is missing at the end of a part.
-///
-/// The moment of a power cut is on no disk. What is: media up to the end of the last whole fragment, and the time of
-/// the last write that reached the disk. Had another fragment's length passed, the next fragment would be there too; so
-/// the end came within one fragment (and the time of one sync) behind that write, and what is missing is at least what
-/// lies between media and write, at most that and a fragment. A heartbeat on the disk could tell more, at the price of
-/// a sync every 100 ms for every recording.
-fn lost(plan: &Plan, record: &PartRecord, touched: Option<&Timestamp>) -> Option<u64> {
-    let end = plan.started_at.as_nanosecond() + i128::from(record.offset_ns?) + i128::from(record.duration_ns);
-    let written = (touched?.as_nanosecond() - end).max(0) / 1_000_000;
-    u64::try_from(written).ok()?.checked_add(u64::from(plan.encoding.fragment_ms))
 }
 
 #[cfg(test)]

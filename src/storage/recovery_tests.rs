@@ -50,6 +50,7 @@ fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: None,
+        lost: None,
         end,
     }
 }
@@ -110,12 +111,45 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     assert_eq!(a.parts[1].gaps, [gap]);
     assert_eq!(a.verdict, Verdict::Unverified);
     assert_eq!(closed.manifest.incidents.len(), 1);
-    assert_eq!(closed.lost_ms.len(), 1);
+    assert_eq!(a.lost, Some(Loss { ms: 1000, within_ms: Some(33) }), "the next part begins a second behind it");
     let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
     let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &finalise).expect("closed again");
     assert_eq!(calls.get(), 1);
     assert_eq!(again.manifest.inputs, closed.manifest.inputs);
     assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
+}
+
+/// Input `a` of the boot `b` was killed in its only part, which holds two seconds, and lived until 2.3 s.
+fn powerless_session(dir: &Path) {
+    let mut log = journal::Log::open(&dir.join(layout::JOURNAL)).expect("a journal");
+    log.append(&line(0, JournalKind::Plan(plan()))).expect("a plan");
+    let a: InputId = "a".parse().expect("an id");
+    let mut facts = journal::Log::open(&dir.join(layout::facts_file(&a))).expect("facts");
+    let started = FactKind::PartStarted { part: 1, offset_ns: 0 };
+    facts.append(&line(0, Fact { n: 1, kind: started })).expect("a fact");
+    fs::write(dir.join("a.mp4"), b"media").expect("a file");
+    let window = Duration::from_millis(100);
+    let at = MonoNs(2_250_000_000);
+    pulse::PulseFile::begin(dir, &a, &pulse::Beat { boot_id: "b".into(), at, window }).expect("a pulse");
+}
+
+#[test]
+fn a_pulse_tells_the_loss_and_is_gone_once_that_is_told_for_good() {
+    let dir = tempfile::tempdir().expect("a folder");
+    powerless_session(dir.path());
+    let told = Some(Loss { ms: 300, within_ms: Some(83) });
+    let pulse = dir.path().join("a.pulse");
+    // Killed before the manifest is written: a folder stands in its place.
+    let manifest = dir.path().join(layout::MANIFEST);
+    fs::create_dir(&manifest).expect("a folder");
+    close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect_err("no manifest");
+    fs::remove_dir(&manifest).expect("removed");
+    assert!(!pulse.exists(), "what it told is in the journal");
+    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
+    assert_eq!(closed.manifest.inputs[0].lost, told);
+    assert_eq!(closed.lost().map(|(id, lost)| (id.to_string(), Some(lost))).collect::<Vec<_>>(), [("a".into(), told)]);
+    let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
+    assert_eq!(again.manifest.inputs, closed.manifest.inputs);
 }
 
 #[test]

@@ -214,12 +214,12 @@ fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
         })
     });
     let in_time = ends_within(&pidfd, deadline)?;
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs()));
+    let late = || Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {} s", deadline.as_secs())));
     if !in_time {
         child.kill()?;
         if !ends_within(&pidfd, KILLED_WITHIN)? {
             std::thread::spawn(move || child.wait());
-            return Err(late());
+            return late();
         }
     }
     let status = child.wait()?;
@@ -227,10 +227,8 @@ fn finish(mut child: Child, deadline: Duration) -> io::Result<Finished> {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
-    if !in_time {
-        return Err(late());
-    }
     match status.code() {
+        _ if !in_time => late(),
         Some(code) => Ok(Finished { success: code == 0, output }),
         None => Err(io::Error::other(format!("it ended with {status}"))),
     }

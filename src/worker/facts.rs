@@ -4,17 +4,17 @@
 //! tried again until it is taken or the worker is gone, and those behind it wait; one word is said of that. Only what
 //! exceeds the queue is lost, by name. The recording itself waits for none of this.
 //! The session is held ([`crate::storage::journal::hold`]) from before its first fact until behind its last, so nobody
-//! closes it meanwhile.
+//! closes it meanwhile; while it is held, its pulse beats ([`super::pulse`]).
 
 use super::Notice;
 use super::mailbox::Mailbox;
+use super::pulse::Pulse;
 use super::state::{HoldFault, Reply};
 use crate::model::session::{Fact, Line};
 use crate::model::{InputId, SessionId};
 use crate::storage::journal::{self, Log};
 use crate::storage::layout;
 use jiff::Timestamp;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -78,7 +78,7 @@ impl Facts {
         let (jobs, waiting) = sync_channel(CAPACITY);
         let (done, finished) = sync_channel(1);
         let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-            work_all(&layout::facts_file(&input), &waiting, &mailbox);
+            work_all(&input, &waiting, &mailbox);
             // Nobody waits when the worker is not leaving.
             let _ = done.send(());
         })?;
@@ -124,16 +124,17 @@ impl Facts {
     }
 }
 
-fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
+fn work_all(input: &InputId, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
+    let file = layout::facts_file(input);
     let mut open: Option<(PathBuf, Log)> = None;
     // Held until the next one is, or until it is let go.
-    let mut held: Option<File> = None;
+    let mut held: Option<Pulse> = None;
     for job in jobs {
         match job {
             Job::Hold(Hold { reply, session, dir }) => {
                 let result = match journal::hold(&dir) {
                     Ok(Some(hold)) => {
-                        held = Some(hold);
+                        held = Some(Pulse::start(input.clone(), dir, hold));
                         Ok(())
                     }
                     Ok(None) => Err(HoldFault::Closing),
@@ -145,7 +146,7 @@ fn work_all(file: &str, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
             }
             Job::Write(entry) => {
                 let mut pause = FIRST_PAUSE;
-                while let Err(error) = append(&mut open, &entry.dir.join(file), &entry) {
+                while let Err(error) = append(&mut open, &entry.dir.join(&file), &entry) {
                     // The next attempt gets a fresh file handle, which also finds what this one has left of its line.
                     open = None;
                     if pause == FIRST_PAUSE {

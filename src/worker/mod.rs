@@ -14,6 +14,7 @@ mod frames;
 mod link;
 mod mailbox;
 mod notice;
+mod pulse;
 mod space;
 pub mod state;
 mod take;

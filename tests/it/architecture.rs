@@ -24,6 +24,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "storage::journal",
             "storage::space",
             "storage::part_lock",
+            "storage::pulse",
             "media",
         ],
     ),

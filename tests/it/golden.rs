@@ -4,6 +4,7 @@
 //! anew, and refuses to where a field of the old file is missing.
 
 use holdfast::model::incident::Severity;
+use holdfast::model::loss::Loss;
 use holdfast::model::proof::{Finding, FindingCode, PartFinding};
 use holdfast::model::session::{
     AudioTrack, Closed, Gap, Manifest, ManifestIncident, ManifestInput, PartEnd, PartFrames, PartRecord, Verdict,
@@ -239,6 +240,7 @@ fn manifest() -> Manifest {
         gaps: vec![Gap { from_ns: 1, to_ns: 2, cause: "no_signal".into() }],
         blake3: Some("00".into()),
         payload_blake3: Some("11".into()),
+        lost: Some(Loss { ms: 250, within_ms: Some(84) }),
         end: PartEnd::Completed,
     };
     let incident = holdfast::model::incident::Incident::new(holdfast::model::incident::IncidentCode::NoSignal);
@@ -257,6 +259,7 @@ fn manifest() -> Manifest {
             verdict: Verdict::Warning,
             parts: vec![part],
             findings: vec![PartFinding { file: "cam1.mp4".into(), finding: Finding::new(FindingCode::Gap) }],
+            lost: Some(Loss::at_most(600)),
         }],
         markers: Vec::new(),
         clock_steps: Vec::new(),

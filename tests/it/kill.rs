@@ -4,6 +4,7 @@ use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
 use crate::support::frames;
+use crate::support::loss::{self, TRUE_TO, assert_no_pulse, end_of, monotonic};
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use rustix::process::Signal;
 use std::path::Path;
@@ -16,11 +17,6 @@ const LOSS_BEFORE_KILL: Duration = Duration::from_millis(1000);
 const NEXT_PART_WITHIN: Duration = Duration::from_secs(2);
 /// The test's own reading of the clock around a kill.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);
-
-fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
 
 /// Two inputs with silence (all samples alike), two with noise (PEERS #21).
 fn silent_and_noisy() -> String {
@@ -109,6 +105,7 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
     for worker in workers {
         holdfast.signal(worker, Signal::KILL);
     }
+    let killed_at = monotonic();
     holdfast.engine().wait(RECORDS_WITHIN);
     let session = holdfast.session();
     let lost: Vec<usize> = INPUTS.iter().map(|input| frames_of(&session, input)).collect();
@@ -119,12 +116,18 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
     });
     let found = manifest(&session);
     assert_eq!(found["state"], "recovered");
+    let alert = loss::alert(&holdfast);
+    assert_no_pulse(&session);
     for (input, before) in INPUTS.iter().zip(lost) {
         let parts = parts(&found, input);
         assert_eq!(parts[0]["end"], "worker_died", "{found:#}");
         let sound = assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
         assert!(sound.video.samples() >= before, "recovery lost frames of {input}");
         assert!(sound.video.samples() >= 60, "{input}: {}", sound.video.samples());
+        let lost = killed_at.saturating_sub(end_of(&session.join(format!("{input}.mp4"))));
+        let stated = loss::stated(&alert, &found, input);
+        println!("{input} lost {lost:?}, stated {stated:?}");
+        assert!(stated.abs_diff(lost) <= TRUE_TO + CLOCK_SLACK, "{input} lost {lost:?}, {stated:?} was stated");
         let meta = std::fs::metadata(session.join(format!("{input}.mp4"))).expect("the part");
         let blocks = std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
         assert!(blocks <= meta.len() + 64 * 1024, "{input}: {blocks} bytes stay reserved for {}", meta.len());

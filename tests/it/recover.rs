@@ -64,6 +64,12 @@ fn a_hundred_interrupted_sessions_keep_nobody_from_recording_and_are_all_closed_
     assert!(holdfast.ended(worker, RECORDS_WITHIN));
     plant_interrupted(&holdfast.library(), &holdfast.session(), 99);
     assert_eq!(open_sessions(&holdfast), 100);
+    // Somebody made room, and left a link.
+    let moved = holdfast.library().join("2026-01-01_00-00-01_old_0001/cam1.mp4");
+    let elsewhere = holdfast.root().join("elsewhere.mp4");
+    std::fs::rename(&moved, &elsewhere).expect("moved away");
+    std::os::unix::fs::symlink(&elsewhere, &moved).expect("a link");
+    let kept = std::fs::read(&elsewhere).expect("a file");
 
     let launched = std::time::Instant::now();
     holdfast.spawn_engine();
@@ -86,8 +92,14 @@ fn a_hundred_interrupted_sessions_keep_nobody_from_recording_and_are_all_closed_
         let manifest = assert_one_session(&session, if n % 25 == 0 { &[("cam1", 1)] } else { &[] });
         let new = manifest["name"] == "new";
         assert_eq!(manifest["state"], if new { "completed" } else { "recovered" }, "{manifest:#}");
-        assert_eq!(parts(&manifest, "cam1")[0]["end"], if new { "completed" } else { "worker_died" }, "{manifest:#}");
+        let end = match new {
+            _ if moved.starts_with(&session) => "damaged",
+            true => "completed",
+            false => "worker_died",
+        };
+        assert_eq!(parts(&manifest, "cam1")[0]["end"], end, "{manifest:#}");
     }
+    assert!(std::fs::read(&elsewhere).expect("a file") == kept, "written through a link");
     println!("killed with {left} sessions left to close; 101 sessions whole");
     // A second run changes nothing.
     let engine = holdfast.engine().pid();

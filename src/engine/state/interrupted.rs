@@ -187,7 +187,7 @@ impl State {
     }
 
     fn tell_recovered(&mut self, now: Now, closed: &ClosedSession, out: &mut Vec<Effect>) {
-        let lost: Vec<String> = closed.lost_ms.iter().map(|(input, ms)| format!("{input} at most {ms} ms")).collect();
+        let lost: Vec<String> = closed.lost().map(|(input, lost)| format!("{input} {lost}")).collect();
         let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
         let incident =
             Incident::new(IncidentCode::SessionRecovered).with("session", &closed.manifest.name).with("loss", lost);

@@ -54,6 +54,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
+        lost: None,
         end,
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }

@@ -227,6 +227,7 @@ fn finalise(dir: &Path) -> Vec<PartRecord> {
         gaps: Vec::new(),
         blake3: None,
         payload_blake3: None,
+        lost: None,
         end: PartEnd::WorkerDied,
     };
     parts.map(record).collect()

@@ -299,6 +299,7 @@ impl SimWorker {
             gaps: Vec::new(),
             blake3: None,
             payload_blake3: None,
+            lost: None,
             end,
         };
         let closing = PartClosing {

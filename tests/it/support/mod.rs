@@ -7,6 +7,7 @@ pub mod display;
 pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
+pub mod loss;
 pub mod media_file;
 pub mod nal;
 pub mod power;

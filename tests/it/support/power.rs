@@ -2,11 +2,16 @@
 //!
 //! Contract: whatever a test does or fails to do, dropping a [`PowerDisk`] leaves no mount and no loop device behind.
 
-use super::process;
 use super::skip::skip;
+use super::{loss, process};
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// `EXT4_IOC_SHUTDOWN` (fs/ext4/ext4.h): `_IOR('X', 125, __u32)`.
@@ -15,6 +20,9 @@ const SHUTDOWN: u64 = 0x8004_587d;
 const WITHOUT_LOG_FLUSH: u32 = 2;
 /// Bytes of the disk; sparse, so that it costs what is recorded.
 const DISK_BYTES: u64 = 600_000_000;
+/// Syncs that are remembered, and the pause between two: about a second.
+const SYNCS: usize = 20;
+const SYNC_PAUSE: Duration = Duration::from_millis(50);
 /// `mount`, `umount` and `mkfs` take a second at most on a machine under load.
 const DONE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -80,6 +88,43 @@ impl PowerDisk {
             assert!(deadline.left().is_some(), "{why}; held by {:?}", holders(&self.mount));
         }
         self.run("mount", &[self.device.as_ref(), self.mount.as_ref()]);
+    }
+}
+
+/// Watches how long syncs of a disk take until its power goes: what is on the disk then is that much older.
+#[derive(Debug)]
+pub struct SyncWatch {
+    stop: SyncSender<Infallible>,
+    thread: JoinHandle<Duration>,
+}
+
+impl SyncWatch {
+    /// Syncs a sector of its own in `dir` again and again.
+    pub fn start(dir: &Path) -> Self {
+        let file = std::fs::File::create(dir.join(".sync")).expect("a file");
+        let (stop, stopped) = sync_channel(0);
+        let watch = move || {
+            let mut took = VecDeque::new();
+            loop {
+                let before = loss::monotonic();
+                let done = file.write_all_at(&[took.len() as u8; 512], 0).and_then(|()| file.sync_data());
+                took.push_back(loss::monotonic() - before);
+                if took.len() > SYNCS {
+                    took.pop_front();
+                }
+                let ended = stopped.recv_timeout(SYNC_PAUSE) == Err(RecvTimeoutError::Disconnected);
+                if done.is_err() || ended {
+                    return took.into_iter().max().unwrap_or_default();
+                }
+            }
+        };
+        Self { stop, thread: std::thread::spawn(watch) }
+    }
+
+    /// The slowest of the last syncs before the power went, and of those that were under way then.
+    pub fn slowest(self) -> Duration {
+        drop(self.stop);
+        self.thread.join().expect("it does not panic")
     }
 }
 

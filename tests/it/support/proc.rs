@@ -11,6 +11,7 @@ use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -310,12 +311,23 @@ impl Holdfast {
     }
 }
 
-/// Waits until something in `folder` is made, renamed or written to, at most `time`.
+/// Waits until something in `folder` is made, renamed or written to, at most `time`. A pulse is no change: it beats all
+/// the time.
 pub fn wait_for_change(folder: &Path, time: Duration) {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("an inotify");
+    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+    let watch = inotify::init(flags).expect("an inotify");
     let changes = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY;
     inotify::add_watch(&watch, folder, changes).expect("the folder exists");
-    process::readable(&watch, time);
+    let deadline = Deadline::after(time);
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    while deadline.left().is_some_and(|left| process::readable(&watch, left)) {
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        while let Ok(event) = events.next() {
+            if event.file_name().is_none_or(|name| !name.to_bytes().ends_with(b".pulse")) {
+                return;
+            }
+        }
+    }
 }
 
 impl Drop for Holdfast {

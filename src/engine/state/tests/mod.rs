@@ -274,10 +274,23 @@ fn closed_session(id: SessionId, state: Closed) -> crate::storage::recovery::Clo
         ended_at: Timestamp::UNIX_EPOCH,
         state,
         library_path: "/library".into(),
-        inputs: Vec::new(),
+        inputs: vec![lost_input()],
         markers: Vec::new(),
         clock_steps: Vec::new(),
         incidents: Vec::new(),
     };
-    crate::storage::recovery::ClosedSession { manifest, lost_ms: vec![(self::id("a"), 40)] }
+    crate::storage::recovery::ClosedSession { manifest }
+}
+
+/// An input that has lost at most 40 ms.
+fn lost_input() -> crate::model::session::ManifestInput {
+    crate::model::session::ManifestInput {
+        id: id("a"),
+        name: "A".into(),
+        kind: "test".into(),
+        verdict: crate::model::session::Verdict::Unverified,
+        lost: Some(crate::model::loss::Loss::at_most(40)),
+        parts: Vec::new(),
+        findings: Vec::new(),
+    }
 }

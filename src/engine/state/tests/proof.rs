@@ -15,15 +15,7 @@ fn unproved(n: u128, bytes: u64) -> Unproved {
 
 fn manifest(n: u128, verdict: Verdict) -> Manifest {
     let mut manifest = closed_session(SessionId(uuid::Uuid::from_u128(n)), Closed::Completed).manifest;
-    let input = ManifestInput {
-        id: id("a"),
-        name: "A".into(),
-        kind: "test".into(),
-        verdict,
-        parts: Vec::new(),
-        findings: Vec::new(),
-    };
-    manifest.inputs.push(input);
+    manifest.inputs = vec![ManifestInput { verdict, lost: None, ..lost_input() }];
     manifest
 }
 

@@ -192,6 +192,7 @@ impl Bench {
             gaps: Vec::new(),
             blake3: None,
             payload_blake3: None,
+            lost: None,
             end,
         };
         let frames = Frames { written: Some(3), ..Frames::default() };

@@ -1,0 +1,95 @@
+//! How much is missing at the end of a part that nobody closed. Pure.
+//!
+//! What the disk holds of it, best evidence first: the next part of the same input, whose begin is known to a frame; the
+//! pulse of the worker that wrote it ([`super::pulse`]) or, where its successor has overwritten that and recorded
+//! nothing, the moment the engine saw it die; the time of the last write to it, by the wall clock, which
+//! gives an upper bound only: had another fragment's length passed, the next fragment would be there too.
+
+use super::manifest::{InputFacts, end_ns};
+use super::pulse::Beat;
+use crate::model::loss::Loss;
+use crate::model::session::{PartRecord, Plan};
+use jiff::Timestamp;
+
+/// Where a part begins is known to a frame, and its sound ends within a frame of its pictures.
+const FRAME_NS: i64 = 33_000_000;
+
+/// What is known of the end of a part besides itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    /// Everything its input has told.
+    pub facts: &'a InputFacts,
+    /// The last beat of its input, of the boot of the session.
+    pub beat: Option<&'a Beat>,
+    /// Wall clock of the last write to it.
+    pub touched: Option<&'a Timestamp>,
+}
+
+/// What is missing behind `record`, `None` = not known at all.
+pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
+    let Some(end) = end_ns(record) else { return whole(plan, record, known) };
+    if let Some(missing) = known.facts.missing_behind(record.part, end) {
+        return Some(within_a_frame(missing));
+    }
+    let since_death = |death: i64| known.beat.is_none_or(|beat| since_start(plan, beat) > death);
+    let died = match known.facts.death_behind(end).filter(|(death, _)| since_death(*death)) {
+        Some((death, seen)) => seen.then(|| within_a_frame(death.saturating_sub(end))),
+        None => by_pulse(plan, end, known.beat),
+    };
+    died.or_else(|| at_most(plan, end, known.touched?))
+}
+
+fn within_a_frame(missing: i64) -> Loss {
+    Loss { ms: millis(missing), within_ms: Some(millis(FRAME_NS)) }
+}
+
+/// It died in the middle of the window of its last beat, give or take half of it and a frame.
+fn by_pulse(plan: &Plan, end: i64, beat: Option<&Beat>) -> Option<Loss> {
+    let beat = beat?;
+    let from = since_start(plan, beat);
+    let window = i64::try_from(beat.window.as_nanos()).ok()?;
+    // Nothing is recorded by the dead: the pulse stopped before the recording did.
+    let stale = end > from.saturating_add(window);
+    // A disk so slow that the date of the file says more.
+    let vague = window / 2 > i64::from(plan.encoding.fragment_ms) * 1_000_000;
+    if stale || vague {
+        return None;
+    }
+    let ms = millis(from.saturating_add(window / 2).saturating_sub(end));
+    Some(Loss { ms, within_ms: Some(millis((window / 2).saturating_add(FRAME_NS))) })
+}
+
+/// From the end of the media to the last write, and a fragment: the end came within one fragment (and the time of one
+/// sync) behind that write.
+fn at_most(plan: &Plan, end: i64, touched: &Timestamp) -> Option<Loss> {
+    let written = touched.as_nanosecond() - plan.started_at.as_nanosecond() - i128::from(end);
+    let ms = u64::try_from(written.max(0) / 1_000_000).ok()?;
+    Some(Loss::at_most(ms.saturating_add(u64::from(plan.encoding.fragment_ms))))
+}
+
+/// Nobody lived to say where it began: at most everything since the part before it, unless that one has lost it already.
+fn whole(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
+    let from = match known.facts.before(record.part) {
+        Some(before) if before.lost.is_some() => return None,
+        Some(before) => end_ns(before)?,
+        None => 0,
+    };
+    let missing = known.facts.missing_behind(record.part, from).or_else(|| {
+        let beat = known.beat?;
+        let until = since_start(plan, beat).saturating_add(i64::try_from(beat.window.as_nanos()).ok()?);
+        Some(until.saturating_sub(from)).filter(|missing| *missing > 0)
+    });
+    Some(Loss::at_most(millis(missing?)))
+}
+
+fn since_start(plan: &Plan, beat: &Beat) -> i64 {
+    i64::try_from(i128::from(beat.at.0) - i128::from(plan.start_at_ns.0)).unwrap_or(i64::MAX)
+}
+
+fn millis(ns: i64) -> u64 {
+    u64::try_from(ns.max(0)).unwrap_or(0).div_ceil(1_000_000)
+}
+
+#[cfg(test)]
+#[path = "loss_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! Whom a statement of a loss believes, and what it claims then.
+
+use super::*;
+use crate::model::encoding::{Container, Encoding};
+use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd, PartFrames};
+use crate::model::{InputId, MonoNs, SessionId};
+use std::time::Duration;
+
+const MS: i64 = 1_000_000;
+/// The session's origin, on the clock of its boot.
+const ORIGIN: u64 = 7_000_000_000;
+
+fn plan() -> Plan {
+    Plan {
+        id: SessionId(uuid::Uuid::nil()),
+        name: "test".parse().expect("a name"),
+        key: "k".into(),
+        request: String::new(),
+        start_at_ns: MonoNs(ORIGIN),
+        boot_id: "b".into(),
+        started_at: Timestamp::UNIX_EPOCH,
+        inputs: Vec::new(),
+        encoding: Encoding::default(),
+        files: Vec::new(),
+    }
+}
+
+/// A part from `from` to `to`, in ms of the session; without a begin its worker did not live to say it.
+fn part(number: u32, from: Option<i64>, to: i64) -> PartRecord {
+    PartRecord {
+        part: number,
+        file: String::new(),
+        offset_ns: from.map(|from| from * MS),
+        duration_ns: u64::try_from((to - from.unwrap_or(to)) * MS).expect("ends behind its begin"),
+        bytes: 1,
+        container: Container::Mp4,
+        video: None,
+        audio: None,
+        frames: PartFrames::default(),
+        gaps: Vec::new(),
+        blake3: None,
+        payload_blake3: None,
+        lost: None,
+        end: PartEnd::WorkerDied,
+    }
+}
+
+/// It lived at `at` ms of the session, and its next beat was due `window` ms later.
+fn beat(at: u64, window: u64) -> Beat {
+    let at = MonoNs(ORIGIN).plus(Duration::from_millis(at));
+    Beat { boot_id: "b".into(), at, window: Duration::from_millis(window) }
+}
+
+fn input() -> InputId {
+    "a".parse().expect("an id")
+}
+
+fn at(ms: i64, kind: JournalKind) -> Line<JournalKind> {
+    Line { t_ns: ms * MS, at: Timestamp::UNIX_EPOCH, kind }
+}
+
+fn facts(kinds: Vec<FactKind>) -> InputFacts {
+    let line = |(n, kind)| at(0, JournalKind::Fact { input: input(), fact: Fact { n, kind } });
+    InputFacts::of(&input(), &(1..).zip(kinds).map(line).collect::<Vec<_>>())
+}
+
+/// What is said of `record`, whose file was last written to at `touched` ms by the wall clock.
+fn said(record: &PartRecord, kinds: Vec<FactKind>, beat: Option<Beat>, touched: i64) -> Option<Loss> {
+    let touched = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(touched);
+    let known = Evidence { facts: &facts(kinds), beat: beat.as_ref(), touched: Some(&touched) };
+    loss(&plan(), record, known)
+}
+
+fn known(ms: u64, within: u64) -> Option<Loss> {
+    Some(Loss { ms, within_ms: Some(within) })
+}
+
+#[test]
+fn a_pulse_says_when_it_ended_whatever_the_wall_clock_says() {
+    let record = part(1, Some(20), 5_000);
+    for touched in [4_950, -86_400_000, 86_400_000] {
+        assert_eq!(said(&record, vec![], Some(beat(5_250, 110)), touched), known(305, 88));
+    }
+    // It ended with its media: less than nothing is not missing.
+    assert_eq!(said(&record, vec![], Some(beat(4_920, 110)), 0), known(0, 88));
+}
+
+#[test]
+fn without_a_pulse_that_can_be_believed_the_statement_is_an_upper_bound() {
+    let record = part(1, Some(20), 5_000);
+    let bound = Some(Loss::at_most(600));
+    assert_eq!(said(&record, vec![], None, 5_100), bound);
+    assert_eq!(said(&record, vec![], Some(beat(4_800, 110)), 5_100), bound, "it stopped before the recording");
+    assert_eq!(said(&record, vec![], Some(beat(5_200, 3_000)), 5_100), bound, "it beats rarely: a slow disk");
+    assert_eq!(said(&record, vec![], Some(beat(5_200, 400)), 5_100), known(400, 233), "but within a fragment");
+}
+
+#[test]
+fn a_part_that_another_one_follows_has_lost_what_lies_between() {
+    let record = part(1, Some(0), 5_000);
+    let next = FactKind::PartStarted { part: 2, offset_ns: 6_200 * MS };
+    let late = Some(beat(90_000, 110));
+    assert_eq!(said(&record, vec![next.clone()], late.clone(), 0), known(1_200, 33));
+    let closed = FactKind::PartClosed(part(3, Some(9_000), 10_000));
+    assert_eq!(said(&record, vec![closed, next.clone()], late.clone(), 0), known(1_200, 33));
+    let gap = Gap { from_ns: 5_500 * MS, to_ns: 6_200 * MS, cause: "no_signal".into() };
+    assert_eq!(said(&record, vec![next, FactKind::Gap(gap)], late, 0), known(500, 33), "nothing was there to be lost");
+}
+
+#[test]
+fn the_pulse_of_a_successor_says_nothing_of_who_died_before_it() {
+    let died = at(5_270, JournalKind::WorkerLost { input: input(), reason: "signal: 9".into() });
+    let told = |lines: &[Line<JournalKind>], beat: Option<Beat>| {
+        let touched = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(5_100);
+        let facts = InputFacts::of(&input(), lines);
+        let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: Some(&touched) };
+        loss(&plan(), &part(1, Some(0), 5_000), known)
+    };
+    let seen = std::slice::from_ref(&died);
+    assert_eq!(told(seen, Some(beat(5_200, 100))), known(250, 83), "its own");
+    assert_eq!(told(seen, Some(beat(60_000, 100))), known(270, 33), "of one that found no signal");
+    assert_eq!(told(seen, None), known(270, 33));
+    // It died while no engine ran: the next one only found that it had.
+    let found = [at(5_260, JournalKind::Adopted { epoch: 2 }), died.clone()];
+    assert_eq!(told(&found, Some(beat(60_000, 100))), Some(Loss::at_most(600)));
+    assert_eq!(told(&found, Some(beat(5_200, 100))), known(250, 83));
+}
+
+#[test]
+fn a_part_nobody_knows_the_begin_of_is_lost_at_most_since_the_one_before() {
+    let record = part(2, None, 0);
+    let before = FactKind::PartClosed(part(1, Some(0), 5_000));
+    assert_eq!(said(&record, vec![before.clone()], Some(beat(5_300, 110)), 0), Some(Loss::at_most(410)));
+    assert_eq!(said(&record, vec![], Some(beat(5_300, 110)), 0), Some(Loss::at_most(5_410)));
+    assert_eq!(said(&record, vec![before], None, 5_400), None);
+    let lost = FactKind::PartClosed(PartRecord { lost: known(300, 55), ..part(1, Some(0), 5_000) });
+    assert_eq!(said(&record, vec![lost], Some(beat(5_300, 110)), 0), None, "the one before has lost all of it");
+}
