@@ -11,6 +11,7 @@ mod loss;
 mod manifest;
 pub mod proof;
 pub mod pulse;
+pub mod recent;
 pub mod recovery;
 pub mod search;
 pub mod space;

@@ -153,6 +153,36 @@ fn a_pulse_tells_the_loss_and_is_gone_once_that_is_told_for_good() {
 }
 
 #[test]
+fn whoever_loses_the_right_to_write_closes_no_further_and_another_does() {
+    for allowed in 0.. {
+        let dir = tempfile::tempdir().expect("a folder");
+        crashed_session(dir.path());
+        let written = || [layout::JOURNAL, layout::MANIFEST].map(|name| fs::read(dir.path().join(name)).ok());
+        let (asked, lost) = (Cell::new(0), std::cell::RefCell::new(None));
+        let may_write = || {
+            asked.set(asked.get() + 1);
+            if asked.get() <= allowed {
+                return Ok(());
+            }
+            lost.borrow_mut().get_or_insert_with(written);
+            Err(io::Error::other("another engine has taken over"))
+        };
+        let result = close_while(dir.path(), Closed::Completed, Duration::ZERO, &read_all, &may_write);
+        let Some(lost) = lost.take() else {
+            assert!(result.is_ok() && allowed >= 6, "it is asked before every line and file: {allowed}");
+            return;
+        };
+        assert!(matches!(result, Err(CloseError::Io { .. })), "{allowed}: {result:?}");
+        assert_eq!(written(), lost, "{allowed}: something was written behind that");
+        close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("the other one closes it");
+        let (lines, _) = journal::read::<Line<JournalKind>>(&dir.path().join(layout::JOURNAL)).expect("a journal");
+        let ends = lines.iter().filter(|line| matches!(line.kind, JournalKind::Closed { .. })).count();
+        let facts = lines.iter().filter(|line| matches!(line.kind, JournalKind::Fact { .. })).count();
+        assert_eq!((ends, facts), (1, 4), "{allowed}");
+    }
+}
+
+#[test]
 fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());

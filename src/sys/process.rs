@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -30,8 +30,6 @@ pub enum Priority {
 pub const RECORDING_NICE: i32 = -10;
 /// The nice value of secondary work.
 const IDLE_NICE: i32 = 19;
-/// `getsockopt(2)`, from `asm-generic/socket.h`.
-const SO_PEERPIDFD: libc::c_int = 77;
 /// `ioprio_set(2)`: this process.
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// `ioprio_set(2)`: class best-effort, level 0.
@@ -98,7 +96,7 @@ pub struct Handle {
 impl Handle {
     /// The process at the other end of a connected Unix socket: the one that connected, or that called listen.
     pub fn of_peer(socket: impl AsFd) -> io::Result<Self> {
-        if let Some(pidfd) = peer_pidfd(socket.as_fd()) {
+        if let Some(pidfd) = super::unix_listener::peer_pidfd(socket.as_fd()) {
             return Ok(Self { pidfd });
         }
         // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
@@ -143,25 +141,6 @@ impl Handle {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
-#[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
-fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let mut fd: libc::c_int = -1;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes to `fd`, which is that long, and both live during the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_PEERPIDFD,
-            std::ptr::from_mut(&mut fd).cast(),
-            &raw mut length,
-        )
-    };
-    // SAFETY: on success the descriptor was made for us by the kernel and belongs to nobody else.
-    (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Starts this program with `args`; standard input and output are closed.

@@ -6,10 +6,10 @@ use rustix::event::{Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
 };
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use std::time::Duration;
 /// Connections waiting to be accepted. Enough that one can still be made, and its peer be known, when clients have
 /// called on a process that hangs for minutes.
 const BACKLOG: i32 = 256;
+/// `getsockopt(2)`, from `asm-generic/socket.h`.
+const SO_PEERPIDFD: libc::c_int = 77;
 /// Pause between two tries to connect.
 const TRY_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
@@ -42,7 +44,7 @@ pub fn bind_private(path: &Path) -> io::Result<OwnedFd> {
 /// The next connection, nonblocking, and whether its peer is the same user; `None` when nobody waits.
 pub fn accept(listener: &OwnedFd) -> Option<(OwnedFd, bool)> {
     let fd = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
-    let ours = sockopt::socket_peercred(&fd).is_ok_and(|peer| peer.uid == rustix::process::getuid());
+    let ours = peer_uid(&fd).is_ok_and(|uid| uid == rustix::process::getuid().as_raw());
     Some((fd, ours))
 }
 
@@ -84,12 +86,49 @@ pub fn connect_within(path: &Path, time: Duration) -> io::Result<Peer> {
         }
     };
     stream.set_nonblocking(false)?;
-    let peer = sockopt::socket_peercred(&stream)?;
-    if peer.uid != rustix::process::getuid() {
+    if peer_uid(&stream)? != rustix::process::getuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
     let process = Handle::of_peer(&stream);
     Ok(Peer { stream, process })
+}
+
+/// The user at the other end of a connected Unix socket, also when its process is of a namespace we cannot see into: the
+/// kernel then names it 0, which rustix takes for no answer at all.
+#[allow(unsafe_code, reason = "rustix refuses the process id 0")]
+fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `length` bytes to `peer`, which is that long, and both live during the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.
+#[allow(unsafe_code, reason = "rustix does not know SO_PEERPIDFD")]
+pub(super) fn peer_pidfd(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let mut fd: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes to `fd`, which is that long, and both live during the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            std::ptr::from_mut(&mut fd).cast(),
+            &raw mut length,
+        )
+    };
+    // SAFETY: on success the descriptor was made for us by the kernel and belongs to nobody else.
+    (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@
 mod adopt;
 mod api;
 mod architecture;
+mod builds;
 mod camera;
 mod commands;
 mod copy;
+mod counters;
 mod desk;
 mod disk;
 mod formats;
@@ -25,6 +27,7 @@ mod interleave;
 mod keys;
 mod kill;
 mod limits;
+mod lossy;
 mod matroska;
 mod packages;
 mod power;
@@ -37,5 +40,6 @@ mod split;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;
+mod takeover;
 mod timeline;
 mod words;

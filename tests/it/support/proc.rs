@@ -153,11 +153,16 @@ impl Holdfast {
 
     /// Starts the engine and waits until its API answers; returns its pid.
     pub fn spawn_engine(&mut self) -> u32 {
+        self.spawn_engine_of(Path::new(BINARY))
+    }
+
+    /// The same with another build of the program.
+    pub fn spawn_engine_of(&mut self, program: &Path) -> u32 {
         // One that was killed a moment ago may not be gone altogether.
         let gone = self.engine.as_mut().is_none_or(|engine| engine.wait(ENGINE_GONE_WITHIN).is_some());
         assert!(gone, "this test's engine still runs");
         self.engines += 1;
-        let mut command = self.command(BINARY);
+        let mut command = self.command(program);
         command.arg("engine").stdout(process::log_file(&self.log())).stderr(process::log_file(&self.log()));
         let engine = Running::start("the engine", &mut command);
         let pid = engine.pid();

@@ -108,6 +108,25 @@ fn numbers_that_cannot_be_read_are_asked_for_again_and_never_guessed() {
 }
 
 #[test]
+fn a_start_that_failed_in_one_session_is_not_made_up_for_in_the_next() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "9".into() });
+    bench.spawned("a", 2);
+    let link = bench.last_link("a");
+    bench.feed(Event::Numbered { input: id("a"), link, session, result: Err("EIO".into()) });
+    bench.stop();
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Failed))) });
+    let before = bench.done.len();
+    bench.record("k2");
+    assert_eq!(starts(&bench.done[before..]), 1);
+    bench.tick_for(2000);
+    let asked = bench.done[before..].iter().any(|effect| matches!(effect, Effect::Number { .. }));
+    assert!(!asked, "it was handed its ticket");
+}
+
+#[test]
 fn a_worker_that_records_what_nobody_wants_is_stopped_at_most_once_a_second() {
     let mut bench = Bench::ready(&["a"]);
     let other = SessionId(uuid::Uuid::from_u128(99));

@@ -81,7 +81,7 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
     let mut first = Bench::ready(&["a"]);
     first.record("k");
     let plan = first.state.session.as_ref().expect("a session").plan.clone();
-    let mut next = Bench::with(Setup { plans: vec![plan.clone()], ..setup(&["a"]) });
+    let mut next = Bench::knowing(setup(&["a"]), std::slice::from_ref(&plan));
     assert!(reply(&next.start("k", None)).is_none(), "whether a worker still records it is not known");
     next.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
     let found = Interrupted { dir: "/library/x".into(), plan: plan.clone(), history: History::default() };
@@ -96,4 +96,69 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
         matches!(reply, Some(Reply::Started { new: false, body }) if body.session_id == plan.id && body.status != "finished"),
         "{reply:?}"
     );
+}
+
+/// Everything is known but which starts may be repeated.
+fn without_plans() -> Bench {
+    let now = Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH };
+    let (state, done) = State::new(now, setup(&["a"]));
+    let mut bench = Bench { state, ms: 0, token: 0, done };
+    bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.link("a", 1);
+    bench
+}
+
+#[test]
+fn a_start_waits_for_a_slow_library_and_makes_no_second_session_of_its_key() {
+    let mut first = Bench::ready(&["a"]);
+    let session = first.record("k");
+    let plan = first.state.session.as_ref().expect("a session").plan.clone();
+    let mut bench = without_plans();
+    assert!(reply(&bench.start("k", None)).is_none(), "it is not known whether the key was used");
+    bench.tick_for(3000);
+    assert!(answered(&bench).is_empty());
+    bench.feed(Event::Plans(vec![plan]));
+    bench.tick_for(200);
+    let replies = bench.done.iter().filter_map(|effect| match effect {
+        Effect::Reply(_, Reply::Started { body, new }) => Some((body.session_id, *new)),
+        _ => None,
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), [(session, false)]);
+    assert!(bench.state.session.is_none());
+}
+
+#[test]
+fn a_library_that_says_nothing_has_a_start_refused_as_one_that_may_be_repeated() {
+    let mut bench = without_plans();
+    bench.start("k", None);
+    bench.tick_for(7200);
+    let refused = bench.done.iter().find_map(|effect| match effect {
+        Effect::Reply(_, Reply::Refused(refused)) => Some(refused.clone()),
+        _ => None,
+    });
+    assert!(refused.is_some_and(|refused| refused.retryable && refused.message.contains("library")));
+    // Nobody is called unknown while it may have ended.
+    let asked = SessionId(uuid::Uuid::from_u128(99));
+    assert!(reply(&bench.feed(Event::Stop { token: 7, session: Some(asked) })).is_none());
+    bench.feed(Event::Plans(Vec::new()));
+    bench.tick_for(200);
+    assert_eq!(answered(&bench).last(), Some(&(7, 404)));
+}
+
+#[test]
+fn the_life_of_a_key_is_told_by_the_monotonic_clock() {
+    let mut first = Bench::ready(&["a"]);
+    first.record("k");
+    let plan = first.state.session.as_ref().expect("a session").plan.clone();
+    let hours = |hours: u64| hours * 3_600_000;
+    let mut bench = without_plans();
+    bench.ms = hours(23);
+    // Whatever the calendar says of it.
+    bench.feed(Event::Plans(vec![Plan { started_at: Timestamp::MAX, ..plan }]));
+    assert!(matches!(reply(&bench.start("k", None)), Some(Reply::Started { new: false, .. })));
+    bench.ms = hours(25);
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    let effects = bench.start("k", None);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Persist { .. })), "{effects:?}");
 }
