@@ -38,6 +38,23 @@ impl Alerts {
         }
     }
 
+    /// Takes in the list an earlier engine left, behind what has come since; its causes are not known any more.
+    pub fn recall(&mut self, now: Now, list: Vec<Alert>) {
+        let mut earlier = Self::restore(list);
+        earlier.forget_causes(now);
+        let known = |alert: &Alert| self.list.iter().any(|ours| ours.source == alert.source && ours.code == alert.code);
+        let (mut more, mut next_id) = (Vec::new(), self.next_id.max(earlier.next_id));
+        for mut alert in earlier.list.into_iter().filter(|alert| !known(alert)) {
+            next_id += 1;
+            alert.id = next_id;
+            more.push(alert);
+        }
+        self.next_id = next_id;
+        self.changed.extend(more.iter().map(|alert| alert.id));
+        self.list.extend(more);
+        self.shorten();
+    }
+
     /// Every alert, newest first.
     pub fn list(&self) -> &[Alert] {
         &self.list

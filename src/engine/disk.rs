@@ -1,27 +1,26 @@
 //! The one thread that writes journals and folders for the engine, so that its loop never waits for a disk.
 //!
-//! Contract: jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
+//! Contract: nothing is written once another engine has taken over ([`Fence`]); jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
 //! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event, ProofEvent};
+use super::fence::Fence;
+use super::kept::{Account, Kept};
 use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, LookLine, Plan};
-use crate::model::snapshot::Alert;
 use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError, Finalised};
-use crate::storage::{atomic, layout, proof};
+use crate::storage::{atomic, layout, proof, recent};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 
 /// Jobs that may wait: a minute of facts of sixteen inputs.
 const QUEUE: usize = 1024;
@@ -91,43 +90,31 @@ pub enum Job {
         parts: Vec<ProvedPart>,
     },
     /// Keep what survives a restart.
-    Save(Kept),
+    Save(Account),
     /// Tell when everything before is done.
     Flush(SyncSender<()>),
-}
-
-/// What survives a restart of the engine (`.holdfast.state.json`).
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Kept {
-    /// No sequence number above this was used.
-    pub seq: u64,
-    /// The alerts.
-    pub alerts: Vec<Alert>,
-}
-
-impl Kept {
-    /// What an earlier engine left in `library`; nothing when it is missing or damaged.
-    pub fn load(library: &Path) -> Self {
-        let bytes = fs::read(library.join(layout::ENGINE_STATE));
-        bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-    }
 }
 
 /// The thread's queue.
 #[derive(Debug, Clone)]
 pub struct Disk {
     jobs: SyncSender<Job>,
-    abandoned: Arc<AtomicBool>,
+    fence: Fence,
 }
 
 impl Disk {
-    /// Starts the thread; results come as events.
-    pub fn start(library: PathBuf, events: Sender<Event>) -> io::Result<Self> {
+    /// Starts the thread; results come as events. The first thing it does is to read what an earlier engine left.
+    pub fn start(
+        library: PathBuf,
+        boot_id: String,
+        fence: Fence,
+        events: Sender<Event>,
+    ) -> io::Result<(Self, oneshot::Receiver<Kept>)> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let worker = DiskThread { library, events, open: None, abandoned: abandoned.clone() };
-        std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, abandoned })
+        let (told, kept) = oneshot::channel();
+        let worker = DiskThread { library, boot_id, events, open: None, kept: Kept::default(), fence: fence.clone() };
+        std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
+        Ok((Self { jobs, fence }, kept))
     }
 
     /// Queues a job; `false` when the queue is full.
@@ -135,9 +122,9 @@ impl Disk {
         self.jobs.try_send(job).is_ok()
     }
 
-    /// Nothing more is written, also nothing that was queued.
-    pub fn abandon(&self) {
-        self.abandoned.store(true, Ordering::SeqCst);
+    /// The engine with this number has taken over: nothing more is written, also nothing that was queued.
+    pub fn abandon(&self, epoch: u64) {
+        self.fence.fall(epoch);
     }
 
     /// Waits until everything queued so far is written, up to `deadline`. Blocks.
@@ -152,24 +139,34 @@ impl Disk {
 
 struct DiskThread {
     library: PathBuf,
+    boot_id: String,
     events: Sender<Event>,
     /// The journal that was written last.
     open: Option<Journal>,
-    /// Everything belongs to another engine.
-    abandoned: Arc<AtomicBool>,
+    /// What stands in the engine's own file.
+    kept: Kept,
+    /// Behind it everything belongs to another engine.
+    fence: Fence,
 }
 
 impl DiskThread {
-    fn run(mut self, queue: &Receiver<Job>) {
+    fn run(mut self, queue: &Receiver<Job>, told: oneshot::Sender<Kept>) {
+        self.kept = Kept::load(&self.library);
+        // The engine has ended meanwhile.
+        drop(told.send(self.kept.clone()));
         for job in queue {
-            if self.abandoned.load(Ordering::SeqCst) {
-                return;
+            if let Some(epoch) = self.fence.fallen() {
+                return self.tell(Event::Superseded { epoch });
             }
             match job {
                 Job::Persist { dir, plan } => {
-                    let session = plan.id;
+                    let (session, begun) = (plan.id, plan.clone());
                     let result = self.persist(&dir, *plan).map_err(|error| explain(&self.library, &error));
+                    let listed = result.is_ok();
                     self.tell(Event::Persisted { session, result });
+                    if listed {
+                        self.list(&dir, &begun);
+                    }
                 }
                 Job::Journal { dir, t_ns, kind } => {
                     let line = Line { t_ns, at: clock::wall_now(), kind: *kind };
@@ -197,16 +194,26 @@ impl DiskThread {
                     let kept = proof::keep(&dir, &parts).map(Box::new).map_err(|error| error.to_string());
                     self.tell(Event::Proof { number, event: ProofEvent::Kept(kept) });
                 }
-                Job::Save(kept) => {
-                    let saved = serde_json::to_vec(&kept).map_err(io::Error::from);
-                    let saved = saved.and_then(|bytes| atomic::replace(&self.library, layout::ENGINE_STATE, &bytes));
-                    if let Err(error) = saved {
-                        tracing::warn!(%error, "the list of alerts could not be kept");
-                    }
+                Job::Save(account) => {
+                    self.kept.take_in(&self.boot_id, account);
+                    self.save();
                 }
                 // Nobody waits any more when this fails.
                 Job::Flush(done) => drop(done.try_send(())),
             }
+        }
+    }
+
+    /// A start that may be repeated, wherever the calendar puts its folder.
+    fn list(&mut self, dir: &Path, plan: &Plan) {
+        let clocks = recent::Clocks { boot_id: self.boot_id.clone(), mono: clock::mono_now(), wall: clock::wall_now() };
+        recent::note(&mut self.kept.recent, &clocks, dir, plan);
+        self.save();
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.fence.check().and_then(|()| self.kept.save(&self.library)) {
+            tracing::warn!(%error, "alerts, counters and recent starts could not be kept");
         }
     }
 
@@ -231,6 +238,7 @@ impl DiskThread {
     }
 
     fn append(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
+        self.fence.check()?;
         let journal = match &mut self.open {
             Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
@@ -248,14 +256,14 @@ impl DiskThread {
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.
     fn close(&self, session: SessionId, dir: PathBuf, state: Closed) {
-        let events = self.events.clone();
+        let (events, fence) = (self.events.clone(), self.fence.clone());
         let folder = dir.clone();
         let work = move || {
-            let result =
-                recovery::close(&dir, state, LAST_FACTS, &finalise).map(Box::new).map_err(|error| match error {
-                    CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
-                    CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
-                });
+            let closed = recovery::close_while(&dir, state, LAST_FACTS, &finalise, &|| fence.check());
+            let result = closed.map(Box::new).map_err(|error| match error {
+                CloseError::Locked(_) => CloseFault::Locked(error.to_string()),
+                CloseError::Io { .. } | CloseError::Unread(_) => CloseFault::Failed(error.to_string()),
+            });
             drop(events.blocking_send(Event::Closed { session, dir, result }));
         };
         if let Err(error) = std::thread::Builder::new().name("close".to_owned()).spawn(work) {

@@ -1,8 +1,9 @@
 //! Performs what the state machine decided. The only place of the engine that spawns, signals, connects or queues
 //! disk work; decides nothing.
 
-use super::disk::{Disk, Job, Kept};
+use super::disk::{Disk, Job};
 use super::event::{Effect, Event, ProofEvent, Reply, Token};
+use super::kept::Account;
 use super::link::{Handles, Link};
 use super::proof::Prover;
 use super::worker_state::{Act, WorkerEvent};
@@ -90,8 +91,8 @@ impl Shell {
     }
 
     /// Keeps what survives a restart.
-    pub fn save(&self, kept: Kept) {
-        self.disk.push(Job::Save(kept));
+    pub fn save(&self, account: Account) {
+        self.disk.push(Job::Save(account));
     }
 
     /// Does one thing.
@@ -150,7 +151,7 @@ impl Shell {
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
-                self.disk.abandon();
+                self.disk.abandon(epoch);
                 self.superseded = Some(epoch);
             }
         }

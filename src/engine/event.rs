@@ -4,7 +4,7 @@ use super::worker_state::{Act, WorkerEvent};
 use crate::model::incident::Incident;
 use crate::model::proof::{ProofLine, ProvedPart};
 use crate::model::session::{Closed, Fact, JournalKind, Manifest, Plan};
-use crate::model::snapshot::LastSession;
+use crate::model::snapshot::{Alert, LastSession};
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
@@ -161,6 +161,10 @@ pub enum Event {
         /// What.
         event: ProofEvent,
     },
+    /// The plans of the last day, newest first: whose starts may be repeated.
+    Plans(Vec<Plan>),
+    /// The alerts an earlier engine left, when the disk was late with them.
+    Alerts(Vec<Alert>),
     /// The file system was asked.
     Space(Option<Space>),
     /// Workers were looked at.

@@ -6,9 +6,9 @@ use super::event::Event;
 use super::worker_state::{START_DEADLINE, WorkerEvent};
 use crate::model::InputId;
 use crate::protocol::codec::{self, LineDecoder};
-use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
-use crate::sys::lock;
+use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::process::Handle;
+use crate::sys::{build, lock};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -173,14 +173,14 @@ impl Link {
         peer: Option<u32>,
         protocol: u32,
     ) -> io::Result<Hello> {
-        let hello = Command::Hello { protocol, build: BUILD.to_owned(), role: Role::Engine, epoch: self.epoch };
+        let hello = Command::Hello { protocol, build: build::id().to_owned(), role: Role::Engine, epoch: self.epoch };
         stream.write_all(&codec::encode(&hello).map_err(io::Error::other)?).await?;
         let mut bytes = vec![0; READ_BYTES];
         loop {
             match decoder.next::<Report>().map_err(io::Error::other)? {
                 Some(Report::Hello { protocol: theirs, .. }) if theirs < protocol => return Ok(Hello::Speaks(theirs)),
                 Some(Report::Hello { protocol: theirs, build, pid, started_ns, session, .. }) => {
-                    let older = theirs != PROTOCOL_VERSION || build != BUILD;
+                    let older = theirs != PROTOCOL_VERSION || build != build::id();
                     if older {
                         let input = &self.input;
                         tracing::warn!(%input, protocol = theirs, build, "a worker of another version; it is left to finish");

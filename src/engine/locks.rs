@@ -1,7 +1,7 @@
 //! The locks that make an engine the only one of its runtime folder and of its library.
 
 use super::disk::explain;
-use super::takeover;
+use super::{fence, takeover};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
 use crate::storage::{atomic, layout};
@@ -10,6 +10,11 @@ use crate::sys::lock::{Lock, is_held, try_lock};
 use crate::sys::paths::Runtime;
 use anyhow::{Context, bail};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// A library on a disk that spins up, or on a share that is mounted at last, answers by then.
+const LIBRARY_ANSWERS: Duration = Duration::from_secs(15);
 
 /// Held as long as the engine runs.
 #[derive(Debug)]
@@ -48,10 +53,7 @@ pub fn take(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
 
 /// Takes the library as well, making it when it does not exist.
 fn with_library(engine: Lock, runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
-    std::fs::create_dir_all(library).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
-    let held =
-        try_lock(&library.join(layout::LIBRARY_LOCK)).map_err(|error| anyhow::Error::msg(explain(library, &error)))?;
-    let Some(library) = held else {
+    let Some(library) = lock_library(library)? else {
         bail!(
             "another engine records to {} already; stop it, or choose another library with --library",
             library.display()
@@ -61,12 +63,29 @@ fn with_library(engine: Lock, runtime: &Runtime, library: &Path) -> anyhow::Resu
     Ok(Locks { epoch, _engine: engine, _library: library })
 }
 
+/// Makes the library and takes its lock, on a thread that can be left behind in a disk that hangs.
+fn lock_library(library: &Path) -> anyhow::Result<Option<Lock>> {
+    let (told, answer) = sync_channel(1);
+    let path = library.to_owned();
+    let take = move || {
+        let taken = std::fs::create_dir_all(&path).and_then(|()| try_lock(&path.join(layout::LIBRARY_LOCK)));
+        // Nobody waits any more: the lock is let go again.
+        drop(told.try_send(taken));
+    };
+    std::thread::Builder::new().name("library".to_owned()).spawn(take).context("no thread for the library")?;
+    match answer.recv_timeout(LIBRARY_ANSWERS) {
+        Ok(taken) => taken.map_err(|error| anyhow::Error::msg(explain(library, &error))),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            bail!("the library {} does not answer; check its disk, or choose another with --library", library.display())
+        }
+    }
+}
+
 /// Counts up. When the last number is not known, milliseconds since the machine was started stand above every number
 /// that was counted to since then.
 fn next_epoch(runtime: &Runtime) -> anyhow::Result<u64> {
     let path = runtime.engine_epoch();
-    let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    let next = match known {
+    let next = match fence::count(&path) {
         Some(known) => known.saturating_add(1),
         None => clock::mono_now().0 / 1_000_000,
     };

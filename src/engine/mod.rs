@@ -8,10 +8,13 @@ mod breaks;
 mod disk;
 mod effect;
 pub mod event;
+mod fence;
 mod growth;
+mod kept;
 mod lifetime;
 mod link;
 mod locks;
+mod orders;
 mod probe;
 mod proof;
 mod publish;
@@ -19,6 +22,7 @@ pub mod recover;
 mod restart;
 mod search;
 mod server;
+mod start;
 pub mod state;
 mod takeover;
 pub mod worker_event;
@@ -28,17 +32,21 @@ use crate::config::Config;
 use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::protocol::api::StartRequest;
-use crate::storage::recovery;
+use crate::sys::clock;
 use crate::sys::paths::Runtime;
-use crate::sys::{clock, process};
 use anyhow::Context;
-use disk::{Disk, Kept};
+use disk::Disk;
 use effect::Shell;
 use event::{Event, Now, StartCommand};
+use fence::Fence;
+use kept::Account;
 use lifetime::Lifetime;
 use publish::Publisher;
+use restart::Restarts;
 use server::{Board, Clients, Request, Subscription};
-use state::{Setup, State};
+use start::{Left, Library};
+use state::State;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +63,6 @@ const REQUESTS: usize = 64;
 /// Sequence numbers are reserved in blocks, so that a crash never reuses one; the next block is asked for while half of
 /// this one is left, because the disk may take its time.
 const SEQ_BLOCK: u64 = 10_000;
-/// Reading the plans of a day; a library that does not answer by then is asked no more before the start.
-const PLANS_DEADLINE: Duration = Duration::from_secs(2);
 /// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
 /// answers anyway: Record must be possible 2 s after launch (R-FM-11).
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
@@ -101,6 +107,8 @@ struct Loop {
     shell: Shell,
     publisher: Publisher,
     reserved: u64,
+    /// How often workers were replaced, as it was kept last.
+    restarts: BTreeMap<InputId, Restarts>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     pids: watch::Sender<Vec<(InputId, u32)>>,
@@ -111,11 +119,16 @@ impl Engine {
     async fn run(self) -> anyhow::Result<()> {
         let (events, mut queue) = mpsc::channel(EVENTS);
         let (requests, mut asked) = mpsc::channel(REQUESTS);
-        let disk = Disk::start(self.library.clone(), events.clone()).context("the disk thread cannot be started")?;
-        let kept = Kept::load(&self.library);
-        let plans = read_plans(&self.library).await;
+        let left = Left::by_others(&self.options).await?;
+        let fence = Fence::new(&self.options.runtime, self.epoch);
+        let (disk, kept) = Disk::start(self.library.clone(), left.boot_id.clone(), fence, events.clone())
+            .context("the disk thread cannot be started")?;
+        let library = Library { path: self.library.clone(), boot_id: left.boot_id.clone() };
+        let kept = library.read(kept, events.clone()).await;
         let now = now();
-        let (state, effects) = State::new(now, self.setup(kept.alerts.clone(), plans)?);
+        let restarts = kept.restarts_in(&left.boot_id);
+        let setup = left.setup(&self.options, self.library.clone(), self.epoch, kept.alerts.clone(), restarts);
+        let (state, effects) = State::new(now, setup);
         let mut shell = Shell::new(
             self.options.runtime.clone(),
             self.options.demo,
@@ -133,6 +146,7 @@ impl Engine {
         let mut core = Loop {
             publisher: Publisher::new(first.clone(), seq),
             reserved: seq + SEQ_BLOCK,
+            restarts: state.restarts(),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
@@ -140,9 +154,9 @@ impl Engine {
             state,
             shell,
         };
-        core.shell.save(Kept { seq: core.reserved, alerts: core.state.alerts.list().to_vec() });
+        core.save();
         // Before anybody is told a number: a crash right after the start must not make the next engine use it again.
-        disk.flush(FLUSH_DEADLINE);
+        flush(disk.clone()).await;
         let socket = self.options.runtime.engine_socket();
         let clients = Clients::default();
         let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
@@ -183,32 +197,10 @@ impl Engine {
                 _ = terminate.recv() => core.handle(Event::Leave),
             }
         }
-        disk.flush(FLUSH_DEADLINE);
+        flush(disk).await;
         self.tidy(&socket);
         tracing::info!("the engine leaves");
         Ok(())
-    }
-
-    fn setup(&self, alerts: Vec<Alert>, plans: Vec<crate::model::session::Plan>) -> anyhow::Result<Setup> {
-        let config = &self.options.config;
-        let config_file = match &config.file {
-            Some(file) => file.display().to_string(),
-            None => "~/.config/holdfast/config.toml".to_owned(),
-        };
-        Ok(Setup {
-            inputs: config.inputs.clone(),
-            encoding: config.encoding.clone(),
-            policy: config.policy.clone(),
-            storage: config.storage,
-            library: self.library.clone(),
-            epoch: self.epoch,
-            boot_id: clock::boot_id().context("the kernel does not name this boot")?,
-            config_file,
-            own_nice: process::own_nice(),
-            alerts,
-            strays: locks::strays(&self.options.runtime, &config.inputs),
-            plans,
-        })
     }
 
     /// Removes our socket, and those of workers that are gone: only the holder of a lock may.
@@ -279,10 +271,19 @@ impl Loop {
         if alerts_changed {
             self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));
         }
-        if alerts_changed || self.publisher.seq() + SEQ_BLOCK / 2 >= self.reserved {
+        let restarts = self.state.restarts();
+        let replaced = restarts != self.restarts;
+        if alerts_changed || replaced || self.publisher.seq() + SEQ_BLOCK / 2 >= self.reserved {
             self.reserved = self.publisher.seq() + SEQ_BLOCK;
-            self.shell.save(Kept { seq: self.reserved, alerts: self.state.alerts.list().to_vec() });
+            self.restarts = restarts;
+            self.save();
         }
+    }
+
+    /// Keeps what the next engine has to know.
+    fn save(&self) {
+        let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
+        self.shell.save(Account { seq: self.reserved, alerts, restarts });
     }
 }
 
@@ -309,15 +310,8 @@ fn default_name() -> String {
     clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
 }
 
-async fn read_plans(library: &Path) -> Vec<crate::model::session::Plan> {
-    let since = clock::wall_now() - jiff::SignedDuration::from_hours(24);
-    let library = library.to_owned();
-    let reading = tokio::task::spawn_blocking(move || recovery::plans_since(&library, since));
-    match tokio::time::timeout(PLANS_DEADLINE, reading).await {
-        Ok(Ok(Ok(plans))) => plans,
-        _ => {
-            tracing::warn!("the plans of the last day could not be read; their keys are forgotten");
-            Vec::new()
-        }
-    }
+/// Waits until everything queued so far is written; the loop's thread does not wait for the disk.
+async fn flush(disk: Disk) {
+    // Late or not: nobody is kept by a disk that does not answer.
+    drop(tokio::task::spawn_blocking(move || disk.flush(FLUSH_DEADLINE)).await);
 }

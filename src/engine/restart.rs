@@ -4,6 +4,7 @@
 //! [`PROVED_AFTER`] of new media, or [`PER_HOUR`] within an hour, nobody tries any more until the operator asks.
 
 use crate::model::MonoNs;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -29,13 +30,15 @@ pub enum Next {
     GiveUp,
 }
 
-/// The attempts made for one input.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The attempts made for one input; kept for the next engine of this boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {
     /// Since the last proof.
     attempts: u32,
     /// At most [`PER_HOUR`] entries, oldest first.
     hour: VecDeque<MonoNs>,
+    /// Nobody tries any more.
+    given_up: bool,
 }
 
 impl Restarts {
@@ -50,6 +53,25 @@ impl Restarts {
             restarts.begin(*death);
         }
         restarts
+    }
+
+    /// The account of another witness of the same deaths: the graver one counts, neither is forgotten.
+    pub fn merge(&mut self, other: Self) {
+        self.attempts = self.attempts.max(other.attempts);
+        self.given_up |= other.given_up;
+        if other.hour.len() > self.hour.len() {
+            self.hour = other.hour;
+        }
+    }
+
+    /// Nobody tries any more until the operator asks.
+    pub fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
+    /// Whether nobody tries any more.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Attempts since the last proof.
@@ -72,6 +94,7 @@ impl Restarts {
     /// An attempt is made.
     pub fn begin(&mut self, now: MonoNs) {
         self.attempts += 1;
+        self.given_up = false;
         if self.hour.len() >= PER_HOUR {
             self.hour.pop_front();
         }
@@ -81,6 +104,7 @@ impl Restarts {
     /// The worker wrote [`PROVED_AFTER`] of new media.
     pub fn proved(&mut self) {
         self.attempts = 0;
+        self.given_up = false;
     }
 
     /// The operator asked: everything is forgiven.

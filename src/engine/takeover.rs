@@ -3,7 +3,8 @@
 //! ```text
 //! lock free ──▶ ours                 held, and its engine answers ──▶ it runs, we leave
 //! held and mute ──▶ SIGKILL through a pidfd ──▶ lock free ──▶ ours
-//! held and nobody to ask, or nobody to kill ──▶ waited for, then said so
+//! held and mute, and beyond our reach (a sandbox) ──▶ said so, waited for: it answers, or lets go
+//! held and nobody to ask ──▶ waited for, then said so
 //! ```
 //! Contract: an engine that answers is never touched, nor one that is just starting. Blocks, at most a few deadlines.
 
@@ -26,6 +27,8 @@ const MUTE_AFTER: Duration = Duration::from_secs(2);
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// A killed process is gone by then, unless it sits in the kernel (a disk that hangs).
 const DIES_WITHIN: Duration = Duration::from_secs(5);
+/// One that hangs where we cannot end it may be woken, or ended by whoever can; a service manager starts us again.
+const WOKEN_WITHIN: Duration = Duration::from_secs(60);
 /// How long the lock is waited for before its holder is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -35,6 +38,8 @@ enum Holder {
     Answers,
     /// One that took the connection, or let it wait, and said nothing.
     Mute(Handle),
+    /// One that says nothing and cannot be ended from here, and why.
+    Beyond(String),
     /// Nobody that could be asked or ended, and why.
     Unknown(String),
 }
@@ -43,24 +48,52 @@ enum Holder {
 pub fn take(runtime: &Runtime) -> anyhow::Result<Lock> {
     let (path, dir) = (runtime.engine_lock(), runtime.dir().display().to_string());
     let begun = clock::mono_now();
+    let mut said = false;
     loop {
         let taken = lock::try_lock_within(&path, LOOK_AGAIN);
         if let Some(lock) = taken.with_context(|| format!("{} cannot be locked", path.display()))? {
             return Ok(lock);
         }
-        match ask(&runtime.engine_socket()) {
+        match ask(&runtime.engine_socket()).ended(&dir) {
             Holder::Answers => bail!("an engine is running already in {dir}; use `holdfast status`"),
             Holder::Mute(engine) => {
-                tracing::error!(dir, after = ?MUTE_AFTER, "the engine that runs does not answer; it is killed, the recordings go on");
-                engine.kill().context("the engine that does not answer could not be killed")?;
                 if !engine.wait_end(DIES_WITHIN).context("the engine that was killed cannot be watched")? {
                     bail!("the engine in {dir} neither answers nor dies; its disk may hang: check it, then try again");
                 }
             }
+            Holder::Beyond(why) if clock::mono_now().since(begun) >= WOKEN_WITHIN => {
+                bail!(
+                    "the engine in {dir} does not answer and cannot be ended from here ({why}); stop it from where it was \
+                     started"
+                );
+            }
+            Holder::Beyond(why) if !std::mem::replace(&mut said, true) => {
+                tracing::error!(
+                    dir,
+                    why,
+                    "the engine that runs does not answer and cannot be ended from here; it is waited for"
+                );
+            }
+            Holder::Beyond(_) => {}
             Holder::Unknown(why) if clock::mono_now().since(begun) >= STARTS_WITHIN => {
                 bail!("another engine holds {dir} and cannot be asked ({why}); stop it from where it was started");
             }
             Holder::Unknown(why) => tracing::debug!(dir, why, "the holder of the lock is waited for"),
+        }
+    }
+}
+
+impl Holder {
+    /// One that hangs is killed, if it can be.
+    fn ended(self, dir: &str) -> Self {
+        let Self::Mute(engine) = self else { return self };
+        match engine.kill() {
+            Ok(()) => {
+                tracing::error!(dir, after = ?MUTE_AFTER, "the engine that runs does not answer; it is killed, the recordings go on");
+                Self::Mute(engine)
+            }
+            // Its process is of a namespace that ours does not contain.
+            Err(error) => Self::Beyond(error.to_string()),
         }
     }
 }
@@ -78,7 +111,7 @@ fn ask(socket: &Path) -> Holder {
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => match peer.process
         {
             Ok(engine) => Holder::Mute(engine),
-            Err(error) => Holder::Unknown(format!("it does not answer, and its process is not known: {error}")),
+            Err(error) => Holder::Beyond(format!("its process is not known: {error}")),
         },
         Err(error) => Holder::Unknown(error.to_string()),
     }

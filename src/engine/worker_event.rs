@@ -72,6 +72,8 @@ pub enum WorkerEvent {
     Retry,
     /// It did not close its files in time.
     StopLate,
+    /// It records nothing and has answered no command (R-CMD-6).
+    Deaf,
     /// It serves a source that is not configured any more, and records nothing.
     Outdated,
     /// The engine leaves.

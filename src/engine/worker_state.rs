@@ -32,7 +32,7 @@ const MEASURE_AFTER: Duration = Duration::from_secs(1);
 const MUTE_CONNECTS: u32 = 3;
 /// Ticks come every 0.2 s. One this late means that the engine itself stood still (SIGSTOP, suspend, a frozen
 /// machine): it has heard nobody because it did not listen, and begins to count anew.
-const OWN_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const OWN_PAUSE: Duration = Duration::from_secs(1);
 /// An idle worker that is told to leave does so within a second; its device may take two to close.
 const REPLACED_AFTER: Duration = Duration::from_secs(3);
 /// From SIGTERM to SIGKILL (R-SUP-8).
@@ -83,11 +83,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker nothing is known of, and the first act: look who holds its lock.
-    pub fn new(now: MonoNs) -> (Self, Vec<Act>) {
+    /// A worker nothing is known of but how often earlier ones were replaced, and the first act: look who holds its lock.
+    pub fn new(now: MonoNs, restarts: Restarts) -> (Self, Vec<Act>) {
         let worker = Self {
             phase: Phase::Connecting { tries: 0 },
-            restarts: Restarts::default(),
+            restarts,
             link: 1,
             breaks: Breaks::default(),
             pid: None,
@@ -130,6 +130,8 @@ impl Worker {
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
             WorkerEvent::Retry => self.retry(now),
             WorkerEvent::StopLate => self.end(now, false, "it did not close its files in time"),
+            WorkerEvent::Deaf if self.is_linked() => self.end(now, false, "it did not answer a command"),
+            WorkerEvent::Deaf => Vec::new(),
             WorkerEvent::Outdated => self.replace(now),
             WorkerEvent::Leave => self.leave(),
             WorkerEvent::Tick => self.tick(now, recording),
@@ -188,6 +190,11 @@ impl Worker {
         match &self.phase {
             // It lets go of its lock a moment before it is gone; a child is waited for to its end.
             Phase::Dismissed | Phase::Replacing { .. } if self.child => Vec::new(),
+            // An engine that was started anew is no reason to try what another has given up.
+            Phase::Connecting { .. } if self.pid.is_none() && self.restarts.has_given_up() => {
+                self.phase = Phase::Quarantined;
+                vec![Act::GaveUp]
+            }
             // Nobody served this input: that is no death.
             Phase::Connecting { .. } if self.pid.is_none() => self.start(now),
             _ => self.died(now, "its connection and its lock are gone".to_owned()),
@@ -255,6 +262,7 @@ impl Worker {
             }
             Next::At(until) => self.phase = Phase::Waiting { until },
             Next::GiveUp => {
+                self.restarts.give_up();
                 self.phase = Phase::Quarantined;
                 acts.push(Act::GaveUp);
             }

@@ -8,7 +8,7 @@ fn at(ms: u64) -> MonoNs {
 }
 
 fn linked_worker() -> Worker {
-    let (mut worker, _) = Worker::new(at(0));
+    let (mut worker, _) = Worker::new(at(0), Restarts::default());
     assert_eq!(worker.handle(at(1), WorkerEvent::LockFree { link: 1 }, false), [Act::Spawn]);
     assert_eq!(
         worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false),
@@ -77,7 +77,7 @@ fn a_silent_worker_whose_file_cannot_be_looked_at_is_not_killed() {
 #[test]
 fn a_worker_that_holds_its_lock_and_says_nothing_is_killed_only_when_its_file_stands_still() {
     for grows in [true, false] {
-        let (mut worker, _) = Worker::new(at(0));
+        let (mut worker, _) = Worker::new(at(0), Restarts::default());
         let (mut link, mut killed) = (1, None);
         for ms in (200..40_000).step_by(200) {
             let mut acts = worker.handle(at(ms), WorkerEvent::Tick, true);
@@ -173,6 +173,17 @@ fn an_outdated_worker_leaves_and_is_replaced_without_being_called_dead() {
 }
 
 #[test]
+fn a_worker_that_answers_no_command_is_ended_and_that_counts_as_a_death() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(1000), WorkerEvent::Deaf, false), [Act::Terminate]);
+    assert_eq!(worker.handle(at(3000), WorkerEvent::Tick, false), [Act::Kill]);
+    let acts = worker.handle(at(3010), WorkerEvent::Exited { pid: 7, how: "signal: 9".into() }, false);
+    assert_eq!(acts, [Act::Died { reason: "it did not answer a command".into() }, Act::Spawn]);
+    assert_eq!(worker.attempts(), 1);
+    assert_eq!(worker.handle(at(3020), WorkerEvent::Deaf, false), [], "that was about another one");
+}
+
+#[test]
 fn a_worker_that_breaks_every_link_is_asked_more_and_more_slowly() {
     let mut worker = linked_worker();
     let (mut now, mut pauses) = (300, Vec::new());
@@ -215,6 +226,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         Just(WorkerEvent::Retry),
         Just(WorkerEvent::StopLate),
         Just(WorkerEvent::Outdated),
+        Just(WorkerEvent::Deaf),
         Just(WorkerEvent::Leave),
         Just(WorkerEvent::Tick),
     ]
@@ -225,7 +237,7 @@ proptest! {
     fn no_history_signals_nobody_or_replaces_a_dismissed_worker(
         events in prop::collection::vec((event(), 0u64..4000, any::<bool>()), 0..120)
     ) {
-        let (mut worker, _) = Worker::new(at(0));
+        let (mut worker, _) = Worker::new(at(0), Restarts::default());
         let (mut now, mut left) = (0, false);
         for (event, pause, recording) in events {
             now += pause;

@@ -66,6 +66,8 @@ pub enum IncidentCode {
     ProofFailed,
     /// The files of a session could not be checked (`session`, `reason`).
     ProofAbandoned,
+    /// A worker has not answered a command, however often it was repeated (`command`).
+    CommandUnanswered,
 }
 
 /// An incident with its parameters.
@@ -91,7 +93,7 @@ pub struct Words {
 
 impl IncidentCode {
     /// Every code, for tests and tables.
-    pub const ALL: [IncidentCode; 22] = [
+    pub const ALL: [IncidentCode; 23] = [
         IncidentCode::WorkerDied,
         IncidentCode::WorkerGaveUp,
         IncidentCode::NoSignal,
@@ -114,6 +116,7 @@ impl IncidentCode {
         IncidentCode::EngineRestarted,
         IncidentCode::ProofFailed,
         IncidentCode::ProofAbandoned,
+        IncidentCode::CommandUnanswered,
     ];
 
     /// The code as it stands on the wire.
@@ -141,6 +144,7 @@ impl IncidentCode {
             IncidentCode::EngineRestarted => "engine_restarted",
             IncidentCode::ProofFailed => "proof_failed",
             IncidentCode::ProofAbandoned => "proof_abandoned",
+            IncidentCode::CommandUnanswered => "command_unanswered",
         }
     }
 
@@ -166,7 +170,8 @@ impl IncidentCode {
             | IncidentCode::TeardownStuck
             | IncidentCode::StopCut
             | IncidentCode::EngineRestarted
-            | IncidentCode::ProofAbandoned => Severity::Warning,
+            | IncidentCode::ProofAbandoned
+            | IncidentCode::CommandUnanswered => Severity::Warning,
             IncidentCode::PriorityRefused | IncidentCode::SessionRecovered => Severity::Info,
         }
     }
@@ -283,6 +288,11 @@ impl IncidentCode {
                 "The files of {session} could not be checked: {reason}.",
                 "They were left as they are; the next start of the recorder checks them again.",
                 "Check the disk, or run holdfast verify on this folder.",
+            ),
+            IncidentCode::CommandUnanswered => (
+                "The recording process of this input does not answer a command ({command}).",
+                "It was repeated; the process is replaced as soon as it records nothing.",
+                "Nothing. If it happens again, check the disk and this input's source.",
             ),
         };
         Words { happened, done, remedy }

@@ -18,9 +18,6 @@ use std::path::PathBuf;
 /// 2: engines carry an epoch, statuses say where a worker's parts begin.
 pub const PROTOCOL_VERSION: u32 = 2;
 
-/// Names the program; a worker of another build is left to finish, then replaced.
-pub const BUILD: &str = env!("CARGO_PKG_VERSION");
-
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,6 +94,35 @@ pub enum Command {
         /// Pixels.
         height: u32,
     },
+}
+
+impl Command {
+    /// The number that its answer names; none for what is answered otherwise, or not at all.
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Self::Configure { id, .. }
+            | Self::Start { id, .. }
+            | Self::Stop { id, .. }
+            | Self::Split { id, .. }
+            | Self::Retry { id }
+            | Self::Leave { id } => Some(*id),
+            Self::Hello { .. } | Self::Watch { .. } => None,
+        }
+    }
+
+    /// Its name on the wire.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Configure { .. } => "configure",
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Split { .. } => "split",
+            Self::Retry { .. } => "retry",
+            Self::Leave { .. } => "leave",
+            Self::Watch { .. } => "watch",
+        }
+    }
 }
 
 /// What a worker needs to record its part of a session alone.

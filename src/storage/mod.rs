@@ -9,6 +9,7 @@ pub mod journal;
 pub mod layout;
 mod manifest;
 pub mod proof;
+pub mod recent;
 pub mod recovery;
 pub mod search;
 pub mod space;

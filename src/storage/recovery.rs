@@ -85,29 +85,8 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The plans of sessions that began at or after `since`: the keys of starts that may be repeated (R-CMD-3). Starts that
-/// were refused are not among them.
-pub fn plans_since(library: &Path, since: Timestamp) -> io::Result<Vec<Plan>> {
-    let mut plans = Vec::new();
-    for name in session_dirs(library)? {
-        let Ok((lines, _)) = journal::read::<Line<JournalKind>>(&library.join(&name).join(layout::JOURNAL)) else {
-            continue;
-        };
-        let Some(plan) = plan_of(&lines) else { continue };
-        if was_refused(&lines) {
-            continue;
-        }
-        // Folder names sort by start, so everything behind is older still.
-        if plan.started_at < since {
-            break;
-        }
-        plans.push(plan.clone());
-    }
-    Ok(plans)
-}
-
 /// A plan that was late or could not be synced: its client was told that nothing was started, and may use its key again.
-fn was_refused(lines: &[Line<JournalKind>]) -> bool {
+pub(super) fn was_refused(lines: &[Line<JournalKind>]) -> bool {
     let failed = |line: &Line<JournalKind>| line.kind == JournalKind::Closed { state: Closed::Failed };
     matches!(lines, [plan, closed @ ..] if matches!(plan.kind, JournalKind::Plan(_)) && !closed.is_empty() && closed.iter().all(failed))
 }
@@ -191,6 +170,18 @@ pub fn close(
     patience: Duration,
     finalise: Finalise<'_>,
 ) -> Result<ClosedSession, CloseError> {
+    close_while(dir, state, patience, finalise, &|| Ok(()))
+}
+
+/// The same for somebody who may lose the right to write at any moment: it is asked for before each thing that is
+/// written, and what stands there by then can be gone on with.
+pub fn close_while(
+    dir: &Path,
+    state: Closed,
+    patience: Duration,
+    finalise: Finalise<'_>,
+    may_write: &dyn Fn() -> io::Result<()>,
+) -> Result<ClosedSession, CloseError> {
     let path = dir.join(layout::JOURNAL);
     let failed = |error| CloseError::Io { path: path.clone(), error };
     // A worker without a signal has no part open, and records all the same: before anything is read, until `closed`.
@@ -207,7 +198,7 @@ pub fn close(
     }
     let mut log = journal::Log::open(&path).map_err(failed)?;
     let mut append = |lines: &mut Vec<Line<JournalKind>>, line: Line<JournalKind>| {
-        log.append(&line).map_err(failed)?;
+        may_write().and_then(|()| log.append(&line)).map_err(failed)?;
         lines.push(line);
         Ok::<(), CloseError>(())
     };
@@ -221,7 +212,8 @@ pub fn close(
     if !open.is_empty() {
         // The time of the last write tells how much of the end is missing; finalising changes it.
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
-        let mut found = finalise(dir).map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
+        let found = may_write().and_then(|()| finalise(dir));
+        let mut found = found.map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
         let (mut unread, mut used) = (None, None);
         for (name, input, part) in open {
             let Some(place) = found.parts.iter().position(|record| record.file == name) else {
@@ -254,7 +246,7 @@ pub fn close(
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };
     let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
-    atomic::replace(dir, layout::MANIFEST, &text).map_err(failed)?;
+    may_write().and_then(|()| atomic::replace(dir, layout::MANIFEST, &text)).map_err(failed)?;
     if !lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
         let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
         append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;

@@ -5,7 +5,6 @@ use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
 use crate::model::session::{Closed, Plan};
 use crate::model::{MonoNs, SessionId};
-use crate::storage::recovery::plans_since;
 use crate::sys::clock;
 use std::fs;
 
@@ -94,14 +93,4 @@ fn a_closed_session_is_known_by_the_end_of_its_journal() {
     }
     assert!(!ends_closed(&dir.join(layout::JOURNAL)).expect("read"));
     assert!(matches!(look(&dir), Look::Closed));
-}
-
-#[test]
-fn the_key_of_a_refused_start_is_free_again() {
-    let library = tempfile::tempdir().expect("a library");
-    session(library.path(), 1, &[JournalKind::Closed { state: Closed::Failed }]);
-    session(library.path(), 2, &[JournalKind::StopRequested, JournalKind::Closed { state: Closed::Failed }]);
-    session(library.path(), 3, &[]);
-    let plans = plans_since(library.path(), jiff::Timestamp::MIN).expect("read");
-    assert_eq!(plans.iter().map(|plan| plan.key.as_str()).collect::<Vec<_>>(), ["3", "2"]);
 }

@@ -2,6 +2,7 @@
 //!
 //! Contract: the only place that spawns processes, reads clocks and talks to `/proc`; nothing here decides.
 
+pub mod build;
 pub mod clock;
 pub mod fd_passing;
 pub mod lock;

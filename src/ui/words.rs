@@ -144,6 +144,11 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("They were left as they are; the next start of the recorder checks them again."),
             gettext("Check the disk, or run holdfast verify on this folder."),
         ),
+        IncidentCode::CommandUnanswered => (
+            gettext("The recording process of this input does not answer a command ({command})."),
+            gettext("It was repeated; the process is replaced as soon as it records nothing."),
+            gettext("Nothing. If it happens again, check the disk and this input's source."),
+        ),
     };
     Sentences { happened, done, remedy }
 }

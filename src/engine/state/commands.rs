@@ -51,7 +51,7 @@ impl State {
         }
         match self.keys.find(now, &command.key) {
             Some(known) => known.digest == command.digest && self.is_in_doubt(known.reply.session_id),
-            None => self.is_clearing() && self.check_request(command).is_ok(),
+            None => (self.is_clearing() || !self.keys.is_complete()) && self.check_request(command).is_ok(),
         }
     }
 
@@ -206,7 +206,7 @@ impl State {
 
     pub(super) fn on_stop(&mut self, now: Now, token: Token, asked: Option<SessionId>, out: &mut Vec<Effect>) {
         let running = self.session.as_ref().map(|session| (session.plan.id, session.phase.clone()));
-        let ended = |id: SessionId| self.keys.knows(id) || self.last_session.as_ref().is_some_and(|last| last.id == id);
+        let ended = |id: SessionId| self.has_ended(id);
         match (running, asked) {
             (Some((id, phase)), asked) if asked.is_none_or(|asked| asked == id) => {
                 let status = match phase {
@@ -258,6 +258,16 @@ impl State {
         }
     }
 
+    fn has_ended(&self, id: SessionId) -> bool {
+        self.keys.knows(id) || self.last_session.as_ref().is_some_and(|last| last.id == id)
+    }
+
+    /// A session of which is not known yet whether there ever was one: the plans of the last day are still being read.
+    pub(super) fn may_have_ended(&self, id: SessionId) -> bool {
+        let ours = self.session.as_ref().is_some_and(|session| session.plan.id == id);
+        !ours && !self.has_ended(id) && !self.keys.is_complete()
+    }
+
     pub(super) fn on_split(&mut self, now: Now, token: Token, asked: Option<SessionId>, out: &mut Vec<Effect>) {
         let running = self.session.as_ref().filter(|session| matches!(session.phase, Phase::Running { .. }));
         let Some(session) = running.filter(|session| asked.is_none_or(|asked| asked == session.plan.id)) else {
@@ -270,7 +280,7 @@ impl State {
         let linked = |id: &InputId| self.input(id).is_some_and(|input| input.worker.is_linked());
         let inputs: Vec<InputId> = planned.filter(linked).collect();
         for id in &inputs {
-            self.send(id, out, |command| Command::Split { id: command, session, at_ns });
+            self.send(now, id, out, |command| Command::Split { id: command, session, at_ns });
         }
         out.push(Effect::Reply(token, Reply::Split(SplitReply { session_id: session, inputs })));
     }
@@ -283,7 +293,7 @@ impl State {
         self.revive(&id);
         self.on_worker(now, &id, WorkerEvent::Retry, out);
         if self.input(&id).is_some_and(|input| input.worker.is_linked()) {
-            self.send(&id, out, |command| Command::Retry { id: command });
+            self.send(now, &id, out, |command| Command::Retry { id: command });
         }
         self.alerts.resolve(now, id.as_str(), crate::model::incident::IncidentCode::WorkerGaveUp.as_str());
         out.push(Effect::Reply(token, Reply::Retried(RetryReply { input: id })));

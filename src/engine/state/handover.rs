@@ -45,21 +45,26 @@ pub struct Handover {
     trouble: Option<IncidentCode>,
     /// When it was told to stop last.
     stopped: Option<MonoNs>,
+    /// It has left a command without an answer for good.
+    pub(super) deaf: bool,
 }
 
 impl State {
     /// A worker is linked: configure it, then say what it should be doing.
     pub(super) fn on_ready(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
         let policy = self.setup.policy.clone();
+        self.calm_orders(now, id);
         let Some(input) = self.input_mut(id) else { return };
-        let (command, spec) = (input.next_command(), input.spec.clone());
+        let spec = input.spec.clone();
         let trouble = input.handover.trouble;
         if input.worker.is_older() {
+            input.orders.forget();
             // It is told nothing it may not know: it finishes what it does, and makes room then.
             input.handover = Handover { outdated: true, trouble, ..Handover::default() };
         } else {
-            input.handover = Handover { configuring: Some(command), trouble, ..Handover::default() };
-            out.push(Effect::Send(id.clone(), Box::new(Command::Configure { id: command, input: spec, policy })));
+            input.handover = Handover { configuring: Some(input.commands + 1), trouble, ..Handover::default() };
+            self.say_again(now, id, out);
+            self.send(now, id, out, |command| Command::Configure { id: command, input: spec, policy });
         }
         let ours = self.session.as_ref().map(|session| session.plan.id);
         if let Some(other) = records.filter(|records| Some(*records) != ours) {
@@ -121,8 +126,11 @@ impl State {
     pub(super) fn stop_worker(&mut self, now: Now, id: &InputId, session: SessionId, out: &mut Vec<Effect>) {
         if let Some(input) = self.input_mut(id) {
             input.handover.stopped = Some(now.mono);
+            if let Some(command) = input.orders.stop_of(session) {
+                return out.push(Effect::Send(id.clone(), Box::new(command)));
+            }
         }
-        self.send(id, out, |command| Command::Stop { id: command, session });
+        self.send(now, id, out, |command| Command::Stop { id: command, session });
     }
 
     /// A worker answered.
@@ -135,11 +143,14 @@ impl State {
         refused: Option<Refusal>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(input) = self.input_mut(id).filter(|input| input.worker.is_linked() && input.worker.link() == link)
-        else {
+        if !self.input(id).is_some_and(|input| input.worker.is_linked() && input.worker.link() == link) {
             return;
-        };
+        }
+        self.calm_orders(now, id);
+        let Some(input) = self.input_mut(id) else { return };
+        input.orders.answered(command);
         let handover = &mut input.handover;
+        handover.deaf = false;
         if handover.configuring.take_if(|asked| *asked == command).is_some() {
             match refused {
                 None => {
@@ -217,6 +228,7 @@ impl State {
                 let command = input.next_command();
                 input.handover.starting = Some(command);
                 input.handover.handed = Some(session);
+                input.orders.give(now.mono, &Command::Start { id: command, ticket: ticket.clone() });
                 out.push(Effect::StartWorker { input: id.clone(), command, ticket: Box::new(ticket) });
             }
             Err(reason) => {
@@ -290,7 +302,7 @@ impl State {
 }
 
 /// The session a worker records and has not been asked to stop.
-fn records(status: &WorkerStatus) -> Option<SessionId> {
+pub(super) fn records(status: &WorkerStatus) -> Option<SessionId> {
     let over = |state| matches!(state, RecordingState::Stopping | RecordingState::Done | RecordingState::Failed);
     status.recording.as_ref().filter(|recording| !over(recording.state)).and(status.session)
 }

@@ -1,4 +1,7 @@
 //! Idempotency keys of starts (R-CMD-3): same key and body → same session, for 24 h, also across restarts.
+//!
+//! Contract: until the plans of the last day were read, a key that is not known may be one of theirs: whoever comes with
+//! it waits. Ages are of CLOCK_MONOTONIC.
 
 use super::super::event::Now;
 use crate::model::session::Plan;
@@ -8,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How long a key is remembered.
-pub const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub const KEY_LIFE: Duration = crate::storage::recent::DAY;
 /// Most keys remembered: one start every 1.5 minutes for a day.
 const KEPT: usize = 1000;
 
@@ -29,12 +32,15 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub struct Keys {
     known: VecDeque<Known>,
+    /// Those of earlier engines are among them.
+    complete: bool,
 }
 
 impl Keys {
-    /// Keys of the journals of the last day; their life counts from now, which can only lengthen it.
-    pub fn restore(now: Now, plans: &[Plan]) -> Self {
-        let mut keys = Self::default();
+    /// Takes in the plans of the last day, newest first. What was begun in another boot is called new: that can only
+    /// lengthen its life.
+    pub fn complete(&mut self, now: Now, boot_id: &str, plans: &[Plan]) {
+        let ours = std::mem::take(&mut self.known);
         for plan in plans.iter().rev() {
             let inputs = plan.inputs.iter().map(|spec| spec.id.clone()).collect();
             let status = "finished".to_owned();
@@ -45,9 +51,16 @@ impl Keys {
                 inputs,
                 status,
             };
-            keys.remember(now, plan.key.clone(), plan.request.clone(), reply);
+            let made = if plan.boot_id == boot_id { plan.start_at_ns.min(now.mono) } else { now.mono };
+            self.add(Known { key: plan.key.clone(), digest: plan.request.clone(), reply, made });
         }
-        keys
+        ours.into_iter().for_each(|known| self.add(known));
+        self.complete = true;
+    }
+
+    /// A key that is not known was never used.
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// What `key` made.
@@ -57,10 +70,14 @@ impl Keys {
 
     /// Remembers what `key` made.
     pub fn remember(&mut self, now: Now, key: String, digest: String, reply: StartReply) {
+        self.add(Known { key, digest, reply, made: now.mono });
+    }
+
+    fn add(&mut self, known: Known) {
         if self.known.len() >= KEPT {
             self.known.pop_front();
         }
-        self.known.push_back(Known { key, digest, reply, made: now.mono });
+        self.known.push_back(known);
     }
 
     /// Whether a key of the last day made session `id`.

@@ -11,6 +11,7 @@ mod evidence;
 mod handover;
 mod interrupted;
 mod keys;
+mod orders;
 mod proof;
 mod session;
 mod strays;
@@ -20,22 +21,23 @@ mod workers;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::orders::Orders;
+use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
 use crate::config::StorageRules;
 use crate::model::encoding::Encoding;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
-use crate::model::session::Plan;
 use crate::model::snapshot::{Alert, LastSession, RecordingView};
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::worker::{Command, WorkerStatus};
+use crate::protocol::worker::WorkerStatus;
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
 use proof::Proofs;
 use session::{Phase, Session};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
@@ -71,8 +73,8 @@ pub struct Setup {
     pub alerts: Vec<Alert>,
     /// Workers that run although their input is not configured any more.
     pub strays: Vec<InputId>,
-    /// Plans of the last 24 h, newest first.
-    pub plans: Vec<Plan>,
+    /// How often workers were replaced under earlier engines of this boot.
+    pub restarts: BTreeMap<InputId, Restarts>,
 }
 
 /// One input and its worker.
@@ -89,6 +91,8 @@ struct Input {
     usage: WorkerUsage,
     /// What is known of its last recording once the session is over.
     frozen: Option<RecordingView>,
+    /// What it has not answered.
+    orders: Orders,
     /// Bumped with every command.
     commands: u64,
 }
@@ -126,7 +130,8 @@ impl State {
         let mut effects = Vec::new();
         let mut inputs = Vec::new();
         for spec in &setup.inputs {
-            let (worker, acts) = Worker::new(now.mono);
+            let earlier = setup.restarts.get(&spec.id).cloned().unwrap_or_default();
+            let (worker, acts) = Worker::new(now.mono, earlier);
             effects.extend(acts.into_iter().map(|act| Effect::Worker(spec.id.clone(), act)));
             inputs.push(Input {
                 spec: spec.clone(),
@@ -136,6 +141,7 @@ impl State {
                 handover: Handover::default(),
                 usage: WorkerUsage::default(),
                 frozen: None,
+                orders: Orders::default(),
                 commands: 0,
             });
         }
@@ -148,7 +154,7 @@ impl State {
             strays,
             session: None,
             last_session: None,
-            keys: Keys::restore(now, &setup.plans),
+            keys: Keys::default(),
             recovery: Recovery::default(),
             proofs: Proofs::default(),
             waiting: Waiting::new(),
@@ -192,6 +198,8 @@ impl State {
             Event::Searched { interrupted, last } => self.on_searched(interrupted, last),
             Event::Unproved(sessions) => self.on_unproved(sessions),
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
+            Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
+            Event::Alerts(list) => self.alerts.recall(now, list),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
@@ -199,6 +207,12 @@ impl State {
         }
         self.advance(now, &mut out);
         out
+    }
+
+    /// How often workers were replaced: kept for the next engine.
+    pub fn restarts(&self) -> BTreeMap<InputId, Restarts> {
+        let restarts = |input: &Input| (input.spec.id.clone(), input.worker.restarts().clone());
+        self.inputs.iter().map(restarts).filter(|(_, restarts)| *restarts != Restarts::default()).collect()
     }
 
     /// Nothing records, closes or is about to.
@@ -253,6 +267,7 @@ impl State {
         for id in ids {
             self.on_worker(now, &id, WorkerEvent::Tick, out);
             self.watch_handover(now, &id, out);
+            self.watch_orders(now, &id, out);
         }
         self.watch_session(now, out);
         self.watch_proof(now, out);
@@ -266,12 +281,19 @@ impl State {
         self.leave_proof(out);
         for place in 0..self.inputs.len() {
             // A recording worker goes on alone; the next engine finds it by its lock.
-            if self.is_wanted(&self.inputs[place].spec.id) || self.inputs[place].orphan.is_some() {
+            if self.stays(&self.inputs[place]) {
                 continue;
             }
             let id = self.inputs[place].spec.id.clone();
             self.on_worker(now, &id, WorkerEvent::Leave, out);
         }
+    }
+
+    /// Its worker outlives this engine: it records, or somebody else's does not say whether it does.
+    fn stays(&self, input: &Input) -> bool {
+        let id = &input.spec.id;
+        let unheard = input.worker.is_unheard() && self.may_record(id);
+        self.is_wanted(id) || input.orphan.is_some() || unheard
     }
 
     /// Steps that follow from the state alone, whatever event came.
@@ -288,11 +310,10 @@ impl State {
     }
 
     fn advance_leaving(&mut self, now: Now, since: MonoNs, out: &mut Vec<Effect>) {
-        let stay = |input: &Input| self.is_wanted(&input.spec.id) || input.orphan.is_some();
         let left: Vec<InputId> = self
             .inputs
             .iter()
-            .filter(|input| !stay(input) && !input.worker.is_gone())
+            .filter(|input| !self.stays(input) && !input.worker.is_gone())
             .map(|input| input.spec.id.clone())
             .collect();
         let late = now.mono.since(since);
@@ -311,13 +332,6 @@ impl State {
 
     fn input_mut(&mut self, id: &InputId) -> Option<&mut Input> {
         self.inputs.iter_mut().find(|input| input.spec.id == *id)
-    }
-
-    fn send(&mut self, id: &InputId, out: &mut Vec<Effect>, make: impl FnOnce(u64) -> Command) {
-        if let Some(input) = self.input_mut(id) {
-            let command = make(input.next_command());
-            out.push(Effect::Send(id.clone(), Box::new(command)));
-        }
     }
 
     /// Raises an incident whose cause goes on, once.

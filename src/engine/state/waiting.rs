@@ -64,7 +64,7 @@ impl State {
         } else if self.waiting.len() < WAITING {
             self.waiting.push_back((now.mono, asked));
         } else {
-            out.push(busy(&asked));
+            out.push(self.busy(&asked));
         }
     }
 
@@ -72,7 +72,11 @@ impl State {
         match asked {
             Asked::Start(command) => self.must_wait(now, command),
             // What it is meant for may still be found; only then can it be told what became of it.
-            Asked::Stop(..) | Asked::Split(..) => self.leaving.is_none() && !self.is_settled(),
+            Asked::Stop(_, asked) => {
+                let unread = asked.is_some_and(|id| self.may_have_ended(id));
+                self.leaving.is_none() && (!self.is_settled() || unread)
+            }
+            Asked::Split(..) => self.leaving.is_none() && !self.is_settled(),
             Asked::Retry(_, input) => self.leaving.is_none() && !self.is_settled() && self.knows_input(input),
         }
     }
@@ -94,10 +98,14 @@ impl State {
         }
     }
 
+    fn busy(&self, asked: &Asked) -> Effect {
+        busy(asked, self.keys.is_complete())
+    }
+
     /// Answers those that have waited long enough, and asks again for the others once nothing is in the way.
     pub(super) fn advance_waiting(&mut self, now: Now, out: &mut Vec<Effect>) {
         while let Some((_, late)) = self.waiting.pop_front_if(|(since, _)| now.mono.since(*since) >= WAIT) {
-            out.push(busy(&late));
+            out.push(self.busy(&late));
         }
         for (since, asked) in std::mem::take(&mut self.waiting) {
             if self.has_to_wait(now, &asked) {
@@ -109,8 +117,11 @@ impl State {
     }
 }
 
-fn busy(asked: &Asked) -> Effect {
+fn busy(asked: &Asked, read: bool) -> Effect {
     let message = match asked {
+        Asked::Start(_) | Asked::Stop(..) if !read => {
+            "the library does not say yet which sessions it holds; nothing was done; check its disk and ask again"
+        }
         Asked::Start(_) => "an earlier session is still being closed; try again in a few seconds",
         _ => "it is not known yet what an earlier engine left recording; nothing was done; ask again in a few seconds",
     };

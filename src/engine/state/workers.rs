@@ -27,7 +27,7 @@ impl State {
     }
 
     /// Media of this input is being written, or it is not known that none is.
-    fn may_record(&self, id: &InputId) -> bool {
+    pub(super) fn may_record(&self, id: &InputId) -> bool {
         let Some(input) = self.input(id) else { return false };
         let over = |state| matches!(state, RecordingState::Done | RecordingState::Failed);
         let idle = |status: &WorkerStatus| status.recording.as_ref().is_none_or(|recording| over(recording.state));
@@ -41,8 +41,10 @@ impl State {
         if let Some(input) = self.input_mut(id) {
             input.orphan = None;
             input.status = None;
+            input.orders.forget();
             input.usage = Default::default();
         }
+        self.calm_orders(now, id);
         if wanted && let Some(session) = self.session.as_mut().filter(|session| session.is_written()) {
             out.push(session.line(now, JournalKind::WorkerLost { input: id.clone(), reason: reason.clone() }));
             let stopping = matches!(session.phase, Phase::Stopping { .. });

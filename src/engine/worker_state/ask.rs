@@ -35,6 +35,11 @@ impl Worker {
         matches!(self.phase, Phase::Connecting { tries } if tries >= MUTE_CONNECTS)
     }
 
+    /// Somebody holds its lock, and there is no word from him now.
+    pub fn is_unheard(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. }) && self.pid.is_some()
+    }
+
     /// Nothing more is tried.
     pub fn is_quarantined(&self) -> bool {
         self.phase == Phase::Quarantined
@@ -52,7 +57,12 @@ impl Worker {
 
     /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
     pub fn restore_losses(&mut self, lost: &[MonoNs]) {
-        self.restarts = Restarts::after(lost);
+        self.restarts.merge(Restarts::after(lost));
+    }
+
+    /// How often it was replaced.
+    pub fn restarts(&self) -> &Restarts {
+        &self.restarts
     }
 
     /// An earlier worker died while no engine ran; the one of now is its replacement.

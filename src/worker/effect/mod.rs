@@ -12,7 +12,7 @@ use super::link::Link;
 use super::mailbox::Mailbox;
 use super::notice::Notice;
 use super::space::SpaceWatch;
-use super::state::{Effect, Event, Evidence, HoldFault, State};
+use super::state::{Answers, Effect, Event, Evidence, HoldFault, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
@@ -56,6 +56,7 @@ pub struct Worker {
     started: MonoNs,
     runtime: Runtime,
     link: Link,
+    answers: Answers,
     mailbox: Mailbox<Notice>,
     main_loop: glib::MainLoop,
     facts: Facts,
@@ -106,6 +107,7 @@ impl Worker {
             started: now,
             runtime,
             link,
+            answers: Answers::default(),
             facts: Facts::start(input, mailbox.clone())?,
             viewers: Viewers::new(mailbox.clone()),
             mailbox,
@@ -274,12 +276,7 @@ impl Worker {
                     tracing::warn!(input = %self.state.input(), reason, "the session stays held until this worker leaves");
                 }
             }
-            Effect::Ack { reply, refused } => {
-                let mut said = Vec::new();
-                let report = Report::Ack { id: reply.id, refused };
-                self.link.send(reply.connection, &report, None, &mut said);
-                self.heed(now, said);
-            }
+            Effect::Ack { reply, refused } => self.answer(now, reply, refused),
             Effect::PublishStatus => self.publish_status(now),
             Effect::Log(incident) => {
                 tracing::warn!(input = %self.state.input(), code = incident.code.as_str(), "{}", incident.message());

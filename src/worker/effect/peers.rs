@@ -2,10 +2,10 @@
 
 use super::Worker;
 use crate::model::MonoNs;
-use crate::protocol::worker::{Command, Report};
+use crate::protocol::worker::{Command, Refusal, Report};
 use crate::worker::link::{self, LinkEvent, Said};
 use crate::worker::space::SpaceWatch;
-use crate::worker::state::{Event, Reply};
+use crate::worker::state::{Asked, Event, Reply};
 
 impl Worker {
     pub(super) fn on_link(&mut self, now: MonoNs, event: LinkEvent) {
@@ -19,6 +19,7 @@ impl Worker {
         for said in said {
             match said {
                 Said::EngineConnected(_) => {
+                    self.answers.greet(self.link.engine_epoch());
                     self.decide(now, Event::EngineConnected);
                     self.publish_status(now);
                 }
@@ -38,6 +39,11 @@ impl Worker {
 
     fn on_command(&mut self, now: MonoNs, connection: u64, command: Command) {
         let reply = |id| Reply { connection, id };
+        match command.id().map(|id| (reply(id), self.answers.ask(reply(id)))) {
+            Some((_, Asked::Begun)) => return,
+            Some((reply, Asked::Answered(refused))) => return self.answer(now, reply, refused),
+            Some((_, Asked::New)) | None => {}
+        }
         let event = match command {
             Command::Configure { id, input, policy } => {
                 Event::Configure { reply: reply(id), input: Box::new(input), policy }
@@ -54,6 +60,14 @@ impl Worker {
             Command::Hello { .. } | Command::Watch { .. } => return,
         };
         self.decide(now, event);
+    }
+
+    /// Answers a command, to whoever asked last.
+    pub(super) fn answer(&mut self, now: MonoNs, reply: Reply, refused: Option<Refusal>) {
+        let reply = self.answers.answer(reply, &refused);
+        let mut said = Vec::new();
+        self.link.send(reply.connection, &Report::Ack { id: reply.id, refused }, None, &mut said);
+        self.heed(now, said);
     }
 
     pub(super) fn tell_engine(&mut self, now: MonoNs, report: &Report) {

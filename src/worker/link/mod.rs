@@ -14,8 +14,8 @@ use super::state::{Allegiance, Greeting};
 use crate::media::frame_ring::MAX_READERS;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::codec;
-use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
-use crate::sys::unix_listener;
+use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
+use crate::sys::{build, unix_listener};
 use connection::{Connection, Outcome};
 use gst::glib;
 use std::collections::BTreeMap;
@@ -149,6 +149,11 @@ impl Link {
         });
     }
 
+    /// Epoch of the engine that is, or was last, connected.
+    pub fn engine_epoch(&self) -> u64 {
+        self.engine_epoch
+    }
+
     fn viewers(&self) -> usize {
         self.connections.values().filter(|connection| connection.role == Some(Role::Viewer)).count()
     }
@@ -258,7 +263,7 @@ impl Link {
 pub fn hello(input: &InputId, started: crate::model::MonoNs, session: Option<crate::model::SessionId>) -> Report {
     Report::Hello {
         protocol: PROTOCOL_VERSION,
-        build: BUILD.to_owned(),
+        build: build::id().to_owned(),
         input: input.clone(),
         pid: std::process::id(),
         started_ns: started,
@@ -277,7 +282,7 @@ mod tests {
     fn greet(link: &mut Link, peer: &mut UnixStream, role: Role) -> Vec<Said> {
         let input: InputId = "cam1".parse().expect("an id");
         let ours = hello(&input, MonoNs(0), None);
-        let theirs = Command::Hello { protocol: PROTOCOL_VERSION, build: BUILD.to_owned(), role, epoch: 1 };
+        let theirs = Command::Hello { protocol: PROTOCOL_VERSION, build: build::id().to_owned(), role, epoch: 1 };
         peer.write_all(&codec::encode(&theirs).expect("a line")).expect("the worker takes it");
         let id = link.next - 1;
         link.on_event(MonoNs(S), LinkEvent::Ready(id, glib::IOCondition::IN), &ours)

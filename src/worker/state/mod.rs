@@ -10,6 +10,7 @@
 //! only (R-TRU-1).
 
 mod allegiance;
+mod answers;
 mod audio;
 mod closing;
 mod commands;
@@ -25,6 +26,7 @@ mod tests;
 mod watch;
 
 pub use allegiance::{Allegiance, Greeting};
+pub use answers::{Answers, Asked};
 pub use event::{Effect, Event, Evidence, HoldFault, PartClosing, PartRefusal, Reply, TakeEvidence};
 
 use crate::model::incident::{Incident, IncidentCode};

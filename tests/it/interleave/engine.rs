@@ -1,6 +1,6 @@
 //! An engine process of the simulated world: the real state machine; its disk thread and its links one step at a time.
 
-use super::world::{Chore, Clock, World};
+use super::world::{BOOT, Chore, Clock, World};
 use holdfast::engine::event::{CloseFault, Effect, Event, Now, Reply, Space, Token};
 use holdfast::engine::state::{Setup, State};
 use holdfast::engine::worker_event::{Act, WorkerEvent};
@@ -9,7 +9,7 @@ use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecor
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
-use holdfast::storage::{history, layout, recovery, search};
+use holdfast::storage::{history, layout, recent, recovery, search};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// Folders an engine looks at before it is told of any; these histories have a handful of sessions.
 const NEWEST: usize = 2;
+
+/// First number of the commands the shell makes.
+const SHELL_COMMANDS: u64 = 1 << 32;
 
 /// A connection attempt that waits for its turn.
 #[derive(Debug)]
@@ -62,8 +65,11 @@ impl SimEngine {
             assert!(found.unread.is_empty(), "{:?}", found.unread);
             inbox.push_back(Event::Found { interrupted: found.interrupted, last: found.last });
         };
+        let clocks = recent::Clocks { boot_id: BOOT.to_owned(), mono: clock.mono, wall: clock.wall };
+        let plans = recent::plans(library, &clocks, &[]).expect("a library");
         search::search_newest_first(library, NEWEST, &mut tell).expect("a library");
         inbox.push_back(Event::Searched { interrupted: Vec::new(), last: None });
+        inbox.push_back(Event::Plans(plans));
         engine
     }
 
@@ -233,7 +239,11 @@ impl World {
             Effect::Worker(input, act) => match act {
                 Act::Spawn => self.spawn(engine, input),
                 Act::Kill | Act::Terminate => self.kill_linked(engine, &input),
-                Act::Dismiss => self.command(engine, &input, Command::Leave { id: u64::MAX }),
+                Act::Dismiss => {
+                    self.dismissals += 1;
+                    let id = SHELL_COMMANDS + self.dismissals;
+                    self.command(engine, &input, Command::Leave { id });
+                }
                 Act::Measure => self.measure(engine, &input),
                 Act::Connect { .. } | Act::Ready { .. } | Act::Died { .. } | Act::GaveUp | Act::Stuck => {}
             },

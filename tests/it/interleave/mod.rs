@@ -39,6 +39,7 @@ enum Op {
     ThawEngine,
     KillWorker(u8),
     CutLink(u8),
+    LoseWord(u8, bool),
     Start(u8),
     Split,
     Stop,
@@ -56,6 +57,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::ThawEngine),
         2 => any::<u8>().prop_map(Op::KillWorker),
         2 => any::<u8>().prop_map(Op::CutLink),
+        2 => any::<(u8, bool)>().prop_map(|(n, answer)| Op::LoseWord(n, answer)),
         4 => (0u8..4).prop_map(Op::Start),
         3 => Just(Op::Split),
         1 => Just(Op::Stop),
@@ -81,6 +83,7 @@ impl World {
             }
             Op::KillWorker(n) => self.kill_worker(usize::from(*n) % self.workers.len().max(1)),
             Op::CutLink(n) => self.cut_link(usize::from(*n) % self.workers.len().max(1)),
+            Op::LoseWord(n, answer) => self.lose_word(usize::from(*n) % self.workers.len().max(1), *answer),
             Op::Start(key) => self.ask_start(*key),
             Op::Split => self.ask_split(),
             Op::Stop => self.ask_stop(None),

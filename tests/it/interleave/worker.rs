@@ -11,7 +11,9 @@ use holdfast::protocol::worker::{Command, Report, Ticket};
 use holdfast::storage::journal::{self, Log};
 use holdfast::storage::layout;
 use holdfast::sys::lock::{Lock, try_lock, try_lock_fd};
-use holdfast::worker::state::{Effect, Event, Evidence, HoldFault, PartClosing, Reply, State, TakeEvidence};
+use holdfast::worker::state::{
+    Answers, Asked, Effect, Event, Evidence, HoldFault, PartClosing, Reply, State, TakeEvidence,
+};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,8 @@ pub struct SimWorker {
     next: Option<(MonoNs, Take)>,
     /// The part before a boundary, while it is being closed.
     settling: Option<Take>,
+    /// What it answered.
+    pub answers: Answers,
     /// The engine's end of the connection.
     pub link: Option<Link>,
 }
@@ -76,7 +80,7 @@ pub struct SimWorker {
 impl SimWorker {
     pub fn new(input: InputId, pid: u32, now: MonoNs) -> Self {
         let state = State::new(input.clone(), now);
-        let (inbox, facts) = Default::default();
+        let (inbox, facts, answers) = Default::default();
         let (lock, hold, take, next, settling, link) = (None, None, None, None, None, None);
         Self {
             input,
@@ -93,6 +97,7 @@ impl SimWorker {
             take,
             next,
             settling,
+            answers,
             link,
         }
     }
@@ -130,6 +135,11 @@ impl SimWorker {
         }
         let Some(command) = self.link.as_mut().and_then(|link| link.down.pop_front()) else { return };
         let reply = |id| Reply { connection: 1, id };
+        match command.id().map(|id| (id, self.answers.ask(reply(id)))) {
+            Some((_, Asked::Begun)) => return,
+            Some((id, Asked::Answered(refused))) => return self.tell(Report::Ack { id, refused }),
+            Some((_, Asked::New)) | None => {}
+        }
         let event = match command {
             Command::Configure { id, input, policy } => {
                 Event::Configure { reply: reply(id), input: Box::new(input), policy }
@@ -232,7 +242,10 @@ impl SimWorker {
             // Behind the last fact.
             Effect::LetGoOfSession => self.lets_go = true,
             Effect::WriteFact { session, dir, t_ns, fact } => self.facts.push_back((session, dir, t_ns, *fact)),
-            Effect::Ack { reply, refused } => self.tell(Report::Ack { id: reply.id, refused }),
+            Effect::Ack { reply, refused } => {
+                let reply = self.answers.answer(reply, &refused);
+                self.tell(Report::Ack { id: reply.id, refused });
+            }
             Effect::PublishStatus => self.publish(now),
             Effect::Exit(_) => self.left = true,
             Effect::Prepare(_) | Effect::CloseSound | Effect::Freeze(_) | Effect::Log(_) => {}

@@ -57,6 +57,8 @@ pub struct World {
     epoch: u64,
     pids: u32,
     tokens: Token,
+    /// Numbers given to dismissals.
+    pub dismissals: u64,
     /// What clients were told.
     pub promises: Promises,
     /// Words of workers that died, still to be read: engine, input, connection, report (`None` = the end).
@@ -84,7 +86,19 @@ impl World {
         let clock = Clock { mono: MonoNs(1_000_000_000_000), wall: "2026-11-22T06:00:00Z".parse().expect("a time") };
         let (engines, workers, last_words, promises) = Default::default();
         let inputs = inputs.iter().map(spec).collect();
-        Self { folder, clock, engines, workers, inputs, epoch: 0, pids: 100, tokens: 0, last_words, promises }
+        Self {
+            folder,
+            clock,
+            engines,
+            workers,
+            inputs,
+            epoch: 0,
+            pids: 100,
+            tokens: 0,
+            dismissals: 0,
+            last_words,
+            promises,
+        }
     }
 
     pub fn library(&self) -> PathBuf {
@@ -116,7 +130,7 @@ impl World {
             own_nice: 0,
             alerts: Vec::new(),
             strays: Vec::new(),
-            plans: holdfast::storage::recovery::plans_since(&self.library(), Timestamp::MIN).expect("a library"),
+            restarts: Default::default(),
         };
         let engine = SimEngine::new(self.clock, self.epoch, setup, &self.library());
         self.engines.push(engine);
@@ -155,6 +169,17 @@ impl World {
         let how = if worker.left { "exit status: 0" } else { "signal: 9" };
         for engine in &mut self.engines {
             engine.of_worker(&worker.input, WorkerEvent::Exited { pid: worker.pid, how: how.to_owned() });
+        }
+    }
+
+    /// A command, or the answer to one, is lost: a queue was full, or a process stood still too long.
+    pub fn lose_word(&mut self, place: usize, answer: bool) {
+        let Some(link) = self.workers.get_mut(place).and_then(|worker| worker.link.as_mut()) else { return };
+        if answer {
+            let place = link.up.iter().position(|report| matches!(report, Report::Ack { .. }));
+            drop(place.and_then(|place| link.up.remove(place)));
+        } else {
+            drop(link.down.pop_front());
         }
     }
 
@@ -339,6 +364,7 @@ impl World {
             older: false,
         };
         engine.of_worker(&look.input, linked);
+        worker.answers.greet(engine.epoch);
         worker.decide(self.clock.mono, holdfast::worker::state::Event::EngineConnected);
     }
 

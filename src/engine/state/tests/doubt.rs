@@ -34,7 +34,7 @@ fn a_stop_waits_until_it_is_known_what_runs_and_is_carried_out_then() {
     let old = running(&["a", "b"]);
     let session = old.plan.id;
     // The plan is known: its key must not be taken for a session that is over.
-    let mut bench = Bench::with(Setup { plans: vec![old.plan.clone()], ..setup(&["a", "b"]) });
+    let mut bench = Bench::knowing(setup(&["a", "b"]), std::slice::from_ref(&old.plan));
     assert!(reply(&bench.ask_stop(Some(session))).is_none() && reply(&bench.ask_stop(None)).is_none());
     bench.worker("a", linked(1, Some(session)));
     searched(&mut bench, old);

@@ -110,10 +110,12 @@ impl World {
     fn kill_engine(&mut self) {
         let before = self.bench.state.session.as_ref().map(|session| session.plan.id);
         let (ms, token) = (self.bench.ms, self.bench.token);
-        let plans = self.folders.iter().rev().map(|folder| folder.plan.clone()).collect();
+        let plans: Vec<_> = self.folders.iter().rev().map(|folder| folder.plan.clone()).collect();
+        let restarts = self.bench.state.restarts();
         let now = Now { mono: MonoNs(ms * 1_000_000), at: Timestamp::UNIX_EPOCH };
-        let (state, done) = State::new(now, Setup { plans, ..setup(&INPUTS) });
+        let (state, done) = State::new(now, Setup { restarts, ..setup(&INPUTS) });
         self.bench = Bench { state, ms, token, done };
+        self.bench.feed(Event::Plans(plans));
         (self.asked_here, self.disk) = (0, Vec::new());
         let recorded: BTreeSet<SessionId> = self.workers.values().filter_map(|worker| worker.records).collect();
         self.begin_life();

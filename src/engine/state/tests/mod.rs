@@ -5,6 +5,7 @@ mod doubt;
 mod handover;
 mod histories;
 mod lives;
+mod orders;
 mod promises;
 mod proof;
 mod start_up;
@@ -14,12 +15,12 @@ use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token
 use super::super::worker_state::Act;
 use super::*;
 use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};
-use crate::model::session::{Closed, Fact, FactKind, JournalKind};
+use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
     Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RetryState, RetryView, SessionState,
 };
 use crate::protocol::api::StartRequest;
-use crate::protocol::worker::Refusal;
+use crate::protocol::worker::{Command, Refusal};
 use crate::storage::recovery::Interrupted;
 use jiff::Timestamp;
 
@@ -61,7 +62,7 @@ fn setup(inputs: &[&str]) -> Setup {
         own_nice: 0,
         alerts: Vec::new(),
         strays: Vec::new(),
-        plans: Vec::new(),
+        restarts: Default::default(),
     }
 }
 
@@ -109,9 +110,16 @@ impl Bench {
     }
 
     fn with(setup: Setup) -> Self {
+        Self::knowing(setup, &[])
+    }
+
+    /// With these plans of earlier engines, newest first.
+    fn knowing(setup: Setup, plans: &[Plan]) -> Self {
         let now = Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH };
         let (state, done) = State::new(now, setup);
-        Self { state, ms: 0, token: 0, done }
+        let mut bench = Self { state, ms: 0, token: 0, done };
+        bench.feed(Event::Plans(plans.to_vec()));
+        bench
     }
 
     fn now(&self) -> Now {

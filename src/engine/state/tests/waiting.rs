@@ -81,7 +81,7 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
     let mut first = Bench::ready(&["a"]);
     first.record("k");
     let plan = first.state.session.as_ref().expect("a session").plan.clone();
-    let mut next = Bench::with(Setup { plans: vec![plan.clone()], ..setup(&["a"]) });
+    let mut next = Bench::knowing(setup(&["a"]), std::slice::from_ref(&plan));
     assert!(reply(&next.start("k", None)).is_none(), "whether a worker still records it is not known");
     next.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
     let found = Interrupted { dir: "/library/x".into(), plan: plan.clone(), history: History::default() };

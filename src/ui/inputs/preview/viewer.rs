@@ -4,7 +4,7 @@
 //! [`ViewerEvent::Closed`] it is thrown away and a new one is made.
 
 use crate::protocol::codec::{self, LineDecoder};
-use crate::protocol::worker::{BUILD, Command, PROTOCOL_VERSION, Report, Role};
+use crate::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
 use crate::sys::fd_passing;
 use gtk::glib;
 use std::cell::RefCell;
@@ -48,8 +48,12 @@ impl Viewer {
     /// Connects to the worker that listens on `path`. `on_event` is called on the main loop.
     pub fn connect(path: &Path, on_event: impl Fn(ViewerEvent) + 'static) -> io::Result<Self> {
         let socket = Rc::new(fd_passing::connect(path)?);
-        let hello =
-            Command::Hello { protocol: PROTOCOL_VERSION, build: BUILD.to_owned(), role: Role::Viewer, epoch: 0 };
+        let hello = Command::Hello {
+            protocol: PROTOCOL_VERSION,
+            build: crate::sys::build::id().to_owned(),
+            role: Role::Viewer,
+            epoch: 0,
+        };
         send(&socket, &hello)?;
         let source = Rc::new(RefCell::new(None));
         let mut incoming = Incoming { socket: Rc::clone(&socket), lines: LineDecoder::default(), fds: VecDeque::new() };
