@@ -58,7 +58,7 @@ impl Desk {
 
     /// Whether something is being recorded, as far as is known; also when contact was lost meanwhile.
     pub fn is_recording(&self) -> bool {
-        matches!(self.session_state(), Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping))
+        self.snapshot.as_ref().is_some_and(Snapshot::is_running)
     }
 
     /// Armed inputs, and those of them that deliver pictures.
