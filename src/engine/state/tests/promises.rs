@@ -147,6 +147,27 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
 }
 
 #[test]
+fn progress_of_a_stop_is_the_files_whose_worker_said_that_they_are_closed() {
+    let inputs = ["a", "b", "c", "d"];
+    let mut bench = Bench::ready(&inputs);
+    let session = bench.record("k");
+    for input in inputs {
+        bench.status(input, Some(session), RecordingState::Recording, 500);
+    }
+    bench.stop();
+    for input in ["a", "b"] {
+        bench.done_fact(input, session);
+    }
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
+    let done = |bench: &Bench| (0..4).filter(|input| bench.recording(*input) == Some(RecordingState::Done)).count();
+    assert_eq!(done(&bench), 2);
+    for input in ["c", "d"] {
+        bench.done_fact(input, session);
+    }
+    assert_eq!((closes(&bench.done), done(&bench)), (Some(Closed::Completed), 4));
+}
+
+#[test]
 fn no_password_reaches_the_library_but_the_worker_gets_it() {
     let mut setup = setup(&["a"]);
     setup.inputs[0].source =
