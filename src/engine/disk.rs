@@ -1,7 +1,8 @@
 //! The one thread that writes journals and folders for the engine, so that its loop never waits for a disk.
 //!
-//! Contract: nothing is written once another engine has taken over ([`Fence`]); jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
-//! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
+//! Contract: nothing is written once another engine has taken over ([`Fence`]); jobs are carried out in order; the queue
+//! holds [`QUEUE`] of them. A full queue (a frozen disk) refuses further ones: nothing is lost by that, because workers
+//! keep their own facts, folded in at the close.
 
 use super::event::{CloseFault, Event, ProofEvent};
 use super::fence::Fence;
@@ -17,6 +18,8 @@ use crate::sys::process::{self, Priority};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -100,6 +103,8 @@ pub enum Job {
 pub struct Disk {
     jobs: SyncSender<Job>,
     fence: Fence,
+    /// Jobs that keep what survives a restart and are not done.
+    saves: Arc<AtomicUsize>,
 }
 
 impl Disk {
@@ -112,9 +117,33 @@ impl Disk {
     ) -> io::Result<(Self, oneshot::Receiver<Kept>)> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (told, kept) = oneshot::channel();
-        let worker = DiskThread { library, boot_id, events, open: None, kept: Kept::default(), fence: fence.clone() };
+        let saves = Arc::<AtomicUsize>::default();
+        let worker = DiskThread {
+            library,
+            boot_id,
+            events,
+            open: None,
+            kept: Kept::default(),
+            fence: fence.clone(),
+            saves: saves.clone(),
+        };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
-        Ok((Self { jobs, fence }, kept))
+        Ok((Self { jobs, fence, saves }, kept))
+    }
+
+    /// Queues keeping what survives a restart; `false` when the queue is full.
+    pub fn save(&self, account: Account) -> bool {
+        self.saves.fetch_add(1, Ordering::SeqCst);
+        let queued = self.push(Job::Save(account));
+        if !queued {
+            self.saves.fetch_sub(1, Ordering::SeqCst);
+        }
+        queued
+    }
+
+    /// What was to be kept last is not on the disk yet.
+    pub fn is_saving(&self) -> bool {
+        self.saves.load(Ordering::SeqCst) > 0
     }
 
     /// Queues a job; `false` when the queue is full.
@@ -147,6 +176,8 @@ struct DiskThread {
     kept: Kept,
     /// Behind it everything belongs to another engine.
     fence: Fence,
+    /// Jobs of the kind [`Job::Save`] that are not done.
+    saves: Arc<AtomicUsize>,
 }
 
 impl DiskThread {
@@ -197,6 +228,7 @@ impl DiskThread {
                 Job::Save(account) => {
                     self.kept.take_in(&self.boot_id, account);
                     self.save();
+                    self.saves.fetch_sub(1, Ordering::SeqCst);
                 }
                 // Nobody waits any more when this fails.
                 Job::Flush(done) => drop(done.try_send(())),

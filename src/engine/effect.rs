@@ -90,9 +90,14 @@ impl Shell {
         self.superseded
     }
 
-    /// Keeps what survives a restart.
-    pub fn save(&self, account: Account) {
-        self.disk.push(Job::Save(account));
+    /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
+    pub fn save(&self, account: Account) -> bool {
+        self.disk.save(account)
+    }
+
+    /// What was to be kept last is not on the disk yet.
+    pub fn is_saving(&self) -> bool {
+        self.disk.is_saving()
     }
 
     /// Does one thing.
