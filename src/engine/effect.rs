@@ -112,7 +112,7 @@ impl Shell {
             Effect::Persist { dir, plan } => {
                 let session = plan.id;
                 if !self.disk.push(Job::Persist { dir, plan }) {
-                    let result = Err("the disk does not answer; check it and try again".to_owned());
+                    let result = Err("the disk does not answer; check it and try again".into());
                     self.tell(Event::Persisted { session, result });
                 }
             }
