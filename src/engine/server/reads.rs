@@ -33,7 +33,7 @@ const MESSAGE_MAX_BYTES: usize = 4096;
 /// The whole state of the recorder.
 #[utoipa::path(get, path = "/api/v1/status", responses(
         (status = 200, description = "The snapshot", body = Snapshot),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn status(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
@@ -43,7 +43,7 @@ pub(super) async fn status(State(api): State<Api>) -> Response {
 /// Every alert kept, newest first.
 #[utoipa::path(get, path = "/api/v1/alerts", responses(
         (status = 200, description = "The alerts", body = AlertsReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn alerts(State(api): State<Api>) -> Response {
     let alerts = (**api.board.alerts.borrow()).clone();
@@ -54,7 +54,7 @@ pub(super) async fn alerts(State(api): State<Api>) -> Response {
 /// How the recorder is.
 #[utoipa::path(get, path = "/api/v1/health", responses(
         (status = 200, description = "Its health", body = HealthReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
@@ -86,7 +86,9 @@ pub(super) struct Begin {
 #[utoipa::path(get, path = "/api/v1/events", params(Begin),
     responses(
         (status = 101, description = "The stream begins; its messages are `Event`s"),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
+        (status = 426, description = "This is no WebSocket handshake (`upgrade_required`)", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn event_stream(
     State(api): State<Api>,
@@ -121,7 +123,9 @@ pub(super) struct Page {
 #[utoipa::path(get, path = "/api/v1/sessions", params(Page),
     responses(
         (status = 200, description = "A page", body = SessionsReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
+        (status = 503, description = "The library does not answer or cannot be read (`storage_frozen`, \
+            `storage_failed`), or all places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn sessions(State(api): State<Api>, page: Result<Query<Page>, QueryRejection>) -> Response {
     let Ok(Query(page)) = page else {
