@@ -7,11 +7,16 @@ use crate::protocol::api::{SplitRequest, StartReply, StartRequest, StopReply, St
 use crate::protocol::client::{Client, ClientError};
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// How long `record start` waits for evidence (DESIGN §4).
 const START_WAIT: Duration = Duration::from_secs(8);
 /// How long `record stop` waits for closed files: 15 s flush, 2 s SIGTERM, and the finalising of what is left.
 const STOP_WAIT: Duration = Duration::from_secs(60);
+/// First pause before connecting again (R-FM-3); it doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause: an engine that is started again is back within 2 s (R-SUP-1).
+const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcome, ClientError> {
     match command {
@@ -115,24 +120,27 @@ async fn wait_for_evidence(client: &Client, reply: &StartReply) -> Result<Outcom
         !pending || stopping || is_closed(snapshot, reply.session_id)
     };
     let (Reached::Yes(snapshot) | Reached::Not(snapshot)) = wait_for(client, START_WAIT, settled).await?;
+    Ok(came_to(&snapshot, reply))
+}
+
+/// What became of the session of `reply`, as `snapshot` shows it. Inputs that record for another session say nothing.
+fn came_to(snapshot: &Snapshot, reply: &StartReply) -> Outcome {
+    if is_closed(snapshot, reply.session_id) {
+        return failed("the session has ended already");
+    }
     let mut recording = 0;
     for id in &reply.inputs {
-        match fate(&snapshot, id) {
+        match fate(snapshot, id) {
             Fate::Records => recording += 1,
             Fate::Failed(reason) => eprintln!("holdfast: input {id} does not record: {reason}"),
             Fate::Pending => eprintln!("holdfast: input {id} does not record yet after {} s", START_WAIT.as_secs()),
         }
     }
     if recording > 0 {
-        return Ok(Outcome::Done);
+        return Outcome::Done;
     }
-    let ended = is_closed(&snapshot, reply.session_id);
     let length = clock_time(snapshot.session.as_ref().and_then(|session| session.media_ms));
-    Ok(if ended {
-        failed("the session has ended already")
-    } else {
-        failed(format!("nothing records (media time {length})"))
-    })
+    failed(format!("nothing records (media time {length})"))
 }
 
 /// Whether a state was seen in time, and the last one seen.
@@ -141,30 +149,112 @@ enum Reached {
     Not(Box<Snapshot>),
 }
 
+/// Follows the engine's events until `reached`, at most for `limit`; an engine that goes away meanwhile is expected back.
 async fn wait_for(
     client: &Client,
     limit: Duration,
     reached: impl Fn(&Snapshot) -> bool,
 ) -> Result<Reached, ClientError> {
-    let mut events = client.events(None).await?;
     let mut held = None;
+    let mut broken = None;
     let watching = async {
-        while !held.as_ref().is_some_and(&reached) {
-            match events.next().await {
-                Ok(Some(event)) => event.fold(&mut held),
-                Ok(None) => return Err(ClientError::Transport("the event stream was closed".to_owned())),
-                // The engine may be busy; the limit below ends the wait.
-                Err(ClientError::Silent) => {}
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let error = match follow(client, &mut held, &mut broken, &reached).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_worth_waiting() => error,
                 Err(error) => return Err(error),
+            };
+            if broken.replace(error).is_none() {
+                pause = PAUSE_FIRST;
             }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LONGEST);
         }
-        Ok(())
     };
-    let ended = tokio::time::timeout(limit, watching).await;
-    let snapshot = Box::new(held.ok_or_else(|| ClientError::Transport("no state arrived".to_owned()))?);
-    match ended {
-        Ok(Ok(())) => Ok(Reached::Yes(snapshot)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Ok(Reached::Not(snapshot)),
+    let ended = timeout(limit, watching).await;
+    match (ended, broken, held) {
+        (Ok(Err(error)), ..) | (Err(_), Some(error), _) => Err(error),
+        (Ok(Ok(())), _, Some(snapshot)) => Ok(Reached::Yes(Box::new(snapshot))),
+        (Err(_), None, Some(snapshot)) => Ok(Reached::Not(Box::new(snapshot))),
+        (_, _, None) => Err(ClientError::Transport("no state arrived".to_owned())),
+    }
+}
+
+/// Folds one connection's events into `held` until `reached`; `broken` is forgotten as soon as anything is heard.
+async fn follow(
+    client: &Client,
+    held: &mut Option<Snapshot>,
+    broken: &mut Option<ClientError>,
+    reached: &impl Fn(&Snapshot) -> bool,
+) -> Result<(), ClientError> {
+    let mut events = client.events(held.as_ref().map(|held| held.seq)).await?;
+    loop {
+        match events.next().await {
+            Ok(Some(event)) => {
+                *broken = None;
+                event.fold(held);
+                if held.as_ref().is_some_and(reached) {
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Err(ClientError::Transport("the event stream was closed".to_owned())),
+            // The engine may be busy; the limit ends the wait.
+            Err(ClientError::Silent) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::event::Event;
+    use futures_util::SinkExt;
+    use jiff::Timestamp;
+    use tokio::net::UnixListener;
+    use tokio_tungstenite::tungstenite::Message;
+
+    /// One input that records.
+    fn snapshot() -> Snapshot {
+        serde_json::from_str(include_str!("../../tests/golden/snapshot.json")).expect("a snapshot")
+    }
+
+    #[test]
+    fn inputs_that_record_for_another_session_prove_nothing() {
+        let reply: StartReply =
+            serde_json::from_str(include_str!("../../tests/golden/reply_start.json")).expect("a reply");
+        let mut snapshot = snapshot();
+        let id = snapshot.session.as_ref().map(|session| session.id).expect("a session");
+        let reply = StartReply { session_id: id, inputs: vec![snapshot.inputs[0].id.clone()], ..reply };
+        assert_eq!(came_to(&snapshot, &reply), Outcome::Done);
+        snapshot.session.as_mut().expect("a session").id = SessionId(uuid::Uuid::now_v7());
+        assert_eq!(came_to(&snapshot, &reply), Outcome::Failed);
+    }
+
+    /// An engine that dies after it has taken the order; the next one carries it out.
+    #[tokio::test]
+    async fn a_wait_outlives_the_engine_it_began_with() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("socket");
+        let client = Client::new(&socket);
+        let (running, mut closed) = (snapshot(), snapshot());
+        closed.session = None;
+        let engines = async {
+            for state in [running, closed] {
+                let listener = UnixListener::bind(&socket).expect("a socket");
+                let (stream, _) = listener.accept().await.expect("a client");
+                let mut events = tokio_tungstenite::accept_async(stream).await.expect("a client of events");
+                let sync = serde_json::to_string(&Event::replicate(Timestamp::UNIX_EPOCH, &state)).expect("a message");
+                events.send(Message::Text(sync.into())).await.expect("sent");
+                drop((events, listener));
+                std::fs::remove_file(&socket).expect("ours");
+            }
+        };
+        let waiting = wait_for(&client, Duration::from_secs(20), |snapshot| snapshot.session.is_none());
+        let (_, reached) = tokio::join!(engines, waiting);
+        assert!(matches!(reached, Ok(Reached::Yes(_))));
+        let gone = wait_for(&client, Duration::from_millis(300), |_| true).await;
+        assert!(matches!(gone, Err(ClientError::NoEngine { .. })));
     }
 }

@@ -133,14 +133,23 @@ impl Config {
                 let message = "is not of the form HOLDFAST_<SECTION>__<KEY>".to_owned();
                 return Err(Problem { place: name.clone(), line: None, key: None, message });
             }
-            let value = match value.parse::<i64>() {
-                Ok(number) => toml::Value::Integer(number),
-                Err(_) => toml::Value::String(value.clone()),
-            };
+            let value = typed(value);
             let text = format!("[{section}]\n{key} = {value}\n");
             apply::apply(self, marks, Origin { place: name, text: &text, lines: false })?;
         }
         Ok(())
+    }
+}
+
+/// A value of the environment as the file would hold it: a number, whole or not, yes or no, or a text.
+fn typed(value: &str) -> toml::Value {
+    if let Ok(number) = value.parse::<i64>() {
+        return toml::Value::Integer(number);
+    }
+    match (value.parse::<f64>(), value.parse::<bool>()) {
+        (Ok(number), _) if number.is_finite() => toml::Value::Float(number),
+        (_, Ok(truth)) => toml::Value::Boolean(truth),
+        _ => toml::Value::String(value.to_owned()),
     }
 }
 

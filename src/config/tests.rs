@@ -203,6 +203,22 @@ fn a_pair_that_only_the_environment_completes_is_judged_as_a_whole() {
 }
 
 #[test]
+fn the_environment_takes_every_kind_of_value() {
+    let overlaid = |value: &str| {
+        let (mut config, mut marks) = (Config::default(), Marks::default());
+        let variable = ("HOLDFAST_RECORDING__SPLIT_MINUTES".to_owned(), value.to_owned());
+        config.overlay(&mut marks, &[variable]).map(|()| config.policy.split.after)
+    };
+    assert_eq!(overlaid("0.5"), Ok(Some(std::time::Duration::from_secs(30))));
+    assert_eq!(overlaid("2"), Ok(Some(std::time::Duration::from_secs(120))));
+    for value in ["inf", "NaN", "true", "1e300", "-0.5", "soon"] {
+        assert!(overlaid(value).is_err(), "{value}");
+    }
+    assert_eq!(typed("true"), toml::Value::Boolean(true));
+    assert_eq!(typed("inf"), toml::Value::String("inf".to_owned()));
+}
+
+#[test]
 fn the_environment_overrides_and_is_named_when_it_is_wrong() {
     let (mut config, mut marks) = (Config::default(), Marks::default());
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());

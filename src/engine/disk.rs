@@ -1,9 +1,10 @@
 //! The one thread that writes journals and folders for the engine, so that its loop never waits for a disk.
 //!
-//! Contract: nothing is written once another engine has taken over ([`Fence`]); jobs are carried out in order; the queue holds [`QUEUE`] of them. A full queue (a frozen disk)
-//! refuses further ones: nothing is lost by that, because workers keep their own facts, folded in at the close.
+//! Contract: nothing is written once another engine has taken over ([`Fence`]); jobs are carried out in order; the queue
+//! holds [`QUEUE`] of them. A full queue (a frozen disk) refuses further ones: nothing is lost by that, because workers
+//! keep their own facts, folded in at the close.
 
-use super::event::{CloseFault, Event, ProofEvent};
+use super::event::{CloseFault, Event, ProofEvent, Unwritten};
 use super::fence::Fence;
 use super::kept::{Account, Kept};
 use crate::model::SessionId;
@@ -17,6 +18,8 @@ use crate::sys::process::{self, Priority};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -100,6 +103,8 @@ pub enum Job {
 pub struct Disk {
     jobs: SyncSender<Job>,
     fence: Fence,
+    /// Jobs that keep what survives a restart and are not done.
+    saves: Arc<AtomicUsize>,
 }
 
 impl Disk {
@@ -112,9 +117,33 @@ impl Disk {
     ) -> io::Result<(Self, oneshot::Receiver<Kept>)> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (told, kept) = oneshot::channel();
-        let worker = DiskThread { library, boot_id, events, open: None, kept: Kept::default(), fence: fence.clone() };
+        let saves = Arc::<AtomicUsize>::default();
+        let worker = DiskThread {
+            library,
+            boot_id,
+            events,
+            open: None,
+            kept: Kept::default(),
+            fence: fence.clone(),
+            saves: saves.clone(),
+        };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
-        Ok((Self { jobs, fence }, kept))
+        Ok((Self { jobs, fence, saves }, kept))
+    }
+
+    /// Queues keeping what survives a restart; `false` when the queue is full.
+    pub fn save(&self, account: Account) -> bool {
+        self.saves.fetch_add(1, Ordering::SeqCst);
+        let queued = self.push(Job::Save(account));
+        if !queued {
+            self.saves.fetch_sub(1, Ordering::SeqCst);
+        }
+        queued
+    }
+
+    /// What was to be kept last is not on the disk yet.
+    pub fn is_saving(&self) -> bool {
+        self.saves.load(Ordering::SeqCst) > 0
     }
 
     /// Queues a job; `false` when the queue is full.
@@ -147,6 +176,8 @@ struct DiskThread {
     kept: Kept,
     /// Behind it everything belongs to another engine.
     fence: Fence,
+    /// Jobs of the kind [`Job::Save`] that are not done.
+    saves: Arc<AtomicUsize>,
 }
 
 impl DiskThread {
@@ -161,7 +192,9 @@ impl DiskThread {
             match job {
                 Job::Persist { dir, plan } => {
                     let (session, begun) = (plan.id, plan.clone());
-                    let result = self.persist(&dir, *plan).map_err(|error| explain(&self.library, &error));
+                    let result = self
+                        .persist(&dir, *plan)
+                        .map_err(|error| Unwritten { reason: explain(&self.library, &error), full: is_full(&error) });
                     let listed = result.is_ok();
                     self.tell(Event::Persisted { session, result });
                     if listed {
@@ -174,9 +207,10 @@ impl DiskThread {
                 }
                 Job::Stop { session, dir, t_ns } => {
                     let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::StopRequested };
-                    let written = (0..TRIES).any(|_| self.append_or_log(&dir, &line));
-                    if !written {
-                        tracing::error!("the order to stop could not be written; it is carried out without");
+                    let written = tried(|| self.append(&dir, &line).inspect_err(|_| self.open = None));
+                    if let Err(error) = written {
+                        let dir = dir.display();
+                        tracing::error!(%dir, %error, "the order to stop could not be written; it is carried out without");
                     }
                     self.tell(Event::StopWritten { session });
                 }
@@ -197,6 +231,7 @@ impl DiskThread {
                 Job::Save(account) => {
                     self.kept.take_in(&self.boot_id, account);
                     self.save();
+                    self.saves.fetch_sub(1, Ordering::SeqCst);
                 }
                 // Nobody waits any more when this fails.
                 Job::Flush(done) => drop(done.try_send(())),
@@ -221,7 +256,11 @@ impl DiskThread {
     fn persist(&mut self, dir: &Path, plan: Plan) -> io::Result<()> {
         fs::create_dir(dir)?;
         let line = Line { t_ns: 0, at: plan.started_at, kind: JournalKind::Plan(plan) };
-        let written = atomic::sync_dir(&self.library).and_then(|()| self.append(dir, &line));
+        let written = tried(|| {
+            atomic::sync_dir(&self.library)?;
+            // Whatever a failed try has left is behind the line of the next: the first whole plan counts.
+            self.append(dir, &line).inspect_err(|_| self.open = None)
+        });
         written.inspect_err(|_| self.refuse(dir))
     }
 
@@ -297,6 +336,21 @@ pub fn finalise(dir: &Path) -> io::Result<Finalised> {
     Ok(finalised)
 }
 
+/// Does `work` until it succeeds, [`TRIES`] times at most.
+fn tried<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..TRIES {
+        match work() {
+            Ok(done) => return Ok(done),
+            Err(error) => tracing::warn!(%error, "the disk refused a line; it is tried again"),
+        }
+    }
+    work()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Why the library cannot be written, and what to do.
 pub fn explain(library: &Path, error: &io::Error) -> String {
     let library = library.display();
@@ -307,9 +361,24 @@ pub fn explain(library: &Path, error: &io::Error) -> String {
             )
         }
         io::ErrorKind::AlreadyExists => format!("the session's folder in {library} exists already; try again"),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("the disk of {library} is full; free some space")
-        }
+        _ if is_full(error) => format!("the disk of {library} is full; free some space"),
         _ => format!("the library {library} cannot be used ({error}); check the disk or choose another with --library"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_is_tried_three_times() {
+        for (failures, well) in [(0, true), (1, true), (2, true), (3, false)] {
+            let mut tries = 0;
+            let result = tried(|| {
+                tries += 1;
+                if tries > failures { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+            });
+            assert_eq!((result.is_ok(), tries), (well, 3.min(failures + 1)), "{failures} failures");
+        }
     }
 }

@@ -90,9 +90,14 @@ impl Shell {
         self.superseded
     }
 
-    /// Keeps what survives a restart.
-    pub fn save(&self, account: Account) {
-        self.disk.push(Job::Save(account));
+    /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
+    pub fn save(&self, account: Account) -> bool {
+        self.disk.save(account)
+    }
+
+    /// What was to be kept last is not on the disk yet.
+    pub fn is_saving(&self) -> bool {
+        self.disk.is_saving()
     }
 
     /// Does one thing.
@@ -107,7 +112,7 @@ impl Shell {
             Effect::Persist { dir, plan } => {
                 let session = plan.id;
                 if !self.disk.push(Job::Persist { dir, plan }) {
-                    let result = Err("the disk does not answer; check it and try again".to_owned());
+                    let result = Err("the disk does not answer; check it and try again".into());
                     self.tell(Event::Persisted { session, result });
                 }
             }

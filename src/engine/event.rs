@@ -106,8 +106,8 @@ pub enum Event {
     Persisted {
         /// Its session.
         session: SessionId,
-        /// `Err` = why not, in English.
-        result: Result<(), String>,
+        /// `Err` = why not.
+        result: Result<(), Unwritten>,
     },
     /// An order to stop was written, or the disk refused for good: it is carried out either way.
     StopWritten {
@@ -257,6 +257,21 @@ pub enum Reply {
     Retried(RetryReply),
     /// An error.
     Refused(Refused),
+}
+
+/// Why a plan is not on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// In English, with what to do about it.
+    pub reason: String,
+    /// There is no room.
+    pub full: bool,
+}
+
+impl From<&str> for Unwritten {
+    fn from(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), full: false }
+    }
 }
 
 /// A refusal: status, code, English.

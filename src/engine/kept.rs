@@ -1,16 +1,26 @@
 //! What survives a restart of the engine, in one small file of the library (`.holdfast.state.json`).
 //!
-//! Contract: replaced whole, under the locks of the engine. Nothing in it is the only witness of a recording.
+//! Contract: replaced whole, under the locks of the engine, at most once a second ([`Keeping`]). Nothing in it is the
+//! only witness of a recording.
 
 use super::restart::Restarts;
-use crate::model::InputId;
 use crate::model::snapshot::Alert;
+use crate::model::{InputId, MonoNs};
 use crate::storage::recent::Recent;
 use crate::storage::{atomic, layout};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// Changes come in bursts (an alert is raised, repeated, resolved), and each replacement costs two syncs, for which a
+/// start or a stop would have to wait.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Numbers of one block, as a power of two: a million changes, which take a day.
+const BLOCK_BITS: u32 = 20;
+/// Engines in a row that never share a block of numbers.
+const ENGINES: u64 = 1 << 10;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +58,15 @@ impl Kept {
         bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
+    /// Where the engine with this number begins to count: behind everything that was kept, in a block of numbers that is
+    /// its own. What was kept may be old (a full disk takes no new one) or another library's, and two engines of one
+    /// runtime folder, whose clients come back with the number they had, must not give one number to two changes.
+    pub fn first_seq(&self, epoch: u64) -> u64 {
+        let behind = (self.seq >> BLOCK_BITS).saturating_add(1);
+        let own = if epoch >= behind { epoch } else { behind.saturating_add(epoch.wrapping_sub(behind) % ENGINES) };
+        own.saturating_mul(1 << BLOCK_BITS)
+    }
+
     /// Replaces the file. Blocks on the disk.
     pub fn save(&self, library: &Path) -> io::Result<()> {
         atomic::replace(library, layout::ENGINE_STATE, &serde_json::to_vec(self)?)
@@ -67,10 +86,74 @@ impl Kept {
     }
 }
 
+/// When the file is replaced: at once after a change, at most once in [`KEEP_EVERY`] while things go on changing, and
+/// never while the last replacement still waits for the disk. Pure.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    changed: bool,
+    begun: Option<MonoNs>,
+}
+
+impl Keeping {
+    /// Something is not in the file.
+    pub fn note(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether it is time to replace the file; `busy` = the last replacement is not done.
+    pub fn is_due(&self, now: MonoNs, busy: bool) -> bool {
+        self.changed && !busy && self.begun.is_none_or(|begun| now.since(begun) >= KEEP_EVERY)
+    }
+
+    /// The file is being replaced by what is known now.
+    pub fn begin(&mut self, now: MonoNs) {
+        (self.changed, self.begun) = (false, Some(now));
+    }
+
+    /// Whether something is not in the file.
+    pub fn is_behind(&self) -> bool {
+        self.changed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MonoNs;
+
+    #[test]
+    fn a_burst_of_changes_costs_one_replacement_a_second_and_a_slow_disk_none_more() {
+        let mut keeping = Keeping::default();
+        let mut replaced = Vec::new();
+        // A hundred changes a second; from 3 s to 8 s the disk does not answer.
+        for ms in (0..10_000).step_by(10) {
+            keeping.note();
+            let now = MonoNs(ms * 1_000_000);
+            if keeping.is_due(now, (3000..8000).contains(&ms)) {
+                keeping.begin(now);
+                replaced.push(ms);
+            }
+        }
+        assert_eq!(replaced, [0, 1000, 2000, 8000, 9000]);
+        let end = MonoNs(20_000_000_000);
+        assert!(keeping.is_behind() && keeping.is_due(end, false), "the last change is not forgotten");
+        keeping.begin(end);
+        assert!(!keeping.is_behind() && !keeping.is_due(MonoNs(u64::MAX), false));
+    }
+
+    #[test]
+    fn no_two_engines_of_a_runtime_folder_give_one_number_twice() {
+        // Nothing new could be kept, or the libraries take turns, whatever stood there.
+        for seq in [0, 7, 1 << 20, 60_000 << 20, (60_001 << 20) + 17, 1 << 45] {
+            for epoch in [1, 29_999, 59_990, 60_000, 1 << 33] {
+                let kept = Kept { seq, ..Kept::default() };
+                let mut firsts: Vec<u64> = (epoch..epoch + 50).map(|epoch| kept.first_seq(epoch)).collect();
+                assert!(firsts.iter().all(|first| *first > seq), "{seq} was given before");
+                firsts.sort_unstable();
+                assert!(firsts.is_sorted_by(|a, b| b - a >= 1 << BLOCK_BITS), "{seq} {epoch}: {firsts:?}");
+            }
+        }
+        assert_eq!(Kept::default().first_seq(60_000), 60_000 << 20);
+    }
 
     #[test]
     fn what_is_kept_reads_back_and_a_file_of_an_older_build_is_understood() {

@@ -39,7 +39,7 @@ use disk::Disk;
 use effect::Shell;
 use event::{Event, Now, StartCommand};
 use fence::Fence;
-use kept::Account;
+use kept::{Account, Keeping};
 use lifetime::Lifetime;
 use publish::Publisher;
 use restart::Restarts;
@@ -60,9 +60,9 @@ const TICK: Duration = Duration::from_millis(200);
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
 const REQUESTS: usize = 64;
-/// Sequence numbers are reserved in blocks, so that a crash never reuses one; the next block is asked for while half of
+/// Sequence numbers are reserved in steps, so that a crash never reuses one; the next step is asked for while half of
 /// this one is left, because the disk may take its time.
-const SEQ_BLOCK: u64 = 10_000;
+const SEQ_STEP: u64 = 10_000;
 /// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
 /// answers anyway: Record must be possible 2 s after launch (R-FM-11).
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
@@ -106,6 +106,7 @@ struct Loop {
     state: State,
     shell: Shell,
     publisher: Publisher,
+    keeping: Keeping,
     reserved: u64,
     /// How often workers were replaced, as it was kept last.
     restarts: BTreeMap<InputId, Restarts>,
@@ -141,11 +142,11 @@ impl Engine {
             shell.perform(effect);
         }
         let first = state.snapshot(now);
-        // An earlier engine may have used every number of its block.
-        let seq = kept.seq + 1;
+        let seq = kept.first_seq(self.epoch);
         let mut core = Loop {
             publisher: Publisher::new(first.clone(), seq),
-            reserved: seq + SEQ_BLOCK,
+            keeping: Keeping::default(),
+            reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             alerts: watch::Sender::new(Arc::new(kept.alerts)),
@@ -154,7 +155,7 @@ impl Engine {
             state,
             shell,
         };
-        core.save();
+        core.save(now);
         // Before anybody is told a number: a crash right after the start must not make the next engine use it again.
         flush(disk.clone()).await;
         let socket = self.options.runtime.engine_socket();
@@ -196,6 +197,9 @@ impl Engine {
                 _ = interrupt.recv() => core.handle(Event::Leave),
                 _ = terminate.recv() => core.handle(Event::Leave),
             }
+        }
+        if core.keeping.is_behind() {
+            core.save(self::now());
         }
         flush(disk).await;
         self.tidy(&socket);
@@ -273,17 +277,23 @@ impl Loop {
         }
         let restarts = self.state.restarts();
         let replaced = restarts != self.restarts;
-        if alerts_changed || replaced || self.publisher.seq() + SEQ_BLOCK / 2 >= self.reserved {
-            self.reserved = self.publisher.seq() + SEQ_BLOCK;
+        if alerts_changed || replaced || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
             self.restarts = restarts;
-            self.save();
+            self.keeping.note();
+        }
+        if self.keeping.is_due(now.mono, self.shell.is_saving()) {
+            self.save(now);
         }
     }
 
     /// Keeps what the next engine has to know.
-    fn save(&self) {
+    fn save(&mut self, now: Now) {
+        let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        self.shell.save(Account { seq: self.reserved, alerts, restarts });
+        if self.shell.save(Account { seq: reserved, alerts, restarts }) {
+            self.reserved = reserved;
+            self.keeping.begin(now.mono);
+        }
     }
 }
 

@@ -136,9 +136,13 @@ pub struct SessionRow {
     pub dir: String,
     /// The manifest, `None` while the session is open or interrupted.
     pub manifest: Option<crate::model::session::Manifest>,
+    /// The manifest is too long for a page: its parts, findings and incidents are left out here and stand in the
+    /// session's `session.json`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shortened: bool,
 }
 
-/// Reply to `GET /api/v1/sessions`.
+/// Reply to `GET /api/v1/sessions`. A page ends early when it grows long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionsReply {
     /// The page.

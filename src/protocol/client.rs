@@ -32,7 +32,7 @@ pub const ATTEMPTS: usize = 3;
 const PAUSES: [Duration; ATTEMPTS - 1] = [Duration::from_millis(100), Duration::from_millis(500)];
 /// The engine sends a heartbeat every second; after this silence there is no contact (R-TRU-8).
 pub const EVENT_SILENCE: Duration = Duration::from_secs(2);
-/// Largest reply accepted: 16 inputs and a page of sessions are below 1 MiB.
+/// Largest reply accepted: a page of sessions, the longest there is, ends at 4 MiB.
 const REPLY_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why a request failed.
@@ -65,6 +65,11 @@ impl ClientError {
             ClientError::Api(error) => error.retryable,
             ClientError::NoEngine { .. } | ClientError::Protocol(_) | ClientError::Silent => false,
         }
+    }
+
+    /// Whether the engine, or one started in its place, may answer later.
+    pub fn is_worth_waiting(&self) -> bool {
+        matches!(self, ClientError::NoEngine { .. } | ClientError::Silent) || self.is_worth_repeating()
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Desk {
     pub alerts: Vec<Alert>,
     /// Whether it is current.
     pub contact: Contact,
+    /// Number of the last whole state that was heard: alerts above it were heard one by one.
+    pub synced: u64,
 }
 
 impl Desk {
@@ -35,10 +37,26 @@ impl Desk {
     pub fn hear(&mut self, event: &Event) {
         self.contact = Contact::Here;
         event.fold(&mut self.snapshot);
-        if let Event::Alert { data, .. } = event {
-            fold_alert(&mut self.alerts, data);
-            self.alerts.truncate(ALERTS_KEPT);
+        match event {
+            Event::Sync { seq, .. } => self.synced = *seq,
+            Event::Alert { data, .. } => {
+                fold_alert(&mut self.alerts, data);
+                self.alerts.truncate(ALERTS_KEPT);
+            }
+            _ => {}
         }
+    }
+
+    /// Takes in the list the engine was asked for after it had told its whole state. What was heard since then may be
+    /// newer than the list.
+    pub fn take_alerts(&mut self, list: Vec<Alert>) {
+        let heard = std::mem::replace(&mut self.alerts, list);
+        for alert in heard.iter().rev().filter(|alert| alert.seq > self.synced) {
+            if self.alerts.iter().find(|listed| listed.id == alert.id).is_none_or(|listed| listed.seq < alert.seq) {
+                fold_alert(&mut self.alerts, alert);
+            }
+        }
+        self.alerts.truncate(ALERTS_KEPT);
     }
 
     /// Whether what is known is current.
@@ -58,7 +76,7 @@ impl Desk {
 
     /// Whether something is being recorded, as far as is known; also when contact was lost meanwhile.
     pub fn is_recording(&self) -> bool {
-        matches!(self.session_state(), Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping))
+        self.snapshot.as_ref().is_some_and(Snapshot::is_running)
     }
 
     /// Armed inputs, and those of them that deliver pictures.
@@ -176,6 +194,30 @@ pub(super) mod tests {
         let repaired = Box::new(input("cam2", InputState::Live));
         desk.hear(&Event::Input { seq: 2, at: Timestamp::UNIX_EPOCH, data: repaired });
         assert_eq!(desk.armed_and_live(), (2, 2));
+    }
+
+    #[test]
+    fn a_list_that_was_asked_for_takes_nothing_back_that_was_heard_meanwhile() {
+        let mut desk = Desk::default();
+        let (active, resolved) = (AlertState::Active, AlertState::Resolved);
+        let numbered = |id, seq, state| Alert { seq, ..alert(id, Severity::Critical, state) };
+        let hear = |desk: &mut Desk, alert: Alert| {
+            desk.hear(&Event::Alert { seq: alert.seq, at: Timestamp::UNIX_EPOCH, data: Box::new(alert) });
+        };
+        // Of an engine that is gone.
+        hear(&mut desk, numbered(9, 5, active));
+        let data = Box::new(Snapshot { seq: 10, ..snapshot(Vec::new()) });
+        desk.hear(&Event::Sync { seq: 10, at: Timestamp::UNIX_EPOCH, data });
+        // The list is made, and then one alert is resolved and one raised, which are heard before it.
+        let list = vec![numbered(2, 8, active), numbered(1, 7, active)];
+        hear(&mut desk, numbered(1, 11, resolved));
+        hear(&mut desk, numbered(3, 12, active));
+        desk.take_alerts(list);
+        let known: Vec<_> = desk.alerts.iter().map(|alert| (alert.id, alert.state)).collect();
+        assert_eq!(known, [(3, active), (2, active), (1, resolved)]);
+        // A list that is newer than what was heard stands.
+        desk.take_alerts(vec![numbered(3, 13, resolved)]);
+        assert!(desk.alerts.iter().any(|alert| (alert.id, alert.state) == (3, resolved)));
     }
 
     #[test]

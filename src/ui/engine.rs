@@ -25,6 +25,9 @@ const WAITING: usize = 1;
 const COMING_UP: Duration = Duration::from_secs(2);
 /// An engine that was started to take over has done so by then (R-SUP-11: 5 s in all); later another one may try.
 const TAKING_OVER: Duration = Duration::from_secs(5);
+/// An engine that nobody hears of after this long waits for a disk that hangs: it gives its library 15 s to be locked,
+/// and everything else is there within 3 s. It is not replaced; the next one would wait as well.
+const HEARD_OF: Duration = Duration::from_secs(10);
 /// The one that does not answer, and the one that is to take its place.
 const AT_ONCE: usize = 2;
 /// The unit of the engine, where systemd runs it.
@@ -111,12 +114,9 @@ impl Starter {
         if let (Need::Absent, Some(how)) = (need, failed) {
             return Ok(Started::Failed(how));
         }
-        let on_its_way = self.engines.last().is_some_and(|newest| match need {
-            Need::Absent => true,
-            Need::Mute => self.engines.len() >= AT_ONCE || mono_now().since(newest.since) < TAKING_OVER,
-        });
-        if on_its_way {
-            return Ok(Started::Running);
+        let newest = self.engines.last().map(|newest| mono_now().since(newest.since));
+        if let Some(known) = newest.and_then(|age| on_its_way(need, self.engines.len(), age)) {
+            return Ok(known);
         }
         tracing::warn!(
             "{}; an engine is started, recordings go on meanwhile",
@@ -148,6 +148,17 @@ impl Starter {
             }
         }
         Ok(failed)
+    }
+}
+
+/// How those of ours are doing of which `engines` have not ended, the newest after `age`; `None` = another is needed.
+fn on_its_way(need: Need, engines: usize, age: Duration) -> Option<Started> {
+    match need {
+        Need::Absent if age >= HEARD_OF => {
+            Some(Started::Failed("the engine does not come up; its disk may hang".to_owned()))
+        }
+        Need::Absent => Some(Started::Running),
+        Need::Mute => (engines >= AT_ONCE || age < TAKING_OVER).then_some(Started::Running),
     }
 }
 
@@ -245,6 +256,14 @@ mod tests {
         // The one that comes up instead is left alone.
         let kill = format!("kill --kill-who=main --signal=SIGKILL {UNIT}");
         assert_eq!(told(folder.path()), [format!("start {UNIT}"), kill, format!("restart {UNIT}")]);
+    }
+
+    #[test]
+    fn an_engine_that_does_not_come_up_is_spoken_of_and_not_doubled() {
+        assert_eq!(on_its_way(Need::Absent, 1, HEARD_OF / 2), Some(Started::Running));
+        assert!(matches!(on_its_way(Need::Absent, 1, HEARD_OF), Some(Started::Failed(_))));
+        assert_eq!(on_its_way(Need::Mute, 1, HEARD_OF), None, "it has come up, and hangs");
+        assert_eq!(on_its_way(Need::Mute, AT_ONCE, HEARD_OF), Some(Started::Running));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Asking for a session so that it can be asked for again (R-CMD-3, R-FM-7).
 //!
-//! Contract: the key is remembered before the request goes out and forgotten once there is an answer. A window that
-//! was killed in between repeats the key with the next Record, so that one press never makes two sessions.
+//! Contract: the key is remembered before the request goes out and forgotten once there is an answer that will not
+//! change. A window that was killed in between, or whose engine was, repeats the key with the next Record, so that one
+//! press never makes two sessions.
 
 use super::own_state::{OwnState, PendingStart};
 use crate::protocol::api::{StartReply, StartRequest};
@@ -9,8 +10,8 @@ use crate::protocol::client::{Client, ClientError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Status of a session that is over.
-const FINISHED: &str = "finished";
+/// Statuses of a session that an earlier press began and that still is what this one wants.
+const BEGUN: [&str; 2] = ["starting", "recording"];
 /// A home folder that does not take the key within this time shall not hold the recording up.
 const REMEMBER: Duration = Duration::from_secs(1);
 
@@ -29,8 +30,8 @@ impl Starts {
         let before = self.recall().await.pending_start.filter(|pending| pending.name == name);
         if let Some(pending) = before {
             match self.send(pending).await {
-                // That session was made and has ended since: this press means a new one.
-                Ok(reply) if reply.status == FINISHED => {}
+                // That session was made and is over, or about to be: this press means a new one.
+                Ok(reply) if !BEGUN.contains(&reply.status.as_str()) => {}
                 other => return other,
             }
         }
@@ -41,8 +42,7 @@ impl Starts {
 
     async fn send(&self, PendingStart { key, name }: PendingStart) -> Result<StartReply, ClientError> {
         let result = self.client.start(&key, &StartRequest { name, inputs: None }).await;
-        // Without an answer it is not known whether the session exists; only then the key is of use.
-        if !matches!(result, Err(ClientError::Transport(_) | ClientError::Protocol(_))) {
+        if !matches!(&result, Err(error) if is_open(error)) {
             self.remember(None).await;
         }
         result
@@ -67,6 +67,80 @@ impl Starts {
                 tracing::warn!("the window cannot remember its start: {error}; recording is not affected")
             }
             _ => tracing::warn!("the window could not remember its start in time; recording is not affected"),
+        }
+    }
+}
+
+/// Whether it is not known what became of the start. That nobody listens says nothing either: an engine that was killed
+/// after it had taken the request leaves the session to the next one.
+fn is_open(error: &ClientError) -> bool {
+    match error {
+        ClientError::Transport(_) | ClientError::Protocol(_) | ClientError::NoEngine { .. } | ClientError::Silent => {
+            true
+        }
+        ClientError::Api(refusal) => refusal.retryable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    const REPLY: &str = include_str!("../../tests/golden/reply_start.json");
+
+    #[tokio::test]
+    async fn the_key_of_a_start_is_kept_until_its_fate_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let starts =
+            Starts { client: Client::new(folder.path().join("nobody")), folder: Some(folder.path().to_owned()) };
+        let key = || OwnState::load(folder.path()).pending_start.map(|pending| pending.key);
+        let failed = starts.start(None).await;
+        assert!(matches!(failed, Err(ClientError::NoEngine { .. })), "{failed:?}");
+        let first = key().expect("the engine may have been killed after it had taken the request");
+        assert!(starts.start(None).await.is_err());
+        assert_eq!(key(), Some(first), "the next press is the same wish");
+    }
+
+    /// An engine that answers every start with the next status, and gives back the keys it was asked with.
+    fn engine(listener: UnixListener, statuses: &[&'static str]) -> std::thread::JoinHandle<Vec<String>> {
+        let statuses = statuses.to_vec();
+        std::thread::spawn(move || {
+            let answer = |status: &str| {
+                let (mut stream, _) = listener.accept().expect("a client");
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).expect("a request");
+                let mut body: serde_json::Value = serde_json::from_str(REPLY).expect("a reply");
+                body["status"] = status.into();
+                let body = body.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).expect("an answer");
+                let head = String::from_utf8_lossy(&request[..length]).into_owned();
+                let key = head.lines().find_map(|line| line.strip_prefix("x-idempotency-key: "));
+                key.expect("every start has a key").to_owned()
+            };
+            statuses.into_iter().map(answer).collect()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_press_that_finds_its_session_over_begins_another() {
+        for (status, requests) in [("starting", 1), ("recording", 1), ("stopping", 2), ("failed", 2), ("finished", 2)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let socket = folder.path().join("socket");
+            let listener = UnixListener::bind(&socket).expect("a socket");
+            let pending = PendingStart { key: "first".to_owned(), name: None };
+            OwnState { pending_start: Some(pending), size: None }.save(folder.path()).expect("remembered");
+            let statuses = [status, "starting"];
+            let engine = engine(listener, &statuses[..requests]);
+            let starts = Starts { client: Client::new(&socket), folder: Some(folder.path().to_owned()) };
+            let reply = starts.start(None).await.expect("an answer");
+            let keys = engine.join().expect("the engine");
+            assert_eq!((keys.len(), keys[0].as_str()), (requests, "first"), "{status}");
+            assert!(keys.iter().skip(1).all(|key| key != "first"), "{status}: {keys:?}");
+            assert_eq!(reply.status, statuses[requests - 1]);
+            assert_eq!(OwnState::load(folder.path()).pending_start, None, "{status}");
         }
     }
 }

@@ -67,7 +67,8 @@ fn verdict(snapshot: &Snapshot) -> String {
     let Some(session) = &snapshot.session else { return snapshot.storage.path.clone() };
     let wanted: Vec<_> = snapshot.inputs.iter().filter_map(|input| input.recording.as_ref()).collect();
     let recording = wanted.iter().filter(|recording| recording.state == RecordingState::Recording).count();
-    if session.state == SessionState::Recording && recording < wanted.len() {
+    let wants = matches!(session.state, SessionState::Recording | SessionState::Failed) && snapshot.is_running();
+    if wants && recording < wanted.len() {
         let (n, all) = (recording.to_string(), wanted.len().to_string());
         return format::fill(&gettext("{n} of {all} inputs record"), &[("n", &n), ("all", &all)]);
     }

@@ -5,6 +5,7 @@ use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
 use crate::support::dice::Dice;
 use crate::support::display::{Display, Region, Shot, difference};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::media_file;
 use crate::support::proc::{BINARY, Holdfast, find_input, rounds, test_inputs};
 use crate::support::process::{Deadline, Running};
 use rustix::process::Signal;
@@ -30,6 +31,8 @@ const NO_CONTACT_WITHIN: Duration = Duration::from_millis(2500);
 const REPLACED_WITHIN: Duration = Duration::from_secs(5);
 /// The same on a machine under full load.
 const BUSY: Duration = Duration::from_secs(10);
+/// Length of a film that is played once: time to be recorded from, also on a machine under full load.
+const FILM_SECONDS: u32 = 20;
 /// Share of pixels that must differ between two pictures of one moving input.
 const MOVED: f64 = 0.005;
 
@@ -194,6 +197,36 @@ fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
     }
     holdfast.cli_ok(&["record", "stop"]);
     assert_untouched(&holdfast);
+}
+
+/// The only input is lost: nothing is being written, the session is shown as failed, and it runs on until it is stopped.
+#[test]
+fn a_session_that_waits_for_its_only_signal_is_stopped_from_the_window() {
+    let holdfast = Holdfast::new("");
+    let film = holdfast.root().join("film.mp4");
+    media_file::camera(&film, FILM_SECONDS);
+    let old = std::fs::read_to_string(holdfast.config()).expect("a configuration");
+    let input = format!("[[input]]\nid = \"film\"\nname = \"Film\"\nkind = \"file\"\npath = \"{}\"\n", film.display());
+    holdfast.write_config(&(old + &input));
+    let mut display = Display::start(&holdfast, 1280, 800);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    holdfast.cli_ok(&["record", "start"]);
+    display.atspi_ok(&holdfast, &["wait", "● REC"]);
+    // What is open is played to its end, and nothing is there to be opened again.
+    std::fs::remove_file(&film).expect("the film is there");
+    holdfast.wait_until("nothing is written", Duration::from_secs(FILM_SECONDS.into()) + BUSY, |snapshot| {
+        snapshot["session"]["state"] == "failed" && find_input(snapshot, "film")["recording"]["state"] == "stalled"
+    });
+    display.atspi_ok(&holdfast, &["wait", "Failed"]);
+    let shot = display.shot(&holdfast);
+    println!("the window while its only input is lost: {:?}", shot.file);
+    display.atspi_ok(&holdfast, &["press", "Stop"]);
+    display.atspi_ok(&holdfast, &["press", "Stop recording"]);
+    holdfast.wait_until("the session is closed", Duration::from_secs(30), |snapshot| {
+        snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
+    });
+    display.atspi_ok(&holdfast, &["wait", "Record"]);
 }
 
 fn assert_nothing_left(holdfast: &Holdfast, own: &[u32]) {

@@ -324,7 +324,8 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
         },
     );
     let dir = "2026-11-21_20-30-15_keynote_7f3a".to_owned();
-    let rows = vec![SessionRow { dir: dir.clone(), manifest: Some(manifest()) }, SessionRow { dir, manifest: None }];
+    let row = |manifest| SessionRow { dir: dir.clone(), manifest, shortened: false };
+    let rows = vec![row(Some(manifest())), row(None)];
     check("reply_sessions", &SessionsReply { sessions: rows, next_cursor: Some("2026".into()) });
     let message = "session \"keynote\" is running; stop it first".to_owned();
     check("error", &ApiError { code: "session_running".into(), message, retryable: false, trace_id: "0193".into() });

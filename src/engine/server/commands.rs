@@ -30,9 +30,15 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
     responses(
         (status = 201, description = "The session was made", body = StartReply),
         (status = 200, description = "The key made this session before", body = StartReply),
-        (status = 409, description = "Another session runs", body = ApiError),
-        (status = 507, description = "Too little space", body = ApiError),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 400, description = "The body did not arrive whole (`bad_body`)", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 409, description = "Another session runs (`session_running`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The key, the name, an input or the body is not acceptable, or the key was used for \
+            another start", body = ApiError),
+        (status = 503, description = "Nothing is there to be recorded, the disk refuses, or the recorder is leaving or \
+            busy", body = ApiError),
+        (status = 507, description = "Too little space (`no_space`)", body = ApiError),
     ))]
 pub(super) async fn start(
     State(api): State<Api>,
@@ -59,9 +65,12 @@ pub(super) async fn start(
     responses(
         (status = 202, description = "It is being stopped", body = StopReply),
         (status = 200, description = "It is finished", body = StopReply),
-        (status = 400, description = "Nothing is being recorded", body = ApiError),
+        (status = 400, description = "Nothing is being recorded (`not_recording`), or the body did not arrive whole", body = ApiError),
         (status = 404, description = "There is no such session", body = ApiError),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The body is not understood (`bad_body`)", body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
     ))]
 pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request) -> Response {
     match body::<StopRequest>(request).await {
@@ -76,7 +85,10 @@ pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request
         (status = 202, description = "The workers were asked; the parts show it, an alert `split_failed` says otherwise",
             body = SplitReply),
         (status = 400, description = "The session is not being recorded (`not_recording`), or no session is", body = ApiError),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The body is not understood (`bad_body`)", body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
     ))]
 pub(super) async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {
     match body::<SplitRequest>(request).await {
@@ -90,8 +102,9 @@ pub(super) async fn split(State(api): State<Api>, request: axum::extract::Reques
     params(("id" = String, Path, description = "The input")),
     responses(
         (status = 202, description = "It is tried again", body = RetryReply),
+        (status = 400, description = "The address is not understood", body = ApiError),
         (status = 404, description = "There is no such input", body = ApiError),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
     ))]
 pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> Response {
     ask(&api, |reply| Request::Retry { input, reply }).await

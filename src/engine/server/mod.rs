@@ -36,6 +36,8 @@ const CLIENTS: usize = 64;
 const PLACE_WITHIN: Duration = Duration::from_secs(1);
 /// Clients that may wait for a place; more are told at once.
 const WAITING: usize = 64;
+/// Threads that may read the library for clients: one in a disk that hangs is not given back.
+const LISTINGS: usize = 2;
 /// A request's header must be there by then (R-CMD-7); its body gets the same.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// Events a client may lag behind before it gets the whole state again (R-FM-3).
@@ -111,6 +113,7 @@ struct Api {
     library: PathBuf,
     started: crate::model::MonoNs,
     clients: Clients,
+    listings: Arc<Semaphore>,
 }
 
 /// The place of one connection; whoever serves the client longest holds it.
@@ -158,7 +161,8 @@ pub async fn serve(
     clients: Clients,
 ) {
     let started = crate::sys::clock::mono_now();
-    let router = routes::make(Api { requests, board, library, started, clients });
+    let router =
+        routes::make(Api { requests, board, library, started, clients, listings: Arc::new(Semaphore::new(LISTINGS)) });
     let (places, queue) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(Semaphore::new(WAITING)));
     let ours = rustix::process::getuid().as_raw();
     loop {

@@ -10,9 +10,11 @@ use crate::sys::clock;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, State, WebSocketUpgrade};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -23,11 +25,15 @@ const LIST_DEADLINE: Duration = Duration::from_secs(8);
 const PAGE: usize = 50;
 /// Most sessions of a page.
 const PAGE_MAX: usize = 200;
+/// A page that has grown to this ends there: half of what our client takes.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// What the engine is sent on an event stream: pongs and a close.
+const MESSAGE_MAX_BYTES: usize = 4096;
 
 /// The whole state of the recorder.
 #[utoipa::path(get, path = "/api/v1/status", responses(
         (status = 200, description = "The snapshot", body = Snapshot),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn status(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
@@ -37,7 +43,7 @@ pub(super) async fn status(State(api): State<Api>) -> Response {
 /// Every alert kept, newest first.
 #[utoipa::path(get, path = "/api/v1/alerts", responses(
         (status = 200, description = "The alerts", body = AlertsReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn alerts(State(api): State<Api>) -> Response {
     let alerts = (**api.board.alerts.borrow()).clone();
@@ -48,7 +54,7 @@ pub(super) async fn alerts(State(api): State<Api>) -> Response {
 /// How the recorder is.
 #[utoipa::path(get, path = "/api/v1/health", responses(
         (status = 200, description = "Its health", body = HealthReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let snapshot = api.board.snapshot.borrow().clone();
@@ -80,7 +86,9 @@ pub(super) struct Begin {
 #[utoipa::path(get, path = "/api/v1/events", params(Begin),
     responses(
         (status = 101, description = "The stream begins; its messages are `Event`s"),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
+        (status = 426, description = "This is no WebSocket handshake (`upgrade_required`)", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn event_stream(
     State(api): State<Api>,
@@ -92,7 +100,10 @@ pub(super) async fn event_stream(
         return refusal(422, "bad_query", "use since=…, a sequence number", false);
     };
     match upgrade {
-        Ok(upgrade) => upgrade.on_upgrade(move |socket| events::serve(socket, api, since, place)),
+        Ok(upgrade) => upgrade
+            .max_message_size(MESSAGE_MAX_BYTES)
+            .max_frame_size(MESSAGE_MAX_BYTES)
+            .on_upgrade(move |socket| events::serve(socket, api, since, place)),
         Err(_) => refusal(426, "upgrade_required", "this address speaks WebSocket only", false),
     }
 }
@@ -112,33 +123,121 @@ pub(super) struct Page {
 #[utoipa::path(get, path = "/api/v1/sessions", params(Page),
     responses(
         (status = 200, description = "A page", body = SessionsReply),
-        (status = "default", description = "Refused", body = ApiError),
+        (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
+        (status = 503, description = "The library does not answer or cannot be read (`storage_frozen`, \
+            `storage_failed`), or all places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn sessions(State(api): State<Api>, page: Result<Query<Page>, QueryRejection>) -> Response {
     let Ok(Query(page)) = page else {
         return refusal(422, "bad_query", "use cursor=… and limit=…", false);
     };
     let library = api.library.clone();
-    let listing = tokio::task::spawn_blocking(move || list(&library, &page));
+    let listing = async {
+        let thread = api.listings.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let listed = tokio::task::spawn_blocking(move || {
+            // Whoever waits for the disk longer than its client keeps its place.
+            let _held = thread;
+            list(&library, &page, PAGE_BYTES)
+        });
+        listed.await.map_err(io::Error::other)?
+    };
     match timeout(LIST_DEADLINE, listing).await {
-        Ok(Ok(Ok(reply))) => Json(reply).into_response(),
-        Ok(Ok(Err(error))) => {
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(Err(error)) => {
             let library = api.library.display();
             refusal(503, "storage_failed", format!("the library {library} cannot be read: {error}"), true)
         }
-        Ok(Err(_)) => refusal(500, "internal", "the listing failed", true),
         Err(_) => refusal(503, "storage_frozen", "the file system of the library does not answer", true),
     }
 }
 
-/// Newest first; the cursor is the name of the last folder of the page before.
-fn list(library: &Path, page: &Page) -> std::io::Result<SessionsReply> {
+/// Newest first, as the JSON of a [`SessionsReply`] of about `most` bytes; the cursor is the name of the last folder of
+/// the page before.
+fn list(library: &Path, page: &Page, most: usize) -> io::Result<Vec<u8>> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let names = recovery::session_dirs(library)?;
-    let after = names.into_iter().filter(|name| page.cursor.as_ref().is_none_or(|cursor| name < cursor));
-    let mut names: Vec<String> = after.take(limit + 1).collect();
-    let next_cursor = (names.len() > limit).then(|| names[limit - 1].clone());
-    names.truncate(limit);
-    let row = |dir: String| SessionRow { manifest: recovery::read_manifest(&library.join(&dir)).ok(), dir };
-    Ok(SessionsReply { sessions: names.into_iter().map(row).collect(), next_cursor })
+    let mut left = names.into_iter().filter(|name| page.cursor.as_ref().is_none_or(|cursor| name < cursor)).peekable();
+    let mut body = br#"{"sessions":["#.to_vec();
+    let (mut rows, mut last) = (0, None);
+    while let Some(name) = left.next_if(|_| rows < limit) {
+        let row = row(library, &name, most)?;
+        if rows > 0 && body.len() + row.len() > most {
+            return finish(body, last);
+        }
+        if rows > 0 {
+            body.push(b',');
+        }
+        body.extend(row);
+        (rows, last) = (rows + 1, Some(name));
+    }
+    finish(body, last.filter(|_| left.peek().is_some()))
+}
+
+/// A [`SessionRow`], without what makes it longer than `most`.
+fn row(library: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
+    let manifest = recovery::read_manifest(&library.join(name)).ok();
+    let mut row = SessionRow { dir: name.to_owned(), manifest, shortened: false };
+    let text = serde_json::to_vec(&row)?;
+    let Some(manifest) = row.manifest.as_mut().filter(|_| text.len() > most) else { return Ok(text) };
+    manifest.incidents.clear();
+    for input in &mut manifest.inputs {
+        input.parts.clear();
+        input.findings.clear();
+    }
+    row.shortened = true;
+    Ok(serde_json::to_vec(&row)?)
+}
+
+/// Ends a page behind its last row.
+fn finish(mut body: Vec<u8>, next_cursor: Option<String>) -> io::Result<Vec<u8>> {
+    body.extend(br#"],"next_cursor":"#);
+    serde_json::to_writer(&mut body, &next_cursor)?;
+    body.push(b'}');
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SessionId;
+    use crate::model::session::Manifest;
+    use crate::storage::layout;
+
+    #[test]
+    fn a_page_ends_where_it_would_grow_too_long_and_no_session_is_lost() {
+        let golden: SessionsReply =
+            serde_json::from_str(include_str!("../../../tests/golden/reply_sessions.json")).expect("a reply");
+        let golden = golden.sessions.into_iter().find_map(|row| row.manifest).expect("a manifest");
+        let library = tempfile::tempdir().expect("a library");
+        // Seven sessions of growing length; the fifth is longer than a page.
+        for (n, parts) in (1u8..).zip([1, 1, 2, 3, 90, 2, 1]) {
+            let mut manifest = Manifest { id: SessionId(uuid::Uuid::from_u128(n.into())), ..golden.clone() };
+            let part = manifest.inputs[0].parts[0].clone();
+            manifest.inputs[0].parts = vec![part; parts];
+            let at = golden.started_at + Duration::from_secs(60 * u64::from(n));
+            let dir = library.path().join(layout::session_dir(at, &manifest.name, manifest.id));
+            std::fs::create_dir(&dir).expect("made");
+            let text = serde_json::to_vec(&manifest).expect("a manifest");
+            std::fs::write(dir.join(layout::MANIFEST), text).expect("ours");
+        }
+        let names = recovery::session_dirs(library.path()).expect("a library");
+        assert_eq!(names.len(), 7);
+        const MOST: usize = 4096;
+        for limit in [None, Some(2)] {
+            let (mut cursor, mut seen, mut shortened) = (None, Vec::new(), 0);
+            loop {
+                let page = list(library.path(), &Page { cursor, limit }, MOST).expect("a page");
+                assert!(page.len() < MOST + 200, "{} bytes", page.len());
+                let page: SessionsReply = serde_json::from_slice(&page).expect("a page");
+                assert!(!page.sessions.is_empty());
+                shortened += page.sessions.iter().filter(|row| row.shortened).count();
+                seen.extend(page.sessions.into_iter().map(|row| row.dir));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!((&seen, shortened), (&names, 1), "{limit:?}");
+        }
+    }
 }

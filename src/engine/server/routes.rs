@@ -59,7 +59,7 @@ fn described() -> OpenApiRouter<Api> {
 /// This description.
 #[utoipa::path(get, path = "/api/v1/openapi.json", responses(
         (status = 200, description = "OpenAPI 3.1", body = Object),
-        (status = "default", description = "Refused", body = crate::protocol::api::ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = crate::protocol::api::ApiError),
     ))]
 async fn openapi(Extension(Document(document)): Extension<Document>) -> Json<utoipa::openapi::OpenApi> {
     Json((*document).clone())

@@ -1,6 +1,6 @@
 //! Start, Stop, Split and Retry: what is refused, with which words, and what is promised.
 
-use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token};
+use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token, Unwritten};
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::session::{Phase, Session, StopOrder};
@@ -187,7 +187,7 @@ impl State {
     }
 
     /// The plan could not be written: there is no session (R-CMD-1).
-    pub(super) fn abandon(&mut self, waiting: &[Token], reason: String, out: &mut Vec<Effect>) {
+    pub(super) fn abandon(&mut self, waiting: &[Token], why: Unwritten, out: &mut Vec<Effect>) {
         let Some(session) = self.session.take() else { return };
         self.keys.forget(&session.plan.key);
         self.recovery.give_up(session.plan.id);
@@ -195,9 +195,10 @@ impl State {
         if self.abandoned.len() > ABANDONED {
             self.abandoned.pop_front();
         }
-        let message = format!("nothing was started: {reason}");
+        let message = format!("nothing was started: {}", why.reason);
+        let (status, code) = if why.full { (507, "no_space") } else { (503, "not_persisted") };
         for token in waiting {
-            out.push(refuse(*token, 503, "not_persisted", message.clone(), false));
+            out.push(refuse(*token, status, code, message.clone(), false));
         }
         for token in session.stop.into_iter().flat_map(|order| order.waiting) {
             out.push(refuse(token, 400, "not_recording", message.clone(), false));

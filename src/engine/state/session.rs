@@ -6,7 +6,7 @@
 //!     ▼ (none)
 //! ```
 
-use super::super::event::{Effect, Now, Reply, Token};
+use super::super::event::{Effect, Now, Reply, Token, Unwritten};
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::view::add_frames;
@@ -180,7 +180,13 @@ impl State {
         open && matches!(session.phase, Phase::Running { .. } | Phase::Stopping { .. } | Phase::Persisting { .. })
     }
 
-    pub(super) fn on_persisted(&mut self, now: Now, id: SessionId, result: Result<(), String>, out: &mut Vec<Effect>) {
+    pub(super) fn on_persisted(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        result: Result<(), Unwritten>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(session) = self.session.as_mut().filter(|session| session.plan.id == id) else {
             self.close_abandoned(id, result.is_ok(), out);
             return;
@@ -200,7 +206,7 @@ impl State {
                     self.stop_session(now, order.waiting, out);
                 }
             }
-            Err(reason) => self.abandon(&waiting, reason, out),
+            Err(why) => self.abandon(&waiting, why, out),
         }
     }
 
@@ -219,7 +225,7 @@ impl State {
         let id = session.plan.id;
         match session.phase.clone() {
             Phase::Persisting { waiting, since } if now.mono.since(since) >= PERSIST_DEADLINE => {
-                self.abandon(&waiting, "the disk did not answer in time; check it and try again".to_owned(), out);
+                self.abandon(&waiting, "the disk did not answer in time; check it and try again".into(), out);
             }
             Phase::Running { since } if now.mono.since(since) >= EVIDENCE_DEADLINE => self.tell_partial(now, out),
             Phase::Stopping { .. }

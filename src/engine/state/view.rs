@@ -140,7 +140,7 @@ impl State {
             view.part = last.part;
         }
         view.state = match (take.ending, &session.phase) {
-            (Some(Ending::Done), Phase::Closing { .. } | Phase::Stopping { .. }) => RecordingState::Stopping,
+            // Its worker said that its files are closed: that is the progress of a stop (R-SUP-8).
             (Some(Ending::Done), _) => RecordingState::Done,
             (Some(Ending::Failed), Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
             (Some(Ending::Failed), _) => RecordingState::Failed,

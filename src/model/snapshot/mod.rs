@@ -43,6 +43,22 @@ pub struct Snapshot {
     pub priority: PriorityView,
 }
 
+impl Snapshot {
+    /// Whether a session still runs: its files are open, or will be as soon as a picture comes. One that is `failed`
+    /// only because nothing reaches a file for now runs like any other; one that has ended by itself does not.
+    pub fn is_running(&self) -> bool {
+        let waits = || {
+            let states = self.inputs.iter().filter_map(|input| Some(input.recording.as_ref()?.state));
+            states.into_iter().any(|state| !matches!(state, RecordingState::Done | RecordingState::Failed))
+        };
+        match self.session.as_ref().map(|session| session.state) {
+            None => false,
+            Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping) => true,
+            Some(SessionState::Failed) => waits(),
+        }
+    }
+}
+
 /// A running session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionView {
@@ -72,7 +88,8 @@ pub enum SessionState {
     Recording,
     /// Files are being closed.
     Stopping,
-    /// No input records any more, although nobody asked to stop; stays until acknowledged or the next start.
+    /// No input records any more, although nobody asked to stop; stays until acknowledged or the next start. It goes on
+    /// by itself, and can be stopped, as long as one of its recordings is `stalled` ([`Snapshot::is_running`]).
     Failed,
 }
 

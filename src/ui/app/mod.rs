@@ -64,8 +64,8 @@ pub enum AppMsg {
 pub enum AppCmd {
     /// From the engine.
     Heard(Heard),
-    /// Every alert the engine keeps.
-    Alerts(Result<AlertsReply, ClientError>),
+    /// Every alert the engine keeps, and which question that answers.
+    Alerts(u64, Result<AlertsReply, ClientError>),
     /// Answer to a start.
     Started(Result<StartReply, ClientError>),
     /// Answer to a stop.
@@ -82,6 +82,10 @@ pub struct App {
     starts: Starts,
     /// A start is on its way; another press is the same wish.
     starting: bool,
+    /// How often the alerts were asked for; only the last answer counts.
+    alerts_asked: u64,
+    /// The last question was not answered; it is asked again.
+    alerts_missing: bool,
     notice: Option<Notice>,
     room: Room,
     transport: Controller<Transport>,
@@ -102,7 +106,8 @@ impl App {
                 let before = self.desk.snapshot.as_ref().and_then(|s| s.last_session.clone());
                 let first = self.desk.snapshot.is_none();
                 self.desk.hear(&event);
-                if matches!(event, Event::Sync { .. }) {
+                let again = self.alerts_missing && matches!(event, Event::Heartbeat { .. });
+                if again || matches!(event, Event::Sync { .. }) {
                     self.fetch_alerts(sender);
                 }
                 if matches!(self.notice, Some(Notice::NoEngine(_))) {
@@ -140,9 +145,11 @@ impl App {
     }
 
     /// Events tell of changes only; what was there before is asked for.
-    fn fetch_alerts(&self, sender: &ComponentSender<Self>) {
-        let client = self.client.clone();
-        sender.oneshot_command(async move { AppCmd::Alerts(client.alerts().await) });
+    fn fetch_alerts(&mut self, sender: &ComponentSender<Self>) {
+        self.alerts_asked += 1;
+        self.alerts_missing = false;
+        let (client, number) = (self.client.clone(), self.alerts_asked);
+        sender.oneshot_command(async move { AppCmd::Alerts(number, client.alerts().await) });
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
@@ -190,12 +197,14 @@ impl App {
                     self.show_alerts();
                 }
             }
-            AppCmd::Alerts(Ok(reply)) => {
-                self.desk.alerts = reply.alerts;
+            AppCmd::Alerts(number, _) if number != self.alerts_asked => {}
+            AppCmd::Alerts(_, Ok(reply)) => {
+                self.desk.take_alerts(reply.alerts);
                 self.show_alerts();
             }
-            AppCmd::Alerts(Err(error)) => {
-                tracing::warn!("the alerts could not be fetched: {error}; new ones still arrive")
+            AppCmd::Alerts(_, Err(error)) => {
+                self.alerts_missing = true;
+                tracing::warn!("the alerts could not be fetched: {error}; they are asked for again");
             }
             AppCmd::Started(result) => {
                 self.starting = false;

@@ -144,6 +144,8 @@ impl Component for App {
             starts: Starts { client: client.clone(), folder: init.folder },
             client,
             starting: false,
+            alerts_asked: 0,
+            alerts_missing: false,
             notice: None,
             room: Room::Wide,
             transport,

@@ -121,6 +121,8 @@ fn button(desk: &Desk) -> Button {
             Button::Starting(progress(&gettext("Starting {n} of {all}"), recording, all))
         }
         Some(SessionState::Recording) => Button::Stop,
+        // Nothing is being written, and yet it goes on as soon as a picture comes: whoever wants it ended must be able to.
+        Some(SessionState::Failed) if snapshot.is_running() => Button::Stop,
         Some(SessionState::Stopping) => {
             let (done, all) = count(snapshot, RecordingState::Done);
             Button::Stopping(progress(&gettext("Finalising {n} of {all}"), done, all))
@@ -201,6 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_writes_nothing_for_now_can_be_stopped_and_one_that_has_ended_cannot() {
+        let mut desk = desk(Some(SessionState::Failed));
+        let mut show = |state| {
+            let inputs = &mut desk.snapshot.as_mut().expect("a snapshot").inputs;
+            inputs[0].state = InputState::NoSignal;
+            inputs[0].recording = Some(recording(state));
+            (TransportFace::new(&desk).button, desk.is_recording())
+        };
+        for state in [RecordingState::Stalled, RecordingState::Starting] {
+            assert_eq!(show(state), (Button::Stop, true), "{state:?}");
+        }
+        for state in [RecordingState::Failed, RecordingState::Done] {
+            let (button, recording) = show(state);
+            assert!(button.is_record() && !recording, "{state:?}");
+        }
+    }
+
+    #[test]
     fn progress_is_counted_in_files() {
         assert_eq!(
             TransportFace::new(&desk(Some(SessionState::Starting))).button,
@@ -210,5 +230,13 @@ mod tests {
             TransportFace::new(&desk(Some(SessionState::Stopping))).button,
             Button::Stopping("Finalising 0 of 1".to_owned())
         );
+        let mut desk = desk(Some(SessionState::Stopping));
+        let states = [RecordingState::Done, RecordingState::Stopping, RecordingState::Done, RecordingState::Stopping];
+        let inputs = states.map(|state| {
+            let recording = Some(recording(state));
+            crate::model::snapshot::InputView { recording, ..input("cam1", InputState::Live) }
+        });
+        desk.snapshot.as_mut().expect("a snapshot").inputs = inputs.into();
+        assert_eq!(TransportFace::new(&desk).button, Button::Stopping("Finalising 2 of 4".to_owned()));
     }
 }

@@ -60,7 +60,7 @@ impl Description {
             return self.check("ApiError", &reply.body);
         };
         let responses = &operation["responses"];
-        let response = responses.get(reply.status.to_string()).or_else(|| responses.get("default"));
+        let response = responses.get(reply.status.to_string());
         let response = response.ok_or_else(|| format!("{method} {path}: status {} is not described", reply.status))?;
         match response["content"]["application/json"]["schema"]["$ref"].as_str() {
             Some(name) => self.check(name.rsplit('/').next().unwrap_or_default(), &reply.body),
@@ -150,7 +150,9 @@ mod tests {
             "Thing": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}},
         });
         let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}});
-        let paths = json!({"/a/{id}": {"get": {"responses": {"200": {"content": content}}}}});
+        let refused = json!({"application/json": {"schema": {"$ref": "#/components/schemas/ApiError"}}});
+        let responses = json!({"200": {"content": content}, "default": {"content": refused}});
+        let paths = json!({"/a/{id}": {"get": {"responses": responses}}});
         let description = Description::new(json!({"components": {"schemas": schemas}, "paths": paths}));
         assert_eq!(description.routes(), [("GET".to_owned(), "/a/{id}".to_owned())]);
         let headers: BTreeMap<_, _> =
@@ -162,6 +164,7 @@ mod tests {
         assert!(!ask("GET", "/a/7", 200, json!({"id": "7"})));
         assert!(!ask("GET", "/a/7", 200, json!({"id": 7, "more": 1})));
         assert!(!ask("GET", "/a/7", 418, json!({"id": 7})));
+        assert!(!ask("GET", "/a/7", 418, json!({"code": "teapot"})), "`default` describes nothing");
         assert!(ask("GET", "/b", 404, json!({"code": "not_found"})));
         assert!(!ask("DELETE", "/a/7", 405, json!({})));
         let bare = Reply { status: 200, headers: BTreeMap::new(), body: json!({"id": 7}) };

@@ -247,7 +247,7 @@ impl World {
         match self.disk.remove(0) {
             Effect::Persist { plan, .. } => {
                 let session = plan.id;
-                let result = if well { Ok(()) } else { Err("no".to_owned()) };
+                let result = if well { Ok(()) } else { Err("no".into()) };
                 if well {
                     let (parts, done) = Default::default();
                     self.folders.push(Folder { plan: *plan, stop_requested: false, parts, done });

@@ -11,7 +11,7 @@ mod proof;
 mod start_up;
 mod waiting;
 
-use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token};
+use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};
 use super::super::worker_state::Act;
 use super::*;
 use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};

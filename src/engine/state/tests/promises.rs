@@ -73,8 +73,13 @@ fn a_plan_that_cannot_be_written_starts_nothing_and_frees_its_key() {
     bench.start("k", None);
     let session = bench.session_id();
     let effects = bench.feed(Event::Persisted { session, result: Err("no room".into()) });
-    assert_eq!(refusal(&effects).code, "not_persisted");
+    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "not_persisted"));
     assert!(bench.view().session.is_none());
+    bench.start("k", None);
+    let session = bench.session_id();
+    let full = Unwritten { reason: "the disk is full".into(), full: true };
+    let effects = bench.feed(Event::Persisted { session, result: Err(full) });
+    assert_eq!((refusal(&effects).status, refusal(&effects).code), (507, "no_space"));
     bench.record("k");
 }
 
@@ -144,6 +149,27 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
     assert!(bench.done.contains(&Effect::Worker(id("b"), Act::Kill)));
     let effects = bench.worker("b", WorkerEvent::Exited { pid: 2, how: "signal: 9".into() });
     assert_eq!(closes(&effects), Some(Closed::Completed));
+}
+
+#[test]
+fn progress_of_a_stop_is_the_files_whose_worker_said_that_they_are_closed() {
+    let inputs = ["a", "b", "c", "d"];
+    let mut bench = Bench::ready(&inputs);
+    let session = bench.record("k");
+    for input in inputs {
+        bench.status(input, Some(session), RecordingState::Recording, 500);
+    }
+    bench.stop();
+    for input in ["a", "b"] {
+        bench.done_fact(input, session);
+    }
+    assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Stopping));
+    let done = |bench: &Bench| (0..4).filter(|input| bench.recording(*input) == Some(RecordingState::Done)).count();
+    assert_eq!(done(&bench), 2);
+    for input in ["c", "d"] {
+        bench.done_fact(input, session);
+    }
+    assert_eq!((closes(&bench.done), done(&bench)), (Some(Closed::Completed), 4));
 }
 
 #[test]
