@@ -252,7 +252,8 @@ mod tests {
             }
         };
         let waiting = wait_for(&client, Duration::from_secs(20), |snapshot| snapshot.session.is_none());
-        let (_, reached) = tokio::join!(engines, waiting);
+        let both = async { tokio::join!(engines, waiting) };
+        let (_, reached) = timeout(Duration::from_secs(30), both).await.expect("nobody came back");
         assert!(matches!(reached, Ok(Reached::Yes(_))));
         let gone = wait_for(&client, Duration::from_millis(300), |_| true).await;
         assert!(matches!(gone, Err(ClientError::NoEngine { .. })));

@@ -109,6 +109,57 @@ fn clients_that_are_slow_or_greedy_lose_their_place_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_client_of_events_that_says_too_much_is_dropped() {
+    let mut holdfast = Holdfast::new("");
+    holdfast.spawn_engine();
+    let mut events = holdfast.events().expect("a stream");
+    events.say("short".to_owned()).expect("said");
+    let kept = Deadline::after(Duration::from_secs(3));
+    while let Some(left) = kept.left() {
+        events.next(left).expect("the stream goes on");
+    }
+    events.say("x".repeat(64 * 1024)).expect("said");
+    let dropped = Deadline::after(SLACK);
+    while let Some(left) = dropped.left() {
+        if events.next(left).is_err() {
+            return;
+        }
+    }
+    panic!("a message of 64 KiB is taken");
+}
+
+/// A manifest that never comes, as on a disk that hangs: listing it costs two threads, however often it is asked for.
+#[test]
+fn a_library_that_hangs_collects_no_threads() {
+    const ASKED: usize = 8;
+    /// Two for listings, and what the engine itself looks at meanwhile.
+    const MORE: usize = 4;
+    let mut holdfast = Holdfast::new("");
+    let pid = holdfast.spawn_engine();
+    assert_eq!(holdfast.api("GET", "/api/v1/sessions", &[], None).expect("an answer").status, 200);
+    let session = holdfast.library().join("2026-01-01_00-00-00_x_00000000");
+    std::fs::create_dir(&session).expect("made");
+    let made = std::process::Command::new("mkfifo").arg(session.join("session.json")).status();
+    assert!(made.expect("mkfifo runs").success());
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).expect("the engine runs").count();
+    let before = threads();
+    let socket = holdfast.socket();
+    let ask = |_| {
+        let socket = socket.clone();
+        std::thread::spawn(move || api::request(&socket, "GET", "/api/v1/sessions", &[], None))
+    };
+    let asked: Vec<_> = (0..ASKED).map(ask).collect();
+    for one in asked {
+        let reply = one.join().expect("asked").expect("an answer");
+        assert_eq!((reply.status, reply.body["code"].as_str()), (503, Some("storage_frozen")), "{reply:?}");
+    }
+    let after = threads();
+    println!("{before} threads before, {after} with {ASKED} listings that hang");
+    assert!(after <= before + MORE, "{before} threads, then {after}");
+    assert_eq!(holdfast.api("GET", "/api/v1/health", &[], None).expect("an answer").status, 200);
+}
+
+#[test]
 fn a_trace_id_is_taken_when_it_is_plain_and_made_when_it_is_not() {
     let mut holdfast = Holdfast::new("");
     holdfast.spawn_engine();

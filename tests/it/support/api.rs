@@ -125,6 +125,11 @@ impl Events {
         Self { described_by: Some(path.to_owned()), ..self }
     }
 
+    /// Says something, which no client has to.
+    pub fn say(&mut self, text: String) -> Result<(), String> {
+        self.socket.send(Message::text(text)).map_err(|error| format!("events: {error}"))
+    }
+
     /// The next event, `Ok(None)` when none came within `time`, an error when the stream has ended.
     pub fn next(&mut self, time: Duration) -> Result<Option<Value>, String> {
         let deadline = Deadline::after(time);
