@@ -86,33 +86,51 @@ impl Kept {
     }
 }
 
-/// When the file is replaced: at once after a change, at most once in [`KEEP_EVERY`] while things go on changing, and
-/// never while the last replacement still waits for the disk. Pure.
+/// What is not in the file.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What comes in bursts and can wait a second.
+    Account,
+    /// That a worker was replaced: it bounds what the next engine may do, and is rare.
+    Restart,
+}
+
+/// When the file is replaced: at once after a change, at most once in [`KEEP_EVERY`] while things go on changing that can
+/// wait, and never while the last replacement still waits for the disk. Pure.
 #[derive(Debug, Default)]
 pub struct Keeping {
-    changed: bool,
+    missing: Missing,
     begun: Option<MonoNs>,
 }
 
 impl Keeping {
     /// Something is not in the file.
-    pub fn note(&mut self) {
-        self.changed = true;
+    pub fn note(&mut self, missing: Missing) {
+        self.missing = self.missing.max(missing);
     }
 
     /// Whether it is time to replace the file; `busy` = the last replacement is not done.
     pub fn is_due(&self, now: MonoNs, busy: bool) -> bool {
-        self.changed && !busy && self.begun.is_none_or(|begun| now.since(begun) >= KEEP_EVERY)
+        let rested = self.begun.is_none_or(|begun| now.since(begun) >= KEEP_EVERY);
+        !busy
+            && match self.missing {
+                Missing::Nothing => false,
+                Missing::Account => rested,
+                Missing::Restart => true,
+            }
     }
 
     /// The file is being replaced by what is known now.
     pub fn begin(&mut self, now: MonoNs) {
-        (self.changed, self.begun) = (false, Some(now));
+        (self.missing, self.begun) = (Missing::Nothing, Some(now));
     }
 
     /// Whether something is not in the file.
     pub fn is_behind(&self) -> bool {
-        self.changed
+        self.missing != Missing::Nothing
     }
 }
 
@@ -126,7 +144,7 @@ mod tests {
         let mut replaced = Vec::new();
         // A hundred changes a second; from 3 s to 8 s the disk does not answer.
         for ms in (0..10_000).step_by(10) {
-            keeping.note();
+            keeping.note(Missing::Account);
             let now = MonoNs(ms * 1_000_000);
             if keeping.is_due(now, (3000..8000).contains(&ms)) {
                 keeping.begin(now);
@@ -138,6 +156,10 @@ mod tests {
         assert!(keeping.is_behind() && keeping.is_due(end, false), "the last change is not forgotten");
         keeping.begin(end);
         assert!(!keeping.is_behind() && !keeping.is_due(MonoNs(u64::MAX), false));
+        // Another engine is no way around the limits, however soon it comes.
+        keeping.note(Missing::Restart);
+        keeping.note(Missing::Account);
+        assert!(keeping.is_due(end, false) && !keeping.is_due(end, true));
     }
 
     #[test]

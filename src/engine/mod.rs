@@ -39,7 +39,7 @@ use disk::Disk;
 use effect::Shell;
 use event::{Event, Now, StartCommand};
 use fence::Fence;
-use kept::{Account, Keeping};
+use kept::{Account, Keeping, Missing};
 use lifetime::Lifetime;
 use publish::Publisher;
 use restart::Restarts;
@@ -276,10 +276,11 @@ impl Loop {
             self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));
         }
         let restarts = self.state.restarts();
-        let replaced = restarts != self.restarts;
-        if alerts_changed || replaced || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
+        if restarts != self.restarts {
             self.restarts = restarts;
-            self.keeping.note();
+            self.keeping.note(Missing::Restart);
+        } else if alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
+            self.keeping.note(Missing::Account);
         }
         if self.keeping.is_due(now.mono, self.shell.is_saving()) {
             self.save(now);

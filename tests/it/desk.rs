@@ -218,7 +218,7 @@ fn a_session_that_waits_for_its_only_signal_is_stopped_from_the_window() {
     holdfast.wait_until("nothing is written", Duration::from_secs(FILM_SECONDS.into()) + BUSY, |snapshot| {
         snapshot["session"]["state"] == "failed" && find_input(snapshot, "film")["recording"]["state"] == "stalled"
     });
-    display.atspi_ok(&holdfast, &["wait", "Failed"]);
+    display.atspi_ok(&holdfast, &["wait", "Not recording"]);
     let shot = display.shot(&holdfast);
     println!("the window while its only input is lost: {:?}", shot.file);
     display.atspi_ok(&holdfast, &["press", "Stop"]);

@@ -106,6 +106,9 @@ fn word(desk: &Desk) -> (String, &'static str) {
         Some(SessionState::Starting) => (gettext("Starting"), "word-amber"),
         Some(SessionState::Recording) => (gettext("Recording"), "word-tally"),
         Some(SessionState::Stopping) => (gettext("Stopping"), "word-amber"),
+        Some(SessionState::Failed) if desk.snapshot.as_ref().is_some_and(Snapshot::is_running) => {
+            (gettext("Not recording"), "word-amber")
+        }
         Some(SessionState::Failed) => (gettext("Failed"), "word-tally"),
     }
 }
