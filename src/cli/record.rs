@@ -81,6 +81,14 @@ fn is_closed(snapshot: &Snapshot, id: SessionId) -> bool {
     snapshot.session.as_ref().is_none_or(|session| session.id != id)
 }
 
+/// The same from evidence: an engine that has just begun shows no session before it has looked for one.
+fn has_closed(snapshot: &Snapshot, id: SessionId) -> bool {
+    match &snapshot.session {
+        Some(session) => session.id != id,
+        None => is_last(snapshot, id),
+    }
+}
+
 /// Nothing newer ended, so the last session is the one that was stopped.
 fn is_last(snapshot: &Snapshot, id: SessionId) -> bool {
     snapshot.last_session.as_ref().is_some_and(|last| last.id >= id)
@@ -117,7 +125,8 @@ async fn wait_for_evidence(client: &Client, reply: &StartReply) -> Result<Outcom
     let settled = |snapshot: &Snapshot| {
         let pending = reply.inputs.iter().any(|id| fate(snapshot, id) == Fate::Pending);
         let stopping = snapshot.session.as_ref().is_some_and(|session| session.state == SessionState::Stopping);
-        !pending || stopping || is_closed(snapshot, reply.session_id)
+        let here = snapshot.session.as_ref().is_some_and(|session| session.id == reply.session_id);
+        here && (!pending || stopping) || has_closed(snapshot, reply.session_id)
     };
     let (Reached::Yes(snapshot) | Reached::Not(snapshot)) = wait_for(client, START_WAIT, settled).await?;
     Ok(came_to(&snapshot, reply))

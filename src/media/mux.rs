@@ -47,10 +47,11 @@ impl Part {
 
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
         let pad = attach(&video, &mux, Stream::Video)?;
+        window.attach_video(&pad);
         if pad.find_property("trak-timescale").is_some() {
             pad.set_property("trak-timescale", timescale(encode.rate()));
+            muxer::end_with_gap(&video.pad()?, &pad);
         }
-        window.attach_video(&pad);
         video.prepare(encode.video_out())?;
         let mut audio = None;
         if let Some(outlet) = encode.audio_out() {
@@ -111,9 +112,6 @@ impl Part {
 fn attach(inlet: &Inlet, mux: &gst::Element, stream: Stream) -> Result<gst::Pad, BuildError> {
     let pad = muxer::request_pad(mux, stream)?;
     inlet.pad()?.link(&pad)?;
-    if stream == Stream::Video && pad.find_property("trak-timescale").is_some() {
-        muxer::end_with_gap(&inlet.pad()?);
-    }
     Ok(pad)
 }
 

@@ -4,7 +4,7 @@ use super::element;
 use super::error::BuildError;
 use crate::model::encoding::{Container, Encoding, VideoChoice};
 use gst::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Longer than any part.
 const LONG_FRAGMENT: gst::ClockTime = gst::ClockTime::from_seconds(365 * 24 * 3600);
@@ -60,29 +60,34 @@ pub fn request_pad(mux: &gst::Element, stream: Stream) -> Result<gst::Pad, Build
     element::request_pad(mux, template)
 }
 
-/// Lets the pictures that pass `pad`, which leads to an MP4 muxer, end with a gap of no length. `isofmp4mux` 0.14 holds one buffer
-/// back, and where the end falls just behind a chunk it is told of the end too early: it writes its group of pictures
-/// off, and drops the last picture for want of a keyframe. A gap it may drop. Sound needs none: every packet is one.
-pub fn end_with_gap(pad: &gst::Pad) {
-    let last = Mutex::new(None);
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => *last = Some((buffer.pts(), buffer.dts())),
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
-                if let (Some((shown, decoded)), Some(muxer)) = (last.take(), pad.peer()) {
-                    let mut gap = gst::Buffer::new();
-                    let unit = gap.make_mut();
-                    // With the times of the last one, so that it belongs to the same part.
-                    unit.set_pts(shown);
-                    unit.set_dts(decoded);
-                    unit.set_duration(gst::ClockTime::ZERO);
-                    unit.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE | gst::BufferFlags::DELTA_UNIT);
-                    // Not pushed: `pad` counts as ended already. Refused only while its pipeline is thrown away.
-                    let _ = muxer.chain(gap);
-                }
-            }
-            _ => {}
+/// Lets the pictures that reach `muxer`, a pad of an MP4 muxer that `inlet` leads to, end with a gap of no length.
+/// `isofmp4mux` 0.14 holds one buffer back, and where the end falls just behind a chunk it is told of the end too early: it
+/// writes its group of pictures off, and drops the last picture for want of a keyframe. A gap it may drop. Sound needs
+/// none: every packet is one. To be called once everything is attached to `muxer` that keeps pictures from it.
+pub fn end_with_gap(inlet: &gst::Pad, muxer: &gst::Pad) {
+    let last = Arc::new(Mutex::new(None));
+    let taken = last.clone();
+    muxer.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(picture) = info.buffer() {
+            *taken.lock().unwrap_or_else(PoisonError::into_inner) = Some((picture.pts(), picture.dts()));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    inlet.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |inlet, info| {
+        if info.event().is_none_or(|event| event.type_() != gst::EventType::Eos) {
+            return gst::PadProbeReturn::Ok;
+        }
+        let ended = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some((shown, decoded)), Some(muxer)) = (ended, inlet.peer()) {
+            let mut gap = gst::Buffer::new();
+            let unit = gap.make_mut();
+            // With the times of the last one, so that it belongs to the same part.
+            unit.set_pts(shown);
+            unit.set_dts(decoded);
+            unit.set_duration(gst::ClockTime::ZERO);
+            unit.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE | gst::BufferFlags::DELTA_UNIT);
+            // Not pushed: `inlet` counts as ended already. Refused only while its pipeline is thrown away.
+            let _ = muxer.chain(gap);
         }
         gst::PadProbeReturn::Ok
     });
@@ -91,21 +96,30 @@ pub fn end_with_gap(pad: &gst::Pad) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::boundary::{Boundary, Window};
     use crate::media::element;
-    use std::sync::Arc;
+    use crate::model::MonoNs;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     /// Bytes of a picture; everything else together is smaller.
     const PICTURE: usize = 100_000;
 
-    /// Writes `pictures` (times in ns) and sound up to `end`, and counts the pictures that come out.
-    fn written(pictures: &[u64], end: u64) -> usize {
+    /// Writes `pictures` (times in ns) and sound up to `end`, and counts the pictures that come out; `behind` of them lie
+    /// behind a boundary, where the part ends.
+    fn written(pictures: &[u64], behind: usize, end: u64) -> usize {
         let encoding = Encoding { codec: VideoChoice::Copy, ..Encoding::default() };
         let mux = make_muxer("mux", &encoding).expect("a muxer");
         let sink = element::make("fakesink", "sink").expect("an element");
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([&mux, &sink]).expect("added");
         mux.link(&sink).expect("linked");
+        let window = Window::new(None, Duration::ZERO);
+        if let Some(time) = pictures.get(pictures.len() - behind) {
+            let boundary = Boundary::new(MonoNs(*time));
+            boundary.offer(MonoNs(*time));
+            window.end_at(boundary);
+        }
         let source = |caps: &str, stream| {
             let caps = caps.parse::<gst::Caps>().expect("caps");
             let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(1 << 40).build();
@@ -114,7 +128,8 @@ mod tests {
             let out = source.static_pad("src").expect("a pad");
             out.link(&pad).expect("linked");
             if stream == Stream::Video {
-                end_with_gap(&out);
+                window.attach_video(&pad);
+                end_with_gap(&out, &pad);
             }
             source
         };
@@ -173,15 +188,17 @@ mod tests {
     fn the_last_picture_is_written_wherever_the_end_falls() {
         crate::media::init().expect("GStreamer");
         let mut lost = Vec::new();
-        for period in [33_333_333u64, 33_333_334, 33_250_000] {
-            for count in 1..40u64 {
-                for tail in [0u64, 6_000_000, 20_000_000, 33_000_000] {
-                    let pictures: Vec<u64> = (0..count).map(|n| 1_000_000_000 + n * period).collect();
-                    let end = pictures[pictures.len() - 1] + tail;
-                    let found = written(&pictures, end.max(1_000_000_001));
-                    if found != pictures.len() {
-                        lost.push((period, count, tail, found));
-                    }
+        let periods = [33_333_333u64, 33_333_334, 33_250_000];
+        for (period, count, behind) in periods
+            .into_iter()
+            .flat_map(|period| (1..40u64).flat_map(move |count| [0, 2].map(|behind| (period, count, behind))))
+        {
+            for tail in [0u64, 6_000_000, 20_000_000, 33_000_000] {
+                let pictures: Vec<u64> = (0..count + behind).map(|n| 1_000_000_000 + n * period).collect();
+                let end = 1_000_000_000 + (count - 1) * period + tail;
+                let found = written(&pictures, behind as usize, end.max(1_000_000_001));
+                if found != count as usize {
+                    lost.push((period, count, behind, tail, found));
                 }
             }
         }

@@ -102,7 +102,9 @@ impl Client {
 
     /// `GET /api/v1/sessions`, newest first, from `cursor` of the page before.
     pub async fn sessions(&self, cursor: Option<&str>, limit: usize) -> Result<SessionsReply, ClientError> {
-        let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        // The name of a folder, which somebody may have changed to anything.
+        let escaped = |cursor| percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC);
+        let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor))).unwrap_or_default();
         self.get(&format!("/api/v1/sessions?limit={limit}{cursor}")).await
     }
 

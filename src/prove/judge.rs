@@ -73,14 +73,16 @@ pub fn judge(file: &str, part: u32, recorded: Option<&PartRecord>, found: &Found
     let mut findings = Vec::new();
     let mut add = |finding: Finding| findings.push(finding);
     let empty = recorded.is_some_and(|recorded| recorded.end == PartEnd::Empty);
+    // Recovery found no whole fragment.
+    let uncounted = empty && recorded.is_some_and(|recorded| recorded.frames.encoded.is_none());
     match found {
         Found::Gone if !empty => add(Finding::new(FindingCode::Missing)),
         Found::Nothing { .. } if recorded.is_none_or(|recorded| recorded.end != PartEnd::Empty) => {
             let wanted = recorded.map_or(0, |recorded| recorded.bytes);
             add(Finding::new(FindingCode::Emptied).with("recorded", wanted));
         }
-        // Recovery found no whole fragment either: what began to be one lacks a sector.
-        Found::Part(part) if empty && !part.finalised => {}
+        // What began to be a fragment lacks a sector.
+        Found::Part(part) if uncounted && !part.finalised => {}
         Found::Gone | Found::Nothing { .. } => {}
         Found::NotAFile => add(Finding::new(FindingCode::NotAFile)),
         Found::Unreadable(reason) => add(Finding::new(FindingCode::Unreadable).with("reason", reason)),
@@ -89,14 +91,14 @@ pub fn judge(file: &str, part: u32, recorded: Option<&PartRecord>, found: &Found
     }
     if let Some(recorded) = recorded {
         history(recorded, &mut add);
-        if let Some(found) = counted(found, empty) {
+        if let Some(found) = counted(found, uncounted) {
             identity(recorded, found, &mut add);
         }
     }
     // The same may have been seen from two sides.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.code.verdict()));
     let mut record = recorded.cloned().unwrap_or_else(|| new_record(file, part, found));
-    if let Some(found) = counted(found, empty) {
+    if let Some(found) = counted(found, uncounted) {
         record.frames.readable = Some(readable(found));
         record.frames.written = record.frames.written.or(Some(found.summary.video_samples));
         record.blake3 = Some(found.read.blake3.clone());
@@ -104,10 +106,10 @@ pub fn judge(file: &str, part: u32, recorded: Option<&PartRecord>, found: &Found
     Judged { record, verdict: verdict_of(&findings), findings }
 }
 
-/// A part that was found and must be what was recorded; `empty` = nothing was.
-fn counted(found: &Found, empty: bool) -> Option<&FoundPart> {
+/// A part that was found and must be what was recorded; `uncounted` = recovery found nothing whole in it.
+fn counted(found: &Found, uncounted: bool) -> Option<&FoundPart> {
     match found {
-        Found::Part(part) if part.finalised || !empty => Some(part),
+        Found::Part(part) if part.finalised || !uncounted => Some(part),
         Found::Part(_)
         | Found::Gone
         | Found::NotAFile

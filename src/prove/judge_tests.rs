@@ -345,4 +345,8 @@ fn a_part_its_worker_died_in_before_the_first_fragment_is_no_clean_one() {
     let stopped = PartFrames { encoded: Some(0), written: Some(0), ..PartFrames::default() };
     let stopped = PartRecord { frames: stopped, ..died };
     assert_eq!(judge("cam1.mp4", 1, Some(&stopped), &Found::Nothing { bytes: 1000 }).verdict, Verdict::Ok);
+    // And another file in its place is another file.
+    let swapped =
+        judge("cam1.mp4", 1, Some(&stopped), &Found::Part(Box::new(FoundPart { finalised: false, ..found() })));
+    assert_ne!(swapped.verdict, Verdict::Ok);
 }

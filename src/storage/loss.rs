@@ -36,7 +36,10 @@ pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Opt
         Some((death, seen)) => seen.then(|| within_a_frame(death.saturating_sub(end))),
         None => by_pulse(plan, end, known.beat),
     };
-    died.or_else(|| at_most(plan, end, known.touched?))
+    let loss = died.or_else(|| at_most(plan, end, known.touched?))?;
+    // It may have outlived its media: while it wrote a file to its end, or waited for a signal.
+    let until = end.saturating_add(i64::try_from(loss.ms).unwrap_or(i64::MAX).saturating_mul(1_000_000));
+    Some(Loss { ms: millis(known.facts.losable(end, until)), ..loss })
 }
 
 fn within_a_frame(missing: i64) -> Loss {

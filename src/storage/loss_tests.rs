@@ -85,6 +85,22 @@ fn a_pulse_says_when_it_ended_whatever_the_wall_clock_says() {
     assert_eq!(said(&record, vec![], Some(beat(4_920, 110)), 0), known(0, 88));
 }
 
+/// A worker that is told to stop, or waits for its signal, lives on behind its media.
+#[test]
+fn nothing_is_lost_behind_a_stop_nor_where_a_gap_was_told() {
+    let record = part(1, Some(20), 5_000);
+    let stop = |ms| {
+        let facts =
+            InputFacts::of(&input(), &[at(ms, JournalKind::StopRequested), at(60_000, JournalKind::StopRequested)]);
+        let beat = beat(8_000, 110);
+        loss(&plan(), &record, Evidence { facts: &facts, beat: Some(&beat), touched: None })
+    };
+    assert_eq!((stop(4_990), stop(5_400)), (known(0, 88), known(400, 88)));
+    let gap = |to: i64| FactKind::Gap(Gap { from_ns: 5_000 * MS, to_ns: to * MS, cause: "no_signal".into() });
+    assert_eq!(said(&record, vec![gap(8_100)], Some(beat(8_000, 110)), 0), known(0, 88));
+    assert_eq!(said(&record, vec![gap(7_000)], Some(beat(8_000, 110)), 0), known(1_055, 88));
+}
+
 #[test]
 fn without_a_pulse_that_can_be_believed_the_statement_is_an_upper_bound() {
     let record = part(1, Some(20), 5_000);

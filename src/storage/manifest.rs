@@ -32,6 +32,8 @@ pub(super) struct InputFacts {
     /// When its workers were found dead, and when another engine had to look for them.
     deaths: Vec<i64>,
     adoptions: Vec<i64>,
+    /// When somebody first asked to stop.
+    stopped: Option<i64>,
     last: u64,
     done: bool,
 }
@@ -48,6 +50,10 @@ impl InputFacts {
                 }
                 JournalKind::Adopted { .. } => {
                     facts.adoptions.push(line.t_ns);
+                    continue;
+                }
+                JournalKind::StopRequested => {
+                    facts.stopped = Some(facts.stopped.map_or(line.t_ns, |first| first.min(line.t_ns)));
                     continue;
                 }
                 _ => continue,
@@ -87,8 +93,19 @@ impl InputFacts {
         let told = self.parts.values().filter_map(|record| Some((record.part, record.offset_ns?)));
         let begins = told.chain(self.offsets.iter().map(|(part, offset)| (*part, *offset)));
         let (_, begin) = begins.filter(|(behind, _)| *behind > part).min()?;
-        let told = self.gaps.iter().map(|gap| gap.to_ns.min(begin).saturating_sub(gap.from_ns.max(end)).max(0));
-        Some(begin.saturating_sub(end).saturating_sub(told.sum()).max(0))
+        Some(self.untold(end, begin))
+    }
+
+    /// Session time in `from..to` that no gap was told for.
+    fn untold(&self, from: i64, to: i64) -> i64 {
+        let told = self.gaps.iter().map(|gap| gap.to_ns.min(to).saturating_sub(gap.from_ns.max(from)).max(0));
+        to.saturating_sub(from).saturating_sub(told.sum()).max(0)
+    }
+
+    /// Session time between `end`, where media ends, and `until`, when its worker died, in which something could be lost:
+    /// not behind a stop, and not where a gap was told.
+    pub fn losable(&self, end: i64, until: i64) -> i64 {
+        self.untold(end, self.stopped.map_or(until, |stopped| until.min(stopped)))
     }
 
     /// When the worker was found dead whose media ends at `end`, and whether an engine was there to see it die.
@@ -114,7 +131,8 @@ impl InputFacts {
 
     /// The parts in order, each with the gaps inside or before it; the last one also with the gap behind it, up to
     /// the moment somebody asked to stop. What no worker lived to tell follows from where the parts lie.
-    fn into_parts(self, stopped_ns: Option<i64>) -> Vec<PartRecord> {
+    fn into_parts(self) -> Vec<PartRecord> {
+        let stopped_ns = self.stopped;
         let mut parts: Vec<PartRecord> = self.parts.into_values().collect();
         for gap in self.gaps {
             let told = parts.iter().any(|part| part.gaps.contains(&gap));
@@ -224,8 +242,7 @@ pub(super) fn assemble(
 }
 
 fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInput {
-    let asked = lines.iter().filter(|line| line.kind == JournalKind::StopRequested);
-    let parts = InputFacts::of(&spec.id, lines).into_parts(asked.map(|line| line.t_ns).min());
+    let parts = InputFacts::of(&spec.id, lines).into_parts();
     let something = parts.iter().any(whole);
     ManifestInput {
         id: spec.id.clone(),

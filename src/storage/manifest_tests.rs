@@ -27,7 +27,7 @@ fn part(part: u32, fps: Option<f64>, offset_ns: i64, duration_ns: i64) -> PartRe
 fn gaps(parts: [PartRecord; 2]) -> usize {
     let parts = parts.into_iter().map(|part| (part.part, part)).collect();
     let facts = InputFacts { parts, ..InputFacts::default() };
-    facts.into_parts(None).iter().map(|part| part.gaps.len()).sum()
+    facts.into_parts().iter().map(|part| part.gaps.len()).sum()
 }
 
 proptest! {
@@ -63,7 +63,7 @@ fn empty(number: u32) -> PartRecord {
 }
 
 fn told(facts: InputFacts, stopped_ns: Option<i64>) -> Vec<(i64, i64)> {
-    let parts = facts.into_parts(stopped_ns);
+    let parts = InputFacts { stopped: stopped_ns, ..facts }.into_parts();
     parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect()
 }
 

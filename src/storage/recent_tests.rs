@@ -104,12 +104,16 @@ fn the_key_of_a_refused_start_is_free_again() {
         (1, &[JournalKind::Closed { state: Closed::Failed }][..]),
         (2, &[JournalKind::StopRequested, JournalKind::Closed { state: Closed::Failed }]),
         (3, &[]),
+        (4, &[JournalKind::Closed { state: Closed::Failed }, JournalKind::Closed { state: Closed::Failed }]),
     ] {
-        let (dir, _) = session(library.path(), &minute.to_string(), &at(minute));
+        let (dir, plan) = session(library.path(), &minute.to_string(), &at(minute));
+        // A disk that refused to sync it was asked again, and kept it twice.
+        let again = (minute == 4).then(|| JournalKind::Plan(plan));
+        let lines: Vec<JournalKind> = again.into_iter().chain(lines.iter().cloned()).collect();
         let mut log = Log::open(&dir.join(layout::JOURNAL)).expect("a journal");
         for kind in lines {
-            log.append(&Line { t_ns: 0, at: at(minute).wall, kind: kind.clone() }).expect("a line");
+            log.append(&Line { t_ns: 0, at: at(minute).wall, kind }).expect("a line");
         }
     }
-    assert_eq!(keys(library.path(), &at(4), &[]), ["3", "2"]);
+    assert_eq!(keys(library.path(), &at(5), &[]), ["3", "2"]);
 }

@@ -94,8 +94,10 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
 
 /// A plan that was late or could not be synced: its client was told that nothing was started, and may use its key again.
 pub(super) fn was_refused(lines: &[Line<JournalKind>]) -> bool {
-    let failed = |line: &Line<JournalKind>| line.kind == JournalKind::Closed { state: Closed::Failed };
-    matches!(lines, [plan, closed @ ..] if matches!(plan.kind, JournalKind::Plan(_)) && !closed.is_empty() && closed.iter().all(failed))
+    let closed = |line: &Line<JournalKind>| line.kind == JournalKind::Closed { state: Closed::Failed };
+    // A disk that refused a plan and took it when it was asked again may keep both.
+    let plan = |line: &Line<JournalKind>| matches!(line.kind, JournalKind::Plan(_));
+    lines.iter().any(closed) && lines.iter().all(|line| closed(line) || plan(line))
 }
 
 /// The manifest of a session folder.

@@ -38,7 +38,11 @@ impl Desk {
         self.contact = Contact::Here;
         event.fold(&mut self.snapshot);
         match event {
-            Event::Sync { seq, .. } => self.synced = *seq,
+            Event::Sync { seq, .. } => {
+                self.synced = *seq;
+                // Of an engine that counted further than this one.
+                self.alerts.retain(|alert| alert.seq <= *seq);
+            }
             Event::Alert { data, .. } => {
                 fold_alert(&mut self.alerts, data);
                 self.alerts.truncate(ALERTS_KEPT);

@@ -192,6 +192,11 @@ impl State {
             }
             // Busy with yet another session: it is told to stop that one, and is free for this one then.
             Some(_) => {}
+            // Given up by an earlier engine: nobody tries until the operator asks.
+            None if input.worker.is_quarantined() => {
+                self.miss_worker(now, id, out);
+                self.end_unserved(id);
+            }
             None => {
                 self.miss_worker(now, id, out);
                 self.hand_over(now, id, None, out);

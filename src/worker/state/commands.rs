@@ -102,7 +102,9 @@ impl State {
 
     pub(super) fn on_stop(&mut self, now: MonoNs, reply: Reply, session: SessionId, out: &mut Vec<Effect>) {
         ack(reply, out);
-        if self.recording.as_ref().is_some_and(|recording| recording.session() == session) {
+        if let Some(recording) = self.recording.as_mut().filter(|recording| recording.session() == session) {
+            // Nobody is to go on with it any more.
+            recording.handed_on = false;
             self.stop_recording(now, out);
         }
     }

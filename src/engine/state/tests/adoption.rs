@@ -211,3 +211,21 @@ fn nothing_new_is_started_before_it_is_known_what_runs() {
     bench.tick_for(200);
     assert_eq!(refusal(&bench.done).status, 409);
 }
+
+/// An earlier engine gave the input up, which this one knows before it has found the session: nobody waits for it at Stop.
+#[test]
+fn an_input_that_was_given_up_before_the_session_was_found_is_not_waited_for() {
+    let mut given_up = crate::engine::restart::Restarts::default();
+    given_up.give_up();
+    let mut bench = Bench::with(Setup { restarts: [(id("a"), given_up)].into(), ..setup(&["a", "b"]) });
+    let old = running(&["a", "b"]);
+    let session = old.plan.id;
+    bench.worker("a", WorkerEvent::LockFree { link: 1 });
+    bench.worker("b", linked(2, Some(session)));
+    bench.ack_configure("b", None);
+    assert_eq!(adopted(&searched(&mut bench, old)), 1);
+    bench.status("b", Some(session), RecordingState::Recording, 3000);
+    bench.stop();
+    let effects = bench.done_fact("b", session);
+    assert_eq!(closes(&effects), Some(Closed::Completed), "{effects:?}");
+}
