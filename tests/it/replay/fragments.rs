@@ -103,10 +103,10 @@ fn fragment(offset: usize, shares: &[Share; 2], times: &mut [u64; 2], expected: 
 /// first picture lies before 0.
 fn tabled(trak: &Trak) -> Vec<(f64, usize, usize, bool)> {
     let stbl = &trak.mdia.minf.stbl;
-    let sizes: Vec<u32> = match &stbl.stsz.samples {
-        StszSamples::Identical { count, size } => vec![*size; *count as usize],
-        StszSamples::Different { sizes } => sizes.clone(),
+    let StszSamples::Different { sizes } = &stbl.stsz.samples else {
+        panic!("one size for all: qtdemux takes such sound for PCM, and hands out none behind an edit");
     };
+    let sizes = sizes.clone();
     let durations = stbl.stts.entries.iter().flat_map(|run| vec![run.sample_delta; run.sample_count as usize]);
     let chunks = stbl.stco.as_ref().expect("offsets below 4 GiB").entries.iter();
     let mut offsets = Vec::new();

@@ -86,21 +86,13 @@ fn tables(track: &Track, stbl: Stbl) -> Stbl {
         ctts: reordered.then(|| Ctts { entries: track.offsets.iter().map(offsets).collect() }),
         stss: (!all_keyframes).then(|| Stss { entries: track.keyframes.clone() }),
         stsc: chunk_runs(&track.chunks),
-        stsz: Stsz { samples: sizes(&track.sizes) },
+        // Never as one common size, although a tone as Opus has one: qtdemux 1.22 takes such sound for PCM, counts its
+        // samples in bytes, and hands out nothing of a part that begins with an edit.
+        stsz: Stsz { samples: StszSamples::Different { sizes: track.sizes.clone() } },
         co64: far.then(|| Co64 { entries: track.chunks.iter().map(|(at, _)| *at).collect() }),
         stco: (!far)
             .then(|| Stco { entries: track.chunks.iter().filter_map(|(at, _)| u32::try_from(*at).ok()).collect() }),
         ..stbl
-    }
-}
-
-fn sizes(sizes: &[u32]) -> StszSamples {
-    match sizes.first() {
-        // A common size of 0 would read as "sizes follow".
-        Some(&size) if size > 0 && sizes.iter().all(|s| *s == size) => {
-            StszSamples::Identical { count: u32::try_from(sizes.len()).unwrap_or(u32::MAX), size }
-        }
-        _ => StszSamples::Different { sizes: sizes.to_vec() },
     }
 }
 

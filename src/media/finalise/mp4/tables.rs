@@ -92,7 +92,7 @@ fn ticks(units: u64) -> i64 {
 
 /// Samples of each track by its id.
 pub(super) fn sample_counts(moov: &Moov) -> Vec<(u32, u64)> {
-    moov.trak.iter().map(|trak| (trak.tkhd.track_id, sizes(trak).0)).collect()
+    moov.trak.iter().map(|trak| (trak.tkhd.track_id, count(trak))).collect()
 }
 
 fn difference(wanted: &Trak, found: &Trak) -> Option<&'static str> {
@@ -107,8 +107,7 @@ fn difference(wanted: &Trak, found: &Trak) -> Option<&'static str> {
     if w.stsd != f.stsd {
         return Some("codec");
     }
-    let ((w_count, w_size, w_sizes), (f_count, f_size, f_sizes)) = (sizes_of(wanted), sizes_of(found));
-    if w_count != f_count || w_size != f_size || w_sizes != f_sizes {
+    if sizes_of(wanted) != sizes_of(found) {
         return Some("sample sizes");
     }
     if expand(w.stts.entries.iter().map(|e| (e.sample_count, e.sample_delta)))
@@ -135,18 +134,18 @@ fn difference(wanted: &Trak, found: &Trak) -> Option<&'static str> {
     None
 }
 
-fn sizes(trak: &Trak) -> (u64, Option<u32>) {
+fn count(trak: &Trak) -> u64 {
     match &trak.mdia.minf.stbl.stsz.samples {
-        StszSamples::Identical { count, size } => (u64::from(*count), Some(*size)),
-        StszSamples::Different { sizes } => (sizes.len() as u64, None),
+        StszSamples::Identical { count, .. } => u64::from(*count),
+        StszSamples::Different { sizes } => sizes.len() as u64,
     }
 }
 
-fn sizes_of(trak: &Trak) -> (u64, Option<u32>, &[u32]) {
-    let (count, size) = sizes(trak);
+/// Runs of equal sizes: an older version wrote one common size where there is one.
+fn sizes_of(trak: &Trak) -> Vec<(u64, u32)> {
     match &trak.mdia.minf.stbl.stsz.samples {
-        StszSamples::Identical { .. } => (count, size, &[]),
-        StszSamples::Different { sizes } => (count, size, sizes),
+        StszSamples::Identical { count, size } => expand([(*count, *size)].into_iter()),
+        StszSamples::Different { sizes } => expand(sizes.iter().map(|size| (1, *size))),
     }
 }
 
