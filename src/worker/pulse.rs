@@ -23,6 +23,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const REST: u32 = 20;
 /// So many syncs are remembered: about a second.
 const KNOWN: usize = 8;
+/// The first beat comes this long behind the start, whose own files are created and synced in the first moments; they
+/// shall not wait for this one. What is lost before it is stated as an upper bound.
+const FIRST: Duration = Duration::from_millis(300);
 /// A disk that refused a beat is asked again after this long.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,14 +60,20 @@ fn beat_until(stopped: &Receiver<Infallible>, input: &InputId, dir: &Path, boot_
     let mut pace = Pace::default();
     let mut file: Option<PulseFile> = None;
     let mut refused = false;
+    let mut next = clock::mono_now().plus(FIRST);
     loop {
+        match stopped.recv_timeout(next.since(clock::mono_now())) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Ok(never) => match never {},
+        }
         let at = clock::mono_now();
         let beat = Beat { boot_id: boot_id.to_owned(), at, window: pace.window() };
         let result = match &file {
             Some(file) => file.beat(&beat),
             None => PulseFile::begin(dir, input, &beat).map(|begun| file = Some(begun)),
         };
-        let next = match result {
+        next = match result {
             Ok(()) => {
                 let next = at.plus(pace.interval());
                 pace.synced(clock::mono_now().since(at));
@@ -78,11 +87,6 @@ fn beat_until(stopped: &Receiver<Infallible>, input: &InputId, dir: &Path, boot_
                 clock::mono_now().plus(RETRY)
             }
         };
-        match stopped.recv_timeout(next.since(clock::mono_now())) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Ok(never) => match never {},
-        }
     }
 }
 

@@ -27,8 +27,12 @@ fn connect(socket: &Path) -> UnixStream {
 
 /// Sends `text` and reads until the engine closes the connection: how long that took and what it said.
 fn say(socket: &Path, text: &str) -> (Duration, String) {
+    say_on(connect(socket), text)
+}
+
+/// The same on a connection that has its place already.
+fn say_on(mut stream: UnixStream, text: &str) -> (Duration, String) {
     let began = Deadline::after(READ_DEADLINE);
-    let mut stream = connect(socket);
     stream.write_all(text.as_bytes()).expect("written");
     let mut said = Vec::new();
     // A reset is an end, too; being still connected is not.
@@ -48,8 +52,9 @@ fn clients_that_are_slow_or_greedy_lose_their_place_and_nobody_else_notices() {
     let deaf = holdfast.events().expect("a stream");
 
     let slow = |text: &'static str| {
-        let socket = socket.clone();
-        std::thread::spawn(move || say(&socket, text))
+        // Before everybody else, who will take all places.
+        let stream = connect(&socket);
+        std::thread::spawn(move || say_on(stream, text))
     };
     let head = slow("GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX-Slow: ");
     let idle = slow("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -378,7 +378,11 @@ mod tests {
         assert!(holdfast.socket().as_os_str().len() < 60 && holdfast.try_status().is_err());
         let mut command = holdfast.command("tail");
         let running = Running::start("tail", command.args(["-f", "/dev/null"]));
-        assert_eq!(holdfast.processes(), [running.pid()]);
+        // Its environment can be read a moment after exec has let its parent go on.
+        let deadline = Deadline::after(Duration::from_secs(5));
+        while holdfast.processes() != [running.pid()] {
+            assert!(deadline.left().is_some(), "{:?}", holdfast.processes());
+        }
         assert!(!holdfast.ended(running.pid(), Duration::ZERO));
         let root = holdfast.root().to_owned();
         drop(holdfast);
