@@ -1,7 +1,7 @@
 //! The pulse of a recording, beaten on a thread of its own because every beat waits for the disk.
 //!
-//! Contract: while a [`Pulse`] lives there is a beat every 100 ms, rarer on a disk that syncs slowly ([`Pace`]); each
-//! says itself how long its successor may take. A disk that does not answer makes beats late and nothing else: nobody
+//! Contract: from 300 ms on while a [`Pulse`] lives there is a beat every 100 ms, rarer on a disk that syncs slowly
+//! ([`Pace`]); each says itself how long its successor may take. A disk that does not answer makes beats late and nothing else: nobody
 //! waits for this thread, also not when it is to end. It shares the hold of the session: nobody closes a session, and
 //! removes its pulses, while one may still be written.
 
