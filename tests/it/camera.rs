@@ -1,14 +1,14 @@
-//! What cameras do wrong, or simply do, while their stream is copied: a split, a new picture size, a clock that goes
+//! What cameras do wrong, or simply do: pictures that travel less than sound, a split, a new picture size, a clock that goes
 //! back, a network that swallows datagrams, and pictures for whoever watches.
 
-use crate::copy::{FRAME, H265, camera, settle};
+use crate::copy::{FRAME, H265, IN_STEP_MS, camera, settle};
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_sound, manifest, parts};
 use crate::support::nal::{self, Codec};
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use crate::support::rtsp::RtspServer;
 use crate::support::viewer::Viewer;
-use crate::support::{frames, media_file};
+use crate::support::{flash_tick, frames, media_file};
 use holdfast::sys::clock::mono_now;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,31 @@ fn wait_part(holdfast: &Holdfast, part: u64) {
     holdfast.wait_until(&format!("part {part}"), SPLITS_WITHIN, |snapshot| {
         find_input(snapshot, "net")["recording"]["part"].as_u64() >= Some(part)
     });
+}
+
+/// The pictures of this film travel 166 ms less than its sound, because of its B-frames, and the camera says so. Recording
+/// begins as soon as there is a picture, mostly before the camera's first report.
+#[test]
+fn picture_and_sound_are_in_step_at_once_whether_copied_or_encoded_anew() {
+    let films = tempfile::tempdir().expect("a folder");
+    let film = films.path().join("film.mp4");
+    media_file::camera_with(&film, 40, H265);
+    for keys in ["codec = \"copy\"\n", ""] {
+        let mut holdfast = Holdfast::new("");
+        let server = RtspServer::start_film(&holdfast, Codec::H265, &film);
+        camera(&holdfast, &server, keys);
+        holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        start(&holdfast, &["net"]);
+        wait_media(&holdfast, "net", Duration::from_secs(6));
+        holdfast.cli_ok(&["record", "stop"]);
+        let session = holdfast.session();
+        let file = file_of(&session, parts(&manifest(&session), "net")[0]);
+        let marks = flash_tick::marks(&file).expect("flashes and ticks");
+        let apart = marks.offset_ms().expect("pairs");
+        println!("{keys:?}: sound {apart:.1} ms after the picture");
+        assert!(apart.abs() <= IN_STEP_MS, "{keys:?}: sound is {apart} ms off: {marks:?}");
+    }
 }
 
 /// Records a film through what a busy machine or network does, and splits it. Pictures come late, all at once: the jitter

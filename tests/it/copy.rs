@@ -14,7 +14,7 @@ pub const FRAME: Duration = Duration::from_millis(34);
 /// out.
 pub const H265: &[&str] = &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:open-gop=0"];
 /// Sound and picture may be this far apart (R-JOB-5).
-const IN_STEP_MS: f64 = 40.0;
+pub const IN_STEP_MS: f64 = 40.0;
 
 /// An input `net` that gets its stream from `server`.
 pub fn camera(holdfast: &Holdfast, server: &RtspServer, keys: &str) {

@@ -1,7 +1,7 @@
 //! The `rtsp` source: a camera or server, decoded, or its pictures as they are when they are to be copied.
 //!
-//! Contract: pictures and sound are stamped by arrival, smoothed by the jitter buffer. A server that hangs says
-//! nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
+//! Contract: pictures and sound are stamped by the camera's clocks, placed by arrival ([`rtp_time`]). A server that hangs
+//! says nothing on the bus, so the worker's frame watchdog is what notices. Credentials never leave this file.
 
 use super::coded::Coded;
 use super::decoded::{Awaited, Pace};
@@ -44,6 +44,7 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
     source.set_property("latency", camera.latency_ms);
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
     source.set_property("timeout", UDP_SILENCE_US);
+    rtp_time::prepare(&source);
     let lost = Losses::of_packets(&source);
     bin.add(&source)?;
     let (video, awaited) = if copy {
@@ -58,8 +59,9 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
 
     let (streams, coded) = (awaited.clone(), video.coded().cloned());
     let name = name.to_owned();
+    let times = rtp_time::Streams::default();
     source.connect_pad_added(move |source, pad| {
-        if let Err(error) = take(source, pad, &name, &streams, coded.as_ref()) {
+        if let Err(error) = take(source, pad, &name, (&streams, &times), coded.as_ref()) {
             let text = error.to_string();
             gst::element_error!(source, gst::CoreError::Negotiation, ["{text}"]);
         }
@@ -83,18 +85,19 @@ fn take(
     source: &gst::Element,
     pad: &gst::Pad,
     name: &str,
-    streams: &Awaited,
+    (streams, times): (&Awaited, &rtp_time::Streams),
     coded: Option<&Coded>,
 ) -> Result<(), BuildError> {
     let parent = source.parent().and_downcast::<gst::Bin>();
     let bin = parent.ok_or_else(|| BuildError::Refused("the source is being closed".to_owned()))?;
     let media = media_of(pad).unwrap_or_default();
-    if coded.is_some() {
-        rtp_time::attach(pad);
-    }
     let next = match (media.as_str(), coded) {
-        ("video", Some(coded)) if !coded.outlet.pad()?.is_linked() => return coded.take(&bin, name, pad),
+        ("video", Some(coded)) if !coded.outlet.pad()?.is_linked() => {
+            rtp_time::attach(pad, times);
+            return coded.take(&bin, name, pad);
+        }
         ("video", None) | ("audio", _) => {
+            rtp_time::attach(pad, times);
             let decoder = element::make("decodebin", &format!("{name}-decode-{}", pad.name()))?;
             streams.take_stream(&decoder);
             decoder
