@@ -5,7 +5,8 @@
 
 use super::coded::Coded;
 use super::decoded::{Awaited, Pace};
-use super::{Losses, Parts, Video, element, rtp_time};
+use super::rtp_time::{self, Kind};
+use super::{Losses, Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
 use gst::prelude::*;
@@ -44,7 +45,8 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
     source.set_property("latency", camera.latency_ms);
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
     source.set_property("timeout", UDP_SILENCE_US);
-    rtp_time::prepare(&source);
+    let times = rtp_time::Streams::default();
+    rtp_time::listen(&source, &times);
     let lost = Losses::of_packets(&source);
     bin.add(&source)?;
     let (video, awaited) = if copy {
@@ -59,7 +61,6 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
 
     let (streams, coded) = (awaited.clone(), video.coded().cloned());
     let name = name.to_owned();
-    let times = rtp_time::Streams::default();
     source.connect_pad_added(move |source, pad| {
         if let Err(error) = take(source, pad, &name, (&streams, &times), coded.as_ref()) {
             let text = error.to_string();
@@ -93,11 +94,14 @@ fn take(
     let media = media_of(pad).unwrap_or_default();
     let next = match (media.as_str(), coded) {
         ("video", Some(coded)) if !coded.outlet.pad()?.is_linked() => {
-            rtp_time::attach(pad, times);
+            rtp_time::attach(pad, times, Kind::Pictures);
             return coded.take(&bin, name, pad);
         }
         ("video", None) | ("audio", _) => {
-            rtp_time::attach(pad, times);
+            let wanted = if media == "video" { Some(Kind::Pictures) } else { streams.outlets().1.map(|_| Kind::Sound) };
+            if let Some(kind) = wanted {
+                rtp_time::attach(pad, times, kind);
+            }
             let decoder = element::make("decodebin", &format!("{name}-decode-{}", pad.name()))?;
             streams.take_stream(&decoder);
             decoder

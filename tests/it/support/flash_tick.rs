@@ -28,15 +28,20 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Median of tick − flash over all pairs in ms: positive = the sound comes late. `None` without a pair.
+    /// Median of [`Marks::offsets_ms`]. `None` without a pair.
     pub fn offset_ms(&self) -> Option<f64> {
+        let mut apart = self.offsets_ms();
+        apart.sort_by(f64::total_cmp);
+        apart.get(apart.len() / 2).copied()
+    }
+
+    /// Tick − flash of every pair in ms: positive = the sound comes late.
+    pub fn offsets_ms(&self) -> Vec<f64> {
         let nearest = |flash: &f64| {
             let apart = self.ticks.iter().map(|tick| tick - flash);
             apart.min_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|apart| apart.abs() < APART_S)
         };
-        let mut apart: Vec<f64> = self.flashes.iter().filter_map(nearest).collect();
-        apart.sort_by(f64::total_cmp);
-        apart.get(apart.len() / 2).map(|seconds| seconds * 1000.0)
+        self.flashes.iter().filter_map(nearest).map(|seconds| seconds * 1000.0).collect()
     }
 }
 

@@ -9,13 +9,16 @@
 //! time = camera's time + shift        shift follows (jitter buffer's time − camera's time):
 //!   down slowly, because what travels comes late and never early: the least is the truest
 //!   up hardly, until it stayed up: then in one step
-//!   anew where the camera's clock was set
+//!   anew where the camera's clock was set, and with the second packet: over TCP `rtspsrc` gives the first of each
+//!   stream the time of the very first of all
 //! ```
 
-/// Parts of the stream's time by which the shift may change in it. Below 1, so that times keep their order.
+use super::share_of;
+
+/// Parts of the stream's time by which the shift may change in it.
 const DOWN: f64 = 0.2;
 /// The same where the stream began with what a camera had kept, far too early.
-pub const FAR_DOWN: f64 = 0.5;
+const FAR_DOWN: f64 = 0.5;
 /// More than this is far.
 const FAR_NS: i64 = 500_000_000;
 /// Clocks differ by 0.01 % at most, so this follows every one and nearly nothing else, like the B-frames that come late.
@@ -24,6 +27,11 @@ const UP: f64 = 0.001;
 /// camera stood still.
 const LATE_NS: i64 = 10_000_000;
 const LATE_FOR_NS: i64 = 3_000_000_000;
+/// The same in the beginning, when the jitter buffer itself learns, and hardly anything is recorded yet.
+const YOUNG_LATE_FOR_NS: i64 = 500_000_000;
+const YOUNG_NS: i64 = 8_000_000_000;
+/// A step by this is the camera's: its stream left something out, and lies otherwise to the others than before.
+const SLIPPED_NS: i64 = 200_000_000;
 /// A step of the camera's clock that arrival knows nothing of; B-frames lie closer to their neighbours.
 const CLOCK_SET_NS: i64 = 1_000_000_000;
 
@@ -32,7 +40,8 @@ const CLOCK_SET_NS: i64 = 1_000_000_000;
 pub struct Arrival {
     last: Option<Last>,
     shift: i64,
-    /// The latest time of the camera.
+    /// The first and the latest time of the camera.
+    first: i64,
     newest: i64,
     /// It has been late.
     late: Option<Late>,
@@ -54,53 +63,57 @@ struct Late {
 }
 
 /// What is known once a packet has come.
-#[derive(Debug, Clone, Copy)]
-pub struct Heard {
-    /// From the camera's time to that of arrival.
-    pub shift: i64,
-    /// How far the camera's time went on; 0 for what is older than something before.
-    pub passed: i64,
-    /// The camera's clock was set: nothing known before is true.
-    pub anew: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// What went before still holds.
+    More,
+    /// The stream lies otherwise to others than before.
+    Slipped,
+    /// The camera's clock was set.
+    ClockSet,
 }
 
 impl Arrival {
     /// A packet the camera says it `sent` then and the jitter buffer would place at `arrived`.
     pub fn take(&mut self, sent: i64, arrived: i64) -> Heard {
-        let anew = self.last.is_some_and(|last| is_set(sent - last.sent, arrived - last.arrived));
-        let first = self.last.replace(Last { sent, arrived }).is_none();
-        if first || anew {
-            (self.shift, self.newest, self.late) = (arrived - sent, sent, None);
-            return Heard { shift: self.shift, passed: 0, anew };
+        let before = self.last.replace(Last { sent, arrived });
+        let clock_set = before.is_some_and(|last| is_set(sent - last.sent, arrived - last.arrived));
+        if before.is_none() || clock_set {
+            (self.shift, self.first, self.newest, self.late) = (arrived - sent, sent, sent, None);
+            return if clock_set { Heard::ClockSet } else { Heard::More };
         }
-        let passed = (sent - self.newest).max(0);
-        self.newest += passed;
-        self.follow(sent, arrived - sent, passed);
-        Heard { shift: self.shift, passed, anew }
+        let passed = sent - self.newest;
+        if passed > 0 && self.newest == self.first {
+            self.shift = arrived - sent;
+        }
+        self.newest = self.newest.max(sent);
+        self.follow(sent, arrived - sent, passed.max(0))
     }
 
-    fn follow(&mut self, sent: i64, shift: i64, passed: i64) {
+    /// From the camera's time to that of arrival.
+    pub fn shift(&self) -> i64 {
+        self.shift
+    }
+
+    fn follow(&mut self, sent: i64, shift: i64, passed: i64) -> Heard {
         let off = shift - self.shift;
         if off <= LATE_NS {
             self.late = None;
         } else {
             let late = self.late.get_or_insert(Late { since: sent, least: shift });
             late.least = late.least.min(shift);
-            if sent - late.since >= LATE_FOR_NS {
+            let young = sent - self.first < YOUNG_NS;
+            if sent - late.since >= if young { YOUNG_LATE_FOR_NS } else { LATE_FOR_NS } {
+                let slipped = !young && late.least - self.shift > SLIPPED_NS;
                 self.shift = late.least;
                 self.late = None;
-                return;
+                return if slipped { Heard::Slipped } else { Heard::More };
             }
         }
-        let part = |share: f64| share_of(passed, share);
-        let down = part(if off < -FAR_NS { FAR_DOWN } else { DOWN });
-        self.shift += off.clamp(-down, part(UP));
+        let down = share_of(passed, if off < -FAR_NS { FAR_DOWN } else { DOWN });
+        self.shift += off.clamp(-down, share_of(passed, UP));
+        Heard::More
     }
-}
-
-/// A `share` of a time.
-pub fn share_of(time: i64, share: f64) -> i64 {
-    (time as f64 * share) as i64
 }
 
 /// Whether a step of the camera's time is one of its clock.

@@ -2,30 +2,36 @@
 //!
 //! ```text
 //! arrival:  a stream's time + shift          = running time
-//! camera:   a stream's time + wall           = a time that all its streams share
+//! camera:   a stream's time + wall           = a time that its streams share
 //! so:       shared time     + (shift − wall) = running time, the same for all streams but for what travelling took
 //! ```
 //! The largest of these is taken for all: sound and picture that were made together wait for the one that took longer.
-//! Nothing is taken where the camera contradicts arrival by more than anything explains.
+//! What that adds to a stream's own arrival, its *lead*, is measured while what the camera says is whole, new and
+//! believable, and kept as it is otherwise: arrival alone then follows clocks that drift.
 //!
-//! Contract: one correction for all streams, at every packet. A stream that ends, or falls silent, holds nobody.
+//! Contract: one correction for all streams. Nothing a single stream does or says moves the others against it.
 
-use super::arrival::{FAR_DOWN, Heard, share_of};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Reports that contradict arrival by more are not believed. As in `rtpbin`: some cameras report nonsense.
+/// Streams that the camera says lie further apart than they arrive by this are not believed to: some cameras report
+/// nonsense. As in `rtpbin`.
 const REPORT_APART_NS: i64 = 3_000_000_000;
-/// The same of the common begin: some cameras give the first packet of each stream, whenever that was.
-const BEGIN_APART_NS: i64 = 500_000_000;
 /// Reports differ by what the camera took to write them; a smaller change is none. As in `rtpbin`.
 const REPORT_NOISE_NS: i64 = 4_000_000;
-/// Reports repeated to this are one report: they are carried on with roundings.
-const ROUNDING_NS: i64 = 1_000;
-/// Nothing came for so long: the stream stands still or has ended.
-const SILENT_NS: i64 = 10_000_000_000;
-/// How far behind everything before a stream goes on when its clock was set.
-const BEHIND_NS: i64 = 1_000_000;
+/// Cameras report every 5 s (RFC 3550, 6.2). A report is too old when clocks of 0.01 % lie 12 ms apart; so is that of a
+/// stream which stands still, because it is read with its packets.
+const REPORT_FOR_NS: i64 = 120_000_000_000;
+
+/// More synchronisation sources than this in one session are none of a camera.
+const SOURCES: usize = 16;
+
+/// What a stream carries; of each kind one is kept in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Pictures,
+    Sound,
+}
 
 /// The streams of one camera; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -33,55 +39,77 @@ pub struct Streams(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
-    joined: u32,
-    places: BTreeMap<u32, Place>,
+    /// The last report of each synchronisation source (RFC 3550, 3).
+    heard: BTreeMap<u32, SenderReport>,
+    /// Reports so far.
+    reports: u64,
+    /// The first report that does not agree with those believed: all streams must have reported since.
+    changed: Option<u64>,
+    members: BTreeMap<Kind, Member>,
 }
 
-/// What one stream knows of the way from shared times to running time.
+/// A camera's wall clock at one of its RTP times (RFC 3550, 6.4.1).
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    /// Running time of its last packet.
-    at: i64,
-    by_report: Option<i64>,
-    by_begin: Option<i64>,
+pub struct SenderReport {
+    /// Counts the reports of a camera.
+    pub number: u64,
+    pub stamp: u32,
+    /// Nanoseconds since 1900.
+    pub wall: i64,
 }
 
-/// What the camera says of a stream: the way from its time to a shared one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Said {
-    /// By its last report, to its wall clock.
-    pub report: Option<i64>,
-    /// By where it said the streams begin.
-    pub begin: Option<i64>,
+/// What is known of a stream.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    shift: i64,
+    report: Option<Report>,
+    /// The wall clock that all streams agreed on.
+    believed: Option<i64>,
+}
+
+/// A report as seen from its stream. All in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    pub number: u64,
+    /// Running time when it was heard.
+    pub at: i64,
+    /// From the stream's time to the wall clock.
+    pub wall: i64,
 }
 
 /// One stream; leaves when dropped.
 #[derive(Debug)]
 pub struct Stream {
     streams: Streams,
-    number: u32,
-    /// What is believed of what was said.
-    said: Said,
-    /// A report from before the clock was set.
-    stale: Option<i64>,
-    was_set: bool,
-    /// The shift and the latest time that were given.
-    given: Option<Given>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Given {
-    shift: i64,
-    latest: i64,
+    kind: Kind,
+    lead: i64,
 }
 
 impl Streams {
-    /// One stream more.
-    pub fn join(&self) -> Stream {
+    /// A stream of this kind; `None` = there is one.
+    pub fn join(&self, kind: Kind) -> Option<Stream> {
         let mut book = self.lock();
-        book.joined += 1;
-        let number = book.joined;
-        Stream { streams: self.clone(), number, said: Said::default(), stale: None, was_set: false, given: None }
+        let member = Member { shift: 0, report: None, believed: None };
+        (!book.members.contains_key(&kind)).then(|| {
+            book.members.insert(kind, member);
+            Stream { streams: self.clone(), kind, lead: 0 }
+        })
+    }
+
+    /// The camera says that its wall clock was at `wall` when the clock of `source` was at `stamp`.
+    pub fn report(&self, source: u32, stamp: u32, wall: i64) {
+        let mut book = self.lock();
+        book.reports += 1;
+        let number = book.reports;
+        book.heard.insert(source, SenderReport { number, stamp, wall });
+        if book.heard.len() > SOURCES {
+            book.heard.pop_first();
+        }
+    }
+
+    /// The last report of `source`, if it is another than `known`.
+    pub fn news(&self, source: u32, known: u64) -> Option<SenderReport> {
+        self.lock().heard.get(&source).copied().filter(|report| report.number != known)
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -90,64 +118,60 @@ impl Streams {
 }
 
 impl Stream {
-    /// The running time of a packet that was `sent` then, of which arrival and the camera say this.
-    pub fn place(&mut self, sent: i64, heard: Heard, said: Said) -> i64 {
-        self.believe(heard.anew, said);
-        let wanted = self.agree(sent, heard.shift);
-        let shift = match self.given {
-            None => wanted,
-            Some(given) if heard.anew => wanted.max(given.latest + BEHIND_NS - sent),
-            // Between a picture and the B-frames before it nothing changes.
-            Some(given) if heard.passed == 0 => given.shift,
-            Some(given) => wanted.max(given.shift - share_of(heard.passed, FAR_DOWN)),
-        };
-        let placed = sent + shift;
-        let latest = self.given.map_or(placed, |given| given.latest.max(placed));
-        self.given = Some(Given { shift, latest });
-        placed
-    }
-
-    fn believe(&mut self, anew: bool, said: Said) {
-        if anew {
-            self.was_set = true;
-            self.stale = said.report;
-            self.said = Said::default();
-        }
-        self.said.begin = said.begin.filter(|_| !self.was_set);
-        let near = |a: i64, b: i64, limit: i64| (a - b).abs() <= limit;
-        if let Some(report) =
-            said.report.filter(|report| !self.stale.is_some_and(|old| near(old, *report, ROUNDING_NS)))
-        {
-            self.stale = None;
-            if !self.said.report.is_some_and(|known| near(known, report, REPORT_NOISE_NS)) {
-                self.said.report = Some(report);
-            }
-        }
-    }
-
-    /// The shift that puts this stream in step with the others, or that of its arrival.
-    fn agree(&self, sent: i64, shift: i64) -> i64 {
-        let Said { report, begin } = self.said;
-        let at = sent + shift;
+    /// What to add to `shift`, the stream's own by arrival, by which it would be at `at` now.
+    pub fn lead(&mut self, at: i64, shift: i64, report: Option<Report>) -> i64 {
         let mut book = self.streams.lock();
-        let place = Place { at, by_report: report.map(|wall| shift - wall), by_begin: begin.map(|wall| shift - wall) };
-        book.places.insert(self.number, place);
-        let heard = book.places.values().filter(|place| at - place.at < SILENT_NS);
-        let (reports, begins): (Vec<_>, Vec<_>) = heard.map(|place| (place.by_report, place.by_begin)).unzip();
-        let by = |wall: Option<i64>, places: Vec<Option<i64>>, apart| Some(wall? + common(places, apart)?);
-        by(report, reports, REPORT_APART_NS).or_else(|| by(begin, begins, BEGIN_APART_NS)).unwrap_or(shift)
+        if let Some(member) = book.members.get_mut(&self.kind) {
+            let believed = member.believed.filter(|_| report.is_some());
+            *member = Member { shift, report, believed };
+        }
+        book.settle();
+        if let Some(lead) = book.measure(at, self.kind) {
+            self.lead = lead;
+        }
+        self.lead
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.streams.lock().places.remove(&self.number);
+        self.streams.lock().members.remove(&self.kind);
     }
 }
 
-/// The largest, if all are known and none is further from it than `apart`.
-fn common(places: Vec<Option<i64>>, apart: i64) -> Option<i64> {
-    let places: Vec<i64> = places.into_iter().collect::<Option<_>>()?;
-    let (least, most) = (places.iter().min()?, places.iter().max()?);
-    (most - least <= apart).then_some(*most)
+impl Book {
+    /// Believes what all streams reported, once none speaks of the time before a change: a camera whose clock was set says
+    /// so of one stream first.
+    fn settle(&mut self) {
+        let changes = self.members.values().filter_map(|member| {
+            let report = member.report?;
+            let same = member.believed.is_some_and(|known| (known - report.wall).abs() <= REPORT_NOISE_NS);
+            (!same).then_some(report.number)
+        });
+        self.changed = self.changed.or(changes.min());
+        let Some(changed) = self.changed else { return };
+        if self.members.values().all(|member| member.report.is_some_and(|report| report.number >= changed)) {
+            self.members.values_mut().for_each(|member| member.believed = member.report.map(|report| report.wall));
+            self.changed = None;
+        }
+    }
+
+    /// How much later than by its own arrival a stream belongs; `None` = nothing tells now.
+    fn measure(&self, at: i64, kind: Kind) -> Option<i64> {
+        let members = || self.members.values();
+        let own = self.members.get(&kind)?;
+        if members().len() < 2 {
+            return None;
+        }
+        let wall = |member: &Member| member.believed.filter(|_| member.report.is_some_and(|report| report.is_new(at)));
+        let places = members().map(|member| Some(member.shift - wall(member)?)).collect::<Option<Vec<_>>>()?;
+        let (least, most) = (places.iter().min()?, places.iter().max()?);
+        (most - least <= REPORT_APART_NS).then_some(most - (own.shift - wall(own)?))
+    }
+}
+
+impl Report {
+    fn is_new(&self, at: i64) -> bool {
+        at - self.at < REPORT_FOR_NS
+    }
 }
