@@ -70,19 +70,37 @@ fn at_most(plan: &Plan, end: i64, touched: &Timestamp) -> Option<Loss> {
     Some(Loss::at_most(ms.saturating_add(u64::from(plan.encoding.fragment_ms))))
 }
 
-/// Nobody lived to say where it began: at most everything since the part before it, unless that one has lost it already.
+/// Nobody lived to say where it began: at most everything since it was opened, or since the part before it where that
+/// ended later.
 fn whole(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
-    let from = match known.facts.before(record.part) {
-        Some(before) if before.lost.is_some() => return None,
-        Some(before) => end_ns(before)?,
-        None => 0,
-    };
+    let from = earliest(record, known.facts)?;
     let missing = known.facts.missing_behind(record.part, from).or_else(|| {
-        let beat = known.beat?;
-        let until = since_start(plan, beat).saturating_add(i64::try_from(beat.window.as_nanos()).ok()?);
-        Some(until.saturating_sub(from)).filter(|missing| *missing > 0)
+        let (death, beat) = (known.facts.death_behind(from), known.beat);
+        // The pulse of a successor goes on for as long as that waits for a signal.
+        let died =
+            death.map(|(death, _)| death).filter(|death| beat.is_none_or(|beat| since_start(plan, beat) > *death));
+        let until = died.or_else(|| {
+            let window = i64::try_from(beat?.window.as_nanos()).ok()?;
+            Some(since_start(plan, beat?).saturating_add(window))
+        })?;
+        Some(known.facts.losable(from, until)).filter(|missing| *missing > 0)
     });
     Some(Loss::at_most(millis(missing?)))
+}
+
+/// The earliest moment of which `record` may have lost something; `None` = nothing is known, or the part before it has
+/// lost all of it already.
+fn earliest(record: &PartRecord, facts: &InputFacts) -> Option<i64> {
+    let opened = facts.opened(record.part);
+    let Some(before) = facts.before(record.part) else { return Some(opened.unwrap_or(0)) };
+    let end = end_ns(before);
+    if before.lost.is_none() {
+        return opened.max(end);
+    }
+    // That loss reaches to the next part that has a begin, or to the death of its worker: this one is of another.
+    let end = end.or(facts.opened(before.part))?;
+    let (death, _) = facts.death_behind(end)?;
+    opened.filter(|opened| *opened > death && facts.missing_behind(before.part, end).is_none())
 }
 
 fn since_start(plan: &Plan, beat: &Beat) -> i64 {

@@ -152,3 +152,56 @@ fn a_part_nobody_knows_the_begin_of_is_lost_at_most_since_the_one_before() {
     let lost = FactKind::PartClosed(PartRecord { lost: known(300, 55), ..part(1, Some(0), 5_000) });
     assert_eq!(said(&record, vec![lost], Some(beat(5_300, 110)), 0), None, "the one before has lost all of it");
 }
+
+fn fact(ms: i64, n: u64, kind: FactKind) -> Line<JournalKind> {
+    at(ms, JournalKind::Fact { input: input(), fact: Fact { n, kind } })
+}
+
+fn opened(ms: i64, number: u32) -> Line<JournalKind> {
+    fact(ms, u64::from(number), FactKind::PartOpened { part: number, file: String::new() })
+}
+
+fn died(ms: i64) -> Line<JournalKind> {
+    at(ms, JournalKind::WorkerLost { input: input(), reason: "signal: 9".into() })
+}
+
+fn of_lines(record: &PartRecord, lines: &[Line<JournalKind>], beat: Option<Beat>) -> Option<Loss> {
+    let facts = InputFacts::of(&input(), lines);
+    loss(&plan(), record, Evidence { facts: &facts, beat: beat.as_ref(), touched: None })
+}
+
+/// Regression: hours without a signal before it were stated as lost.
+#[test]
+fn a_part_nobody_knows_the_begin_of_has_lost_nothing_from_before_it_was_opened() {
+    const HOUR: i64 = 3_600_000;
+    let record = part(2, None, 0);
+    let quiet =
+        fact(5_100, 1, FactKind::PartClosed(PartRecord { end: PartEnd::SignalLost, ..part(1, Some(0), 5_000) }));
+    let (late, next) = (opened(HOUR, 2), FactKind::PartStarted { part: 3, offset_ns: (HOUR + 900) * MS });
+    let own = || Some(beat(3_600_300, 110));
+    assert_eq!(of_lines(&record, &[quiet.clone(), late.clone()], own()), Some(Loss::at_most(410)));
+    let followed = [quiet.clone(), late.clone(), fact(HOUR + 900, 3, next)];
+    assert_eq!(of_lines(&record, &followed, None), Some(Loss::at_most(900)));
+    // Its successor found no signal, and its pulse went on.
+    let replaced = [quiet, late.clone(), died(HOUR + 350)];
+    assert_eq!(of_lines(&record, &replaced, Some(beat(7_200_000, 110))), Some(Loss::at_most(350)));
+    // The first part may come late as well.
+    assert_eq!(of_lines(&part(1, None, 0), &[opened(HOUR, 1)], own()), Some(Loss::at_most(410)));
+    // One that was opened beside the part before it began behind that.
+    let split = [opened(4_000, 2), fact(5_100, 3, FactKind::PartClosed(part(1, Some(0), 5_000)))];
+    assert_eq!(of_lines(&record, &split, Some(beat(5_300, 110))), Some(Loss::at_most(410)));
+}
+
+#[test]
+fn the_loss_of_the_part_before_is_that_of_another_worker_or_all_of_it() {
+    let record = part(2, None, 0);
+    let lost = FactKind::PartClosed(PartRecord { lost: known(300, 33), ..part(1, Some(0), 5_000) });
+    let told = |opened_at, more: Option<Line<JournalKind>>| {
+        let lines = [opened(opened_at, 2), fact(9_000, 5, lost.clone()), died(5_300)];
+        of_lines(&record, &lines.into_iter().chain(more).collect::<Vec<_>>(), Some(beat(8_300, 110)))
+    };
+    assert_eq!(told(8_000, None), Some(Loss::at_most(410)), "its own worker opened it later");
+    assert_eq!(told(5_200, None), None, "one worker died with both");
+    let next = fact(9_500, 3, FactKind::PartStarted { part: 3, offset_ns: 9_500 * MS });
+    assert_eq!(told(8_000, Some(next)), None, "what the one before lost reaches to the part behind this one");
+}

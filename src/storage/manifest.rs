@@ -29,6 +29,8 @@ pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
+    /// When the file of a part was there: nothing of it was captured before.
+    opened: BTreeMap<u32, i64>,
     /// When its workers were found dead, and when another engine had to look for them.
     deaths: Vec<i64>,
     adoptions: Vec<i64>,
@@ -71,7 +73,10 @@ impl InputFacts {
                     facts.offsets.insert(*part, *offset_ns);
                 }
                 FactKind::Done { .. } => facts.done = true,
-                FactKind::PartOpened { .. } | FactKind::Incident(_) => {}
+                FactKind::PartOpened { part, .. } => {
+                    facts.opened.insert(*part, line.t_ns);
+                }
+                FactKind::Incident(_) => {}
             }
         }
         facts
@@ -85,6 +90,11 @@ impl InputFacts {
     /// Where a part began, as its worker said before it died.
     pub fn offset(&self, part: u32) -> Option<i64> {
         self.offsets.get(&part).copied()
+    }
+
+    /// When the file of a part was there.
+    pub fn opened(&self, part: u32) -> Option<i64> {
+        self.opened.get(&part).copied()
     }
 
     /// Session time without media between `end`, where `part` ends, and the next part of which anybody knows where it
