@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::encoding::{Container, Encoding};
+use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd, PartFrames};
 use crate::model::{InputId, MonoNs, SessionId};
 use std::time::Duration;
@@ -204,4 +205,30 @@ fn the_loss_of_the_part_before_is_that_of_another_worker_or_all_of_it() {
     assert_eq!(told(5_200, None), None, "one worker died with both");
     let next = fact(9_500, 3, FactKind::PartStarted { part: 3, offset_ns: 9_500 * MS });
     assert_eq!(told(8_000, Some(next)), None, "what the one before lost reaches to the part behind this one");
+}
+
+/// Regression: hours in which a replacement found no camera were stated as lost.
+#[test]
+fn nothing_is_lost_while_there_is_no_signal() {
+    const HOUR: i64 = 3_600_000;
+    let record = part(1, Some(20), 5_000);
+    let dark = |ms, code| fact(ms, 7, FactKind::Incident(Incident::new(code)));
+    let next = |n| [opened(HOUR, 2), fact(HOUR, n, FactKind::PartStarted { part: 2, offset_ns: HOUR * MS })];
+    let told = |lines: &[&[Line<JournalKind>]]| of_lines(&record, &lines.concat(), None);
+    // Its successor said when it found none, and maybe died as well before it came.
+    for code in [IncidentCode::NoSignal, IncidentCode::SourceUnreachable, IncidentCode::SourceMisconfigured] {
+        assert_eq!(told(&[&[died(5_300), dark(5_900, code)], &next(9)]), Some(Loss::at_most(900)), "{code:?}");
+    }
+    assert_eq!(told(&[&[died(5_300), dark(5_900, IncidentCode::AudioLost)], &next(9)]), known(3_595_000, 33));
+    // It lost its signal itself and died while it closed the file.
+    let late = [dark(5_700, IncidentCode::NoSignal), died(HOUR - 1_000)];
+    assert_eq!(told(&[&late]), Some(Loss::at_most(700)));
+    assert_eq!(told(&[&late, &next(9)]), Some(Loss::at_most(700)));
+    // A gap that was told says more, and what lies in both counts once.
+    let gap = Gap { from_ns: 5_400 * MS, to_ns: HOUR * MS, cause: "no_signal".into() };
+    let gap = fact(HOUR, 8, FactKind::Gap(gap));
+    assert_eq!(told(&[&[died(5_300), dark(5_900, IncidentCode::NoSignal), gap], &next(9)]), known(400, 33));
+    // One that came back before was there to be lost.
+    let early = [dark(1_000, IncidentCode::NoSignal), opened(2_000, 1)];
+    assert_eq!(told(&[&early, &[died(5_300)], &next(9)]), known(3_595_000, 33));
 }

@@ -183,6 +183,13 @@ impl Recording {
         }
     }
 
+    /// The source has shown nothing since `since`. A replacement that finds none tells that, else it would count as lost
+    /// with the worker before it, whose end it does not know.
+    pub(super) fn note_dark(&mut self, since: MonoNs) {
+        let from_ns = self.since_origin(since);
+        self.lost_since.get_or_insert_with(|| (from_ns, IncidentCode::NoSignal.as_str().to_owned()));
+    }
+
     fn least_gap_ns(&self) -> i64 {
         let format = self.recorded.as_ref().map(|(format, _)| format).filter(|format| format.rate.is_some());
         let least = format.map_or(LEAST_GAP, |format| format.period().mul_f64(LEAST_GAP_FRAMES));
