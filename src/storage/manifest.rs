@@ -107,7 +107,9 @@ impl InputFacts {
     /// Where the next part begins behind `part` of which anybody knows that.
     pub fn begin_behind(&self, part: u32) -> Option<i64> {
         let told = self.parts.values().filter_map(|record| Some((record.part, record.offset_ns?)));
-        let begins = told.chain(self.offsets.iter().map(|(part, offset)| (*part, *offset)));
+        // Of one that was closed its record knows better: its first picture may have come and gone.
+        let open = self.offsets.iter().filter(|(part, _)| !self.parts.contains_key(part));
+        let begins = told.chain(open.map(|(part, offset)| (*part, *offset)));
         begins.filter(|(behind, _)| *behind > part).min().map(|(_, begin)| begin)
     }
 

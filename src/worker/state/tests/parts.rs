@@ -172,6 +172,46 @@ fn a_replacement_that_finds_no_signal_tells_since_when() {
     }
 }
 
+/// Regression: a kill just behind the first fragment took the part's place on the timeline with it.
+#[test]
+fn where_a_part_begins_is_told_before_anything_of_it_is_in_the_file() {
+    let begun = |bench: &Bench| -> Vec<_> {
+        let begin = |(_, kind): &(u64, FactKind)| match kind {
+            FactKind::PartStarted { part, offset_ns } => Some((*part, *offset_ns)),
+            _ => None,
+        };
+        bench.facts.iter().filter_map(begin).collect()
+    };
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), false);
+    assert_eq!(begun(&bench), []);
+    let origin = bench.now;
+    bench.origin = Some(origin);
+    bench.tick();
+    assert_eq!(begun(&bench), [(1, 1_000 * MS as i64)], "nothing is written yet");
+    bench.run(s(3), true);
+    // The next one begins in the moment the first is over.
+    bench.ask_split();
+    bench.run(s(1), true);
+    bench.keyframe();
+    let next = bench.origin.expect("an origin").since(origin) + s(1);
+    bench.tick();
+    let both = [(1, 1_000 * MS as i64), (2, i64::try_from(next.as_nanos()).expect("a short time"))];
+    assert_eq!(begun(&bench), both);
+    // Told once, also while it is closed.
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(1), true);
+    assert_eq!(begun(&bench), both);
+
+    let mut short = Bench::new(OnSignalLoss::Split);
+    short.start();
+    short.feed(Event::Stop { reply: REPLY, session: session() });
+    short.origin = Some(short.now);
+    short.run(s(1), false);
+    assert_eq!(begun(&short), [(1, 0)], "the last fragment is flushed as well");
+}
+
 #[test]
 fn a_disk_is_doubted_until_another_part_is_safe() {
     let mut bench = Bench::new(OnSignalLoss::Split);
