@@ -96,7 +96,8 @@ fn whole(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> 
 /// The earliest moment of which `record` may have lost something; `None` = nothing is known, or the part before it has
 /// lost all of it already.
 fn earliest(record: &PartRecord, facts: &InputFacts) -> Option<i64> {
-    let opened = facts.opened(record.part);
+    // The first file is made while the common start still lies ahead.
+    let opened = facts.opened(record.part).map(|opened| opened.max(0));
     let Some(before) = facts.before(record.part) else { return Some(opened.unwrap_or(0)) };
     let end = end_ns(before);
     if before.lost.is_none() {

@@ -188,6 +188,7 @@ fn a_part_nobody_knows_the_begin_of_has_lost_nothing_from_before_it_was_opened()
     assert_eq!(of_lines(&record, &replaced, Some(beat(7_200_000, 110))), Some(Loss::at_most(350)));
     // The first part may come late as well.
     assert_eq!(of_lines(&part(1, None, 0), &[opened(HOUR, 1)], own()), Some(Loss::at_most(410)));
+    assert_eq!(of_lines(&part(1, None, 0), &[opened(-90, 1)], Some(beat(300, 110))), Some(Loss::at_most(410)));
     // One that was opened beside the part before it began behind that.
     let split = [opened(4_000, 2), fact(5_100, 3, FactKind::PartClosed(part(1, Some(0), 5_000)))];
     assert_eq!(of_lines(&record, &split, Some(beat(5_300, 110))), Some(Loss::at_most(410)));
