@@ -156,6 +156,11 @@ impl Window {
         self.begins_at().zip(first_sound).map_or(Duration::ZERO, |(begin, first)| begin.since(first))
     }
 
+    /// Whether its first sound has come.
+    pub fn has_sound(&self) -> bool {
+        self.lock().first_sound.is_some()
+    }
+
     /// Whether the pictures have passed the end.
     pub fn pictures_over(&self) -> bool {
         self.lock().video_done

@@ -117,7 +117,8 @@ pub enum FactKind {
         /// File name.
         file: String,
     },
-    /// A part holds media; told at once, so that a crash does not take the offset with it.
+    /// The first picture of a part has come, and is on its way into the file; told at once, so that a crash does not take
+    /// the offset with it.
     PartStarted {
         /// Number of the part.
         part: u32,

@@ -6,7 +6,7 @@
 use super::journal::Log;
 use super::recovery::{media_files, read_facts, unfolded};
 use super::{journal, layout};
-use crate::model::session::{FactKind, JournalKind, Line, PartRecord, Plan};
+use crate::model::session::{FactKind, JournalKind, Line, PartEnd, PartRecord, Plan};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{InputId, SessionId};
 use jiff::Timestamp;
@@ -85,10 +85,10 @@ impl History {
             for line in &facts {
                 match &line.kind.kind {
                     FactKind::PartStarted { part, offset_ns } => {
-                        input.started = true;
                         offsets.insert(*part, *offset_ns);
                     }
                     FactKind::PartClosed(record) => {
+                        input.started |= record.end != PartEnd::Empty;
                         parts.insert(record.part, closed_part(record));
                     }
                     _ => {}
@@ -96,6 +96,8 @@ impl History {
             }
             for (name, _, part) in files.iter().filter(|(_, owner, _)| *owner == spec.id) {
                 let media_ms = offsets.get(part).and_then(|offset| written_ms(dir, name, plan, *offset)).unwrap_or(0);
+                // Whatever is written a fragment's length behind the first picture is media.
+                input.started |= media_ms > 0;
                 parts.entry(*part).or_insert(PastPart { part: *part, media_ms, frames: None });
             }
             input.parts = parts.into_values().collect();

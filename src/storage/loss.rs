@@ -28,8 +28,8 @@ pub(super) struct Evidence<'a> {
 /// What is missing behind `record`, `None` = not known at all.
 pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
     let Some(end) = end_ns(record) else { return whole(plan, record, known) };
-    if let Some(missing) = known.facts.missing_behind(record.part, end) {
-        return Some(within_a_frame(missing));
+    if let Some(next) = known.facts.begin_behind(record.part) {
+        return Some(losable(end, next, Some(millis(FRAME_NS)), known.facts));
     }
     let since_death = |death: i64| known.beat.is_none_or(|beat| since_start(plan, beat) > death);
     let died = match known.facts.death_behind(end).filter(|(death, _)| since_death(*death)) {
@@ -39,7 +39,13 @@ pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Opt
     let loss = died.or_else(|| at_most(plan, end, known.touched?))?;
     // It may have outlived its media: while it wrote a file to its end, or waited for a signal.
     let until = end.saturating_add(i64::try_from(loss.ms).unwrap_or(i64::MAX).saturating_mul(1_000_000));
-    Some(Loss { ms: millis(known.facts.losable(end, until)), ..loss })
+    Some(losable(end, until, loss.within_ms, known.facts))
+}
+
+/// What could be lost in `end..until`, whose ends are known as well as `within_ms` says.
+fn losable(end: i64, until: i64, within_ms: Option<u64>, facts: &InputFacts) -> Loss {
+    let (lost, exact) = facts.losable(end, until);
+    Loss { ms: millis(lost), within_ms: within_ms.filter(|_| exact) }
 }
 
 fn within_a_frame(missing: i64) -> Loss {
@@ -70,19 +76,37 @@ fn at_most(plan: &Plan, end: i64, touched: &Timestamp) -> Option<Loss> {
     Some(Loss::at_most(ms.saturating_add(u64::from(plan.encoding.fragment_ms))))
 }
 
-/// Nobody lived to say where it began: at most everything since the part before it, unless that one has lost it already.
+/// Nobody lived to say where it began: at most everything since it was opened, or since the part before it where that
+/// ended later.
 fn whole(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
-    let from = match known.facts.before(record.part) {
-        Some(before) if before.lost.is_some() => return None,
-        Some(before) => end_ns(before)?,
-        None => 0,
-    };
-    let missing = known.facts.missing_behind(record.part, from).or_else(|| {
-        let beat = known.beat?;
-        let until = since_start(plan, beat).saturating_add(i64::try_from(beat.window.as_nanos()).ok()?);
-        Some(until.saturating_sub(from)).filter(|missing| *missing > 0)
-    });
-    Some(Loss::at_most(millis(missing?)))
+    let from = earliest(record, known.facts)?;
+    let until = known.facts.begin_behind(record.part).or_else(|| {
+        let (death, beat) = (known.facts.death_behind(from), known.beat);
+        // The pulse of a successor goes on for as long as that waits for a signal.
+        let died =
+            death.map(|(death, _)| death).filter(|death| beat.is_none_or(|beat| since_start(plan, beat) > *death));
+        died.or_else(|| {
+            let window = i64::try_from(beat?.window.as_nanos()).ok()?;
+            Some(since_start(plan, beat?).saturating_add(window))
+        })
+    })?;
+    Some(losable(from, until, None, known.facts)).filter(|loss| loss.ms > 0)
+}
+
+/// The earliest moment of which `record` may have lost something; `None` = nothing is known, or the part before it has
+/// lost all of it already.
+fn earliest(record: &PartRecord, facts: &InputFacts) -> Option<i64> {
+    // The first file is made while the common start still lies ahead.
+    let opened = facts.opened(record.part).map(|opened| opened.max(0));
+    let Some(before) = facts.before(record.part) else { return Some(opened.unwrap_or(0)) };
+    let end = end_ns(before);
+    if before.lost.is_none() {
+        return opened.max(end);
+    }
+    // That loss reaches to the next part that has a begin, or to the death of its worker: this one is of another.
+    let end = end.or(facts.opened(before.part))?;
+    let (death, _) = facts.death_behind(end)?;
+    opened.filter(|opened| *opened > death && facts.begin_behind(before.part).is_none())
 }
 
 fn since_start(plan: &Plan, beat: &Beat) -> i64 {

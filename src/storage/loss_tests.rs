@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::encoding::{Container, Encoding};
+use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd, PartFrames};
 use crate::model::{InputId, MonoNs, SessionId};
 use std::time::Duration;
@@ -151,4 +152,84 @@ fn a_part_nobody_knows_the_begin_of_is_lost_at_most_since_the_one_before() {
     assert_eq!(said(&record, vec![before], None, 5_400), None);
     let lost = FactKind::PartClosed(PartRecord { lost: known(300, 55), ..part(1, Some(0), 5_000) });
     assert_eq!(said(&record, vec![lost], Some(beat(5_300, 110)), 0), None, "the one before has lost all of it");
+}
+
+fn fact(ms: i64, n: u64, kind: FactKind) -> Line<JournalKind> {
+    at(ms, JournalKind::Fact { input: input(), fact: Fact { n, kind } })
+}
+
+fn opened(ms: i64, number: u32) -> Line<JournalKind> {
+    fact(ms, u64::from(number), FactKind::PartOpened { part: number, file: String::new() })
+}
+
+fn died(ms: i64) -> Line<JournalKind> {
+    at(ms, JournalKind::WorkerLost { input: input(), reason: "signal: 9".into() })
+}
+
+fn of_lines(record: &PartRecord, lines: &[Line<JournalKind>], beat: Option<Beat>) -> Option<Loss> {
+    let facts = InputFacts::of(&input(), lines);
+    loss(&plan(), record, Evidence { facts: &facts, beat: beat.as_ref(), touched: None })
+}
+
+/// Regression: hours without a signal before it were stated as lost.
+#[test]
+fn a_part_nobody_knows_the_begin_of_has_lost_nothing_from_before_it_was_opened() {
+    const HOUR: i64 = 3_600_000;
+    let record = part(2, None, 0);
+    let quiet =
+        fact(5_100, 1, FactKind::PartClosed(PartRecord { end: PartEnd::SignalLost, ..part(1, Some(0), 5_000) }));
+    let (late, next) = (opened(HOUR, 2), FactKind::PartStarted { part: 3, offset_ns: (HOUR + 900) * MS });
+    let own = || Some(beat(3_600_300, 110));
+    assert_eq!(of_lines(&record, &[quiet.clone(), late.clone()], own()), Some(Loss::at_most(410)));
+    let followed = [quiet.clone(), late.clone(), fact(HOUR + 900, 3, next)];
+    assert_eq!(of_lines(&record, &followed, None), Some(Loss::at_most(900)));
+    // Its successor found no signal, and its pulse went on.
+    let replaced = [quiet, late.clone(), died(HOUR + 350)];
+    assert_eq!(of_lines(&record, &replaced, Some(beat(7_200_000, 110))), Some(Loss::at_most(350)));
+    // The first part may come late as well.
+    assert_eq!(of_lines(&part(1, None, 0), &[opened(HOUR, 1)], own()), Some(Loss::at_most(410)));
+    assert_eq!(of_lines(&part(1, None, 0), &[opened(-90, 1)], Some(beat(300, 110))), Some(Loss::at_most(410)));
+    // One that was opened beside the part before it began behind that.
+    let split = [opened(4_000, 2), fact(5_100, 3, FactKind::PartClosed(part(1, Some(0), 5_000)))];
+    assert_eq!(of_lines(&record, &split, Some(beat(5_300, 110))), Some(Loss::at_most(410)));
+}
+
+#[test]
+fn the_loss_of_the_part_before_is_that_of_another_worker_or_all_of_it() {
+    let record = part(2, None, 0);
+    let lost = FactKind::PartClosed(PartRecord { lost: known(300, 33), ..part(1, Some(0), 5_000) });
+    let told = |opened_at, more: Option<Line<JournalKind>>| {
+        let lines = [opened(opened_at, 2), fact(9_000, 5, lost.clone()), died(5_300)];
+        of_lines(&record, &lines.into_iter().chain(more).collect::<Vec<_>>(), Some(beat(8_300, 110)))
+    };
+    assert_eq!(told(8_000, None), Some(Loss::at_most(410)), "its own worker opened it later");
+    assert_eq!(told(5_200, None), None, "one worker died with both");
+    let next = fact(9_500, 3, FactKind::PartStarted { part: 3, offset_ns: 9_500 * MS });
+    assert_eq!(told(8_000, Some(next)), None, "what the one before lost reaches to the part behind this one");
+}
+
+/// Regression: hours in which a replacement found no camera were stated as lost.
+#[test]
+fn nothing_is_lost_while_there_is_no_signal() {
+    const HOUR: i64 = 3_600_000;
+    let record = part(1, Some(20), 5_000);
+    let dark = |ms, code| fact(ms, 7, FactKind::Incident(Incident::new(code)));
+    let next = |n| [opened(HOUR, 2), fact(HOUR, n, FactKind::PartStarted { part: 2, offset_ns: HOUR * MS })];
+    let told = |lines: &[&[Line<JournalKind>]]| of_lines(&record, &lines.concat(), None);
+    // Its successor said when it found none, and maybe died as well before it came.
+    for code in [IncidentCode::NoSignal, IncidentCode::SourceUnreachable, IncidentCode::SourceMisconfigured] {
+        assert_eq!(told(&[&[died(5_300), dark(5_900, code)], &next(9)]), Some(Loss::at_most(900)), "{code:?}");
+    }
+    assert_eq!(told(&[&[died(5_300), dark(5_900, IncidentCode::AudioLost)], &next(9)]), known(3_595_000, 33));
+    // It lost its signal itself and died while it closed the file.
+    let late = [dark(5_700, IncidentCode::NoSignal), died(HOUR - 1_000)];
+    assert_eq!(told(&[&late]), Some(Loss::at_most(700)));
+    assert_eq!(told(&[&late, &next(9)]), Some(Loss::at_most(700)));
+    // A gap that was told says more, and what lies in both counts once.
+    let gap = Gap { from_ns: 5_400 * MS, to_ns: HOUR * MS, cause: "no_signal".into() };
+    let gap = fact(HOUR, 8, FactKind::Gap(gap));
+    assert_eq!(told(&[&[died(5_300), dark(5_900, IncidentCode::NoSignal), gap], &next(9)]), known(400, 33));
+    // One that came back before was there to be lost.
+    let early = [dark(1_000, IncidentCode::NoSignal), opened(2_000, 1)];
+    assert_eq!(told(&[&early, &[died(5_300)], &next(9)]), known(3_595_000, 33));
 }

@@ -23,12 +23,20 @@ const SEAM_FRAMES: f64 = 1.5;
 /// what a disk takes to write that down.
 const STOP_SLACK_NS: i64 = 1_000_000_000;
 
+/// With these a worker says that its source shows nothing; no part goes on then.
+const OUTAGES: [IncidentCode; 3] =
+    [IncidentCode::NoSignal, IncidentCode::SourceUnreachable, IncidentCode::SourceMisconfigured];
+
 /// What the journal knows of one input.
 #[derive(Debug, Default)]
 pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
+    /// When the file of a part was there: nothing of it was captured before.
+    opened: BTreeMap<u32, i64>,
+    /// When a worker said that its source shows nothing.
+    outages: Vec<i64>,
     /// When its workers were found dead, and when another engine had to look for them.
     deaths: Vec<i64>,
     adoptions: Vec<i64>,
@@ -71,7 +79,11 @@ impl InputFacts {
                     facts.offsets.insert(*part, *offset_ns);
                 }
                 FactKind::Done { .. } => facts.done = true,
-                FactKind::PartOpened { .. } | FactKind::Incident(_) => {}
+                FactKind::PartOpened { part, .. } => {
+                    facts.opened.insert(*part, line.t_ns);
+                }
+                FactKind::Incident(incident) if OUTAGES.contains(&incident.code) => facts.outages.push(line.t_ns),
+                FactKind::Incident(_) => {}
             }
         }
         facts
@@ -87,25 +99,35 @@ impl InputFacts {
         self.offsets.get(&part).copied()
     }
 
-    /// Session time without media between `end`, where `part` ends, and the next part of which anybody knows where it
-    /// begins; gaps that were told are none of it. `None` = no such part follows.
-    pub fn missing_behind(&self, part: u32, end: i64) -> Option<i64> {
+    /// When the file of a part was there.
+    pub fn opened(&self, part: u32) -> Option<i64> {
+        self.opened.get(&part).copied()
+    }
+
+    /// Where the next part begins behind `part` of which anybody knows that.
+    pub fn begin_behind(&self, part: u32) -> Option<i64> {
         let told = self.parts.values().filter_map(|record| Some((record.part, record.offset_ns?)));
-        let begins = told.chain(self.offsets.iter().map(|(part, offset)| (*part, *offset)));
-        let (_, begin) = begins.filter(|(behind, _)| *behind > part).min()?;
-        Some(self.untold(end, begin))
+        // Of one that was closed its record knows better: its first picture may have come and gone.
+        let open = self.offsets.iter().filter(|(part, _)| !self.parts.contains_key(part));
+        let begins = told.chain(open.map(|(part, offset)| (*part, *offset)));
+        begins.filter(|(behind, _)| *behind > part).min().map(|(_, begin)| begin)
     }
 
-    /// Session time in `from..to` that no gap was told for.
-    fn untold(&self, from: i64, to: i64) -> i64 {
-        let told = self.gaps.iter().map(|gap| gap.to_ns.min(to).saturating_sub(gap.from_ns.max(from)).max(0));
-        to.saturating_sub(from).saturating_sub(told.sum()).max(0)
+    /// From when until when no source showed anything, as far as that follows from what its workers said: until the next
+    /// file was made for it. They tell such a stretch as a gap as well, if they live to see its end.
+    fn dark(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let opened = |from: i64| self.opened.values().copied().filter(move |opened| *opened > from).min();
+        self.outages.iter().map(move |from| (*from, opened(*from).unwrap_or(i64::MAX)))
     }
 
-    /// Session time between `end`, where media ends, and `until`, when its worker died, in which something could be lost:
-    /// not behind a stop, and not where a gap was told.
-    pub fn losable(&self, end: i64, until: i64) -> i64 {
-        self.untold(end, self.stopped.map_or(until, |stopped| until.min(stopped)))
+    /// Session time without media between `end`, where media ends, and `until`, when the next begins or its worker died,
+    /// in which something could be lost: not behind a stop, not where a gap was told, and not where there was no signal;
+    /// and whether it is that exactly: of a stretch without a signal that is no gap only the end is known well.
+    pub fn losable(&self, end: i64, until: i64) -> (i64, bool) {
+        let until = self.stopped.map_or(until, |stopped| until.min(stopped));
+        let gaps = || self.gaps.iter().map(|gap| (gap.from_ns, gap.to_ns));
+        let lost = outside(gaps().chain(self.dark()), end, until);
+        (lost, lost == outside(gaps(), end, until))
     }
 
     /// When the worker was found dead whose media ends at `end`, and whether an engine was there to see it die.
@@ -133,6 +155,7 @@ impl InputFacts {
     /// the moment somebody asked to stop. What no worker lived to tell follows from where the parts lie.
     fn into_parts(self) -> Vec<PartRecord> {
         let stopped_ns = self.stopped;
+        let dark: Vec<_> = self.dark().collect();
         let mut parts: Vec<PartRecord> = self.parts.into_values().collect();
         for gap in self.gaps {
             let told = parts.iter().any(|part| part.gaps.contains(&gap));
@@ -148,7 +171,7 @@ impl InputFacts {
         for place in 0..parts.len() {
             let (offset, seam) = (parts[place].offset_ns, Seam::behind(&parts[place]));
             if let (Some(before), Some(to)) = (before, offset) {
-                before.tell_gap(&mut parts, place, to);
+                before.tell_gaps(&dark, &mut parts, place, to);
             }
             before = seam.or(before);
         }
@@ -156,11 +179,23 @@ impl InputFacts {
             // A worker stops behind the moment it was asked at; one that stopped before was not asked.
             let slack = if before.why == PartEnd::Completed { STOP_SLACK_NS } else { 0 };
             if to.saturating_sub(before.end_ns) > slack {
-                before.tell_gap(&mut parts, last, to);
+                before.tell_gaps(&dark, &mut parts, last, to);
             }
         }
         parts
     }
+}
+
+/// Time in `from..to` that lies in none of `told`.
+fn outside(told: impl Iterator<Item = (i64, i64)>, from: i64, to: i64) -> i64 {
+    let mut told: Vec<_> = told.chain([(to, to)]).collect();
+    told.sort_unstable();
+    let (mut left, mut at) = (0, from);
+    for (start, end) in told {
+        left += start.min(to).saturating_sub(at).max(0);
+        at = at.max(end);
+    }
+    left
 }
 
 /// Where a part ended.
@@ -178,6 +213,15 @@ impl Seam {
         #[allow(clippy::cast_possible_truncation, reason = "a float that does not fit becomes the largest number")]
         let least_ns = fps.map_or(SEAM_NS, |fps| (SEAM_FRAMES * 1e9 / fps) as i64);
         Some(Self { end_ns: end_ns(part)?, why: part.end, least_ns })
+    }
+
+    /// Adds what no gap covers between here and `to` to the gaps of one part; where it was `dark` the signal is to blame.
+    fn tell_gaps(self, dark: &[(i64, i64)], parts: &mut [PartRecord], place: usize, to: i64) {
+        for (from, until) in dark {
+            let dark = Self { end_ns: self.end_ns.max(*from), why: PartEnd::SignalLost, ..self };
+            dark.tell_gap(parts, place, to.min(*until));
+        }
+        self.tell_gap(parts, place, to);
     }
 
     /// Adds what no gap covers between here and `to` to the gaps of one part.

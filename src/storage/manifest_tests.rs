@@ -89,3 +89,22 @@ fn a_recording_that_was_completed_long_before_the_stop_was_not_asked_to() {
     assert_eq!(told(with([done()]), Some(90_000_000_000)), [(60_000_000_000, 90_000_000_000)]);
     assert_eq!(told(with([]), Some(90_000_000_000)), []);
 }
+
+/// Regression: a worker that died while it waited for a signal took the cause of the gap with it.
+#[test]
+fn a_stretch_without_a_signal_is_blamed_on_that_and_the_rest_on_the_death() {
+    let gaps = |opened: &[(u32, i64)], parts: Vec<PartRecord>, stopped| {
+        let facts =
+            InputFacts { outages: vec![3_000_000_000], opened: opened.iter().copied().collect(), ..with(parts) };
+        let parts = InputFacts { stopped, ..facts }.into_parts();
+        let gap = |gap: &Gap| (gap.from_ns / 1_000_000, gap.to_ns / 1_000_000, gap.cause.clone());
+        parts.iter().flat_map(|part| &part.gaps).map(gap).collect::<Vec<_>>()
+    };
+    let died = || PartRecord { end: PartEnd::WorkerDied, ..part(1, Some(30.0), 0, 2_000_000_000) };
+    let next = || part(2, Some(30.0), 9_300_000_000, 1_000_000_000);
+    let gap = |from, to, cause: &str| (from, to, cause.to_owned());
+    let both = [gap(2_000, 3_000, "worker_died"), gap(3_000, 9_000, "no_signal"), gap(9_000, 9_300, "worker_died")];
+    assert_eq!(gaps(&[(1, 0), (2, 9_000_000_000)], vec![died(), next()], None), both);
+    let never = [gap(2_000, 3_000, "worker_died"), gap(3_000, 9_000, "no_signal")];
+    assert_eq!(gaps(&[(1, 0)], vec![died()], Some(9_000_000_000)), never);
+}

@@ -244,6 +244,8 @@ pub fn close_while(
             let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
             record.lost = loss::loss(&plan, &record, known);
             let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
+            // Its first picture was lost with it.
+            record.offset_ns = record.offset_ns.filter(|_| record.end != PartEnd::Empty);
             let n = facts.last_number() + 1;
             let kind = JournalKind::Fact { input, fact: Fact { n, kind: FactKind::PartClosed(record) } };
             append(&mut lines, Line { t_ns, at: clock::wall_now(), kind })?;

@@ -152,6 +152,35 @@ fn a_pulse_tells_the_loss_and_is_gone_once_that_is_told_for_good() {
     assert_eq!(again.manifest.inputs, closed.manifest.inputs);
 }
 
+/// Its first picture was seen, and no fragment of it is there: all of it is lost, and it lies nowhere.
+#[test]
+fn a_part_that_holds_nothing_lies_nowhere_and_has_lost_what_follows_its_first_picture() {
+    let dir = tempfile::tempdir().expect("a folder");
+    powerless_session(dir.path());
+    let nothing = |_: &Path| {
+        Ok(of(vec![PartRecord { offset_ns: None, duration_ns: 0, ..record("a.mp4", 1, 0, PartEnd::Empty) }]))
+    };
+    let a = close(dir.path(), Closed::Recovered, Duration::ZERO, &nothing).expect("closed").manifest.inputs.remove(0);
+    assert_eq!((a.parts[0].offset_ns, a.parts[0].end), (None, PartEnd::Empty));
+    assert_eq!(a.lost, Some(Loss { ms: 2300, within_ms: Some(83) }));
+}
+
+/// That the first picture of a part has come proves no media (R-TRU-1).
+#[test]
+fn media_was_seen_only_where_something_was_written_behind_the_first_picture() {
+    let dir = tempfile::tempdir().expect("a folder");
+    powerless_session(dir.path());
+    let seen = |began: i64| {
+        let mut lines: Vec<Line<JournalKind>> = vec![line(0, JournalKind::Plan(plan()))];
+        let started = Timestamp::now() - jiff::SignedDuration::from_secs(began);
+        let plan = Plan { started_at: started, ..plan() };
+        lines[0].kind = JournalKind::Plan(plan.clone());
+        let history = History::read(dir.path(), &plan, &lines).expect("read");
+        history.inputs[&"a".parse::<InputId>().expect("an id")].started
+    };
+    assert_eq!((seen(0), seen(2)), (false, true));
+}
+
 #[test]
 fn whoever_loses_the_right_to_write_closes_no_further_and_another_does() {
     for allowed in 0.. {

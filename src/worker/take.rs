@@ -206,6 +206,13 @@ impl Take {
         }
     }
 
+    /// The same once it cannot change any more: sound before the first picture may still come.
+    fn settled_origin(&self, progress: &Progress) -> Option<MonoNs> {
+        let bounded = self.plan.ticket.encoding.container == Container::Mkv && self.window.is_bounded();
+        let waits = bounded && self.part.has_sound() && !self.window.has_sound() && progress.written.is_zero();
+        self.origin().filter(|_| !waits)
+    }
+
     /// What can be seen now.
     pub fn evidence(&mut self, meters: Option<Meters<'_>>) -> TakeEvidence {
         let progress = self.progress();
@@ -215,7 +222,7 @@ impl Take {
         // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
         let seen = counts.map_or(0, |counts| counts.encoder.overflowed) + self.part.overflowed();
         let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
-        TakeEvidence { progress, frames, origin: self.origin(), overflowed }
+        TakeEvidence { progress, frames, origin: self.settled_origin(&progress), overflowed }
     }
 
     fn progress(&self) -> Progress {

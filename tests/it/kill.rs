@@ -3,10 +3,11 @@
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
-use crate::support::frames;
 use crate::support::loss::{self, TRUE_TO, assert_no_pulse, end_of, monotonic};
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::{frames, media_file};
 use rustix::process::Signal;
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
@@ -146,6 +147,51 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
     assert_eq!(holdfast.sessions().len(), 2);
+}
+
+/// Regression: the time in which there was no camera counted as lost with the worker that died before it.
+#[test]
+fn what_a_replacement_could_not_record_is_a_gap_without_a_signal_and_no_loss() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (film, away) = (folder.path().join("film.mp4"), folder.path().join("away.mp4"));
+    media_file::camera(&film, 60);
+    let input = format!("[[input]]\nid = \"film\"\nname = \"Film\"\nkind = \"file\"\npath = \"{}\"\n", film.display());
+    let mut holdfast = Holdfast::new(&input);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["film"]);
+    wait_media(&holdfast, "film", Duration::from_secs(2));
+    std::fs::rename(&film, &away).expect("moved away");
+    // The first replacement tells what it finds, and dies as well; the second comes 5 s behind it (R-SUP-5).
+    let outages = || {
+        let facts = std::fs::read_to_string(holdfast.session().join("film.facts.jsonl")).expect("facts");
+        facts.lines().filter(|line| line.contains("\"source_unreachable\"")).count()
+    };
+    for death in 0..2 {
+        holdfast.signal(holdfast.worker_pid("film"), Signal::KILL);
+        let found = |_: &Value| outages() > death;
+        holdfast.wait_until("a replacement finds nothing", RECORDS_WITHIN + Duration::from_secs(5), found);
+    }
+    std::fs::rename(&away, &film).expect("back again");
+    holdfast.wait_until("the next part", 2 * RECORDS_WITHIN, |snapshot| {
+        let recording = &find_input(snapshot, "film")["recording"];
+        recording["part"] == 2 && recording["state"] == "recording"
+    });
+    holdfast.cli_ok(&["record", "stop"]);
+
+    let manifest = manifest(&holdfast.session());
+    let [first, next] = parts(&manifest, "film")[..] else { panic!("two parts: {manifest:#}") };
+    let ns = |value: &Value| value.as_i64().expect("a number");
+    let without = ns(&next["offset_ns"]) - ns(&first["offset_ns"]) - ns(&first["duration_ns"]);
+    let gaps = [first, next].into_iter().flat_map(|part| part["gaps"].as_array().expect("gaps"));
+    let dark = gaps.filter(|gap| gap["cause"] == "no_signal").map(|gap| ns(&gap["to_ns"]) - ns(&gap["from_ns"]));
+    let dark: i64 = dark.sum();
+    let lost = ns(&first["lost"]["ms"]) * 1_000_000;
+    println!("{without} ns without media, {dark} of them without a signal; stated as lost: {lost}");
+    assert!(dark >= 5_000_000_000, "the second replacement came later: {manifest:#}");
+    let off = (without - dark - lost).abs();
+    assert!(off <= 200_000_000, "what is no gap of the signal is lost: {off} ns: {manifest:#}");
+    assert_eq!(first["lost"]["within_ms"], Value::Null, "nobody knows when the signal went: {manifest:#}");
 }
 
 /// Pictures that can be read of a part before anybody repaired it.

@@ -52,14 +52,18 @@ impl State {
         let flush_deadline = self.policy().flush_deadline;
         let take = self.evidence.take;
         let Some(recording) = &mut self.recording else { return };
-        let Phase::Closing { since, then, step, file, .. } = &recording.phase else { return };
+        let Phase::Closing { part, since, then, step, file } = &recording.phase else { return };
         let (waited, then) = (now.since(*since), *then);
         match step {
             Step::Flushing if waited >= flush_deadline => {
                 recording.cut(now, PartEnd::Cut, then, out);
                 self.raise(now, Incident::new(IncidentCode::StopCut), out);
             }
-            Step::Flushing => recording.take = take.unwrap_or(recording.take),
+            Step::Flushing => {
+                let part = *part;
+                recording.take = take.unwrap_or(recording.take);
+                recording.tell_begin(now, part, out);
+            }
             Step::Releasing if waited >= TEARDOWN_DEADLINE => {
                 self.leave_part_behind(now, Incident::new(IncidentCode::TeardownStuck), out);
             }

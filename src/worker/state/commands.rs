@@ -62,7 +62,11 @@ impl State {
                 // Answered once nobody can close the session under the worker; it does not wait for that.
                 out.push(Effect::HoldSession { reply, session: ticket.session, dir: ticket.dir.clone() });
                 let live = matches!(self.source, SourceState::Live { .. });
-                self.recording = Some(Recording::new(now, ticket, live));
+                let mut recording = Recording::new(now, ticket, live);
+                if self.source.cause().is_some() {
+                    recording.note_dark(now);
+                }
+                self.recording = Some(recording);
                 // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
                 self.active.retain(|code, _| !ends_with_session(*code));
                 let active: Vec<_> = self.active.values().cloned().collect();

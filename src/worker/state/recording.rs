@@ -98,6 +98,8 @@ pub(super) struct Recording {
     pub(super) last: Option<(u32, String)>,
     /// Progress of the current part.
     pub(super) take: TakeEvidence,
+    /// The last part whose place on the timeline was told.
+    begun: Option<u32>,
     /// (when, bytes) about two seconds ago, for the rate.
     pub(super) rate_from: Option<(MonoNs, u64)>,
     /// End of the last media since the origin, and why it ended.
@@ -134,6 +136,7 @@ impl Recording {
             parts: 0,
             last: None,
             take: TakeEvidence::default(),
+            begun: None,
             rate_from: None,
             lost_since: (next_part == 1).then(|| (0, cause.to_owned())),
             period: Duration::ZERO,
@@ -168,6 +171,16 @@ impl Recording {
         out.push(Effect::WriteFact { session: self.session(), dir: self.ticket.dir.clone(), t_ns, fact });
     }
 
+    /// Tells where `part`, the one `take` is about, begins as soon as that is known: a fragment of it is in the file half
+    /// a second later at the earliest, and whoever dies then takes nothing with it.
+    pub(super) fn tell_begin(&mut self, now: MonoNs, part: u32, out: &mut Vec<Effect>) {
+        if let Some(origin) = self.take.origin.filter(|_| self.begun != Some(part)) {
+            self.begun = Some(part);
+            let offset_ns = self.since_origin(origin);
+            self.write_fact(now, FactKind::PartStarted { part, offset_ns }, out);
+        }
+    }
+
     /// Writes an incident once per session.
     pub(super) fn note_incident(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
         if self.noted.insert(incident.code) {
@@ -181,6 +194,13 @@ impl Recording {
         {
             self.write_fact(now, FactKind::Gap(Gap { from_ns, to_ns, cause }), out);
         }
+    }
+
+    /// The source has shown nothing since `since`. A replacement that finds none tells that, else it would count as lost
+    /// with the worker before it, whose end it does not know.
+    pub(super) fn note_dark(&mut self, since: MonoNs) {
+        let from_ns = self.since_origin(since);
+        self.lost_since.get_or_insert_with(|| (from_ns, IncidentCode::NoSignal.as_str().to_owned()));
     }
 
     fn least_gap_ns(&self) -> i64 {

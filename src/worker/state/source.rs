@@ -125,13 +125,14 @@ impl State {
 
     /// Closes the source and whatever was recorded from it, and plans the next attempt.
     fn lose_source(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
-        if matches!(self.source, SourceState::Waiting { .. } | SourceState::Failed { .. } | SourceState::Unconfigured) {
-            return;
-        }
+        let (was_live, dark_since) = match self.source {
+            SourceState::Live { since, .. } => (true, self.evidence.frame_at.unwrap_or(since).max(since)),
+            SourceState::Opening { since, .. } => (false, since),
+            SourceState::Unconfigured | SourceState::Waiting { .. } | SourceState::Failed { .. } => return,
+        };
         out.push(Effect::CloseSource);
         out.push(Effect::Log(incident.clone()));
         let policy = self.policy();
-        let was_live = matches!(self.source, SourceState::Live { .. });
         // One that answers and shows nothing: `auto` itself only notices that where not a single datagram gets through.
         if incident.code == IncidentCode::NoSignal && !was_live {
             self.by_tcp = !self.by_tcp;
@@ -148,6 +149,9 @@ impl State {
         };
         let stays = self.config.as_ref().is_some_and(|config| config.input.on_signal_loss == OnSignalLoss::Split);
         self.raise(now, incident, out);
+        if let Some(recording) = &mut self.recording {
+            recording.note_dark(dark_since);
+        }
         self.close_part_for_loss(now, PartEnd::SignalLost, stays, out);
         out.push(Effect::PublishStatus);
     }

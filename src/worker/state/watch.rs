@@ -5,7 +5,7 @@ use super::source::SourceState;
 use super::{Effect, OF_A_PART, OF_THE_DISK, State};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{FactKind, PartEnd};
+use crate::model::session::PartEnd;
 use std::time::Duration;
 
 /// A stall becomes an incident after this long (R-FM-2).
@@ -35,9 +35,10 @@ impl State {
         let policy = self.policy();
         let frames_arrive = matches!(self.source, SourceState::Live { .. });
         let (Some(recording), Some(take)) = (&mut self.recording, self.evidence.take) else { return };
-        let Phase::Writing { part, since, started, grown_at, overflowed, .. } = &mut recording.phase else { return };
-        let (part, since) = (*part, *since);
+        let Phase::Writing { part, since, .. } = recording.phase else { return };
         let before = std::mem::replace(&mut recording.take, take);
+        recording.tell_begin(now, part, out);
+        let Phase::Writing { started, grown_at, overflowed, .. } = &mut recording.phase else { return };
         let mut over: &[IncidentCode] = &[];
         let mut first = false;
         if take.progress.written > before.progress.written {
@@ -57,7 +58,6 @@ impl State {
             if let Some(origin) = take.origin {
                 let offset = recording.since_origin(origin);
                 recording.note_gap(now, offset, out);
-                recording.write_fact(now, FactKind::PartStarted { part, offset_ns: offset }, out);
             }
             out.push(Effect::PublishStatus);
         }

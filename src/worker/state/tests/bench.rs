@@ -40,6 +40,14 @@ impl Bench {
     }
 
     pub(super) fn with_policy(on_signal_loss: OnSignalLoss, policy: WorkerPolicy) -> Self {
+        let mut bench = Self::opening(on_signal_loss, policy);
+        bench.feed(Event::SourceFormat(format()));
+        bench.tick();
+        bench
+    }
+
+    /// Its source has only just been asked to open.
+    pub(super) fn opening(on_signal_loss: OnSignalLoss, policy: WorkerPolicy) -> Self {
         let now = MonoNs(1_000_000 * MS);
         let mut bench = Self {
             state: State::new("cam1".parse().expect("an id"), now),
@@ -63,8 +71,6 @@ impl Bench {
         };
         bench.feed(Event::EngineConnected);
         bench.feed(Event::Configure { reply: REPLY, input: Box::new(input(on_signal_loss)), policy });
-        bench.feed(Event::SourceFormat(format()));
-        bench.tick();
         bench
     }
 

@@ -141,6 +141,77 @@ fn a_gap_at_the_beginning_blames_the_signal_only_if_there_was_none() {
     assert_eq!(gaps(&dark).iter().map(|gap| gap.cause.as_str()).collect::<Vec<_>>(), ["no_signal"]);
 }
 
+/// Regression: the time in which a replacement found no camera was held to be lost with the worker before it.
+#[test]
+fn a_replacement_that_finds_no_signal_tells_since_when() {
+    // Its source shows nothing for `before` and `behind` its start.
+    let replacement = |before: Duration, behind: Duration| {
+        let mut bench = Bench::opening(OnSignalLoss::Split, WorkerPolicy::default());
+        let origin = bench.now;
+        bench.frames = false;
+        bench.run(before, false);
+        let mut ticket = ticket(origin);
+        (ticket.first_part, ticket.first_fact) = (2, 7);
+        bench.feed(Event::Start { reply: REPLY, ticket: Box::new(ticket) });
+        bench.run(behind, false);
+        (bench.frames, bench.origin_at_growth) = (true, true);
+        bench.feed(Event::SourceFormat(format()));
+        bench.run(s(3), true);
+        bench.feed(Event::SourceFormat(format()));
+        bench.run(s(3), true);
+        assert_eq!(bench.opened, [2]);
+        let offset = bench.origin.expect("an origin").since(origin);
+        (gaps(&bench), i64::try_from(offset.as_nanos()).expect("a short time"))
+    };
+    // A camera takes a moment to open: nobody but the dead one is to blame.
+    assert_eq!(replacement(s(0), s(1)).0, []);
+    // Found out while it recorded, or before.
+    for (before, behind, from_ns) in [(s(1), s(15), 0), (s(15), s(4), 15_000 * MS as i64)] {
+        let (told, to_ns) = replacement(before, behind);
+        assert_eq!(told, [Gap { from_ns, to_ns, cause: "no_signal".into() }]);
+    }
+}
+
+/// Regression: a kill just behind the first fragment took the part's place on the timeline with it.
+#[test]
+fn where_a_part_begins_is_told_before_anything_of_it_is_in_the_file() {
+    let begun = |bench: &Bench| -> Vec<_> {
+        let begin = |(_, kind): &(u64, FactKind)| match kind {
+            FactKind::PartStarted { part, offset_ns } => Some((*part, *offset_ns)),
+            _ => None,
+        };
+        bench.facts.iter().filter_map(begin).collect()
+    };
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), false);
+    assert_eq!(begun(&bench), []);
+    let origin = bench.now;
+    bench.origin = Some(origin);
+    bench.tick();
+    assert_eq!(begun(&bench), [(1, 1_000 * MS as i64)], "nothing is written yet");
+    bench.run(s(3), true);
+    // The next one begins in the moment the first is over.
+    bench.ask_split();
+    bench.run(s(1), true);
+    bench.keyframe();
+    let next = bench.origin.expect("an origin").since(origin) + s(1);
+    bench.tick();
+    let both = [(1, 1_000 * MS as i64), (2, i64::try_from(next.as_nanos()).expect("a short time"))];
+    assert_eq!(begun(&bench), both);
+    // Told once, also while it is closed.
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(1), true);
+    assert_eq!(begun(&bench), both);
+
+    let mut short = Bench::new(OnSignalLoss::Split);
+    short.start();
+    short.feed(Event::Stop { reply: REPLY, session: session() });
+    short.origin = Some(short.now);
+    short.run(s(1), false);
+    assert_eq!(begun(&short), [(1, 0)], "the last fragment is flushed as well");
+}
+
 #[test]
 fn a_disk_is_doubted_until_another_part_is_safe() {
     let mut bench = Bench::new(OnSignalLoss::Split);
