@@ -198,6 +198,8 @@ pub struct StartCommand {
     pub token: Token,
     /// Idempotency key.
     pub key: String,
+    /// The client sent none and it was made for this request: nobody can have used it.
+    pub fresh: bool,
     /// The body.
     pub request: StartRequest,
     /// Digest of the body.

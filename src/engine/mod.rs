@@ -243,11 +243,13 @@ impl Loop {
         match request {
             Request::Start { trace, key, body, reply } => {
                 let token = self.shell.expect_reply(reply);
+                let fresh = key.is_none();
                 let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let id = crate::model::SessionId(uuid::Uuid::now_v7());
                 let digest = digest(&body);
                 let default_name = default_name();
-                self.handle(Event::Start(StartCommand { token, key, request: body, digest, id, default_name, trace }));
+                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
+                self.handle(Event::Start(command));
             }
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
