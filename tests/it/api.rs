@@ -163,7 +163,7 @@ fn a_session_that_only_a_removed_input_records_is_shown_and_stopped_like_any_oth
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
     let engine = holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
-    start(&holdfast, &["cam2"]);
+    holdfast.cli_ok(&["record", "start", "--input", "cam2"]);
     holdfast.signal(engine, Signal::KILL);
     assert!(holdfast.ended(engine, LEFT_WITHIN));
     let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
