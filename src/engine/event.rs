@@ -1,12 +1,14 @@
 //! What the engine's state machine is told, and what it wants done.
 
+use super::kept::Kept;
+pub use super::reply::{Refused, Reply};
 use super::worker_state::{Act, WorkerEvent};
 use crate::model::incident::Incident;
 use crate::model::proof::{ProofLine, ProvedPart};
 use crate::model::session::{Closed, Fact, JournalKind, Manifest, Plan};
-use crate::model::snapshot::{Alert, LastSession};
+use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::{RetryReply, SplitReply, StartReply, StartRequest, StopReply};
+use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
@@ -163,8 +165,8 @@ pub enum Event {
     },
     /// The plans of the last day, newest first: whose starts may be repeated.
     Plans(Vec<Plan>),
-    /// The alerts an earlier engine left, when the disk was late with them.
-    Alerts(Vec<Alert>),
+    /// What an earlier engine kept, when the disk was late with it.
+    Recalled(Box<Kept>),
     /// The file system was asked.
     Space(Option<Space>),
     /// Workers were looked at.
@@ -196,6 +198,8 @@ pub struct StartCommand {
     pub token: Token,
     /// Idempotency key.
     pub key: String,
+    /// The client sent none and it was made for this request: nobody can have used it.
+    pub fresh: bool,
     /// The body.
     pub request: StartRequest,
     /// Digest of the body.
@@ -239,26 +243,6 @@ pub enum CloseFault {
     Failed(String),
 }
 
-/// How a request ended, for the server to put into HTTP.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// 201 (`new`) or 200.
-    Started {
-        /// The session.
-        body: StartReply,
-        /// It was made by this request.
-        new: bool,
-    },
-    /// 202 (`stopping`) or 200 (`finished`).
-    Stopped(StopReply),
-    /// 202.
-    Split(SplitReply),
-    /// 202.
-    Retried(RetryReply),
-    /// An error.
-    Refused(Refused),
-}
-
 /// Why a plan is not on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritten {
@@ -272,19 +256,6 @@ impl From<&str> for Unwritten {
     fn from(reason: &str) -> Self {
         Self { reason: reason.to_owned(), full: false }
     }
-}
-
-/// A refusal: status, code, English.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// HTTP status.
-    pub status: u16,
-    /// Stable code.
-    pub code: &'static str,
-    /// What happened and what to do about it.
-    pub message: String,
-    /// The same request may succeed later.
-    pub retryable: bool,
 }
 
 /// Something to be done.

@@ -49,9 +49,18 @@ pub struct Account {
     pub alerts: Vec<Alert>,
     /// How often workers were replaced.
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What was kept before has been taken in. Until then only the number is to be kept: the rest still stands in the
+    /// file, and would be lost.
+    pub whole: bool,
 }
 
 impl Kept {
+    /// What can be said before the disk has answered: a number above every one that was counted to since the machine was
+    /// started.
+    pub fn unread(now: MonoNs) -> Self {
+        Self { seq: now.0 / 1_000_000, ..Self::default() }
+    }
+
     /// What an earlier engine left in `library`; nothing when it is missing or damaged. Blocks on the disk.
     pub fn load(library: &Path) -> Self {
         let bytes = std::fs::read(library.join(layout::ENGINE_STATE));
@@ -75,6 +84,9 @@ impl Kept {
     /// The loop says how things are now.
     pub fn take_in(&mut self, boot_id: &str, account: Account) {
         self.seq = self.seq.max(account.seq);
+        if !account.whole {
+            return;
+        }
         self.alerts = account.alerts;
         boot_id.clone_into(&mut self.boot_id);
         self.restarts = account.restarts;
@@ -183,9 +195,13 @@ mod tests {
         let mut kept = Kept { seq: 9, ..Kept::default() };
         let mut restarts = Restarts::default();
         restarts.begin(MonoNs(7));
-        let account =
-            Account { seq: 4, restarts: [("cam1".parse().expect("an id"), restarts)].into(), ..Account::default() };
+        let restarts = [("cam1".parse().expect("an id"), restarts)].into();
+        let account = Account { seq: 4, restarts, whole: true, ..Account::default() };
         kept.take_in("boot", account);
+        // An engine to which the disk was late keeps its number, and nothing else is touched.
+        let before = kept.clone();
+        kept.take_in("another", Account { seq: 7, ..Account::default() });
+        assert_eq!(kept, before);
         kept.save(library.path()).expect("written");
         let read = Kept::load(library.path());
         assert_eq!((read.seq, &read), (9, &kept));

@@ -19,6 +19,7 @@ mod probe;
 mod proof;
 mod publish;
 pub mod recover;
+mod reply;
 mod restart;
 mod search;
 mod server;
@@ -39,7 +40,7 @@ use disk::Disk;
 use effect::Shell;
 use event::{Event, Now, StartCommand};
 use fence::Fence;
-use kept::{Account, Keeping, Missing};
+use kept::{Account, Keeping, Kept, Missing};
 use lifetime::Lifetime;
 use publish::Publisher;
 use restart::Restarts;
@@ -107,6 +108,8 @@ struct Loop {
     shell: Shell,
     publisher: Publisher,
     keeping: Keeping,
+    /// What an earlier engine kept has been taken in.
+    recalled: bool,
     reserved: u64,
     /// How often workers were replaced, as it was kept last.
     restarts: BTreeMap<InputId, Restarts>,
@@ -127,6 +130,7 @@ impl Engine {
         let library = Library { path: self.library.clone(), boot_id: left.boot_id.clone() };
         let kept = library.read(kept, events.clone()).await;
         let now = now();
+        let (recalled, kept) = (kept.is_some(), kept.unwrap_or_else(|| Kept::unread(now.mono)));
         let restarts = kept.restarts_in(&left.boot_id);
         let setup = left.setup(&self.options, self.library.clone(), self.epoch, kept.alerts.clone(), restarts);
         let (state, effects) = State::new(now, setup);
@@ -146,6 +150,7 @@ impl Engine {
         let mut core = Loop {
             publisher: Publisher::new(first.clone(), seq),
             keeping: Keeping::default(),
+            recalled,
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
@@ -221,6 +226,11 @@ impl Engine {
 impl Loop {
     fn handle(&mut self, event: Event) {
         let now = now();
+        if matches!(event, Event::Recalled(_)) {
+            self.recalled = true;
+            // Of what has happened before, nothing was kept.
+            self.keeping.note(Missing::Restart);
+        }
         for effect in self.state.handle(now, event) {
             self.shell.perform(effect);
         }
@@ -233,11 +243,13 @@ impl Loop {
         match request {
             Request::Start { trace, key, body, reply } => {
                 let token = self.shell.expect_reply(reply);
+                let fresh = key.is_none();
                 let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let id = crate::model::SessionId(uuid::Uuid::now_v7());
                 let digest = digest(&body);
                 let default_name = default_name();
-                self.handle(Event::Start(StartCommand { token, key, request: body, digest, id, default_name, trace }));
+                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
+                self.handle(Event::Start(command));
             }
             Request::Stop { session, reply } => {
                 let token = self.shell.expect_reply(reply);
@@ -291,7 +303,7 @@ impl Loop {
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        if self.shell.save(Account { seq: reserved, alerts, restarts }) {
+        if self.shell.save(Account { seq: reserved, alerts, restarts, whole: self.recalled }) {
             self.reserved = reserved;
             self.keeping.begin(now.mono);
         }

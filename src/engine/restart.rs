@@ -19,6 +19,18 @@ pub const PER_HOUR: usize = 10;
 /// The window of [`PER_HOUR`].
 pub const HOUR: Duration = Duration::from_secs(3600);
 
+/// What events of this engine have settled about attempts that were made before it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Settled {
+    /// They count.
+    #[default]
+    Nothing,
+    /// A replacement proved itself: the attempts are over, their times stay.
+    Proved,
+    /// The operator asked: everything is forgiven.
+    Forgiven,
+}
+
 /// What may be done about a dead worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -62,6 +74,31 @@ impl Restarts {
         if other.hour.len() > self.hour.len() {
             self.hour = other.hour;
         }
+    }
+
+    /// Puts in front what an earlier engine had counted, which was learned only now. An attempt that both know of (a
+    /// journal is a witness as well) counts once; attempts behind the last of `earlier` come on top of it.
+    pub fn come_after(&mut self, earlier: Self, settled: Settled) {
+        if settled == Settled::Forgiven {
+            return;
+        }
+        let last = earlier.hour.back().copied();
+        let is_new = |made: &&MonoNs| last.is_none_or(|last| **made > last);
+        if settled == Settled::Nothing {
+            let unproved = usize::try_from(self.attempts).unwrap_or(usize::MAX);
+            let new = self.hour.iter().rev().take(unproved).filter(is_new).count();
+            let new = u32::try_from(new).unwrap_or(u32::MAX);
+            let told = self.attempts.saturating_sub(new);
+            self.attempts = earlier.attempts.max(told).saturating_add(new);
+            // Whoever made an attempt since then has not given up.
+            self.given_up |= earlier.given_up && new == 0;
+        }
+        let new: VecDeque<MonoNs> = self.hour.iter().filter(is_new).copied().collect();
+        if earlier.hour.len() >= self.hour.len() - new.len() {
+            self.hour = earlier.hour;
+            self.hour.extend(new);
+        }
+        self.hour.drain(..self.hour.len().saturating_sub(PER_HOUR));
     }
 
     /// Nobody tries any more until the operator asks.
@@ -149,11 +186,79 @@ mod tests {
         Proof(u64),
     }
 
+    /// What can happen to an account.
+    #[derive(Debug, Clone, Copy)]
+    enum Entry {
+        Attempt,
+        GaveUp,
+        Proof,
+        Pardon,
+    }
+
+    fn enter(restarts: &mut Restarts, settled: &mut Settled, second: u64, entry: Entry) {
+        match entry {
+            Entry::Attempt => restarts.begin(at(second)),
+            Entry::GaveUp => restarts.give_up(),
+            Entry::Proof => {
+                restarts.proved();
+                *settled = (*settled).max(Settled::Proved);
+            }
+            Entry::Pardon => {
+                restarts.forgive();
+                *settled = Settled::Forgiven;
+            }
+        }
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        prop_oneof![
+            6 => Just(Entry::Attempt),
+            1 => Just(Entry::GaveUp),
+            2 => Just(Entry::Proof),
+            1 => Just(Entry::Pardon)
+        ]
+    }
+
+    #[test]
+    fn a_death_that_a_journal_tells_as_well_counts_once() {
+        let mut earlier = Restarts::default();
+        [100, 105].iter().for_each(|second| earlier.begin(at(*second)));
+        // The second replacement waited for its time; the third death was not kept any more.
+        let mut ours = Restarts::after(&[at(100), at(101), at(110)]);
+        ours.come_after(earlier, Settled::Nothing);
+        assert_eq!((ours.attempts(), ours.next(at(111))), (3, Next::GiveUp));
+        assert_eq!(ours.hour, [at(100), at(105), at(110)]);
+    }
+
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![(0u64..400).prop_map(Op::Death), (60u64..400).prop_map(Op::Proof)]
     }
 
     proptest! {
+        /// However late it is learned what an earlier engine had counted, it comes to the same (R-SUP-5).
+        #[test]
+        fn an_account_that_comes_late_counts_like_one_that_was_there(
+            entries in prop::collection::vec(entry(), 0..40),
+            split in 0usize..40,
+        ) {
+            let (mut whole, mut earlier, mut ours) = <(Restarts, Restarts, Restarts)>::default();
+            let mut settled = Settled::default();
+            for (place, entry) in entries.into_iter().enumerate() {
+                let second = 10 * place as u64;
+                enter(&mut whole, &mut Settled::default(), second, entry);
+                if place < split {
+                    enter(&mut earlier, &mut Settled::default(), second, entry);
+                } else {
+                    enter(&mut ours, &mut settled, second, entry);
+                }
+            }
+            let attempts = whole.attempts().min(PER_HOUR as u32);
+            ours.come_after(earlier, settled);
+            prop_assert_eq!(ours.attempts().min(PER_HOUR as u32), attempts);
+            prop_assert_eq!(ours.has_given_up(), whole.has_given_up());
+            prop_assert_eq!(ours.hour, whole.hour);
+        }
+
         #[test]
         fn no_schedule_breaks_the_limits(ops in prop::collection::vec(op(), 1..80)) {
             let (mut restarts, mut now, mut made, mut unproved) = (Restarts::default(), 0, Vec::new(), 0);

@@ -87,24 +87,23 @@ pub struct Library {
 }
 
 impl Library {
-    /// What an earlier engine left there, if the disk answers soon, else what can be said without it; the rest comes as
-    /// events: alerts that were late, and the plans of the last day.
-    pub async fn read(self, mut kept: Receiver<Kept>, events: Sender<Event>) -> Kept {
+    /// What an earlier engine left there, if the disk answers soon; else `None`, and it comes as an event
+    /// ([`Event::Recalled`]). The plans of the last day always do.
+    pub async fn read(self, mut kept: Receiver<Kept>, events: Sender<Event>) -> Option<Kept> {
         match timeout(DISK_ANSWERS, &mut kept).await {
             Ok(Ok(kept)) => {
                 tokio::spawn(self.read_plans(kept.clone(), events));
-                kept
+                Some(kept)
             }
             _ => {
                 tracing::error!(library = %self.path.display(), "the library does not answer; the engine begins without it");
                 tokio::spawn(async move {
                     // The disk thread sends, or has ended, and then nobody needs this any more.
                     let Ok(kept) = kept.await else { return };
-                    drop(events.send(Event::Alerts(kept.alerts.clone())).await);
+                    drop(events.send(Event::Recalled(Box::new(kept.clone()))).await);
                     self.read_plans(kept, events).await;
                 });
-                // Above every number that was counted to since the machine was started.
-                Kept { seq: clock::mono_now().0 / 1_000_000, ..Kept::default() }
+                None
             }
         }
     }

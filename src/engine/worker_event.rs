@@ -1,5 +1,6 @@
 //! What the supervision of a worker is told, and what it wants done ([`super::worker_state`]).
 
+use super::restart::Restarts;
 use crate::model::{MonoNs, SessionId};
 use std::time::Duration;
 
@@ -67,6 +68,11 @@ pub enum WorkerEvent {
         pid: u32,
         /// How.
         how: String,
+    },
+    /// How often earlier engines had replaced it, when the disk was late with that.
+    Recalled {
+        /// Their account.
+        earlier: Restarts,
     },
     /// The operator wants another attempt.
     Retry,

@@ -16,7 +16,7 @@ mod ask;
 
 use super::breaks::Breaks;
 use super::growth::Growth;
-use super::restart::{Next, PROVED_AFTER, Restarts};
+use super::restart::{Next, PROVED_AFTER, Restarts, Settled};
 pub use super::worker_event::{Act, WorkerEvent};
 use crate::model::{MonoNs, SessionId};
 use std::time::Duration;
@@ -68,6 +68,8 @@ enum Phase {
 pub struct Worker {
     phase: Phase,
     restarts: Restarts,
+    /// What is over of an account that may still come ([`WorkerEvent::Recalled`]).
+    settled: Settled,
     /// Number of the current connection; words of older ones are ignored.
     link: u64,
     breaks: Breaks,
@@ -88,6 +90,7 @@ impl Worker {
         let worker = Self {
             phase: Phase::Connecting { tries: 0 },
             restarts,
+            settled: Settled::default(),
             link: 1,
             breaks: Breaks::default(),
             pid: None,
@@ -119,7 +122,7 @@ impl Worker {
             }
             WorkerEvent::Media { written } => {
                 if written >= PROVED_AFTER {
-                    self.restarts.proved();
+                    self.proved();
                 }
                 Vec::new()
             }
@@ -128,6 +131,7 @@ impl Worker {
                 Vec::new()
             }
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
+            WorkerEvent::Recalled { earlier } => self.recalled(now, earlier),
             WorkerEvent::Retry => self.retry(now),
             WorkerEvent::StopLate => self.end(now, false, "it did not close its files in time"),
             WorkerEvent::Deaf if self.is_linked() => self.end(now, false, "it did not answer a command"),
@@ -272,6 +276,7 @@ impl Worker {
 
     fn retry(&mut self, now: MonoNs) -> Vec<Act> {
         self.restarts.forgive();
+        self.settled = Settled::Forgiven;
         if matches!(self.phase, Phase::Quarantined | Phase::Waiting { .. }) { self.start(now) } else { Vec::new() }
     }
 
@@ -316,7 +321,7 @@ impl Worker {
             }
             Phase::Linked { since } => {
                 if !recording && now.since(*since) >= PROVED_AFTER {
-                    self.restarts.proved();
+                    self.proved();
                 }
                 self.watch(now, recording)
             }

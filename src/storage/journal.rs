@@ -60,6 +60,11 @@ impl Log {
 
 /// Every whole line of `path` that is a `T`, in order, and how many lines were not.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, usize)> {
+    read_until(path, |_| false)
+}
+
+/// The same up to and including the first line that is `enough`: of what lies behind it no more is read than one block.
+pub fn read_until<T: DeserializeOwned>(path: &Path, enough: impl Fn(&T) -> bool) -> io::Result<(Vec<T>, usize)> {
     let mut values = Vec::new();
     let mut damaged = 0;
     for line in BufReader::new(open_to_read(path)?).split(b'\n') {
@@ -70,6 +75,9 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, usize)> {
         match serde_json::from_slice(&line) {
             Ok(value) => values.push(value),
             Err(_) => damaged += 1,
+        }
+        if values.last().is_some_and(&enough) {
+            break;
         }
     }
     Ok((values, damaged))

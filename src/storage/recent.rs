@@ -5,7 +5,7 @@
 //! Only over a reboot, which no other clock spans, the calendar decides; a boot that has lasted a day is enough too.
 //! Reading changes nothing. Blocks on the disk.
 
-use super::recovery::{plan_of, session_dirs, was_refused};
+use super::recovery::{plan_of, session_dirs, shows_life, was_refused};
 use super::{journal, layout};
 use crate::model::MonoNs;
 use crate::model::session::{JournalKind, Line, Plan};
@@ -100,9 +100,10 @@ pub fn plans(library: &Path, clocks: &Clocks, listed: &[Recent]) -> io::Result<V
     Ok(plans)
 }
 
-/// The plan of a session, unless its start was refused or it cannot be read.
+/// The plan of a session, unless its start was refused or it cannot be read. Somebody waits for this, and the facts of a
+/// long session are a megabyte: two lines tell it.
 fn read_plan(dir: &Path) -> Option<Plan> {
-    let (lines, _) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL)).ok()?;
+    let (lines, _) = journal::read_until::<Line<JournalKind>>(&dir.join(layout::JOURNAL), shows_life).ok()?;
     plan_of(&lines).filter(|_| !was_refused(&lines)).cloned()
 }
 

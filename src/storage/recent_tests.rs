@@ -95,6 +95,28 @@ fn the_list_holds_a_day_and_never_grows_beyond_its_bound() {
     assert_eq!(list.len(), 1);
 }
 
+/// A start waits for this: a day of long sessions, megabytes each, would keep it for seconds.
+#[test]
+fn of_a_journal_no_more_is_read_than_tells_the_plan() {
+    use std::io::Write;
+    let library = tempfile::tempdir().expect("a library");
+    let now = clocks("a", 1, "2026-11-22T06:00:00Z");
+    let (dir, plan) = session(library.path(), "k", &now);
+    let path = dir.join(layout::JOURNAL);
+    std::fs::remove_file(&path).expect("the journal");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a pipe");
+    // Whoever reads on behind its two lines waits for as long as this is open.
+    let mut pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("a pipe");
+    for kind in [JournalKind::Plan(plan), JournalKind::StopRequested] {
+        let line = serde_json::to_vec(&Line { t_ns: 0, at: now.wall, kind }).expect("JSON");
+        pipe.write_all(&[line, b"\n".to_vec()].concat()).expect("written");
+    }
+    let (told, answer) = std::sync::mpsc::sync_channel(1);
+    let library = library.path().to_owned();
+    std::thread::spawn(move || told.send(keys(&library, &now, &[])));
+    assert_eq!(answer.recv_timeout(Duration::from_secs(10)), Ok(vec!["k".to_owned()]));
+}
+
 #[test]
 fn the_key_of_a_refused_start_is_free_again() {
     use crate::model::session::Closed;

@@ -94,10 +94,17 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
 
 /// A plan that was late or could not be synced: its client was told that nothing was started, and may use its key again.
 pub(super) fn was_refused(lines: &[Line<JournalKind>]) -> bool {
-    let closed = |line: &Line<JournalKind>| line.kind == JournalKind::Closed { state: Closed::Failed };
-    // A disk that refused a plan and took it when it was asked again may keep both.
-    let plan = |line: &Line<JournalKind>| matches!(line.kind, JournalKind::Plan(_));
-    lines.iter().any(closed) && lines.iter().all(|line| closed(line) || plan(line))
+    lines.iter().any(is_failed) && !lines.iter().any(shows_life)
+}
+
+/// A line that no journal of a refused plan has. Whole plans stand before it or nowhere: a disk that refused a plan and
+/// took it when it was asked again may keep both.
+pub(super) fn shows_life(line: &Line<JournalKind>) -> bool {
+    !is_failed(line) && !matches!(line.kind, JournalKind::Plan(_))
+}
+
+fn is_failed(line: &Line<JournalKind>) -> bool {
+    line.kind == JournalKind::Closed { state: Closed::Failed }
 }
 
 /// The manifest of a session folder.

@@ -159,6 +159,26 @@ fn a_worker_whose_input_was_removed_records_on_until_stop_and_leaves_then() {
 }
 
 #[test]
+fn a_session_that_only_a_removed_input_records_is_shown_and_stopped_like_any_other() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    let engine = holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    holdfast.cli_ok(&["record", "start", "--input", "cam2"]);
+    holdfast.signal(engine, Signal::KILL);
+    assert!(holdfast.ended(engine, LEFT_WITHIN));
+    let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
+    let second = config.rfind("[[input]]").expect("two inputs");
+    holdfast.write_config(&config[..second]);
+    holdfast.spawn_engine();
+    let seen = holdfast.wait_until("the session goes on", LIVE_WITHIN, |snapshot| {
+        snapshot["session"]["state"] == "recording" && snapshot["session"]["safe_ms"].as_u64() > Some(0)
+    });
+    assert_eq!(seen["session"]["open"], true, "{seen:#}");
+    holdfast.cli_ok(&["record", "stop"]);
+    assert_eq!(holdfast.status()["session"], json!(null));
+}
+
+#[test]
 fn a_second_engine_is_refused_and_names_what_it_collides_with() {
     let mut holdfast = Holdfast::new("");
     holdfast.spawn_engine();

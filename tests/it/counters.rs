@@ -2,13 +2,18 @@
 
 use crate::adopt::kill_engine;
 use crate::record::LIVE_WITHIN;
-use crate::support::proc::{Holdfast, find_input, test_inputs};
+use crate::support::proc::{Holdfast, find_input, test_inputs, wait_for_change};
+use crate::support::process::Deadline;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::io::Write;
 use std::time::Duration;
 
 /// Replacements are 5 s apart, and a worker starts.
 const REPLACED_WITHIN: Duration = Duration::from_secs(25);
+
+/// A change that came between a look and the wait for the next is seen then.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 fn kill_worker(holdfast: &Holdfast) {
     let worker = holdfast.worker_pid("cam1");
@@ -16,6 +21,22 @@ fn kill_worker(holdfast: &Holdfast) {
     holdfast.wait_until("the death is seen", REPLACED_WITHIN, |snapshot| {
         find_input(snapshot, "cam1")["worker"]["pid"].as_u64() != Some(worker.into())
     });
+}
+
+/// What the engine has kept for the next one, once it is so.
+fn wait_kept(holdfast: &Holdfast, condition: impl Fn(&Value) -> bool) -> Value {
+    let file = holdfast.library().join(".holdfast.state.json");
+    let deadline = Deadline::after(LIVE_WITHIN);
+    loop {
+        // Whoever is late with it keeps a pipe in its place.
+        let text = file.metadata().is_ok_and(|meta| meta.is_file()).then(|| std::fs::read(&file));
+        let kept = text.and_then(|text| serde_json::from_slice(&text.expect("a file")).ok());
+        if let Some(kept) = kept.filter(&condition) {
+            return kept;
+        }
+        let left = deadline.left().expect("it is kept");
+        wait_for_change(&holdfast.library(), left.min(LOOK_AGAIN));
+    }
 }
 
 fn is_quarantined(snapshot: &Value) -> bool {
@@ -42,6 +63,8 @@ fn an_input_that_was_given_up_stays_so_whatever_engine_comes() {
     assert!(!is_quarantined(&seen), "three replacements are made");
     kill_worker(&holdfast);
     holdfast.wait_until("nothing more is tried", REPLACED_WITHIN, is_quarantined);
+    // It is kept at once, which takes two syncs; whoever kills the engine before gets one attempt more.
+    wait_kept(&holdfast, |kept| kept["restarts"]["cam1"]["given_up"] == true);
     for leave in [Signal::KILL, Signal::TERM] {
         let engine = holdfast.engine().pid();
         holdfast.signal(engine, leave);
@@ -59,4 +82,36 @@ fn an_input_that_was_given_up_stays_so_whatever_engine_comes() {
     kill_engine(&mut holdfast);
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
+}
+
+/// The disk answers only when the engine has begun without it: what it tells then counts, and is kept.
+#[test]
+fn an_account_that_the_disk_is_late_with_counts_and_is_not_wiped() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    std::fs::create_dir_all(holdfast.library()).expect("a library");
+    let file = holdfast.library().join(".holdfast.state.json");
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.expect("mkfifo runs").success());
+    holdfast.spawn_engine();
+    // Opened as soon as the engine reads it; it reads on until this is dropped.
+    let mut disk = std::fs::OpenOptions::new().write(true).open(&file).expect("the engine reads");
+    holdfast.wait_live(LIVE_WITHIN);
+    let boot_id = holdfast::sys::clock::boot_id().expect("a boot");
+    let restarts = json!({"cam1": {"attempts": 3, "hour": [1, 2, 3], "given_up": false}});
+    let alert = json!({"id": 1, "seq": 1, "at": "2026-11-21T20:30:15Z", "severity": "critical", "source": "cam1",
+        "code": "file_damaged", "params": {}, "message": "x", "count": 1, "state": "active", "resolved_at": null,
+        "acknowledged": false, "actions": []});
+    let kept = json!({"seq": 1, "alerts": [alert], "boot_id": boot_id, "restarts": &restarts, "recent": []});
+    disk.write_all(kept.to_string().as_bytes()).expect("written");
+    drop(disk);
+    // It is replaced, first by what was kept before the account was taken in.
+    let kept = wait_kept(&holdfast, |_| true);
+    assert_eq!((&kept["restarts"], &kept["alerts"][0]["code"]), (&restarts, &json!("file_damaged")));
+    holdfast.wait_until("it is taken in", LIVE_WITHIN, |snapshot| snapshot["alerts"]["critical"] == 1);
+    kill_worker(&holdfast);
+    holdfast.wait_until("nothing more is tried", REPLACED_WITHIN, is_quarantined);
+    let engine = holdfast.engine().pid();
+    holdfast.signal(engine, Signal::TERM);
+    assert!(holdfast.engine().wait(LIVE_WITHIN).is_some(), "the engine does not leave");
+    wait_kept(&holdfast, |kept| kept["restarts"]["cam1"]["given_up"] == true);
 }

@@ -143,6 +143,7 @@ fn session() -> SessionView {
         dir: "/library/2026-11-21_20-30-15_keynote_7f3a".into(),
         media_ms: Some(12345),
         safe_ms: Some(11800),
+        open: true,
     }
 }
 

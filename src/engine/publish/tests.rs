@@ -68,6 +68,7 @@ fn session(number: u128, state: SessionState, media_ms: Option<u64>) -> SessionV
         dir: "/x".into(),
         media_ms,
         safe_ms: media_ms,
+        open: true,
     }
 }
 

@@ -51,7 +51,10 @@ impl State {
         }
         match self.keys.find(now, &command.key) {
             Some(known) => known.digest == command.digest && self.is_in_doubt(known.reply.session_id),
-            None => (self.is_clearing() || !self.keys.is_complete()) && self.check_request(command).is_ok(),
+            None => {
+                let may_be_known = !command.fresh && !self.keys.is_complete();
+                (self.is_clearing() || may_be_known) && self.check_request(command).is_ok()
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl State {
         }
     }
 
-    /// New media of an input that is shown nowhere.
+    /// New media of an input that is not configured any more.
     pub(super) fn note_evidence(&mut self, id: &InputId, status: &WorkerStatus) {
         let records = status.recording.as_ref().is_some_and(|view| view.state == RecordingState::Recording);
         let session = self.session.as_mut().filter(|session| records && status.session == Some(session.plan.id));

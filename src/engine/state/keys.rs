@@ -1,7 +1,7 @@
 //! Idempotency keys of starts (R-CMD-3): same key and body → same session, for 24 h, also across restarts.
 //!
 //! Contract: until the plans of the last day were read, a key that is not known may be one of theirs: whoever comes with
-//! it waits. Ages are of CLOCK_MONOTONIC.
+//! it waits. Who comes without one gets a new one, and does not. Ages are of CLOCK_MONOTONIC.
 
 use super::super::event::Now;
 use crate::model::session::Plan;

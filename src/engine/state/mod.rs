@@ -21,6 +21,7 @@ mod workers;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
@@ -199,7 +200,7 @@ impl State {
             Event::Unproved(sessions) => self.on_unproved(sessions),
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
-            Event::Alerts(list) => self.alerts.recall(now, list),
+            Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
@@ -207,6 +208,15 @@ impl State {
         }
         self.advance(now, &mut out);
         out
+    }
+
+    /// What an earlier engine left comes behind what has happened since: nothing of either is forgotten.
+    fn on_recalled(&mut self, now: Now, kept: Kept, out: &mut Vec<Effect>) {
+        let restarts = kept.restarts_in(&self.setup.boot_id);
+        self.alerts.recall(now, kept.alerts);
+        for (id, earlier) in restarts {
+            self.on_worker(now, &id, WorkerEvent::Recalled { earlier }, out);
+        }
     }
 
     /// How often workers were replaced: kept for the next engine.

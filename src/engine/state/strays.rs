@@ -1,6 +1,6 @@
 //! Workers of inputs that are not configured any more: found by their locks at start-up, dismissed when they are done.
 //!
-//! Contract: such a worker is never started and shown nowhere; what it records of the running session goes on until
+//! Contract: such a worker is never started, and shown only in what its session comes to; what it records of the running session goes on until
 //! Stop, anything else is stopped and closed like any session of an earlier engine. It does not keep the others from recording, not even when it does not answer.
 
 use super::super::event::{Effect, Now};
@@ -31,6 +31,8 @@ pub struct Stray {
     orphan: Option<SessionId>,
     /// How its recording ended.
     over: Option<Ending>,
+    /// The last report and when it came.
+    report: Option<(MonoNs, WorkerStatus)>,
     /// When it was told to stop or to leave last.
     told: MonoNs,
     commands: u64,
@@ -41,7 +43,10 @@ impl Stray {
     pub fn new(now: Now, id: InputId) -> (Self, Effect) {
         let look = Act::Connect { link: 1, child: false, pause: Duration::ZERO };
         let effect = Effect::Worker(id.clone(), look);
-        (Self { id, link: 1, looking: true, orphan: None, over: None, told: now.mono, commands: 0 }, effect)
+        (
+            Self { id, link: 1, looking: true, orphan: None, over: None, report: None, told: now.mono, commands: 0 },
+            effect,
+        )
     }
 
     /// It is not known yet whether it records.
@@ -52,6 +57,11 @@ impl Stray {
     /// The session it records, as far as is known.
     pub fn orphan(&self) -> Option<SessionId> {
         self.orphan
+    }
+
+    /// The last report and when it came.
+    pub fn report(&self) -> Option<&(MonoNs, WorkerStatus)> {
+        self.report.as_ref()
     }
 
     /// Whether it serves this input.
@@ -139,6 +149,7 @@ impl State {
             Some(_) => None,
         };
         let news = over != std::mem::replace(&mut stray.over, over);
+        stray.report = Some((now.mono, status.clone()));
         let orphan = stray.orphan;
         if over.is_none() && orphan.is_some_and(|recorded| self.goes_on(recorded)) {
             self.note_evidence(id, status);

@@ -28,7 +28,7 @@ impl State {
         Snapshot {
             version: SNAPSHOT_VERSION,
             seq: 0,
-            session: self.session.as_ref().map(|session| self.session_view(session, &inputs)),
+            session: self.session.as_ref().map(|session| self.session_view(now.mono, session)),
             last_session: self.last_session_view(),
             storage: self.storage_view(now.mono, &inputs),
             inputs,
@@ -39,28 +39,38 @@ impl State {
         }
     }
 
-    fn session_view(&self, session: &Session, inputs: &[InputView]) -> SessionView {
-        let of = |take: &Take| inputs.iter().find(|input| input.id == take.input)?.recording.as_ref();
+    fn session_view(&self, now: MonoNs, session: &Session) -> SessionView {
+        let views = self.take_views(now, session);
         SessionView {
             id: session.plan.id,
             name: session.plan.name.clone(),
-            state: state_from(session, session.takes.iter().filter_map(of)),
+            state: state_from(session, &views),
             started_at: session.plan.started_at,
             dir: session.dir.display().to_string(),
-            media_ms: session.takes.iter().filter_map(|take| of(take)?.media_ms).max(),
-            safe_ms: session.takes.iter().filter_map(|take| of(take)?.safe_ms).min(),
+            media_ms: views.iter().filter_map(|view| view.media_ms).max(),
+            safe_ms: views.iter().filter_map(|view| view.safe_ms).min(),
+            open: session.phase != Phase::Over,
         }
     }
 
     /// What the session is doing, for replies to commands.
     pub(super) fn session_state(&self, session: &Session) -> SessionState {
-        let now = self.inputs.iter().filter_map(|input| input.worker.heard()).max().unwrap_or_default();
-        let views: Vec<RecordingView> = session
-            .takes
-            .iter()
-            .filter_map(|take| self.running_recording(now, self.input(&take.input)?, session, take))
-            .collect();
-        state_from(session, views.iter())
+        let heard = self.inputs.iter().filter_map(|input| input.worker.heard());
+        let strays = self.strays.iter().filter_map(|stray| stray.report().map(|(at, _)| *at));
+        let now = heard.chain(strays).max().unwrap_or_default();
+        state_from(session, &self.take_views(now, session))
+    }
+
+    /// The recordings of a session, also those of inputs that are not configured any more: what they write is written.
+    fn take_views(&self, now: MonoNs, session: &Session) -> Vec<RecordingView> {
+        let view = |take: &Take| match self.input(&take.input) {
+            Some(input) => self.recording_view(now, input),
+            None => {
+                let stray = self.strays.iter().find(|stray| stray.is(&take.input))?;
+                Some(running_recording(now, stray.report(), session, take))
+            }
+        };
+        session.takes.iter().filter_map(view).collect()
     }
 
     fn input_view(&self, now: MonoNs, input: &Input) -> InputView {
@@ -114,42 +124,9 @@ impl State {
     fn recording_view(&self, now: MonoNs, input: &Input) -> Option<RecordingView> {
         let running = self.session.as_ref().filter(|session| session.phase != Phase::Over);
         match running.and_then(|session| Some((session, session.take(&input.spec.id)?))) {
-            Some((session, take)) => self.running_recording(now, input, session, take),
+            Some((session, take)) => Some(running_recording(now, input.status.as_ref(), session, take)),
             None => input.frozen.clone(),
         }
-    }
-
-    fn running_recording(&self, now: MonoNs, input: &Input, session: &Session, take: &Take) -> Option<RecordingView> {
-        let reported = input.status.as_ref().filter(|(_, status)| status.session == Some(session.plan.id));
-        let fresh = reported.is_some_and(|(at, _)| now.since(*at) < EVIDENCE_AGE);
-        let evidence = reported.and_then(|(_, status)| status.recording.clone());
-        let mut view = evidence.unwrap_or_else(empty_recording);
-        let known = reported.is_some();
-        // A worker that does not say where its parts begin is not counted twice: it may have written them all.
-        let first = reported.map(|(_, status)| status.first_part.unwrap_or(1));
-        let before = take.earlier(first);
-        if before.frames.is_some() || before.media_ms > 0 {
-            view.media_ms = Some(view.media_ms.unwrap_or(0) + before.media_ms);
-            view.safe_ms = Some(view.safe_ms.unwrap_or(0) + before.media_ms);
-            view.frames = add_frames(before.frames, &view.frames);
-        }
-        if before.uncounted {
-            view.frames = Frames::default();
-        }
-        if let (None, Some(last)) = (first, take.past.last()) {
-            view.part = last.part;
-        }
-        view.state = match (take.ending, &session.phase) {
-            // Its worker said that its files are closed: that is the progress of a stop (R-SUP-8).
-            (Some(Ending::Done), _) => RecordingState::Done,
-            (Some(Ending::Failed), Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
-            (Some(Ending::Failed), _) => RecordingState::Failed,
-            (None, Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
-            (None, _) if known && fresh => view.state,
-            (None, _) if take.evident => RecordingState::Stalled,
-            (None, _) => RecordingState::Starting,
-        };
-        Some(view)
     }
 
     /// Keeps what the inputs came to, corrected by what was found on disk.
@@ -158,7 +135,7 @@ impl State {
         let mut frozen = BTreeMap::<InputId, RecordingView>::new();
         for take in &session.takes {
             let Some(input) = self.input(&take.input) else { continue };
-            let Some(mut view) = self.running_recording(now.mono, input, session, take) else { continue };
+            let mut view = running_recording(now.mono, input.status.as_ref(), session, take);
             view.state = if take.ending == Some(Ending::Done) { RecordingState::Done } else { RecordingState::Failed };
             if let Some(found) = manifest.and_then(|m| m.inputs.iter().find(|found| found.id == take.input)) {
                 let media = found.parts.iter().map(|part| part.duration_ns / 1_000_000).sum();
@@ -204,17 +181,56 @@ impl State {
     }
 }
 
+/// One recording of a session that runs; `report` = the last word of whoever serves the input, and when it came.
+fn running_recording(
+    now: MonoNs,
+    report: Option<&(MonoNs, WorkerStatus)>,
+    session: &Session,
+    take: &Take,
+) -> RecordingView {
+    let reported = report.filter(|(_, status)| status.session == Some(session.plan.id));
+    let fresh = reported.is_some_and(|(at, _)| now.since(*at) < EVIDENCE_AGE);
+    let evidence = reported.and_then(|(_, status)| status.recording.clone());
+    let mut view = evidence.unwrap_or_else(empty_recording);
+    let known = reported.is_some();
+    // A worker that does not say where its parts begin is not counted twice: it may have written them all.
+    let first = reported.map(|(_, status)| status.first_part.unwrap_or(1));
+    let before = take.earlier(first);
+    if before.frames.is_some() || before.media_ms > 0 {
+        view.media_ms = Some(view.media_ms.unwrap_or(0) + before.media_ms);
+        view.safe_ms = Some(view.safe_ms.unwrap_or(0) + before.media_ms);
+        view.frames = add_frames(before.frames, &view.frames);
+    }
+    if before.uncounted {
+        view.frames = Frames::default();
+    }
+    if let (None, Some(last)) = (first, take.past.last()) {
+        view.part = last.part;
+    }
+    view.state = match (take.ending, &session.phase) {
+        // Its worker said that its files are closed: that is the progress of a stop (R-SUP-8).
+        (Some(Ending::Done), _) => RecordingState::Done,
+        (Some(Ending::Failed), Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
+        (Some(Ending::Failed), _) => RecordingState::Failed,
+        (None, Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
+        (None, _) if known && fresh => view.state,
+        (None, _) if take.evident => RecordingState::Stalled,
+        (None, _) => RecordingState::Starting,
+    };
+    view
+}
+
 fn writing(input: &InputView) -> Option<&RecordingView> {
     input.recording.as_ref().filter(|recording| recording.state == RecordingState::Recording)
 }
 
-fn state_from<'a>(session: &Session, recordings: impl Iterator<Item = &'a RecordingView>) -> SessionState {
+fn state_from(session: &Session, recordings: &[RecordingView]) -> SessionState {
     match session.phase {
         Phase::Persisting { .. } => SessionState::Starting,
         Phase::Stopping { .. } | Phase::Closing { .. } => SessionState::Stopping,
         Phase::Over => SessionState::Failed,
         Phase::Running { .. } => {
-            let recording = recordings.into_iter().any(|view| view.state == RecordingState::Recording);
+            let recording = recordings.iter().any(|view| view.state == RecordingState::Recording);
             match session.takes.iter().any(|take| take.evident) {
                 _ if recording => SessionState::Recording,
                 true => SessionState::Failed,

@@ -1,7 +1,7 @@
 //! What others may ask of the supervision of a worker, and what an earlier engine has to say about it.
 
-use super::super::restart::Restarts;
-use super::{MUTE_CONNECTS, Phase, Worker};
+use super::super::restart::{Next, Restarts, Settled};
+use super::{Act, MUTE_CONNECTS, Phase, Worker};
 use crate::model::MonoNs;
 
 impl Worker {
@@ -58,6 +58,29 @@ impl Worker {
     /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
     pub fn restore_losses(&mut self, lost: &[MonoNs]) {
         self.restarts.merge(Restarts::after(lost));
+    }
+
+    /// What earlier engines had counted, learned only now. A worker that runs is left alone, whatever they had given up:
+    /// it is its next death that finds the attempts used up.
+    pub(super) fn recalled(&mut self, now: MonoNs, earlier: Restarts) -> Vec<Act> {
+        self.restarts.come_after(earlier, self.settled);
+        let Phase::Waiting { until } = self.phase else { return Vec::new() };
+        match self.restarts.next(now) {
+            Next::GiveUp => {
+                self.restarts.give_up();
+                self.phase = Phase::Quarantined;
+                return vec![Act::GaveUp];
+            }
+            Next::At(later) => self.phase = Phase::Waiting { until: until.max(later) },
+            Next::Now => {}
+        }
+        Vec::new()
+    }
+
+    /// It has shown that it lives: the attempts are counted anew.
+    pub(super) fn proved(&mut self) {
+        self.restarts.proved();
+        self.settled = self.settled.max(Settled::Proved);
     }
 
     /// How often it was replaced.

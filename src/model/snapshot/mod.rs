@@ -47,15 +47,13 @@ impl Snapshot {
     /// Whether a session still runs: its files are open, or will be as soon as a picture comes. One that is `failed`
     /// only because nothing reaches a file for now runs like any other; one that has ended by itself does not.
     pub fn is_running(&self) -> bool {
+        let Some(session) = &self.session else { return false };
+        // An engine of before `open` leaves only its configured inputs to tell.
         let waits = || {
-            let states = self.inputs.iter().filter_map(|input| Some(input.recording.as_ref()?.state));
-            states.into_iter().any(|state| !matches!(state, RecordingState::Done | RecordingState::Failed))
+            let mut states = self.inputs.iter().filter_map(|input| Some(input.recording.as_ref()?.state));
+            states.any(|state| !matches!(state, RecordingState::Done | RecordingState::Failed))
         };
-        match self.session.as_ref().map(|session| session.state) {
-            None => false,
-            Some(SessionState::Starting | SessionState::Recording | SessionState::Stopping) => true,
-            Some(SessionState::Failed) => waits(),
-        }
+        session.open || session.state != SessionState::Failed || waits()
     }
 }
 
@@ -76,6 +74,10 @@ pub struct SessionView {
     pub media_ms: Option<u64>,
     /// Smallest media time safe on disk of its inputs in ms.
     pub safe_ms: Option<u64>,
+    /// It goes on, or is being closed: no other one can begin, and this one can be stopped, also when none of the inputs
+    /// that are configured now records it.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// What a session is doing.
@@ -89,7 +91,7 @@ pub enum SessionState {
     /// Files are being closed.
     Stopping,
     /// No input records any more, although nobody asked to stop; stays until acknowledged or the next start. It goes on
-    /// by itself, and can be stopped, as long as one of its recordings is `stalled` ([`Snapshot::is_running`]).
+    /// by itself, and can be stopped, as long as it is `open` ([`Snapshot::is_running`]).
     Failed,
 }
 

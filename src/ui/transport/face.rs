@@ -175,6 +175,7 @@ mod tests {
             dir: "/".to_owned(),
             media_ms: Some(751_000),
             safe_ms: Some(750_000),
+            open: false,
         });
         Desk { snapshot: Some(snapshot), contact: Contact::Here, ..Desk::default() }
     }
@@ -221,6 +222,16 @@ mod tests {
             let (button, recording) = show(state);
             assert!(button.is_record() && !recording, "{state:?}");
         }
+    }
+
+    /// Only the worker of an input that was removed from the configuration still records it, or nobody does for now.
+    #[test]
+    fn an_open_session_can_be_stopped_although_no_configured_input_records_it() {
+        let mut desk = desk(Some(SessionState::Failed));
+        let snapshot = desk.snapshot.as_mut().expect("a snapshot");
+        snapshot.inputs[0].recording = None;
+        snapshot.session.as_mut().expect("a session").open = true;
+        assert_eq!((TransportFace::new(&desk).button, desk.is_recording()), (Button::Stop, true));
     }
 
     #[test]

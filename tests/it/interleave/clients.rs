@@ -48,6 +48,7 @@ impl World {
             token,
             trace: format!("trace {token}"),
             key: format!("key {key}"),
+            fresh: false,
             request: StartRequest::default(),
             digest: "same".to_owned(),
             id,

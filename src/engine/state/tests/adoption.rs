@@ -184,6 +184,42 @@ fn a_worker_of_an_input_that_was_removed_records_on_until_stop_and_is_dismissed_
     assert_eq!(closes(&bench.worker("gone", WorkerEvent::LockFree { link: 2 })), Some(Closed::Completed));
 }
 
+/// The window shows Stop for it, and "recording" while there is evidence of that (R-TRU-1).
+#[test]
+fn a_session_that_only_a_removed_input_records_is_shown_as_it_is_and_as_open() {
+    let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
+    let old = running(&["gone"]);
+    let session = old.plan.id;
+    searched(&mut bench, old);
+    bench.link("a", 1);
+    bench.worker("gone", linked(9, Some(session)));
+    let recording = Box::new(status(Some(session), RecordingState::Recording, 3000));
+    bench.feed(Event::Status { input: id("gone"), link: 1, status: recording });
+    let shown = |bench: &Bench| {
+        let view = bench.view();
+        let running = view.is_running();
+        view.session.map(|session| (session.state, session.open, session.media_ms, running))
+    };
+    assert_eq!(shown(&bench), Some((SessionState::Recording, true, Some(3000), true)));
+    // Its worker falls silent: nothing proves that it records, and it is open all the same.
+    bench.tick_for(3000);
+    assert_eq!(shown(&bench), Some((SessionState::Failed, true, Some(3000), true)));
+    bench.stop();
+    assert_eq!(shown(&bench).map(|(state, ..)| state), Some(SessionState::Stopping));
+}
+
+#[test]
+fn a_session_that_has_ended_by_itself_is_not_open() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.done_fact("a", session);
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Failed))) });
+    let view = bench.view();
+    let shown = view.session.as_ref().map(|session| (session.state, session.open));
+    assert_eq!((shown, view.is_running()), (Some((SessionState::Failed, false)), false));
+}
+
 #[test]
 fn facts_read_again_after_the_adoption_end_what_they_say_has_ended() {
     let mut bench = Bench::cold(&["a"]);

@@ -184,19 +184,24 @@ impl Bench {
     }
 
     fn start(&mut self, key: &str, name: Option<&str>) -> Vec<Effect> {
+        let command = self.start_command(key, name);
+        self.feed(Event::Start(command))
+    }
+
+    fn start_command(&mut self, key: &str, name: Option<&str>) -> StartCommand {
         self.token += 1;
         let request = StartRequest { name: name.map(str::to_owned), inputs: None };
         let digest = format!("{request:?}");
-        let command = StartCommand {
+        StartCommand {
             token: self.token,
             key: key.to_owned(),
+            fresh: false,
             request,
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
             default_name: "Session".into(),
             trace: "trace".into(),
-        };
-        self.feed(Event::Start(command))
+        }
     }
 
     /// Starts and persists; the session's id.

@@ -1,6 +1,8 @@
 //! Start-up is recovery: what an earlier engine left, and how this one leaves.
 
 use super::*;
+use crate::engine::kept::Kept;
+use crate::engine::restart::Restarts;
 use crate::storage::history::History;
 
 pub(super) fn interrupted(session: u128, inputs: &[&str]) -> Interrupted {
@@ -56,6 +58,51 @@ fn a_stray_worker_that_does_not_answer_is_told_and_keeps_nobody_from_recording()
     bench.worker("gone", WorkerEvent::Mute { link: 1, pid: None });
     assert!(bench.state.alerts.is_active("gone", "teardown_stuck"));
     bench.record("k");
+}
+
+/// The disk answered late, and told then that an earlier engine had replaced the worker twice.
+#[test]
+fn attempts_of_an_earlier_engine_count_although_the_disk_was_late_with_them() {
+    let mut alerts = crate::engine::alerts::Alerts::default();
+    let now = Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH };
+    alerts.raise(now, "a", &Incident::new(IncidentCode::FileDamaged));
+    let mut earlier = Restarts::default();
+    [1, 2].iter().for_each(|ns| earlier.begin(MonoNs(*ns)));
+    let restarts = [(id("a"), earlier)].into();
+    let kept = Kept { alerts: alerts.list().to_vec(), boot_id: "boot".into(), restarts, ..Kept::default() };
+    let late = || Event::Recalled(Box::new(kept.clone()));
+    let exited = |pid| WorkerEvent::Exited { pid, how: "9".into() };
+    let quarantined = |bench: &Bench| bench.view().inputs[0].state == InputState::Quarantined;
+
+    let mut bench = Bench::ready(&["a"]);
+    bench.tick_for(10_000);
+    bench.worker("a", exited(1));
+    bench.spawned("a", 2);
+    bench.feed(late());
+    assert_eq!(bench.state.restarts()[&id("a")].attempts(), 3, "two and one");
+    assert!(
+        bench.state.alerts.is_active("a", "file_damaged") && !quarantined(&bench),
+        "the one that lives is left alone"
+    );
+    bench.tick_for(6000);
+    bench.worker("a", exited(2));
+    assert!(quarantined(&bench) && bench.state.alerts.is_active("a", "worker_gave_up"));
+
+    // The next attempt waits for its time: it is not made.
+    let mut bench = Bench::ready(&["a"]);
+    bench.tick_for(10_000);
+    bench.worker("a", exited(1));
+    bench.spawned("a", 2);
+    bench.worker("a", exited(2));
+    assert!(!quarantined(&bench));
+    bench.feed(late());
+    assert!(quarantined(&bench));
+
+    // The operator has asked meanwhile: everything is forgiven.
+    let mut bench = Bench::ready(&["a"]);
+    bench.feed(Event::Retry { token: 1, input: "a".into() });
+    bench.feed(late());
+    assert!(bench.state.restarts().is_empty());
 }
 
 #[test]

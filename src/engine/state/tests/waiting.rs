@@ -129,6 +129,17 @@ fn a_start_waits_for_a_slow_library_and_makes_no_second_session_of_its_key() {
 }
 
 #[test]
+fn a_start_whose_key_was_made_for_it_does_not_wait_for_the_plans_of_the_last_day() {
+    let mut bench = without_plans();
+    let command = StartCommand { fresh: true, ..bench.start_command("made here", None) };
+    let effects = bench.feed(Event::Start(command));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Persist { .. })), "{effects:?}");
+    let session = bench.session_id();
+    bench.feed(Event::Plans(Vec::new()));
+    assert!(bench.state.keys.knows(session), "it may be repeated like any other");
+}
+
+#[test]
 fn a_library_that_says_nothing_has_a_start_refused_as_one_that_may_be_repeated() {
     let mut bench = without_plans();
     bench.start("k", None);
