@@ -235,9 +235,12 @@ pub struct Gap {
     pub from_ns: i64,
     /// End, since `start_at_ns`.
     pub to_ns: i64,
-    /// Incident code of the cause, or `late_start`: there was a signal, and the first part took too long to begin.
+    /// Incident code of the cause, or [`LATE_START`].
     pub cause: String,
 }
+
+/// Cause of a gap at the beginning: there was a signal, and the first part took too long to begin.
+pub const LATE_START: &str = "late_start";
 
 /// Why a part ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

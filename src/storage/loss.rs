@@ -8,7 +8,7 @@
 use super::manifest::{InputFacts, end_ns};
 use super::pulse::Beat;
 use crate::model::loss::Loss;
-use crate::model::session::{PartRecord, Plan};
+use crate::model::session::{PartEnd, PartRecord, Plan};
 use jiff::Timestamp;
 
 /// Where a part begins is known to a frame, and its sound ends within a frame of its pictures.
@@ -31,12 +31,20 @@ pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Opt
     if let Some(next) = known.facts.begin_behind(record.part) {
         return Some(losable(end, next, Some(millis(FRAME_NS)), known.facts));
     }
-    let since_death = |death: i64| known.beat.is_none_or(|beat| since_start(plan, beat) > death);
-    let died = match known.facts.death_behind(end).filter(|(death, _)| since_death(*death)) {
+    let death = death_behind(plan, end, known);
+    let died = match death {
         Some((death, seen)) => seen.then(|| within_a_frame(death.saturating_sub(end))),
         None => by_pulse(plan, end, known.beat),
     };
-    let loss = died.or_else(|| at_most(plan, end, known.touched?))?;
+    let bound = || match record.end {
+        // It was written to when it was made, and that tells nothing.
+        PartEnd::Empty => {
+            let until = death.map(|(death, _)| death).or_else(|| window_end(plan, known.beat?))?;
+            (until >= end).then(|| Loss::at_most(millis(until.saturating_sub(end))))
+        }
+        _ => at_most(plan, end, known.touched?),
+    };
+    let loss = died.or_else(bound)?;
     // It may have outlived its media: while it wrote a file to its end, or waited for a signal.
     let until = end.saturating_add(i64::try_from(loss.ms).unwrap_or(i64::MAX).saturating_mul(1_000_000));
     Some(losable(end, until, loss.within_ms, known.facts))
@@ -80,16 +88,8 @@ fn at_most(plan: &Plan, end: i64, touched: &Timestamp) -> Option<Loss> {
 /// ended later.
 fn whole(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Option<Loss> {
     let from = earliest(record, known.facts)?;
-    let until = known.facts.begin_behind(record.part).or_else(|| {
-        let (death, beat) = (known.facts.death_behind(from), known.beat);
-        // The pulse of a successor goes on for as long as that waits for a signal.
-        let died =
-            death.map(|(death, _)| death).filter(|death| beat.is_none_or(|beat| since_start(plan, beat) > *death));
-        died.or_else(|| {
-            let window = i64::try_from(beat?.window.as_nanos()).ok()?;
-            Some(since_start(plan, beat?).saturating_add(window))
-        })
-    })?;
+    let died = || death_behind(plan, from, known).map(|(death, _)| death);
+    let until = known.facts.begin_behind(record.part).or_else(died).or_else(|| window_end(plan, known.beat?))?;
     Some(losable(from, until, None, known.facts)).filter(|loss| loss.ms > 0)
 }
 
@@ -107,6 +107,18 @@ fn earliest(record: &PartRecord, facts: &InputFacts) -> Option<i64> {
     let end = end.or(facts.opened(before.part))?;
     let (death, _) = facts.death_behind(end)?;
     opened.filter(|opened| *opened > death && facts.begin_behind(before.part).is_none())
+}
+
+/// When the worker was found dead whose media ends at `end`, and whether that was seen, unless the pulse is its own, later
+/// than the pulse: that of a successor goes on for as long as it waits for a signal.
+fn death_behind(plan: &Plan, end: i64, known: Evidence<'_>) -> Option<(i64, bool)> {
+    let older = |death: i64| known.beat.is_none_or(|beat| since_start(plan, beat) > death);
+    known.facts.death_behind(end).filter(|(death, _)| older(*death))
+}
+
+/// The latest moment at which it can have lived, by its pulse.
+fn window_end(plan: &Plan, beat: &Beat) -> Option<i64> {
+    Some(since_start(plan, beat).saturating_add(i64::try_from(beat.window.as_nanos()).ok()?))
 }
 
 fn since_start(plan: &Plan, beat: &Beat) -> i64 {

@@ -224,7 +224,13 @@ fn nothing_is_lost_while_there_is_no_signal() {
     // It lost its signal itself and died while it closed the file.
     let late = [dark(5_700, IncidentCode::NoSignal), died(HOUR - 1_000)];
     assert_eq!(told(&[&late]), Some(Loss::at_most(700)));
-    assert_eq!(told(&[&late, &next(9)]), Some(Loss::at_most(700)));
+    assert_eq!(told(&[&late, &next(9)]), Some(Loss::at_most(1_700)));
+    // Its successor died as well, and the camera may have come back before the next one; or nobody saw when it died.
+    let again = [died(5_300), dark(5_900, IncidentCode::NoSignal), died(9_000)];
+    assert_eq!(told(&[&again, &next(9)]), Some(Loss::at_most(900 + 3_591_000)));
+    let unseen =
+        [died(5_300), dark(5_900, IncidentCode::NoSignal), at(8_000, JournalKind::Adopted { epoch: 2 }), died(9_000)];
+    assert_eq!(told(&[&unseen, &next(9)]), known(3_595_000, 33));
     // A gap that was told says more, and what lies in both counts once.
     let gap = Gap { from_ns: 5_400 * MS, to_ns: HOUR * MS, cause: "no_signal".into() };
     let gap = fact(HOUR, 8, FactKind::Gap(gap));
@@ -232,4 +238,17 @@ fn nothing_is_lost_while_there_is_no_signal() {
     // One that came back before was there to be lost.
     let early = [dark(1_000, IncidentCode::NoSignal), opened(2_000, 1)];
     assert_eq!(told(&[&early, &[died(5_300)], &next(9)]), known(3_595_000, 33));
+}
+
+/// Its file was touched when it was made, before its first picture: that bounds nothing.
+#[test]
+fn what_a_part_without_media_lost_is_never_told_by_its_file() {
+    let record = PartRecord { end: PartEnd::Empty, ..part(2, Some(5_000), 5_000) };
+    let told = |beat| said(&record, vec![], beat, 4_900);
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some(beat(6_200, 110))), known(1_255, 88));
+    assert_eq!(told(Some(beat(5_800, 2_000))), Some(Loss::at_most(2_800)), "a disk that syncs slowly");
+    assert_eq!(told(Some(beat(4_000, 110))), None, "not its own");
+    let unseen = [at(7_000, JournalKind::Adopted { epoch: 2 }), died(7_500)];
+    assert_eq!(of_lines(&record, &unseen, Some(beat(6_200, 2_000))), Some(Loss::at_most(3_200)));
 }

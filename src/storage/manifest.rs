@@ -5,8 +5,8 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
 use crate::model::loss::Loss;
 use crate::model::session::{
-    Closed, FactKind, Gap, JournalKind, Line, MANIFEST_VERSION, Manifest, ManifestIncident, ManifestInput, PartEnd,
-    PartRecord, Plan, Verdict,
+    Closed, FactKind, Gap, JournalKind, LATE_START, Line, MANIFEST_VERSION, Manifest, ManifestIncident, ManifestInput,
+    PartEnd, PartRecord, Plan, Verdict,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,10 +33,10 @@ pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
-    /// When the file of a part was there: nothing of it was captured before.
+    /// When the file of a part was there: nothing of it was recorded before, but what is kept of a stream that is copied.
     opened: BTreeMap<u32, i64>,
-    /// When a worker said that its source shows nothing.
-    outages: Vec<i64>,
+    /// When a worker said that its source shows nothing, and why.
+    outages: Vec<(i64, IncidentCode)>,
     /// When its workers were found dead, and when another engine had to look for them.
     deaths: Vec<i64>,
     adoptions: Vec<i64>,
@@ -82,7 +82,9 @@ impl InputFacts {
                 FactKind::PartOpened { part, .. } => {
                     facts.opened.insert(*part, line.t_ns);
                 }
-                FactKind::Incident(incident) if OUTAGES.contains(&incident.code) => facts.outages.push(line.t_ns),
+                FactKind::Incident(incident) if OUTAGES.contains(&incident.code) => {
+                    facts.outages.push((line.t_ns, incident.code));
+                }
                 FactKind::Incident(_) => {}
             }
         }
@@ -113,11 +115,15 @@ impl InputFacts {
         begins.filter(|(behind, _)| *behind > part).min().map(|(_, begin)| begin)
     }
 
-    /// From when until when no source showed anything, as far as that follows from what its workers said: until the next
-    /// file was made for it. They tell such a stretch as a gap as well, if they live to see its end.
-    fn dark(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let opened = |from: i64| self.opened.values().copied().filter(move |opened| *opened > from).min();
-        self.outages.iter().map(move |from| (*from, opened(*from).unwrap_or(i64::MAX)))
+    /// From when until when a worker had nothing to record, and why, as far as that follows from what it said: until the
+    /// next file was made for it, or until it was seen to die. Where nobody saw that, no time at all. It tells such a
+    /// stretch as a gap as well, if it lives to see the end.
+    fn dark(&self) -> impl Iterator<Item = Dark> + '_ {
+        self.outages.iter().map(|(from, code)| {
+            let opened = self.opened.values().copied().filter(|opened| opened > from).min().unwrap_or(i64::MAX);
+            let died = self.death_behind(*from).map(|(death, seen)| if seen { death } else { *from });
+            Dark { from_ns: *from, to_ns: died.map_or(opened, |died| died.min(opened)), code: *code }
+        })
     }
 
     /// Session time without media between `end`, where media ends, and `until`, when the next begins or its worker died,
@@ -126,7 +132,8 @@ impl InputFacts {
     pub fn losable(&self, end: i64, until: i64) -> (i64, bool) {
         let until = self.stopped.map_or(until, |stopped| until.min(stopped));
         let gaps = || self.gaps.iter().map(|gap| (gap.from_ns, gap.to_ns));
-        let lost = outside(gaps().chain(self.dark()), end, until);
+        let dark = self.dark().map(|dark| (dark.from_ns, dark.to_ns));
+        let lost = outside(gaps().chain(dark), end, until);
         (lost, lost == outside(gaps(), end, until))
     }
 
@@ -165,9 +172,7 @@ impl InputFacts {
                 parts[place].gaps.push(gap);
             }
         }
-        // What a worker wrote into its first part tells that it began late. One that died before that told nothing.
-        let untold = parts.first().is_some_and(|part| part.part > 1 || part.offset_ns.is_none());
-        let mut before = untold.then_some(Seam { end_ns: 0, why: PartEnd::Empty, least_ns: SEAM_NS });
+        let mut before = parts.first().and_then(Seam::before);
         for place in 0..parts.len() {
             let (offset, seam) = (parts[place].offset_ns, Seam::behind(&parts[place]));
             if let (Some(before), Some(to)) = (before, offset) {
@@ -177,7 +182,7 @@ impl InputFacts {
         }
         if let (Some(before), Some(to), Some(last)) = (before, stopped_ns, parts.len().checked_sub(1)) {
             // A worker stops behind the moment it was asked at; one that stopped before was not asked.
-            let slack = if before.why == PartEnd::Completed { STOP_SLACK_NS } else { 0 };
+            let slack = if before.asked { STOP_SLACK_NS } else { 0 };
             if to.saturating_sub(before.end_ns) > slack {
                 before.tell_gaps(&dark, &mut parts, last, to);
             }
@@ -198,35 +203,54 @@ fn outside(told: impl Iterator<Item = (i64, i64)>, from: i64, to: i64) -> i64 {
     left
 }
 
+/// A stretch in which a worker had nothing to record.
+#[derive(Debug, Clone, Copy)]
+struct Dark {
+    from_ns: i64,
+    to_ns: i64,
+    code: IncidentCode,
+}
+
 /// Where a part ended.
 #[derive(Debug, Clone, Copy)]
 struct Seam {
     end_ns: i64,
-    why: PartEnd,
+    /// Of what is missing behind it.
+    cause: &'static str,
+    /// Its worker was told to end it.
+    asked: bool,
     /// A longer stretch without media is a gap.
     least_ns: i64,
 }
 
 impl Seam {
+    /// The common start, where the worker of the first part may not have lived to say that it began late: it does once
+    /// the part holds something.
+    fn before(first: &PartRecord) -> Option<Self> {
+        let cause = match (first.part, first.offset_ns, first.end) {
+            (1, Some(_), PartEnd::WorkerDied) => LATE_START,
+            (1, Some(_), _) => return None,
+            (_, _, _) => IncidentCode::WorkerDied.as_str(),
+        };
+        Some(Self { end_ns: 0, cause, asked: false, least_ns: SEAM_NS })
+    }
+
     fn behind(part: &PartRecord) -> Option<Self> {
         let fps = part.video.as_ref().and_then(|video| video.fps).filter(|fps| *fps > 0.0);
         #[allow(clippy::cast_possible_truncation, reason = "a float that does not fit becomes the largest number")]
         let least_ns = fps.map_or(SEAM_NS, |fps| (SEAM_FRAMES * 1e9 / fps) as i64);
-        Some(Self { end_ns: end_ns(part)?, why: part.end, least_ns })
+        Some(Self { end_ns: end_ns(part)?, cause: cause_of(part.end), asked: part.end == PartEnd::Completed, least_ns })
     }
 
-    /// Adds what no gap covers between here and `to` to the gaps of one part; where it was `dark` the signal is to blame.
-    fn tell_gaps(self, dark: &[(i64, i64)], parts: &mut [PartRecord], place: usize, to: i64) {
-        for (from, until) in dark {
-            let dark = Self { end_ns: self.end_ns.max(*from), why: PartEnd::SignalLost, ..self };
-            dark.tell_gap(parts, place, to.min(*until));
+    /// Adds what no gap covers between here and `to` to the gaps of one part, each with its cause.
+    fn tell_gaps(self, dark: &[Dark], parts: &mut [PartRecord], place: usize, to: i64) {
+        for dark in dark {
+            self.tell_gap(dark.code.as_str(), parts, place, (self.end_ns.max(dark.from_ns), to.min(dark.to_ns)));
         }
-        self.tell_gap(parts, place, to);
+        self.tell_gap(self.cause, parts, place, (self.end_ns, to));
     }
 
-    /// Adds what no gap covers between here and `to` to the gaps of one part.
-    fn tell_gap(self, parts: &mut [PartRecord], place: usize, to: i64) {
-        let mut from = self.end_ns;
+    fn tell_gap(self, cause: &str, parts: &mut [PartRecord], place: usize, (mut from, to): (i64, i64)) {
         let mut told: Vec<(i64, i64)> =
             parts.iter().flat_map(|part| &part.gaps).map(|gap| (gap.from_ns, gap.to_ns)).collect();
         told.push((to, to));
@@ -234,7 +258,7 @@ impl Seam {
         for (start, end) in told {
             let until = start.min(to);
             if until.saturating_sub(from) > self.least_ns {
-                let cause = cause_of(self.why).to_owned();
+                let cause = cause.to_owned();
                 parts[place].gaps.push(Gap { from_ns: from, to_ns: until, cause });
             }
             from = from.max(end);

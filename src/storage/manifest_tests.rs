@@ -76,8 +76,15 @@ fn what_a_worker_lost_that_died_before_its_first_fragment_is_a_gap() {
     // The second worker lost the same way, the third began.
     let third = part(3, Some(30.0), 9_000_000_000, 1_000_000_000);
     assert_eq!(told(with([empty(1), empty(2), third]), None), [(0, 9_000_000_000)]);
-    // A first part tells itself when it begins late.
-    assert_eq!(told(with([part(1, Some(30.0), 1_500_000_000, 1_000_000_000)]), None), []);
+    // A first part tells itself when it begins late, once it holds something; who dies just then tells nothing.
+    let late = |end| PartRecord { end, ..part(1, Some(30.0), 1_500_000_000, 1_000_000_000) };
+    assert_eq!(told(with([late(PartEnd::Split)]), None), []);
+    assert_eq!(told(with([late(PartEnd::WorkerDied)]), None), [(0, 1_500_000_000)]);
+    let cause = |facts: InputFacts| facts.into_parts()[0].gaps[0].cause.clone();
+    assert_eq!(cause(with([late(PartEnd::WorkerDied)])), LATE_START);
+    let gap = Gap { from_ns: 0, to_ns: 1_500_000_000, cause: "no_signal".into() };
+    let told_before = InputFacts { gaps: vec![gap], ..with([late(PartEnd::WorkerDied)]) };
+    assert_eq!(cause(told_before), "no_signal");
     assert_eq!(told(with([empty(1)]), Some(5_000_000_000)), [(0, 5_000_000_000)]);
 }
 
@@ -94,8 +101,8 @@ fn a_recording_that_was_completed_long_before_the_stop_was_not_asked_to() {
 #[test]
 fn a_stretch_without_a_signal_is_blamed_on_that_and_the_rest_on_the_death() {
     let gaps = |opened: &[(u32, i64)], parts: Vec<PartRecord>, stopped| {
-        let facts =
-            InputFacts { outages: vec![3_000_000_000], opened: opened.iter().copied().collect(), ..with(parts) };
+        let outages = vec![(3_000_000_000, IncidentCode::SourceUnreachable)];
+        let facts = InputFacts { outages, opened: opened.iter().copied().collect(), ..with(parts) };
         let parts = InputFacts { stopped, ..facts }.into_parts();
         let gap = |gap: &Gap| (gap.from_ns / 1_000_000, gap.to_ns / 1_000_000, gap.cause.clone());
         parts.iter().flat_map(|part| &part.gaps).map(gap).collect::<Vec<_>>()
@@ -103,8 +110,9 @@ fn a_stretch_without_a_signal_is_blamed_on_that_and_the_rest_on_the_death() {
     let died = || PartRecord { end: PartEnd::WorkerDied, ..part(1, Some(30.0), 0, 2_000_000_000) };
     let next = || part(2, Some(30.0), 9_300_000_000, 1_000_000_000);
     let gap = |from, to, cause: &str| (from, to, cause.to_owned());
-    let both = [gap(2_000, 3_000, "worker_died"), gap(3_000, 9_000, "no_signal"), gap(9_000, 9_300, "worker_died")];
+    let dark = |to| gap(3_000, to, "source_unreachable");
+    let both = [gap(2_000, 3_000, "worker_died"), dark(9_000), gap(9_000, 9_300, "worker_died")];
     assert_eq!(gaps(&[(1, 0), (2, 9_000_000_000)], vec![died(), next()], None), both);
-    let never = [gap(2_000, 3_000, "worker_died"), gap(3_000, 9_000, "no_signal")];
+    let never = [gap(2_000, 3_000, "worker_died"), dark(9_000)];
     assert_eq!(gaps(&[(1, 0)], vec![died()], Some(9_000_000_000)), never);
 }

@@ -1,7 +1,7 @@
 //! What cameras do wrong, or simply do: pictures that travel less than sound, a split, a new picture size, a clock that goes
 //! back, a network that swallows datagrams, and pictures for whoever watches.
 
-use crate::copy::{FRAME, H265, IN_STEP_MS, REPORTED, camera, settle};
+use crate::copy::{FRAME, H265, IN_STEP_MS, camera, settle};
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_sound, manifest, parts};
 use crate::support::nal::{self, Codec};
@@ -32,6 +32,9 @@ fn wait_part(holdfast: &Holdfast, part: u64) {
     });
 }
 
+/// The last three flashes, and a second for the mixer to follow.
+const BEHIND_REPORTS: Duration = Duration::from_millis(4500);
+
 /// The pictures of this film travel 166 ms less than its sound, because of its B-frames, and the camera reports so some
 /// seconds after PLAY. Recording begins before that.
 #[test]
@@ -46,7 +49,9 @@ fn picture_and_sound_are_in_step_once_the_camera_has_reported() {
         holdfast.spawn_engine();
         holdfast.wait_live(LIVE_WITHIN);
         start(&holdfast, &["net"]);
-        wait_media(&holdfast, "net", REPORTED + Duration::from_secs(4));
+        settle(&holdfast);
+        let media_ms = find_input(&holdfast.status(), "net")["recording"]["media_ms"].as_u64().expect("media");
+        wait_media(&holdfast, "net", Duration::from_millis(media_ms) + BEHIND_REPORTS);
         holdfast.cli_ok(&["record", "stop"]);
         let session = holdfast.session();
         let file = file_of(&session, parts(&manifest(&session), "net")[0]);
@@ -54,7 +59,7 @@ fn picture_and_sound_are_in_step_once_the_camera_has_reported() {
         let marks = flash_tick::marks(&file).expect("flashes and ticks");
         let apart = marks.offsets_ms();
         println!("{keys:?}: sound {apart:.1?} ms after the picture");
-        assert!(apart.len() >= 7, "{keys:?}: {marks:?}");
+        assert!(apart.len() >= 4, "{keys:?}: {marks:?}");
         let last = &apart[apart.len() - 3..];
         assert!(last.iter().all(|apart| apart.abs() <= IN_STEP_MS), "{keys:?}: {apart:?}, {marks:?}");
     }

@@ -6,7 +6,6 @@ use crate::support::nal::{self, Codec};
 use crate::support::proc::{Holdfast, find_input};
 use crate::support::rtsp::RtspServer;
 use crate::support::{flash_tick, media_file};
-use serde_json::Value;
 use std::time::Duration;
 
 /// One frame period of every camera here.
@@ -24,16 +23,12 @@ pub fn camera(holdfast: &Holdfast, server: &RtspServer, keys: &str) {
     holdfast.write_config(&format!("{old}{input}{keys}"));
 }
 
-/// A first report comes within 1.0 to 3.1 s (RFC 3550, 6.3.1) of PLAY, which comes before the first picture.
-pub const REPORTED: Duration = Duration::from_millis(3500);
-
-/// Waits until the camera is live and has reported how its streams belong together.
+/// Waits until the camera is live and has reported how its streams belong together: first within 3.1 s (RFC 3550, 6.3.1).
 pub fn settle(holdfast: &Holdfast) {
-    let uptime = |snapshot: &Value| find_input(snapshot, "net")["worker"]["uptime_ms"].as_u64();
     holdfast.wait_live(LIVE_WITHIN);
-    let live_at = uptime(&holdfast.status()).expect("a worker");
-    holdfast.wait_until("a stream that has settled", LIVE_WITHIN, |snapshot| {
-        uptime(snapshot).is_some_and(|uptime| uptime >= live_at + REPORTED.as_millis() as u64)
+    holdfast.wait_until("picture and sound in step", LIVE_WITHIN, |_| {
+        let log = std::fs::read_to_string(holdfast.log()).unwrap_or_default();
+        log.matches("in step by the camera's reports").count() >= 2
     });
 }
 

@@ -93,9 +93,11 @@ fn an_account_that_the_disk_is_late_with_counts_and_is_not_wiped() {
     let made = std::process::Command::new("mkfifo").arg(&file).status();
     assert!(made.expect("mkfifo runs").success());
     holdfast.spawn_engine();
-    // Opened as soon as the engine reads it; it reads on until this is dropped.
-    let mut disk = std::fs::OpenOptions::new().write(true).open(&file).expect("the engine reads");
     holdfast.wait_live(LIVE_WITHIN);
+    // The engine has begun without it and reads on until this is dropped; were nobody to read, it would be refused.
+    let nonblocking = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+    let disk = rustix::fs::open(&file, nonblocking, rustix::fs::Mode::empty()).expect("the engine reads");
+    let mut disk = std::fs::File::from(disk);
     let boot_id = holdfast::sys::clock::boot_id().expect("a boot");
     let restarts = json!({"cam1": {"attempts": 3, "hour": [1, 2, 3], "given_up": false}});
     let alert = json!({"id": 1, "seq": 1, "at": "2026-11-21T20:30:15Z", "severity": "critical", "source": "cam1",

@@ -151,7 +151,7 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
 
 /// Regression: the time in which there was no camera counted as lost with the worker that died before it.
 #[test]
-fn what_a_replacement_could_not_record_is_a_gap_without_a_signal_and_no_loss() {
+fn what_a_replacement_could_not_record_is_a_gap_with_its_cause_and_the_rest_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let (film, away) = (folder.path().join("film.mp4"), folder.path().join("away.mp4"));
     media_file::camera(&film, 60);
@@ -184,11 +184,14 @@ fn what_a_replacement_could_not_record_is_a_gap_without_a_signal_and_no_loss() {
     let ns = |value: &Value| value.as_i64().expect("a number");
     let without = ns(&next["offset_ns"]) - ns(&first["offset_ns"]) - ns(&first["duration_ns"]);
     let gaps = [first, next].into_iter().flat_map(|part| part["gaps"].as_array().expect("gaps"));
-    let dark = gaps.filter(|gap| gap["cause"] == "no_signal").map(|gap| ns(&gap["to_ns"]) - ns(&gap["from_ns"]));
+    let dark =
+        gaps.filter(|gap| gap["cause"] == "source_unreachable").map(|gap| ns(&gap["to_ns"]) - ns(&gap["from_ns"]));
     let dark: i64 = dark.sum();
     let lost = ns(&first["lost"]["ms"]) * 1_000_000;
     println!("{without} ns without media, {dark} of them without a signal; stated as lost: {lost}");
-    assert!(dark >= 5_000_000_000, "the second replacement came later: {manifest:#}");
+    assert!(dark > 0, "{manifest:#}");
+    // Nobody looked for the film between two replacements: it may have been there.
+    assert!(lost >= 4_000_000_000, "the second replacement came 5 s behind the first: {manifest:#}");
     let off = (without - dark - lost).abs();
     assert!(off <= 200_000_000, "what is no gap of the signal is lost: {off} ns: {manifest:#}");
     assert_eq!(first["lost"]["within_ms"], Value::Null, "nobody knows when the signal went: {manifest:#}");

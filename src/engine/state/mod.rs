@@ -210,7 +210,8 @@ impl State {
         out
     }
 
-    /// What an earlier engine left comes behind what has happened since: nothing of either is forgotten.
+    /// What an earlier engine left comes behind what has happened since: attempts count together, and of an alert that both
+    /// have the newer one stays.
     fn on_recalled(&mut self, now: Now, kept: Kept, out: &mut Vec<Effect>) {
         let restarts = kept.restarts_in(&self.setup.boot_id);
         self.alerts.recall(now, kept.alerts);

@@ -1,7 +1,8 @@
 //! Workers of inputs that are not configured any more: found by their locks at start-up, dismissed when they are done.
 //!
-//! Contract: such a worker is never started, and shown only in what its session comes to; what it records of the running session goes on until
-//! Stop, anything else is stopped and closed like any session of an earlier engine. It does not keep the others from recording, not even when it does not answer.
+//! Contract: such a worker is never started, and shown only in what its session comes to; what it records of the running
+//! session goes on until Stop, anything else is stopped and closed like any session of an earlier engine. It does not keep
+//! the others from recording, not even when it does not answer.
 
 use super::super::event::{Effect, Now};
 use super::super::worker_state::{Act, WorkerEvent};

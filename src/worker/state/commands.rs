@@ -63,8 +63,8 @@ impl State {
                 out.push(Effect::HoldSession { reply, session: ticket.session, dir: ticket.dir.clone() });
                 let live = matches!(self.source, SourceState::Live { .. });
                 let mut recording = Recording::new(now, ticket, live);
-                if self.source.cause().is_some() {
-                    recording.note_dark(now);
+                if let Some(cause) = self.source.cause() {
+                    recording.note_dark(now, cause.code);
                 }
                 self.recording = Some(recording);
                 // What went wrong in the last session is over; what is wrong still belongs to the new one as well.

@@ -6,7 +6,7 @@ use super::{Effect, State, TakeEvidence};
 use crate::media::durable_sink::Trouble;
 use crate::media::signal::VideoFormat;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{Fact, FactKind, Gap, PartEnd};
+use crate::model::session::{Fact, FactKind, Gap, LATE_START, PartEnd};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::Ticket;
@@ -19,8 +19,6 @@ const LEAST_GAP: Duration = Duration::from_millis(100);
 /// The same in frames, where that is known: two missing frames are a gap, the rounding of times and a late frame are
 /// none.
 const LEAST_GAP_FRAMES: f64 = 1.5;
-/// Cause of a gap at the beginning although there was a signal: the first part was late.
-const LATE_START: &str = "late_start";
 
 /// What happens after a part is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,11 +194,11 @@ impl Recording {
         }
     }
 
-    /// The source has shown nothing since `since`. A replacement that finds none tells that, else it would count as lost
-    /// with the worker before it, whose end it does not know.
-    pub(super) fn note_dark(&mut self, since: MonoNs) {
+    /// The source has shown nothing since `since`, for this cause. A replacement that finds none tells that, else it would
+    /// count as lost with the worker before it, whose end it does not know.
+    pub(super) fn note_dark(&mut self, since: MonoNs, cause: IncidentCode) {
         let from_ns = self.since_origin(since);
-        self.lost_since.get_or_insert_with(|| (from_ns, IncidentCode::NoSignal.as_str().to_owned()));
+        self.lost_since.get_or_insert_with(|| (from_ns, cause.as_str().to_owned()));
     }
 
     fn least_gap_ns(&self) -> i64 {

@@ -148,9 +148,10 @@ impl State {
             SourceState::Waiting { until: now.plus(pause), cause: Some(incident.clone()) }
         };
         let stays = self.config.as_ref().is_some_and(|config| config.input.on_signal_loss == OnSignalLoss::Split);
+        let cause = incident.code;
         self.raise(now, incident, out);
         if let Some(recording) = &mut self.recording {
-            recording.note_dark(dark_since);
+            recording.note_dark(dark_since, cause);
         }
         self.close_part_for_loss(now, PartEnd::SignalLost, stays, out);
         out.push(Effect::PublishStatus);

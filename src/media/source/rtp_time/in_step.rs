@@ -83,6 +83,8 @@ pub struct Stream {
     streams: Streams,
     kind: Kind,
     lead: i64,
+    /// It has been measured.
+    in_step: bool,
 }
 
 impl Streams {
@@ -92,7 +94,7 @@ impl Streams {
         let member = Member { shift: 0, report: None, believed: None };
         (!book.members.contains_key(&kind)).then(|| {
             book.members.insert(kind, member);
-            Stream { streams: self.clone(), kind, lead: 0 }
+            Stream { streams: self.clone(), kind, lead: 0, in_step: false }
         })
     }
 
@@ -103,7 +105,7 @@ impl Streams {
         let number = book.reports;
         book.heard.insert(source, SenderReport { number, stamp, wall });
         if book.heard.len() > SOURCES {
-            book.heard.pop_first();
+            book.heard.retain(|_, report| number - report.number < SOURCES as u64);
         }
     }
 
@@ -126,7 +128,12 @@ impl Stream {
             *member = Member { shift, report, believed };
         }
         book.settle();
-        if let Some(lead) = book.measure(at, self.kind) {
+        let measured = book.measure(at, self.kind);
+        drop(book);
+        if let Some(lead) = measured {
+            if !std::mem::replace(&mut self.in_step, true) {
+                tracing::info!(stream = ?self.kind, lead_ms = lead / 1_000_000, "in step by the camera's reports");
+            }
             self.lead = lead;
         }
         self.lead

@@ -14,7 +14,8 @@
 //! beside them. Here one correction moves the streams of a camera.
 //!
 //! Contract: what leaves keeps its order ([`course`]) and, but for corrections, its distances, whatever arrival does. The
-//! streams of a camera that says truly how they belong together do so to some milliseconds from when it has said so.
+//! streams of a camera that reports truly how they belong together do so to some milliseconds from its reports on; where
+//! one of them alone came much later for [seconds](arrival), and may have left something out, from the next reports on.
 
 mod arrival;
 mod course;
@@ -53,10 +54,11 @@ pub fn listen(rtspsrc: &gst::Element, streams: &Streams) {
     });
 }
 
-/// A sender report, as `rtpjitterbuffer` hands it on. Some cameras report before they know what time it is.
+/// A sender report, as `rtpjitterbuffer` hands it on: with the largest number for a time too far ahead of what has arrived.
+/// Some cameras report before they know what time it is.
 fn take_report(streams: &Streams, report: &gst::StructureRef) -> Option<gst::glib::Value> {
     let source = report.get::<u32>("ssrc").ok()?;
-    let stamp = report.get::<u64>("sr-ext-rtptime").ok()? as u32;
+    let stamp = report.get::<u64>("sr-ext-rtptime").ok().filter(|stamp| *stamp != u64::MAX)? as u32;
     let wall = i64::try_from(report.get::<u64>("sr-ntpnstime").ok()?).ok().filter(|wall| *wall > 0)?;
     streams.report(source, stamp, wall);
     None

@@ -1,3 +1,5 @@
+//! Cameras as they are: what comes of their times, whatever arrival does.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -221,6 +223,20 @@ fn a_wall_clock_that_was_set_moves_no_stream_against_the_other() {
     }
 }
 
+/// Longer than a hold-up can be: it is followed, by all streams once the camera has reported anew.
+#[test]
+fn a_stream_that_comes_late_from_some_time_on_is_in_step_again_with_the_next_reports() {
+    let mut camera = Camera::new();
+    for made in every_20_ms(40_000) {
+        let late = if made >= 15_000 { 800 } else { 0 };
+        camera.report_if_due(made, 2000);
+        let apart = camera.apart(made, (40 + late, 206));
+        // 3 s until it is believed, 5 s to the reports behind that, and pictures are drawn together by 166 ms.
+        let settled = made > 3000 && !(18_000..23_400).contains(&made);
+        assert!(!settled || apart.abs() < 8 * MS, "{apart} ns apart at {made} ms");
+    }
+}
+
 /// A camera loses 300 ms of sound and counts samples only: its pictures stay where they are, and sound finds its place.
 #[test]
 fn a_stream_that_leaves_something_out_does_not_move_the_other() {
@@ -266,23 +282,25 @@ fn a_stream_that_is_gone_or_silent_leaves_the_other_where_it_is() {
 fn a_report_is_read_and_one_without_a_time_is_none() {
     crate::media::init().expect("GStreamer");
     let streams = Streams::default();
-    let report = |wall: u64| {
+    let report = |stamp: u64, wall: u64| {
         gst::Structure::builder("application/x-rtp-sync")
             .field("ssrc", 7u32)
-            .field("sr-ext-rtptime", (2u64 << 32) + 90)
+            .field("sr-ext-rtptime", stamp)
             .field("sr-ntpnstime", wall)
             .build()
     };
-    for none in [0, u64::MAX] {
-        take_report(&streams, &report(none));
-        assert!(streams.news(7, 0).is_none());
+    let stamp = (2u64 << 32) + 90;
+    for none in [(stamp, 0), (stamp, u64::MAX), (u64::MAX, 5)] {
+        take_report(&streams, &report(none.0, none.1));
+        assert!(streams.news(7, 0).is_none(), "{none:?}");
     }
-    take_report(&streams, &report(5));
+    take_report(&streams, &report(stamp, 5));
     let news = streams.news(7, 0).expect("a report");
     assert_eq!((news.number, news.stamp, news.wall), (1, 90, 5));
     assert!(streams.news(7, news.number).is_none());
-    // A server that gives itself a new name with every report.
-    (100..200).for_each(|source| streams.report(source, 0, 1));
+    // A server that gives itself a new name with every report: the last ones are kept.
+    (100..200).rev().for_each(|source| streams.report(source, 0, 1));
+    assert!(streams.news(100, 0).is_some());
     let kept = (0..200).filter(|source| streams.news(*source, 0).is_some()).count();
     assert!((1..=16).contains(&kept), "{kept} are kept");
 }
