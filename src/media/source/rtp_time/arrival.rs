@@ -27,9 +27,6 @@ const UP: f64 = 0.001;
 /// camera stood still.
 const LATE_NS: i64 = 10_000_000;
 const LATE_FOR_NS: i64 = 3_000_000_000;
-/// The same in the beginning, when the jitter buffer itself learns, and hardly anything is recorded yet.
-const YOUNG_LATE_FOR_NS: i64 = 500_000_000;
-const YOUNG_NS: i64 = 8_000_000_000;
 /// A step by this is the camera's: its stream left something out, and lies otherwise to the others than before.
 const SLIPPED_NS: i64 = 200_000_000;
 /// A step of the camera's clock that arrival knows nothing of; B-frames lie closer to their neighbours.
@@ -102,9 +99,8 @@ impl Arrival {
         } else {
             let late = self.late.get_or_insert(Late { since: sent, least: shift });
             late.least = late.least.min(shift);
-            let young = sent - self.first < YOUNG_NS;
-            if sent - late.since >= if young { YOUNG_LATE_FOR_NS } else { LATE_FOR_NS } {
-                let slipped = !young && late.least - self.shift > SLIPPED_NS;
+            if sent - late.since >= LATE_FOR_NS {
+                let slipped = late.least - self.shift > SLIPPED_NS;
                 self.shift = late.least;
                 self.late = None;
                 return if slipped { Heard::Slipped } else { Heard::More };
