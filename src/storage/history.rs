@@ -96,7 +96,7 @@ impl History {
             }
             for (name, _, part) in files.iter().filter(|(_, owner, _)| *owner == spec.id) {
                 let media_ms = offsets.get(part).and_then(|offset| written_ms(dir, name, plan, *offset)).unwrap_or(0);
-                // Whatever is written a fragment's length behind the first picture is media.
+                // By the wall clock: what was written a fragment's length behind the first picture was media.
                 input.started |= media_ms > 0;
                 parts.entry(*part).or_insert(PastPart { part: *part, media_ms, frames: None });
             }

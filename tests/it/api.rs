@@ -131,6 +131,16 @@ fn event_streams_count_among_the_clients_and_give_their_place_back() {
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
+/// Kills the engine and starts another one that knows one input less; the worker of that is still there.
+fn replace_engine_without_cam2(holdfast: &mut Holdfast, engine: u32) {
+    holdfast.signal(engine, Signal::KILL);
+    assert!(holdfast.ended(engine, LEFT_WITHIN));
+    let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
+    let second = config.rfind("[[input]]").expect("two inputs");
+    holdfast.write_config(&config[..second]);
+    holdfast.spawn_engine();
+}
+
 #[test]
 fn a_worker_whose_input_was_removed_records_on_until_stop_and_leaves_then() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
@@ -138,12 +148,7 @@ fn a_worker_whose_input_was_removed_records_on_until_stop_and_leaves_then() {
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &["cam1", "cam2"]);
     let stray = holdfast.worker_pid("cam2");
-    holdfast.signal(engine, Signal::KILL);
-    assert!(holdfast.ended(engine, LEFT_WITHIN));
-    let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
-    let second = config.rfind("[[input]]").expect("two inputs");
-    holdfast.write_config(&config[..second]);
-    holdfast.spawn_engine();
+    replace_engine_without_cam2(&mut holdfast, engine);
     let seen = holdfast.wait_until("the session goes on", LIVE_WITHIN, |snapshot| {
         find_input(snapshot, "cam1")["recording"]["state"] == "recording"
     });
@@ -164,12 +169,7 @@ fn a_session_that_only_a_removed_input_records_is_shown_and_stopped_like_any_oth
     let engine = holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     holdfast.cli_ok(&["record", "start", "--input", "cam2"]);
-    holdfast.signal(engine, Signal::KILL);
-    assert!(holdfast.ended(engine, LEFT_WITHIN));
-    let config = std::fs::read_to_string(holdfast.config()).expect("a configuration");
-    let second = config.rfind("[[input]]").expect("two inputs");
-    holdfast.write_config(&config[..second]);
-    holdfast.spawn_engine();
+    replace_engine_without_cam2(&mut holdfast, engine);
     let seen = holdfast.wait_until("the session goes on", LIVE_WITHIN, |snapshot| {
         snapshot["session"]["state"] == "recording" && snapshot["session"]["safe_ms"].as_u64() > Some(0)
     });

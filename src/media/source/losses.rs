@@ -48,21 +48,16 @@ impl Losses {
         Losses::Numbered(numbers)
     }
 
-    /// Counts what is missing in the pictures' jitter buffers of `rtspsrc`.
-    pub fn of_packets(rtspsrc: &gst::Element) -> Self {
-        let buffers = Arc::new(Mutex::new(Vec::new()));
-        let theirs = buffers.clone();
-        rtspsrc.connect("new-manager", false, move |arguments| {
-            let manager = arguments.get(1)?.get::<gst::Element>().ok()?;
-            let theirs = theirs.clone();
-            manager.connect("new-jitterbuffer", false, move |arguments| {
-                let element = arguments.get(1)?.get::<gst::Element>().ok()?;
-                lock(&theirs).push(JitterBuffer { element: element.downgrade(), last: None });
-                None
-            });
-            None
-        });
-        Losses::Packets(buffers)
+    /// Counts what is missing in the jitter buffers of pictures among those that are [watched](Self::watch).
+    pub fn of_packets() -> Self {
+        Losses::Packets(Arc::default())
+    }
+
+    /// Counts what is missing in `jitter_buffer` as well, where packets are counted.
+    pub fn watch(&self, jitter_buffer: &gst::Element) {
+        if let Losses::Packets(buffers) = self {
+            lock(buffers).push(JitterBuffer { element: jitter_buffer.downgrade(), last: None });
+        }
     }
 }
 

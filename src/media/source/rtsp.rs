@@ -10,6 +10,7 @@ use super::{Losses, Parts, Video, element};
 use crate::media::error::BuildError;
 use crate::model::input::Transport;
 use gst::prelude::*;
+use std::sync::Arc;
 
 /// How long a connection attempt or an answer may take, in µs. Shorter than the operator's patience, longer than
 /// any camera that works; the worker's backoff decides when to try again.
@@ -45,9 +46,14 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
     source.set_property("latency", camera.latency_ms);
     source.set_property("tcp-timeout", TCP_TIMEOUT_US);
     source.set_property("timeout", UDP_SILENCE_US);
-    let times = rtp_time::Streams::default();
-    rtp_time::listen(&source, &times);
-    let lost = Losses::of_packets(&source);
+    let (times, lost) = (rtp_time::Streams::default(), Losses::of_packets());
+    each_jitter_buffer(&source, {
+        let (times, lost) = (times.clone(), lost.clone());
+        move |buffer| {
+            lost.watch(buffer);
+            rtp_time::listen(buffer, &times);
+        }
+    });
     bin.add(&source)?;
     let (video, awaited) = if copy {
         let coded = Coded::detached(name)?;
@@ -74,6 +80,25 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
         }
     });
     Ok(Parts { video, audio, lost })
+}
+
+/// Hands every jitter buffer that `rtspsrc` makes to `take`, and lets none be moved by `rtpbin`: [`rtp_time`] does that.
+fn each_jitter_buffer(rtspsrc: &gst::Element, take: impl Fn(&gst::Element) + Send + Sync + 'static) {
+    let take = Arc::new(take);
+    rtspsrc.connect("new-manager", false, move |arguments| {
+        let manager = arguments.get(1)?.get::<gst::Element>().ok()?;
+        // Not so with RealMedia's.
+        if manager.has_property("min-ts-offset") {
+            // No correction is this large.
+            manager.set_property("min-ts-offset", u64::MAX);
+            let take = take.clone();
+            manager.connect("new-jitterbuffer", false, move |arguments| {
+                take(&arguments.get(1)?.get::<gst::Element>().ok()?);
+                None
+            });
+        }
+        None
+    });
 }
 
 /// `video`, `audio` or `application`, as the server announced a stream.

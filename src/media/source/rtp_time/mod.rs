@@ -30,27 +30,12 @@ pub use in_step::{Kind, Streams};
 use in_step::{Report, Stream};
 use std::sync::{Mutex, PoisonError};
 
-/// Lets `rtspsrc` tell `streams` what the camera reports, and leave them where they are.
-pub fn listen(rtspsrc: &gst::Element, streams: &Streams) {
+/// Lets `jitter_buffer` tell `streams` what the camera reports of its stream.
+pub fn listen(jitter_buffer: &gst::Element, streams: &Streams) {
     let streams = streams.clone();
-    rtspsrc.connect("new-manager", false, move |arguments| {
-        let manager = arguments.get(1)?.get::<gst::Element>().ok()?;
-        // Not so with RealMedia's.
-        if manager.has_property("min-ts-offset") {
-            // No correction is this large.
-            manager.set_property("min-ts-offset", u64::MAX);
-            let streams = streams.clone();
-            manager.connect("new-jitterbuffer", false, move |arguments| {
-                let buffer = arguments.get(1)?.get::<gst::Element>().ok()?;
-                let streams = streams.clone();
-                buffer.connect("handle-sync", false, move |arguments| {
-                    let report = arguments.get(1)?.get::<gst::Structure>().ok()?;
-                    take_report(&streams, &report)
-                });
-                None
-            });
-        }
-        None
+    jitter_buffer.connect("handle-sync", false, move |arguments| {
+        let report = arguments.get(1)?.get::<gst::Structure>().ok()?;
+        take_report(&streams, &report)
     });
 }
 
