@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 pub const MARK: &str = "HOLDFAST_RUNTIME_DIR";
 /// A killed process is gone within milliseconds; a frozen file system may hold it. Past this the test says so.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// `execve` has its new memory filled within microseconds of running. What shows no environment for this long has none
+/// (there is hardly ever such a process: each costs this time whenever all are looked at).
+const EXECVE_WITHIN: Duration = Duration::from_millis(300);
 
 /// A point in time after which a test gives up.
 #[derive(Debug, Clone, Copy)]
@@ -161,8 +164,35 @@ pub fn marked(runtime: &Path) -> Vec<u32> {
 /// Whether `pid` carries the mark `runtime`. A zombie carries none.
 pub fn is_marked(pid: u32, runtime: &Path) -> bool {
     let mark = format!("{MARK}={}", runtime.display());
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+    environment(pid).split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
+/// The variables of `pid`, each ended by NUL; empty where there are none to read. Within `execve` a process has none for
+/// some microseconds (`spawn` returns there), and one that passed it while it was read shows some of them: it is asked
+/// again until they are as many bytes as it has.
+fn environment(pid: u32) -> Vec<u8> {
+    let deadline = Deadline::after(EXECVE_WITHIN);
+    loop {
+        let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let whole = !variables.is_empty() && environment_size(pid) == Some(variables.len());
+        // A zombie and a thread of the kernel have no program, what belongs to another user does not show it.
+        let has_program = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        if whole || !has_program || deadline.left().is_none() {
+            return variables;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// How many bytes the environment of `pid` has, `None` when it has ended.
+fn environment_size(pid: u32) -> Option<usize> {
+    // Fields 50 and 51 of `stat`, counted from the third: the second is a name and may contain blanks.
+    const ENV_START: usize = 50 - 3;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut place = stat.rsplit_once(") ")?.1.split(' ').skip(ENV_START);
+    let mut address = || place.next()?.parse::<usize>().ok();
+    let (start, end) = (address()?, address()?);
+    end.checked_sub(start)
 }
 
 /// Opens `pid` if (still) marked; the mark is asked after the pidfd is held, so the pid cannot be somebody else's.
@@ -231,7 +261,7 @@ mod tests {
             let mut command = Command::new("sh");
             // A grandchild in a session of its own, as a worker is, and then the child ends.
             command.args(["-c", "setsid tail -f /dev/null & echo started; exec tail -f /dev/null"]);
-            command.env(MARK, mark).stdin(Stdio::null()).stdout(Stdio::null());
+            command.env(MARK, mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             Running::start("a quiet process", &mut command)
         };
         let (inside, outside) = (quiet(ours.path()), quiet(Path::new("/nowhere")));
@@ -239,6 +269,26 @@ mod tests {
         assert!(!inside.runs() && outside.runs());
         assert!(marked(ours.path()).is_empty());
         assert!(reap(Path::new("/nowhere")).is_empty());
+    }
+
+    /// CI once found a process unmarked that had just been started, and let it live on.
+    #[test]
+    fn a_process_carries_its_mark_while_it_changes_its_program() {
+        let ours = tempfile::tempdir().expect("a folder");
+        for _ in 0..50 {
+            let mut command = Command::new("sh");
+            command.args(["-c", "exec sh -c 'exec tail -f /dev/null'"]);
+            command.env(MARK, ours.path()).stdin(Stdio::null()).stdout(Stdio::null());
+            let mut changing = Running::start("a changing process", &mut command);
+            let program = format!("/proc/{}/comm", changing.pid());
+            let deadline = Deadline::after(SOON);
+            while std::fs::read_to_string(&program).is_ok_and(|name| name.trim() != "tail") {
+                assert!(is_marked(changing.pid(), ours.path()), "unmarked {:?} after its start", deadline.elapsed());
+                assert!(deadline.left().is_some(), "it does not become tail");
+            }
+            changing.kill();
+            assert!(!is_marked(changing.pid(), ours.path()), "what is dead carries no mark");
+        }
     }
 
     #[test]
