@@ -221,20 +221,29 @@ impl Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
     use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
     use std::path::Path;
 
+    /// An executable of this text. Another process writes it: a neighbour test that starts a child just then would hand
+    /// a descriptor of ours down to it, and what is open for writing cannot be executed (ETXTBSY).
+    fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let path = folder.join(name);
+        let write = "printf %s \"$2\" > \"$1\" && chmod 700 \"$1\"";
+        let args = [OsStr::new("-c"), write.as_ref(), "write".as_ref(), path.as_os_str(), text.as_ref()];
+        let written = process::ask("sh".as_ref(), &args, Duration::from_secs(10)).expect("a shell");
+        assert!(written.success, "{} is not written", path.display());
+        path
+    }
+
     /// A systemctl that says `state` and notes what it was told.
     fn systemd(folder: &Path, state: &str) -> Systemd {
-        let program = folder.join("systemctl");
         let told = folder.join("told");
         let script =
             format!("#!/bin/sh\n[ \"$2\" = is-active ] && exec echo {state}\necho \"$*\" >> {}\n", told.display());
-        std::fs::write(&program, script).expect("written");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).expect("executable");
-        Systemd { program: program.into(), socket: folder.join("socket"), replaced: None }
+        let program = program(folder, "systemctl", &script).into();
+        Systemd { program, socket: folder.join("socket"), replaced: None }
     }
 
     fn told(folder: &Path) -> Vec<String> {
@@ -290,9 +299,7 @@ mod tests {
             !Systemd { program: folder.path().join("nowhere").into(), ..systemd(folder.path(), "active") }
                 .runs_the_engine()
         );
-        let mute = folder.path().join("mute");
-        std::fs::write(&mute, "#!/bin/sh\nexec tail -f /dev/null\n").expect("written");
-        std::fs::set_permissions(&mute, std::fs::Permissions::from_mode(0o700)).expect("executable");
+        let mute = program(folder.path(), "mute", "#!/bin/sh\nexec tail -f /dev/null\n");
         assert!(
             !Systemd { program: mute.into(), ..systemd(folder.path(), "active") }.runs_the_engine(),
             "a bus that does not answer is given up"
