@@ -1,5 +1,6 @@
 //! An engine process of the simulated world: the real state machine; its disk thread and its links one step at a time.
 
+use super::worker::{SimWorker, outwait_forks};
 use super::world::{BOOT, Chore, Clock, World};
 use holdfast::engine::event::{CloseFault, Effect, Event, Now, Reply, Space, Token};
 use holdfast::engine::state::{Setup, State};
@@ -9,6 +10,7 @@ use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecor
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
+use holdfast::storage::recovery::CloseError;
 use holdfast::storage::{history, layout, recent, recovery, search};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
@@ -134,8 +136,8 @@ impl SimEngine {
         self.looks.push_back(look);
     }
 
-    /// What its disk thread does next.
-    pub fn work(&mut self, clock: Clock) {
+    /// What its disk thread does next, beside these workers.
+    pub fn work(&mut self, clock: Clock, workers: &[SimWorker]) {
         let Some(job) = self.disk.pop_front() else { return };
         let event = match job {
             Effect::Persist { dir, plan } => {
@@ -155,9 +157,13 @@ impl SimEngine {
                 Event::Adopted { session, result: result.map(Box::new) }
             }
             Effect::Close { session, dir, state } => {
-                let result = recovery::close(&dir, state, Duration::ZERO, &|dir| {
-                    Ok(recovery::Finalised { parts: finalise(dir), busy: Vec::new() })
-                });
+                let close = || {
+                    let found = |dir: &Path| Ok(recovery::Finalised { parts: finalise(dir), busy: Vec::new() });
+                    recovery::close(&dir, state, Duration::ZERO, &found)
+                };
+                let held = workers.iter().any(|worker| worker.holds(session));
+                let free = || Some(close()).filter(|result| held || !matches!(result, Err(CloseError::Locked(_))));
+                let result = outwait_forks(free).unwrap_or_else(close);
                 let result = result.map(Box::new).map_err(|error| CloseFault::Locked(error.to_string()));
                 Event::Closed { session, dir, result }
             }

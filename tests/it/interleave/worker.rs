@@ -1,6 +1,7 @@
 //! A worker process of the simulated world: the real state machine, real files and locks; pipelines are imagined.
 
 use super::world::{Clock, Link};
+use crate::support::process::Deadline;
 use holdfast::media::durable_sink::Progress;
 use holdfast::media::signal::VideoFormat;
 use holdfast::model::encoding::Container;
@@ -11,9 +12,8 @@ use holdfast::protocol::worker::{Command, Report, Ticket};
 use holdfast::storage::journal::{self, Log};
 use holdfast::storage::layout;
 use holdfast::sys::lock::{Lock, try_lock, try_lock_fd};
-use holdfast::worker::state::{
-    Answers, Asked, Effect, Event, Evidence, HoldFault, PartClosing, Reply, State, TakeEvidence,
-};
+use holdfast::worker::state::{Answers, Asked, Effect, Event, Evidence, PartClosing, Reply, State, TakeEvidence};
+use rustix::event::Timespec;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,23 @@ use std::time::Duration;
 /// Media reaches the file in pieces of this length.
 const FRAGMENT: Duration = Duration::from_millis(500);
 const FPS: u64 = 30;
+/// Tens of milliseconds on a busy machine; nothing but a fault of ours takes this long.
+const FORKS_END_WITHIN: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+
+/// Asks again, in the time of the real world, for a lock that nobody of this world holds: a process that another test
+/// starts has a copy of every descriptor of ours until it runs its program.
+pub fn outwait_forks<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Deadline::after(FORKS_END_WITHIN);
+    loop {
+        let taken = attempt();
+        if taken.is_some() || deadline.left().is_none() {
+            return taken;
+        }
+        let pause = rustix::event::poll(&mut [], Some(&ASK_AGAIN));
+        assert!(matches!(pause, Ok(0) | Err(rustix::io::Errno::INTR)), "{pause:?}");
+    }
+}
 
 /// A part being written: its file, locked.
 #[derive(Debug)]
@@ -63,7 +80,7 @@ pub struct SimWorker {
     inbox: VecDeque<Event>,
     facts: VecDeque<(SessionId, PathBuf, i64, Fact)>,
     /// What keeps its session from being closed.
-    hold: Option<File>,
+    hold: Option<(SessionId, File)>,
     /// It lets go behind its last fact.
     lets_go: bool,
     take: Option<Take>,
@@ -102,10 +119,11 @@ impl SimWorker {
         }
     }
 
-    /// Comes up: without its lock it leaves at once.
-    pub fn boot(&mut self, locks: &Path) {
+    /// Comes up: without its lock, which another one of its input may hold, it leaves at once.
+    pub fn boot(&mut self, locks: &Path, held: bool) {
         let path = locks.join(format!("{}.lock", self.input));
-        self.lock = try_lock(&path).expect("a lock file");
+        let lock = || try_lock(&path).expect("a lock file");
+        self.lock = if held { lock() } else { outwait_forks(lock) };
         self.left = self.lock.is_none();
     }
 
@@ -117,6 +135,13 @@ impl SimWorker {
     /// The session it records.
     pub fn session(&self) -> Option<SessionId> {
         self.state.session()
+    }
+
+    /// It keeps `session` from being closed, or a part of it is open.
+    pub fn holds(&self, session: SessionId) -> bool {
+        let takes = [&self.take, &self.settling].into_iter().flatten().chain(self.next.as_ref().map(|(_, take)| take));
+        let writes = takes.map(|take| take.ticket.session).any(|written| written == session);
+        writes || self.hold.as_ref().is_some_and(|(held, _)| *held == session)
     }
 
     /// Something it could do now.
@@ -234,9 +259,10 @@ impl SimWorker {
             Effect::CutSettling => self.settle(now),
             Effect::ReleaseEncoders => {}
             Effect::HoldSession { reply, session, dir } => {
-                self.hold = journal::hold(&dir).expect("a journal");
-                let result = self.hold.as_ref().map(|_| ()).ok_or(HoldFault::Closing);
-                self.inbox.push_back(Event::SessionHeld { reply, session, result });
+                // A close of this world is one step: nobody is in the middle of one.
+                let file = outwait_forks(|| journal::hold(&dir).expect("a journal")).expect("nobody closes it");
+                self.hold = Some((session, file));
+                self.inbox.push_back(Event::SessionHeld { reply, session, result: Ok(()) });
             }
             Effect::LetGoOfSession if self.facts.is_empty() => self.hold = None,
             // Behind the last fact.

@@ -299,7 +299,8 @@ impl World {
             Could::Chore(chore) => self.chore(chore),
             Could::Boot(place) => {
                 let locks = self.folder.path().join("locks");
-                self.workers[place].boot(&locks);
+                let held = self.holder(&self.workers[place].input).is_some();
+                self.workers[place].boot(&locks, held);
             }
             Could::Work(place) => self.workers[place].step(self.clock, choice),
             Could::NoticeEnd(place) => {
@@ -328,7 +329,7 @@ impl World {
                     self.tell_engine(event);
                 }
             }
-            Chore::Disk => engine.work(clock),
+            Chore::Disk => engine.work(clock, &self.workers),
             Chore::Look => {
                 if let Some(look) = engine.next_look() {
                     self.connect(look);
@@ -337,8 +338,13 @@ impl World {
         }
     }
 
+    /// The worker that has the lock of `input`.
+    fn holder(&self, input: &InputId) -> Option<usize> {
+        self.workers.iter().position(|worker| worker.input == *input && worker.lock.is_some())
+    }
+
     fn connect(&mut self, look: Look) {
-        let holder = self.workers.iter().position(|worker| worker.input == look.input && worker.lock.is_some());
+        let holder = self.holder(&look.input);
         let Some(engine) = self.engines.first_mut() else { return };
         let Some(place) = holder else {
             // A child comes up soon; nobody is there otherwise.
