@@ -2,7 +2,7 @@
 
 use crate::support::api;
 use crate::support::proc::Holdfast;
-use crate::support::process::Deadline;
+use crate::support::process::{Deadline, readable};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -17,6 +17,11 @@ const SLACK: Duration = Duration::from_secs(5);
 const SILENT_FOR: Duration = Duration::from_secs(15);
 /// Places for connections.
 const CLIENTS: usize = 64;
+/// Clients that may wait for one, and how long.
+const WAITING: usize = 64;
+const PLACE_WITHIN: Duration = Duration::from_secs(1);
+/// One that is turned away at once is heard, if it asks so soon.
+const ASKS_WITHIN: Duration = Duration::from_millis(100);
 
 fn connect(socket: &Path) -> UnixStream {
     let stream = UnixStream::connect(socket).expect("the socket listens");
@@ -111,6 +116,40 @@ fn clients_that_are_slow_or_greedy_lose_their_place_and_nobody_else_notices() {
         events.next(left.min(Duration::from_secs(1))).expect("the stream goes on");
     }
     drop(deaf);
+}
+
+#[test]
+fn a_client_that_finds_no_place_and_nowhere_to_wait_is_told_why() {
+    let mut holdfast = Holdfast::new("");
+    holdfast.spawn_engine();
+    let socket = holdfast.socket();
+    let deadline = Deadline::after(READ_DEADLINE + SLACK);
+    loop {
+        // They say nothing; the first hold every place, the others wait for one.
+        let lorises = [CLIENTS, WAITING].map(|many| {
+            let lorises: Vec<UnixStream> = (0..many).map(|_| connect(&socket)).collect();
+            // The engine gets the time to look at them.
+            readable(&lorises[0], PLACE_WITHIN / 10);
+            lorises
+        });
+        let asked = Deadline::after(ASKS_WITHIN);
+        let mut stream = connect(&socket);
+        // It takes its time: whoever answers now has not heard it.
+        let answered = readable(&stream, ASKS_WITHIN / 3);
+        let written = stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nx-trace-id: me\r\n\r\n");
+        let in_time = asked.left().is_some();
+        let (took, said) = say_on(stream, "");
+        if in_time {
+            assert!(!answered && written.is_ok(), "told before it was heard: {written:?}, {said:?}");
+            assert!(said.starts_with("HTTP/1.1 503") && said.contains("\"trace_id\":\"me\""), "{said:?}");
+            if took < PLACE_WITHIN / 2 {
+                return;
+            }
+        }
+        // On a slow machine the first have given up waiting before the last had come.
+        assert!(deadline.left().is_some(), "nobody is told at once");
+        drop(lorises);
+    }
 }
 
 #[test]

@@ -13,13 +13,17 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 /// A read that takes longer is named in the log (R-CMD-5).
 const READ_ACCEPTABLE: Duration = Duration::from_millis(200);
 /// The same for what changes something.
 const WRITE_ACCEPTABLE: Duration = Duration::from_millis(500);
+/// One who has connected sends its request at once; somebody who does not is not waited for.
+const ASKS_WITHIN: Duration = Duration::from_millis(100);
 /// Longest trace id or key taken from a client.
 pub(super) const NAME_MAX_BYTES: usize = 128;
 
@@ -86,12 +90,12 @@ pub(super) fn refusal(status: u16, code: &'static str, message: impl Into<String
     refuse(Refused { status, code, message: message.into(), retryable })
 }
 
-/// Tells a client that there is no place for it, before anybody has read what it wants. What does not fit into its
-/// socket at once is not said.
-pub(super) fn turn_away(stream: &UnixStream, accepted: MonoNs) {
-    // Its request is taken in: closing on unread words would cost it the answer.
+/// Tells a client that there is no place for it, whatever it wants. What does not fit into its socket at once is not
+/// said.
+pub(super) async fn turn_away(stream: &UnixStream, accepted: MonoNs) {
+    // Heard or not, it is answered.
     let mut request = [0; 8 * 1024];
-    let read = stream.try_read(&mut request).unwrap_or(0);
+    let read = timeout(ASKS_WITHIN, hear(stream, &mut request)).await.unwrap_or(0);
     let trace_id = given_trace(&request[..read]).unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
     let message = format!("{CLIENTS} clients are connected already; close one, or try again");
     let error = ApiError { code: "busy".to_owned(), message, retryable: true, trace_id };
@@ -105,6 +109,19 @@ pub(super) fn turn_away(stream: &UnixStream, accepted: MonoNs) {
     );
     let written = stream.try_write(answer.as_bytes());
     tracing::warn!(trace_id = error.trace_id, read, ?written, "a client was turned away: all places are taken");
+}
+
+/// Takes a request in, as far as it comes at once: an answer before it would break the connection while the client
+/// writes, closing on unread words would cost it the answer, and its trace id belongs into that.
+async fn hear(stream: &UnixStream, request: &mut [u8]) -> usize {
+    // A socket is called readable until it was tried.
+    while stream.readable().await.is_ok() {
+        match stream.try_read(request) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            result => return result.unwrap_or(0),
+        }
+    }
+    0
 }
 
 /// The trace id in the head of a request that nobody has parsed.

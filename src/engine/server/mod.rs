@@ -36,6 +36,8 @@ const CLIENTS: usize = 64;
 const PLACE_WITHIN: Duration = Duration::from_secs(1);
 /// Clients that may wait for a place; more are told at once.
 const WAITING: usize = 64;
+/// So many of those are heard and told why, as many as connect while nobody looks; those beyond are cut off.
+const HEARD: usize = 256;
 /// Threads that may read the library for clients: one in a disk that hangs is not given back.
 const LISTINGS: usize = 2;
 /// A request's header must be there by then (R-CMD-7); its body gets the same.
@@ -163,7 +165,7 @@ pub async fn serve(
     let started = crate::sys::clock::mono_now();
     let router =
         routes::make(Api { requests, board, library, started, clients, listings: Arc::new(Semaphore::new(LISTINGS)) });
-    let (places, queue) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(Semaphore::new(WAITING)));
+    let [places, queue, heard] = [CLIENTS, WAITING, HEARD].map(|most| Arc::new(Semaphore::new(most)));
     let ours = rustix::process::getuid().as_raw();
     loop {
         let stream = match listener.accept().await {
@@ -180,24 +182,32 @@ pub async fn serve(
             continue;
         }
         let accepted = crate::sys::clock::mono_now();
-        let Ok(waiting) = queue.clone().try_acquire_owned() else {
-            envelope::turn_away(&stream, accepted);
-            continue;
-        };
-        let (places, router) = (places.clone(), router.clone());
-        tokio::spawn(async move {
-            let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
-                return envelope::turn_away(&stream, accepted);
-            };
-            drop(waiting);
-            // An event stream outlives its HTTP connection: the place travels with the request.
-            converse(stream, router.layer(Extension(Place { _held: Arc::new(place) }))).await;
-        });
+        // In the order in which they came, also of many that came while nobody looked.
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            tokio::spawn(converse(stream, router.clone(), place));
+        } else if let Ok(waiting) = queue.clone().try_acquire_owned() {
+            let (places, router) = (places.clone(), router.clone());
+            tokio::spawn(async move {
+                let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
+                    return envelope::turn_away(&stream, accepted).await;
+                };
+                drop(waiting);
+                converse(stream, router, place).await;
+            });
+        } else if let Ok(heard) = heard.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                envelope::turn_away(&stream, accepted).await;
+                drop(heard);
+            });
+        } else {
+            tracing::warn!("a client was cut off: all places are taken, and too many ask for one");
+        }
     }
 }
 
-async fn converse(stream: UnixStream, router: Router) {
-    let service = TowerToHyperService::new(router);
+async fn converse(stream: UnixStream, router: Router, place: OwnedSemaphorePermit) {
+    // An event stream outlives its HTTP connection: the place travels with the request.
+    let service = TowerToHyperService::new(router.layer(Extension(Place { _held: Arc::new(place) })));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(READ_DEADLINE);
     if let Err(error) = http.serve_connection(TokioIo::new(stream::Stream::new(stream)), service).with_upgrades().await
