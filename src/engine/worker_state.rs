@@ -31,7 +31,7 @@ const MEASURE_AFTER: Duration = Duration::from_secs(1);
 /// A worker that holds its lock but never answers gets this many connection attempts of 5 s.
 const MUTE_CONNECTS: u32 = 3;
 /// Ticks come every 0.2 s. One this late means that the engine itself stood still (SIGSTOP, suspend, a frozen
-/// machine): it has heard nobody because it did not listen, and begins to count anew.
+/// machine): it has heard nobody because it did not listen, and begins to count anew ([`super::state`] does the same).
 pub(super) const OWN_PAUSE: Duration = Duration::from_secs(1);
 /// An idle worker that is told to leave does so within a second; its device may take two to close.
 const REPLACED_AFTER: Duration = Duration::from_secs(3);

@@ -12,6 +12,7 @@ mod handover;
 mod interrupted;
 mod keys;
 mod orders;
+mod pause;
 mod proof;
 mod session;
 mod strays;
@@ -123,6 +124,8 @@ pub struct State {
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     leaving: Option<MonoNs>,
+    /// The last event.
+    listened: MonoNs,
 }
 
 impl State {
@@ -163,6 +166,7 @@ impl State {
             space: None,
             alerts,
             leaving: None,
+            listened: now.mono,
             setup,
         };
         (state, effects)
@@ -171,6 +175,7 @@ impl State {
     /// Decides what an event means and what has to be done.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        self.notice_pause(now.mono);
         if let Event::Superseded { epoch } = event {
             // Whatever else this engine had in mind is another one's business now.
             return vec![Effect::Abandon { epoch }];

@@ -65,6 +65,11 @@ impl Stray {
         self.report.as_ref()
     }
 
+    /// The same, to take a pause out of its age.
+    pub fn report_mut(&mut self) -> Option<&mut (MonoNs, WorkerStatus)> {
+        self.report.as_mut()
+    }
+
     /// Whether it serves this input.
     pub fn is(&self, input: &InputId) -> bool {
         self.id == *input

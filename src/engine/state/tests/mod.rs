@@ -6,6 +6,7 @@ mod handover;
 mod histories;
 mod lives;
 mod orders;
+mod pause;
 mod promises;
 mod proof;
 mod start_up;

@@ -1,0 +1,35 @@
+//! Time in which the engine itself stood still: SIGSTOP, a frozen machine, one that is too busy to run it.
+//!
+//! Contract: silence counts only while somebody listens. What was known when the engine fell silent is known for as long
+//! as it would have been without the pause; what was in doubt by then stays in doubt. A pause counts like one tick, so that
+//! on a machine where every tick is late nothing is waited for, or believed, without end.
+
+use super::super::TICK;
+use super::super::worker_state::OWN_PAUSE;
+use super::State;
+use super::session::Phase;
+use crate::model::MonoNs;
+use std::time::Duration;
+
+impl State {
+    /// Looks whether the engine stood still before this event, whichever it is: a command may be read before a tick.
+    pub(super) fn notice_pause(&mut self, now: MonoNs) {
+        let between = now.since(std::mem::replace(&mut self.listened, now));
+        if between >= OWN_PAUSE {
+            self.hold_up(between.saturating_sub(TICK));
+        }
+    }
+
+    /// Takes `time` out of every silence that somebody is judged by.
+    fn hold_up(&mut self, time: Duration) {
+        let inputs = self.inputs.iter_mut().filter_map(|input| input.status.as_mut().map(|(at, _)| at));
+        let strays = self.strays.iter_mut().filter_map(|stray| stray.report_mut().map(|(at, _)| at));
+        let session = self.session.as_mut().and_then(|session| match &mut session.phase {
+            Phase::Running { since } | Phase::Stopping { since, .. } => Some(since),
+            Phase::Persisting { .. } | Phase::Closing { .. } | Phase::Over => None,
+        });
+        for at in inputs.chain(strays).chain(session) {
+            *at = at.plus(time);
+        }
+    }
+}
