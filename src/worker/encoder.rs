@@ -10,6 +10,7 @@
 
 use super::Notice;
 use super::mailbox::Mailbox;
+use super::state::Patience;
 use super::take::Plan;
 use crate::media::boundary::Boundary;
 use crate::media::clip::Clip;
@@ -70,10 +71,22 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    Draining { until: MonoNs },
+    Draining { patience: Patience },
     Ending,
     Ended,
     Failed,
+}
+
+impl Phase {
+    /// Whether the encoders are to be ended now; they are from here on.
+    fn ends(&mut self, now: MonoNs, held_up: Duration, drained: bool) -> bool {
+        let Phase::Draining { patience } = self else { return false };
+        let ends = patience.is_over(now, held_up) || drained;
+        if ends {
+            *self = Phase::Ending;
+        }
+        ends
+    }
 }
 
 /// The running encoders; see the module.
@@ -143,18 +156,16 @@ impl Encoder {
         }
         if self.phase == Phase::Running {
             let deadline = if self.copies { COPY_DRAIN_DEADLINE } else { DRAIN_DEADLINE };
-            self.phase = Phase::Draining { until: now.plus(deadline) };
+            self.phase = Phase::Draining { patience: Patience::new(now, deadline) };
         }
     }
 
-    /// Moves the ending on as time passes.
-    pub fn tick(&mut self, now: MonoNs) {
-        if let Phase::Draining { until } = self.phase
-            && (now >= until || self.clip.reached_end(self.encode.audio_out().is_some()))
-        {
+    /// Moves the ending on as time passes; before `now` the worker stood still for `held_up`.
+    pub fn tick(&mut self, now: MonoNs, held_up: Duration) {
+        let drained = self.clip.reached_end(self.encode.audio_out().is_some());
+        if self.phase.ends(now, held_up, drained) {
             self.clip.cancel();
             self.encode.end();
-            self.phase = Phase::Ending;
         }
     }
 
@@ -197,5 +208,27 @@ impl Encoder {
     pub fn discard(self) {
         self.clip.cancel();
         self.encode.discard(|| {});
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_stage_is_drained_also_when_the_worker_stood_still_meanwhile() {
+        let at = |millis| MonoNs(0).plus(Duration::from_millis(millis));
+        let closed = || Phase::Draining { patience: Patience::new(at(0), DRAIN_DEADLINE) };
+        // Stopped for 2 s right behind the close: its pipelines were as well.
+        let mut phase = closed();
+        assert!(!phase.ends(at(2000), Duration::from_millis(1900), false));
+        assert!(phase.ends(at(2100), Duration::ZERO, true));
+        assert_eq!(phase, Phase::Ending);
+        // Sound that never comes is not waited for any longer for that.
+        let mut phase = closed();
+        assert!(!phase.ends(at(2000), Duration::from_millis(1900), false));
+        assert!(!phase.ends(at(2400), Duration::ZERO, false));
+        assert!(phase.ends(at(2500), Duration::ZERO, false));
+        assert!(!phase.ends(at(2600), Duration::ZERO, true), "once");
     }
 }

@@ -10,7 +10,7 @@
 
 use super::encoder::{Counts, Encoder, SourceCounters};
 use super::frames::{nothing, provisional, settle};
-use super::state::TakeEvidence;
+use super::state::{Patience, TakeEvidence};
 use super::{Notice, mailbox::Mailbox};
 use crate::media::boundary::{Boundary, Window};
 use crate::media::clip::Clip;
@@ -71,7 +71,7 @@ enum Ending {
     No,
     /// The boundary is decided; what lies before it is still coming.
     Tail {
-        until: MonoNs,
+        patience: Patience,
     },
     Part,
 }
@@ -152,17 +152,18 @@ impl Take {
     /// Its last boundary is decided: it ends there by itself.
     pub fn split(&mut self, now: MonoNs, meters: Meters<'_>) {
         self.end = PartEnd::Split;
-        self.ending = Ending::Tail { until: now.plus(TAIL_DEADLINE) };
+        self.ending = Ending::Tail { patience: Patience::new(now, TAIL_DEADLINE) };
         if let Some(at) = self.window.ends_at() {
             self.settle(at, meters);
         }
     }
 
-    /// Moves the ending on as time passes.
-    pub fn tick(&mut self, now: MonoNs) {
-        let Ending::Tail { until } = self.ending else { return };
+    /// Moves the ending on as time passes; before `now` the worker stood still for `held_up`.
+    pub fn tick(&mut self, now: MonoNs, held_up: Duration) {
+        let Ending::Tail { patience } = &mut self.ending else { return };
+        let late = patience.is_over(now, held_up);
         let (pictures, sound) = (self.window.pictures_over(), self.window.sound_over() || !self.part.has_sound());
-        if now >= until || (pictures && sound) {
+        if late || (pictures && sound) {
             self.end_part();
         } else if pictures {
             // Else the muxer would wait for pictures, and the sound behind that for the muxer.

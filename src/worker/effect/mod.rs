@@ -12,12 +12,12 @@ use super::link::Link;
 use super::mailbox::Mailbox;
 use super::notice::Notice;
 use super::space::SpaceWatch;
-use super::state::{Answers, Effect, Event, Evidence, HoldFault, State};
+use super::state::{Answers, Effect, Event, Evidence, HoldFault, Patience, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::Progress;
 use crate::media::encoder::Encoders;
-use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
+use crate::media::pipeline::BusEvent;
 use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
 use crate::model::input::InputSpec;
@@ -88,8 +88,8 @@ pub struct Worker {
     /// Counts sources, encoders and takes.
     generation: u64,
     source_generation: u64,
-    /// When the last source was thrown away, until it has let go.
-    releasing: Option<MonoNs>,
+    /// What the source that was thrown away gets to let go.
+    releasing: Option<Patience>,
 }
 
 impl Worker {
@@ -138,8 +138,9 @@ impl Worker {
     /// Time passes.
     pub fn on_tick(&mut self, now: MonoNs) {
         self.link.tick(now);
-        self.tick_parts(now);
-        if self.releasing.is_some_and(|since| now.since(since) >= TEARDOWN_DEADLINE) {
+        let held_up = self.state.stood_still(now);
+        self.tick_parts(now, held_up);
+        if self.releasing.as_mut().is_some_and(|patience| patience.is_over(now, held_up)) {
             self.releasing = None;
             self.decide(now, Event::TeardownStuck);
         }

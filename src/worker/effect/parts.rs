@@ -27,12 +27,12 @@ fn meters<'a>(encoder: &'a Option<Encoder>, stage: &'a Option<Stage>) -> Option<
 }
 
 impl Worker {
-    pub(super) fn tick_parts(&mut self, now: MonoNs) {
+    pub(super) fn tick_parts(&mut self, now: MonoNs, held_up: Duration) {
         if let Some(encoder) = &mut self.encoder {
-            encoder.tick(now);
+            encoder.tick(now, held_up);
         }
         for take in [&mut self.take, &mut self.settling].into_iter().flatten() {
-            take.tick(now);
+            take.tick(now, held_up);
         }
     }
 

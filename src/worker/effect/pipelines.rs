@@ -2,7 +2,7 @@
 
 use super::{OpenSource, Worker};
 use crate::media::error::{self, BuildError};
-use crate::media::pipeline::BusEvent;
+use crate::media::pipeline::{BusEvent, TEARDOWN_DEADLINE};
 use crate::media::source::{self, Source, Video};
 use crate::media::stage::Stage;
 use crate::model::MonoNs;
@@ -11,7 +11,7 @@ use crate::model::input::{AudioChoice, InputSpec, SourceSpec, Transport};
 use crate::model::redact::redact;
 use crate::sys::lock;
 use crate::worker::notice::Notice;
-use crate::worker::state::Event;
+use crate::worker::state::{Event, Patience};
 use std::path::Path;
 use std::time::Duration;
 
@@ -140,7 +140,7 @@ impl Worker {
             }
         }
         let Some(open) = self.source.take() else { return };
-        self.releasing = Some(now);
+        self.releasing = Some(Patience::new(now, TEARDOWN_DEADLINE));
         let (mailbox, generation) = (self.mailbox.clone(), self.source_generation);
         open.source.discard(move || mailbox.send(Notice::SourceReleased(generation)));
     }

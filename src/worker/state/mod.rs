@@ -17,6 +17,7 @@ mod commands;
 mod event;
 mod opening;
 mod pace;
+mod pause;
 mod recording;
 mod source;
 mod split;
@@ -28,6 +29,7 @@ mod watch;
 pub use allegiance::{Allegiance, Greeting};
 pub use answers::{Answers, Asked};
 pub use event::{Effect, Event, Evidence, HoldFault, PartClosing, PartRefusal, Reply, TakeEvidence};
+pub use pause::Patience;
 
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
@@ -39,9 +41,6 @@ use source::SourceState;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Looks come every 100 ms; after a pause this long nothing is concluded from old evidence.
-const LATE_TICK: Duration = Duration::from_millis(400);
 
 /// What the engine handed down.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,10 +152,13 @@ impl State {
     }
 
     fn on_tick(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
-        // A process that was stopped itself sees old evidence everywhere; the next look is fair again.
-        let late = now.since(self.ticked) > LATE_TICK;
+        let held_up = self.stood_still(now);
         self.ticked = now;
-        if late {
+        if !held_up.is_zero() {
+            // A process that was stopped itself sees old evidence everywhere; the next look is fair again.
+            if let Some(recording) = &mut self.recording {
+                recording.hold_up(now, held_up);
+            }
             return;
         }
         self.watch_source(now, out);
@@ -166,6 +168,11 @@ impl State {
         if now.since(since) >= self.policy().orphan_exit && !self.is_recording() && self.leaving == Leaving::No {
             self.leaving = Leaving::WhenIdle(0);
         }
+    }
+
+    /// For how long the worker itself stood still before a look at `now`; zero = it did not.
+    pub fn stood_still(&self, now: MonoNs) -> Duration {
+        pause::stood_still(self.ticked, now)
     }
 
     fn policy(&self) -> WorkerPolicy {

@@ -38,7 +38,7 @@ const FAILED_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Next {
     part: u32,
     file: String,
-    since: MonoNs,
+    pub(super) since: MonoNs,
     /// Its file exists; it begins with the next keyframe.
     armed: bool,
 }
@@ -59,7 +59,7 @@ pub(super) enum Why {
 pub(super) struct Settling {
     pub(super) part: u32,
     file: String,
-    since: MonoNs,
+    pub(super) since: MonoNs,
     step: Step,
     why: Why,
     /// What was seen of it last.

@@ -241,6 +241,26 @@ fn the_flush_of_a_stop_has_a_deadline() {
     assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
 }
 
+#[test]
+fn deadlines_do_not_run_while_the_worker_itself_stands_still() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.now = bench.now.plus(s(40));
+    // A file grows every half second at best.
+    bench.run(Duration::from_millis(500), false);
+    assert_eq!((bench.part, bench.incidents()), (Some((1, None)), Vec::new()));
+    bench.run(s(1), true);
+    assert_eq!(bench.shown().1, Some(RecordingState::Recording));
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.run(s(10), false);
+    bench.now = bench.now.plus(s(40));
+    bench.run(s(4), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Completed))), "what was captured had no chance to be flushed");
+    bench.run(s(2), false);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
+}
+
 /// A worker that leaves because it failed is replaced; one that says it is done is not (R-SUP-5).
 #[test]
 fn a_worker_whose_stage_failed_closes_its_part_and_leaves_the_recording_to_another() {
