@@ -173,10 +173,9 @@ fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
         let look = Deadline::after(SHOWN_WITHIN);
         display.atspi_ok(&holdfast, &["wait", "● REC"]);
         let look = look.elapsed();
-        let (display, holdfast) = (&display, &holdfast);
         let since = std::thread::scope(|scope| {
             // It is shown for some two seconds: whoever looks for it is there before.
-            let look_for_it = || display.atspi_ok(holdfast, &["wait", "No contact"]);
+            let look_for_it = || display.atspi_ok(&holdfast, &["wait", "No contact"]);
             let looking = (signal == Signal::STOP).then(|| scope.spawn(look_for_it));
             holdfast.signal(engine, signal);
             let since = Deadline::after(SHOWN_WITHIN);
@@ -186,10 +185,10 @@ fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
         if signal == Signal::STOP {
             let shown = since.elapsed().saturating_sub(look);
             // Window by window: the second may notice a moment later.
-            let now = display.atspi(holdfast, &["tree"]).stdout;
+            let now = display.atspi(&holdfast, &["tree"]).stdout;
             let both = |window: &str| window.contains("No contact") && window.contains("● REC");
             // A tree that was read while contact came back shows some of both.
-            if display.atspi(holdfast, &["--within", "0.2", "wait", "No contact"]).code == Some(0) {
+            if display.atspi(&holdfast, &["--within", "0.2", "wait", "No contact"]).code == Some(0) {
                 assert!(!now.split("frame\tHoldfast").any(both), "both are shown at once:\n{now}");
             } else {
                 println!("contact came back while the windows were read: not judged");
