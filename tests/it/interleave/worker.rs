@@ -64,6 +64,11 @@ impl Take {
     }
 }
 
+/// The one that has the lock of `input`.
+pub fn holder(workers: &[SimWorker], input: &InputId) -> Option<usize> {
+    workers.iter().position(|worker| worker.input == *input && worker.lock.is_some())
+}
+
 /// One worker process.
 #[derive(Debug)]
 pub struct SimWorker {

@@ -6,7 +6,7 @@
 
 use super::clients::Promises;
 use super::engine::{Look, SimEngine};
-use super::worker::SimWorker;
+use super::worker::{SimWorker, holder};
 use holdfast::engine::event::{Event, Token};
 use holdfast::engine::state::Setup;
 use holdfast::engine::worker_event::WorkerEvent;
@@ -299,7 +299,7 @@ impl World {
             Could::Chore(chore) => self.chore(chore),
             Could::Boot(place) => {
                 let locks = self.folder.path().join("locks");
-                let held = self.holder(&self.workers[place].input).is_some();
+                let held = holder(&self.workers, &self.workers[place].input).is_some();
                 self.workers[place].boot(&locks, held);
             }
             Could::Work(place) => self.workers[place].step(self.clock, choice),
@@ -338,13 +338,8 @@ impl World {
         }
     }
 
-    /// The worker that has the lock of `input`.
-    fn holder(&self, input: &InputId) -> Option<usize> {
-        self.workers.iter().position(|worker| worker.input == *input && worker.lock.is_some())
-    }
-
     fn connect(&mut self, look: Look) {
-        let holder = self.holder(&look.input);
+        let holder = holder(&self.workers, &look.input);
         let Some(engine) = self.engines.first_mut() else { return };
         let Some(place) = holder else {
             // A child comes up soon; nobody is there otherwise.
