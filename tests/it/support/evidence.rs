@@ -103,3 +103,26 @@ pub fn assert_on_timeline(session: &Path, part: &Value, fps: f64) -> f64 {
     );
     worst
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_late_start_excuses_nothing_else() {
+        let verdict = |causes: &[&str], codes: &[&str]| {
+            let gaps: Vec<Value> = causes.iter().map(|cause| json!({"cause": cause})).collect();
+            let found: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
+            let whole = json!({"id": "cam1", "parts": [{"gaps": []}], "findings": []});
+            let one = json!({"id": "cam2", "parts": [{"gaps": gaps}, {"gaps": []}], "findings": found});
+            clean_verdict(&json!({"inputs": [whole, one]}), &["cam1", "cam2"])
+        };
+        assert_eq!(verdict(&["late_start"], &["gap"]), "warning");
+        assert_eq!(verdict(&[], &[]), "ok");
+        assert_eq!(verdict(&[], &["gap"]), "ok");
+        assert_eq!(verdict(&["no_signal"], &["gap"]), "ok");
+        assert_eq!(verdict(&["late_start", "worker_died"], &["gap"]), "ok");
+        assert_eq!(verdict(&["late_start"], &["gap", "frames_differ"]), "ok");
+    }
+}
