@@ -103,6 +103,8 @@ enum Attempt {
     Connected(UnixStream),
     LockFree,
     Mute,
+    /// A newer connection took over.
+    Replaced,
 }
 
 impl Link {
@@ -119,6 +121,8 @@ impl Link {
                     return self.tell(WorkerEvent::LockFree { link }).await;
                 }
                 Attempt::Mute => return self.tell(WorkerEvent::Mute { link, pid: None }).await,
+                // One that says hello now would displace it.
+                Attempt::Replaced => return,
             };
             let ours = rustix::process::getuid().as_raw();
             let pid = match stream.peer_cred() {
@@ -158,6 +162,9 @@ impl Link {
     async fn connect(&self) -> Attempt {
         let deadline = Instant::now() + if self.child { START_DEADLINE } else { CONNECT_DEADLINE };
         loop {
+            if self.commands.is_closed() {
+                return Attempt::Replaced;
+            }
             match UnixStream::connect(&self.socket).await {
                 Ok(stream) => return Attempt::Connected(stream),
                 // Held by nobody and not about to be: nobody will ever answer.
@@ -279,5 +286,30 @@ mod tests {
         });
         assert!(found.get());
         drop(theirs);
+    }
+
+    /// The link of a dead worker that was still pausing said hello to the worker that came after it.
+    #[tokio::test]
+    async fn a_connection_that_was_replaced_is_not_made() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let socket = dir.path().join("cam1.sock");
+        let worker = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let (events, mut told) = tokio::sync::mpsc::channel(1);
+        let (_, commands) = tokio::sync::mpsc::channel(1);
+        let link = Link {
+            input: "cam1".parse().expect("an id"),
+            number: 1,
+            child: false,
+            socket,
+            lock: dir.path().join("cam1.lock"),
+            events,
+            commands,
+            handles: Handles::default(),
+            pause: Duration::ZERO,
+            epoch: 1,
+        };
+        timeout(CONNECT_DEADLINE, link.run()).await.expect("it ends");
+        assert!(told.recv().await.is_none(), "nobody waits for what it finds");
+        assert!(timeout(CONNECT_AGAIN, worker.accept()).await.is_err(), "it called on the worker");
     }
 }

@@ -19,6 +19,9 @@ use std::time::Duration;
 const BACKLOG: i32 = 256;
 /// `getsockopt(2)`, from `asm-generic/socket.h`.
 const SO_PEERPIDFD: libc::c_int = 77;
+/// In how many steps an answer is waited for. When a machine that stood still goes on, a time-out is over at once, and an
+/// answer is not there yet.
+const STEPS: u32 = 8;
 /// Pause between two tries to connect.
 const TRY_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
@@ -58,13 +61,19 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Asks `question`; whether anything at all comes back within `time`. [`io::ErrorKind::WouldBlock`] = nothing did,
-    /// `Ok(false)` = it hung up. Blocks.
+    /// Asks `question`; whether anything at all comes back within `time`, in which the two could run: a machine that
+    /// stood still counts for a step of it. [`io::ErrorKind::WouldBlock`] = nothing did, `Ok(false)` = it hung up. Blocks.
     pub fn answers(&mut self, question: &[u8], time: Duration) -> io::Result<bool> {
-        self.stream.set_read_timeout(Some(time))?;
+        self.stream.set_read_timeout(Some(time / STEPS))?;
         self.stream.set_write_timeout(Some(time))?;
         self.stream.write_all(question)?;
-        Ok(self.stream.read(&mut [0; 64])? > 0)
+        for _ in 0..STEPS {
+            match self.stream.read(&mut [0; 64]) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                read => return Ok(read? > 0),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
@@ -159,5 +168,17 @@ mod tests {
         assert!(!process.wait_end(Duration::ZERO).expect("asked"), "we live");
         drop(listener);
         assert!(connect_within(&path, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_is_given_its_whole_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.sock");
+        let _listener = bind_private(&path).expect("bound");
+        let mut peer = connect_within(&path, Duration::ZERO).expect("connected");
+        let (time, begun) = (Duration::from_millis(200), mono_now());
+        let silent = peer.answers(b"?", time).expect_err("nobody accepts");
+        assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+        assert!(mono_now().since(begun) >= time, "after {:?}", mono_now().since(begun));
     }
 }

@@ -37,6 +37,9 @@ use std::time::Duration;
 /// Distance between two looks at the evidence: a tenth of the shortest watchdog (R-FM-8).
 const TICK: Duration = Duration::from_millis(100);
 
+/// A lock that is held for longer is held by a worker, not by somebody who asks whether there is one.
+const HELD_FOR: Duration = Duration::from_millis(100);
+
 /// Which worker to be.
 #[derive(Debug, Clone)]
 pub struct WorkerArgs {
@@ -60,7 +63,8 @@ pub fn run(args: WorkerArgs) -> ExitCode {
 fn serve(args: WorkerArgs) -> anyhow::Result<u8> {
     use anyhow::Context;
     let path = args.runtime.worker_lock(&args.input);
-    let lock = lock::try_lock(&path).with_context(|| format!("the lock {} cannot be made", path.display()))?;
+    let lock = lock::try_lock_within(&path, HELD_FOR)
+        .with_context(|| format!("the lock {} cannot be made", path.display()))?;
     let Some(_lock) = lock else {
         tracing::info!(input = %args.input, "already_running");
         return Ok(0);

@@ -195,6 +195,11 @@ fn kill_at(holdfast: &mut Holdfast, dice: &mut Dice, moment: Moment, round: u32)
         assert_eq!(worker_pids(holdfast), workers, "a worker was replaced");
         let media = find_input(&seen, INPUTS[1])["recording"]["media_ms"].as_u64().unwrap_or(0);
         wait_media(holdfast, INPUTS[1], Duration::from_millis(media + 500));
+        // A split lies a moment ahead; a stop before it would leave the part that was made for it empty.
+        holdfast.wait_until("a split that was begun is made", CLOSED_WITHIN, |now| {
+            let parts = |input: &&str| media_files(&session, input).max(1) as u64;
+            INPUTS.iter().all(|input| find_input(now, input)["recording"]["part"] == parts(input))
+        });
         holdfast.cli_ok(&["record", "stop"]);
         holdfast.wait_until("the session is closed", CLOSED_WITHIN, over);
     }

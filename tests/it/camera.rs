@@ -152,7 +152,7 @@ fn whoever_watches_a_copied_stream_sees_moving_pictures_and_costs_no_frame() {
 #[test]
 fn a_camera_that_changes_its_picture_size_is_copied_into_the_next_part() {
     let mut holdfast = Holdfast::new("");
-    let server = RtspServer::start_with(&holdfast, &["--resize-to", "320x180", "--after", "4"]);
+    let server = RtspServer::start_with(&holdfast, &["--resize-to", "320x180", "--after", "8"]);
     camera(&holdfast, &server, "codec = \"copy\"\n");
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);

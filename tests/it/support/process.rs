@@ -17,7 +17,8 @@ pub const MARK: &str = "HOLDFAST_RUNTIME_DIR";
 /// A killed process is gone within milliseconds; a frozen file system may hold it. Past this the test says so.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// `execve` has its new memory filled within microseconds of running. What shows no environment for this long has none
-/// (there is hardly ever such a process: each costs this time whenever all are looked at).
+/// (there is hardly ever such a process: each costs this time whenever all are looked at). A process that goes on being
+/// this program is another run of it.
 const EXECVE_WITHIN: Duration = Duration::from_millis(300);
 
 /// A point in time after which a test gives up.
@@ -167,17 +168,21 @@ pub fn is_marked(pid: u32, runtime: &Path) -> bool {
     environment(pid).split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
 }
 
-/// The variables of `pid`, each ended by NUL; empty where there are none to read. Within `execve` a process has none for
-/// some microseconds (`spawn` returns there), and one that passed it while it was read shows some of them: it is asked
-/// again until they are as many bytes as it has.
+/// The variables of `pid`, each ended by NUL; empty where there are none to read. It is asked again until they are as
+/// many bytes as it has: within `execve` a process has none for some microseconds, and one that passed it while it was
+/// read shows some of them. `spawn` may return before that even, when the child still shows the memory of this process.
 fn environment(pid: u32) -> Vec<u8> {
+    let ours = std::fs::read_link("/proc/self/exe").ok();
     let deadline = Deadline::after(EXECVE_WITHIN);
     loop {
+        let last = deadline.left().is_none();
+        // A zombie and a thread of the kernel have no program, what belongs to another user does not show it.
+        let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return Vec::new() };
         let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let whole = !variables.is_empty() && environment_size(pid) == Some(variables.len());
-        // A zombie and a thread of the kernel have no program, what belongs to another user does not show it.
-        let has_program = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
-        if whole || !has_program || deadline.left().is_none() {
+        // No test starts the program of the tests: who runs it has only been forked.
+        let forked = pid != std::process::id() && ours.as_ref() == Some(&program);
+        if last || whole && !forked {
             return variables;
         }
         std::thread::yield_now();
