@@ -16,7 +16,7 @@ const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
 const LOSS_BEFORE_KILL: Duration = Duration::from_millis(1000);
 /// From a kill to the first frame of the next part.
 const NEXT_PART_WITHIN: Duration = Duration::from_secs(2);
-/// The test's own reading of the clock around a kill.
+/// The test's own reading of the clock around a kill, and a beat that came late to a busy machine.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);
 
 /// Two inputs with silence (all samples alike), two with noise (PEERS #21).
@@ -81,13 +81,14 @@ fn check_kill(session: &Path, victim: &str, killed_at: Duration) -> (Duration, D
     }
     let parts = parts(&manifest, victim);
     assert_eq!(parts[0]["end"], "worker_died", "{manifest:#}");
-    // Part 1 begins at the first frame at or after the origin.
-    let first = Duration::from_nanos(parts[0]["duration_ns"].as_u64().expect("a duration"));
-    let lost = killed.saturating_sub(first);
+    let ns = |value: &Value| Duration::from_nanos(value.as_u64().expect("a time"));
+    // A start that came late cost nothing before the kill.
+    let end = ns(&parts[0]["offset_ns"]) + ns(&parts[0]["duration_ns"]);
+    let lost = killed.saturating_sub(end);
     assert!(lost <= LOSS_BEFORE_KILL + CLOCK_SLACK, "{victim} lost {lost:?} before the kill: {manifest:#}");
-    let next = Duration::from_nanos(parts[1]["offset_ns"].as_u64().expect("an offset"));
+    let next = ns(&parts[1]["offset_ns"]);
     let paused = next.saturating_sub(killed);
-    assert!(next >= first, "part 2 begins before part 1 ends: {manifest:#}");
+    assert!(next >= end, "part 2 begins before part 1 ends: {manifest:#}");
     assert!(paused <= NEXT_PART_WITHIN, "{victim} paused for {paused:?}: {manifest:#}");
     let journal = std::fs::read_to_string(session.join("journal.jsonl")).expect("a journal");
     assert!(journal.contains("worker_lost"), "the loss is not in the journal:\n{journal}");
@@ -102,6 +103,8 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
     start(&holdfast, &INPUTS);
     wait_media(&holdfast, "cam3", Duration::from_secs(3));
     let workers: Vec<u32> = INPUTS.iter().map(|input| holdfast.worker_pid(input)).collect();
+    // Each signal first looks whom it meets: they lie milliseconds apart, more on a busy machine.
+    let before_kill = monotonic();
     holdfast.signal(engine, Signal::KILL);
     for worker in workers {
         holdfast.signal(worker, Signal::KILL);
@@ -125,10 +128,12 @@ fn everything_killed_at_once_is_recovered_at_the_next_start() {
         let sound = assert_no_frame_missing(&session.join(parts[0]["file"].as_str().expect("a name")));
         assert!(sound.video.samples() >= before, "recovery lost frames of {input}");
         assert!(sound.video.samples() >= 60, "{input}: {}", sound.video.samples());
-        let lost = killed_at.saturating_sub(end_of(&session.join(format!("{input}.mp4"))));
+        let end = end_of(&session.join(format!("{input}.mp4")));
+        let (least, lost) = (before_kill.saturating_sub(end), killed_at.saturating_sub(end));
         let stated = loss::stated(&alert, &found, input);
-        println!("{input} lost {lost:?}, stated {stated:?}");
-        assert!(stated.abs_diff(lost) <= TRUE_TO + CLOCK_SLACK, "{input} lost {lost:?}, {stated:?} was stated");
+        println!("{input} lost {least:?} to {lost:?}, stated {stated:?}");
+        let off = stated.abs_diff(stated.clamp(least, lost));
+        assert!(off <= TRUE_TO + CLOCK_SLACK, "{input} lost {least:?} to {lost:?}, {stated:?} was stated");
         let meta = std::fs::metadata(session.join(format!("{input}.mp4"))).expect("the part");
         let blocks = std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
         assert!(blocks <= meta.len() + 64 * 1024, "{input}: {blocks} bytes stay reserved for {}", meta.len());

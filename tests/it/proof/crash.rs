@@ -2,12 +2,13 @@
 
 use super::{PROVED_WITHIN, wait_verdict};
 use crate::record::{LIVE_WITHIN, start, wait_media};
-use crate::support::evidence::manifest;
+use crate::support::evidence::{clean_verdict, manifest};
 use crate::support::proc::{Holdfast, test_inputs, wait_for_change};
 use crate::support::process::Deadline;
 use rustix::process::Signal;
 use std::time::Duration;
 
+const INPUTS: [&str; 2] = ["cam1", "cam2"];
 /// How long to look before looking again for a process that lives for half a second.
 const GLANCE: Duration = Duration::from_millis(2);
 
@@ -38,7 +39,7 @@ fn stopped() -> Holdfast {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
-    start(&holdfast, &["cam1", "cam2"]);
+    start(&holdfast, &INPUTS);
     wait_media(&holdfast, "cam2", Duration::from_secs(2));
     holdfast.cli_ok(&["record", "stop", "--no-wait"]);
     holdfast
@@ -53,13 +54,17 @@ fn a_prover_that_is_killed_is_replaced_and_the_verdict_is_the_same() {
     let second = catch(&holdfast, Some(first));
     assert_eq!(holdfast.status()["last_session"]["verdict"], "unverified");
     // A start waits for nobody: the prover is still held here.
-    start(&holdfast, &["cam1", "cam2"]);
+    start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
     holdfast.signal(second, Signal::CONT);
-    assert_eq!(wait_verdict(&holdfast)["verdict"], "ok");
+    let last = wait_verdict(&holdfast);
+    assert_eq!(last["verdict"], clean_verdict(&manifest(&holdfast.session()), &INPUTS), "{last:#}");
     let sessions = holdfast.sessions();
     holdfast.wait_until("both verdicts", PROVED_WITHIN, |_| {
-        sessions.iter().all(|session| manifest(session)["inputs"][0]["verdict"] == "ok")
+        sessions.iter().map(|session| manifest(session)).all(|found| {
+            assert_eq!(found["inputs"][0]["id"], "cam1");
+            found["inputs"][0]["verdict"] == clean_verdict(&found, &["cam1"])
+        })
     });
 }
 
@@ -71,7 +76,8 @@ fn an_engine_that_is_killed_meanwhile_leaves_the_proof_to_the_next_one() {
     holdfast.spawn_engine();
     // The old prover holds the folder: the new one steps back, then does its work.
     holdfast.signal(first, Signal::CONT);
-    assert_eq!(wait_verdict(&holdfast)["verdict"], "ok");
+    let last = wait_verdict(&holdfast);
+    assert_eq!(last["verdict"], clean_verdict(&manifest(&holdfast.session()), &INPUTS), "{last:#}");
     assert!(holdfast.ended(first, PROVED_WITHIN), "a prover nobody listens to goes on");
 }
 

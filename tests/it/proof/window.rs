@@ -4,9 +4,14 @@ use super::crash::catch;
 use super::wait_verdict;
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::display::Display;
+use crate::support::evidence::{clean_verdict, manifest};
 use crate::support::proc::{Holdfast, test_inputs};
 use rustix::process::Signal;
 use std::time::Duration;
+
+const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
+/// On a machine under full load a start may come late, which is a gap, and said.
+const RECORDINGS: u32 = 3;
 
 /// Leaves a picture to be looked at where `HOLDFAST_SHOTS` says.
 fn shot(holdfast: &Holdfast, display: &mut Display, name: &str) {
@@ -14,6 +19,26 @@ fn shot(holdfast: &Holdfast, display: &mut Display, name: &str) {
     if let Some(folder) = std::env::var_os("HOLDFAST_SHOTS") {
         std::fs::copy(&shot.file, std::path::Path::new(&folder).join(format!("{name}.png"))).expect("a copy");
     }
+}
+
+/// Records all inputs, again if one came late, and looks meanwhile; the prover of what was recorded, held until somebody
+/// has seen it at work.
+fn recorded(holdfast: &Holdfast, look: impl Fn()) -> u32 {
+    let mut before = None;
+    for _ in 0..RECORDINGS {
+        start(holdfast, &INPUTS);
+        look();
+        wait_media(holdfast, "cam4", Duration::from_secs(2));
+        holdfast.cli_ok(&["record", "stop", "--no-wait"]);
+        let prover = catch(holdfast, before);
+        if clean_verdict(&manifest(&holdfast.session()), &INPUTS) == "ok" {
+            return prover;
+        }
+        holdfast.signal(prover, Signal::CONT);
+        assert_eq!(wait_verdict(holdfast)["verdict"], "warning");
+        before = Some(prover);
+    }
+    panic!("{RECORDINGS} starts came late: {:#}", manifest(&holdfast.session()));
 }
 
 #[test]
@@ -24,10 +49,7 @@ fn each_tile_says_what_was_found_in_its_file() {
     let _window = display.window(&holdfast, &[]);
     holdfast.wait_live(LIVE_WITHIN);
 
-    start(&holdfast, &["cam1", "cam2", "cam3", "cam4"]);
-    wait_media(&holdfast, "cam4", Duration::from_secs(2));
-    holdfast.cli_ok(&["record", "stop", "--no-wait"]);
-    let prover = catch(&holdfast, None);
+    let prover = recorded(&holdfast, || {});
     display.atspi_ok(&holdfast, &["wait", "Checking 0 %"]);
     display.atspi_ok(&holdfast, &["wait", "checking the file · 0 %"]);
     shot(&holdfast, &mut display, "checking");
@@ -42,12 +64,8 @@ fn each_tile_says_what_was_found_in_its_file() {
     display.atspi_ok(&holdfast, &["wait", "Ready"]);
     shot(&holdfast, &mut display, "failed");
 
-    start(&holdfast, &["cam1", "cam2", "cam3", "cam4"]);
-    display.atspi_ok(&holdfast, &["gone", "file proved"]);
-    wait_media(&holdfast, "cam4", Duration::from_secs(2));
-    holdfast.cli_ok(&["record", "stop", "--no-wait"]);
+    let prover = recorded(&holdfast, || drop(display.atspi_ok(&holdfast, &["gone", "file proved"])));
     // Held until somebody looks: what is said goes again by itself.
-    let prover = catch(&holdfast, None);
     display.atspi_ok(&holdfast, &["wait", "Checking 0 %"]);
     holdfast.signal(prover, Signal::CONT);
     display.atspi_ok(&holdfast, &["wait", "test saved · 4 of 4 files proved"]);

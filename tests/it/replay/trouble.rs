@@ -3,12 +3,12 @@
 
 use super::log::LoggedStore;
 use super::record::{self, CONTENTS};
-use super::{Reader, announced, assert_holds, assert_ordinary, matroska};
+use super::{Reader, SYNC_DEADLINE, announced, assert_holds, assert_ordinary, matroska};
 use holdfast::media::durable_sink::{Finished, PartWriter, Progress, SinkEvent, Trouble};
 use holdfast::media::finalise::PartStore;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 
 /// A store with limits, on top of one that remembers.
 struct Brittle {
@@ -93,30 +93,50 @@ impl PartStore for Brittle {
     }
 }
 
+/// What a writer told.
+#[derive(Default)]
+struct Heard {
+    progress: Vec<Progress>,
+    troubles: Vec<Trouble>,
+}
+
+impl Heard {
+    fn take(&mut self, event: SinkEvent) {
+        match event {
+            SinkEvent::Progress(step) => self.progress.push(step),
+            SinkEvent::Trouble(trouble) => self.troubles.push(trouble),
+        }
+    }
+
+    /// Whether a sync is still to come, good or bad.
+    fn awaits_sync(&self) -> bool {
+        self.troubles.is_empty() && self.progress.last().is_some_and(|last| last.safe < last.written)
+    }
+}
+
 /// Records the noise (about 75 kB a fragment) to `store`.
 fn record_to(store: &Arc<Brittle>) -> (Finished, Vec<Progress>, Vec<Trouble>) {
     push_to(store, record::record(CONTENTS[2]))
 }
 
-/// Records `pushes` to `store`.
+/// Records `pushes` to `store`. Where a sync is to fail, each has its own, until it does: a thread that gets no processor
+/// meanwhile would serve all in one.
 fn push_to(store: &Arc<Brittle>, pushes: Vec<record::Push>) -> (Finished, Vec<Progress>, Vec<Trouble>) {
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&events);
-    let on_event = Arc::new(move |event: SinkEvent| sink.lock().expect("events").push(event));
-    let mut writer = PartWriter::new(Arc::clone(store) as Arc<dyn PartStore>, on_event).expect("a writer");
+    let (events, received) = mpsc::sync_channel(10_000);
+    let on_event = move |event| events.send(event).expect("the test listens");
+    let mut writer = PartWriter::new(Arc::clone(store) as Arc<dyn PartStore>, Arc::new(on_event)).expect("a writer");
+    let mut heard = Heard::default();
     for push in pushes {
         let slices: Vec<&[u8]> = push.iter().map(Vec::as_slice).collect();
         writer.push(&slices);
-    }
-    let finished = writer.finish();
-    let (mut progress, mut troubles) = (Vec::new(), Vec::new());
-    for event in events.lock().expect("events").drain(..) {
-        match event {
-            SinkEvent::Progress(step) => progress.push(step),
-            SinkEvent::Trouble(trouble) => troubles.push(trouble),
+        received.try_iter().for_each(|event| heard.take(event));
+        while store.bad_sync != u64::MAX && heard.awaits_sync() {
+            heard.take(received.recv_timeout(SYNC_DEADLINE).expect("a sync"));
         }
     }
-    (finished, progress, troubles)
+    let finished = writer.finish();
+    received.try_iter().for_each(|event| heard.take(event));
+    (finished, heard.progress, heard.troubles)
 }
 
 #[test]

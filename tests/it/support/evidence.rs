@@ -20,6 +20,29 @@ pub fn parts<'a>(manifest: &'a Value, input: &str) -> Vec<&'a Value> {
     parts.unwrap_or_else(|| panic!("{input} is not in {manifest:#}")).iter().collect()
 }
 
+/// What the proof found of `input`, by code.
+pub fn findings(manifest: &Value, input: &str) -> Vec<String> {
+    let inputs = manifest["inputs"].as_array().into_iter().flatten();
+    let found = inputs.into_iter().find(|entry| entry["id"] == input).map(|entry| &entry["findings"]);
+    let found = found.and_then(Value::as_array).into_iter().flatten();
+    found.filter_map(|finding| Some(finding["code"].as_str()?.to_owned())).collect()
+}
+
+/// Whether `input` began late, and nothing else is amiss with it.
+pub fn lost_at_the_start(manifest: &Value, input: &str) -> bool {
+    let parts = parts(manifest, input);
+    let mut causes =
+        parts.iter().filter_map(|part| part["gaps"].as_array()).flatten().map(|gap| &gap["cause"]).peekable();
+    let late = causes.peek().is_some() && causes.all(|cause| cause == "late_start");
+    late && findings(manifest, input).iter().all(|code| code == "gap")
+}
+
+/// The verdict on `inputs` where nothing goes wrong. On a machine under full load plan and files may take longer than a
+/// start looks ahead: what is lost by that is a gap, and said.
+pub fn clean_verdict(manifest: &Value, inputs: &[&str]) -> &'static str {
+    if inputs.iter().any(|input| lost_at_the_start(manifest, input)) { "warning" } else { "ok" }
+}
+
 /// The plan: line 1 of the journal.
 pub fn plan(session: &Path) -> Value {
     let journal = std::fs::read_to_string(session.join("journal.jsonl")).expect("a journal");
@@ -79,4 +102,27 @@ pub fn assert_on_timeline(session: &Path, part: &Value, fps: f64) -> f64 {
         path.display()
     );
     worst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_late_start_excuses_nothing_else() {
+        let verdict = |causes: &[&str], codes: &[&str]| {
+            let gaps: Vec<Value> = causes.iter().map(|cause| json!({"cause": cause})).collect();
+            let found: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
+            let whole = json!({"id": "cam1", "parts": [{"gaps": []}], "findings": []});
+            let one = json!({"id": "cam2", "parts": [{"gaps": gaps}, {"gaps": []}], "findings": found});
+            clean_verdict(&json!({"inputs": [whole, one]}), &["cam1", "cam2"])
+        };
+        assert_eq!(verdict(&["late_start"], &["gap"]), "warning");
+        assert_eq!(verdict(&[], &[]), "ok");
+        assert_eq!(verdict(&[], &["gap"]), "ok");
+        assert_eq!(verdict(&["no_signal"], &["gap"]), "ok");
+        assert_eq!(verdict(&["late_start", "worker_died"], &["gap"]), "ok");
+        assert_eq!(verdict(&["late_start"], &["gap", "frames_differ"]), "ok");
+    }
 }

@@ -91,7 +91,8 @@ impl PowerDisk {
     }
 }
 
-/// Watches how long syncs of a disk take until its power goes: what is on the disk then is that much older.
+/// Watches how much later than they should syncs of a disk return until its power goes, be it for want of the disk or of
+/// a processor: what is on the disk then is that much older.
 #[derive(Debug)]
 pub struct SyncWatch {
     stop: SyncSender<Infallible>,
@@ -105,15 +106,18 @@ impl SyncWatch {
         let (stop, stopped) = sync_channel(0);
         let watch = move || {
             let mut took = VecDeque::new();
+            let mut due = loss::monotonic();
             loop {
-                let before = loss::monotonic();
                 let done = file.write_all_at(&[took.len() as u8; 512], 0).and_then(|()| file.sync_data());
-                took.push_back(loss::monotonic() - before);
+                let returned = loss::monotonic();
+                took.push_back(returned.saturating_sub(due));
                 if took.len() > SYNCS {
                     took.pop_front();
                 }
-                let ended = stopped.recv_timeout(SYNC_PAUSE) == Err(RecvTimeoutError::Disconnected);
-                if done.is_err() || ended {
+                due = returned + SYNC_PAUSE;
+                if done.is_err() || stopped.recv_timeout(SYNC_PAUSE) == Err(RecvTimeoutError::Disconnected) {
+                    // One that should have begun by now was kept from it.
+                    took.push_back(loss::monotonic().saturating_sub(due));
                     return took.into_iter().max().unwrap_or_default();
                 }
             }
@@ -121,7 +125,7 @@ impl SyncWatch {
         Self { stop, thread: std::thread::spawn(watch) }
     }
 
-    /// The slowest of the last syncs before the power went, and of those that were under way then.
+    /// By how much the latest of the last syncs before the power went was late, or that which was under way then.
     pub fn slowest(self) -> Duration {
         drop(self.stop);
         self.thread.join().expect("it does not panic")
