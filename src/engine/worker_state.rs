@@ -310,9 +310,14 @@ impl Worker {
     }
 
     fn tick(&mut self, now: MonoNs, recording: bool) -> Vec<Act> {
-        if now.since(std::mem::replace(&mut self.ticked, now)) >= OWN_PAUSE {
+        let between = now.since(std::mem::replace(&mut self.ticked, now));
+        if between >= OWN_PAUSE {
             self.heard = now;
             self.growth.forget();
+            // What it may have said meanwhile is read behind this tick.
+            if let Phase::Starting { since } | Phase::Replacing { since } = &mut self.phase {
+                *since = since.plus(between).min(now);
+            }
         }
         match &self.phase {
             Phase::Connecting { tries } if *tries > 0 && self.growth.look(now) => vec![Act::Measure],

@@ -19,6 +19,17 @@ fn linked_worker() -> Worker {
     worker
 }
 
+#[test]
+fn a_worker_that_came_up_while_the_engine_stood_still_is_not_killed() {
+    let (mut worker, _) = Worker::new(at(0), Restarts::default());
+    worker.handle(at(1), WorkerEvent::LockFree { link: 1 }, false);
+    worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false);
+    assert_eq!(worker.handle(at(200), WorkerEvent::Tick, false), []);
+    assert_eq!(worker.handle(at(60_000), WorkerEvent::Tick, false), []);
+    // Nobody comes, and the engine listens.
+    assert_eq!(first_kill(&mut worker, 60_200..80_000, 0), Some(70_000));
+}
+
 fn is_death(act: &Act) -> bool {
     matches!(act, Act::Died { .. })
 }

@@ -124,8 +124,8 @@ pub struct State {
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     leaving: Option<MonoNs>,
-    /// The last event.
-    listened: MonoNs,
+    /// The last event, and whether a pause before it was taken out of everything.
+    listened: (MonoNs, bool),
 }
 
 impl State {
@@ -166,7 +166,7 @@ impl State {
             space: None,
             alerts,
             leaving: None,
-            listened: now.mono,
+            listened: (now.mono, false),
             setup,
         };
         (state, effects)

@@ -1,8 +1,9 @@
 //! Time in which the engine itself stood still: SIGSTOP, a frozen machine, one that is too busy to run it.
 //!
 //! Contract: silence counts only while somebody listens. What was known when the engine fell silent is known for as long
-//! as it would have been without the pause; what was in doubt by then stays in doubt. A pause counts like one tick, so that
-//! on a machine where every tick is late nothing is waited for, or believed, without end.
+//! as it would have been without the pause; what was in doubt by then stays in doubt. Of two pauses in a row only the first
+//! is excused, so that on a machine where every tick is late nothing is waited for, or believed, without end. A start that is
+//! not yet on the disk is not excused: its client does not wait longer for that.
 
 use super::super::TICK;
 use super::super::worker_state::OWN_PAUSE;
@@ -14,8 +15,11 @@ use std::time::Duration;
 impl State {
     /// Looks whether the engine stood still before this event, whichever it is: a command may be read before a tick.
     pub(super) fn notice_pause(&mut self, now: MonoNs) {
-        let between = now.since(std::mem::replace(&mut self.listened, now));
-        if between >= OWN_PAUSE {
+        let (before, excused) = self.listened;
+        let between = now.since(before);
+        let paused = between >= OWN_PAUSE && !excused;
+        self.listened = (now, paused);
+        if paused {
             self.hold_up(between.saturating_sub(TICK));
         }
     }

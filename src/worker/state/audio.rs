@@ -23,6 +23,12 @@ impl AudioWatch {
     pub(super) fn restart(&mut self, now: MonoNs) {
         self.since = now;
     }
+
+    /// The worker itself stood still; the last sound it knows of came at `last`.
+    pub(super) fn hold_up(&mut self, last: Option<MonoNs>, hold_up: impl FnOnce(&mut MonoNs)) {
+        self.since = self.since.max(last.unwrap_or_default());
+        hold_up(&mut self.since);
+    }
 }
 
 impl State {

@@ -87,6 +87,10 @@ pub struct State {
     evidence: Evidence,
     /// The last look at the evidence.
     ticked: MonoNs,
+    /// It came behind a standstill, which was taken out of everything: the next look counts whenever it comes.
+    excused: bool,
+    /// Frames are missed from here on, if none has come since.
+    frames_from: MonoNs,
 }
 
 impl State {
@@ -106,6 +110,8 @@ impl State {
             active: BTreeMap::new(),
             evidence: Evidence::default(),
             ticked: now,
+            excused: false,
+            frames_from: now,
         }
     }
 
@@ -154,12 +160,10 @@ impl State {
     fn on_tick(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
         let held_up = self.stood_still(now);
         self.ticked = now;
-        if !held_up.is_zero() {
+        self.excused = !held_up.is_zero();
+        if self.excused {
             // A process that was stopped itself sees old evidence everywhere; the next look is fair again.
-            if let Some(recording) = &mut self.recording {
-                recording.hold_up(now, held_up);
-            }
-            return;
+            return self.hold_up(now, held_up);
         }
         self.watch_source(now, out);
         self.watch_audio(now, out);
@@ -168,11 +172,6 @@ impl State {
         if now.since(since) >= self.policy().orphan_exit && !self.is_recording() && self.leaving == Leaving::No {
             self.leaving = Leaving::WhenIdle(0);
         }
-    }
-
-    /// For how long the worker itself stood still before a look at `now`; zero = it did not.
-    pub fn stood_still(&self, now: MonoNs) -> Duration {
-        pause::stood_still(self.ticked, now)
     }
 
     fn policy(&self) -> WorkerPolicy {

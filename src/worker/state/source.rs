@@ -173,7 +173,7 @@ impl State {
                 if self.is_network() || self.repeats() {
                     limit += NETWORK_GRACE;
                 }
-                let last = self.evidence.frame_at.unwrap_or(since).max(since);
+                let last = self.evidence.frame_at.unwrap_or(since).max(since).max(self.frames_from);
                 if now.since(last) > limit {
                     self.lose_source(now, Incident::new(IncidentCode::NoSignal), out);
                 }

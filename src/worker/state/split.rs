@@ -26,7 +26,8 @@ const PREPARE: Duration = Duration::from_secs(2);
 /// the fragments that are still in memory.
 const SIZE_MARGIN: Duration = Duration::from_secs(2);
 /// No keyframe within this time: the split is given up. Below the time sound may wait for it
-/// ([`crate::media::boundary::DECISION_DEADLINE`]).
+/// ([`crate::media::boundary::DECISION_DEADLINE`]), unless the worker stood still meanwhile: then sound goes on first, and
+/// the split is given up behind it.
 const KEYFRAME_DEADLINE: Duration = Duration::from_secs(12);
 /// Creating a file takes milliseconds; a disk that takes this long is frozen, and the part that is open gets the blame.
 const CREATE_DEADLINE: Duration = Duration::from_secs(30);

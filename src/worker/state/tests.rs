@@ -170,6 +170,16 @@ fn a_worker_that_was_stopped_itself_does_not_blame_the_source() {
     bench.now = bench.now.plus(s(30));
     let take = TakeEvidence::default();
     let old = Evidence { frame_at: Some(before), take: Some(take), ..Evidence::default() };
-    bench.feed(Event::Tick(Box::new(old)));
-    assert_eq!(bench.incidents(), []);
+    let look = || Event::Tick(Box::new(old.clone()));
+    bench.feed(look());
+    // No frame can have come so soon.
+    bench.now = bench.now.plus(Duration::from_millis(100));
+    bench.feed(look());
+    assert_eq!((bench.incidents(), bench.shown().0), (Vec::new(), InputState::Live));
+    // From here on it is the source's own silence.
+    for _ in 0..15 {
+        bench.now = bench.now.plus(Duration::from_millis(100));
+        bench.feed(look());
+    }
+    assert_eq!((bench.incidents(), bench.shown().0), (vec![IncidentCode::NoSignal], InputState::NoSignal));
 }

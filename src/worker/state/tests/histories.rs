@@ -42,7 +42,7 @@ impl Bench {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..24, 1..60), slow_files: bool) {
+    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..25, 1..60), slow_files: bool) {
         let mut bench = Bench::new(OnSignalLoss::Split);
         bench.slow_files = slow_files;
         bench.origin_at_growth = true;
@@ -70,6 +70,8 @@ proptest! {
                     bench.feed(Event::PartRefused { part, refusal: PartRefusal::Exists });
                 }
                 21 => bench.run(s(1), true),
+                // Everybody stands still.
+                24 => bench.now = bench.now.plus(s(40)),
                 0 => bench.start(),
                 1 => bench.feed(Event::Stop { reply: REPLY, session: session() }),
                 2 => bench.frames = !bench.frames,

@@ -261,6 +261,36 @@ fn deadlines_do_not_run_while_the_worker_itself_stands_still() {
     assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
 }
 
+/// A start is the busiest moment.
+#[test]
+fn a_part_that_has_not_grown_yet_is_not_called_stalled_because_the_worker_stood_still() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(Duration::from_millis(200), false);
+    bench.now = bench.now.plus(s(40));
+    bench.run(s(1), false);
+    assert_eq!((bench.part, bench.incidents()), (Some((1, None)), Vec::new()));
+    assert_eq!(bench.shown().1, Some(RecordingState::Starting));
+    bench.run(s(2), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stalled));
+}
+
+#[test]
+fn where_every_look_is_late_a_stall_is_seen_and_a_stop_is_cut_all_the_same() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    let look = |bench: &mut Bench| {
+        bench.now = bench.now.plus(Duration::from_millis(900));
+        bench.tick();
+    };
+    (0..5).for_each(|_| look(&mut bench));
+    assert_eq!(bench.shown().1, Some(RecordingState::Stalled));
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    (0..40).for_each(|_| look(&mut bench));
+    assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
+}
+
 /// A worker that leaves because it failed is replaced; one that says it is done is not (R-SUP-5).
 #[test]
 fn a_worker_whose_stage_failed_closes_its_part_and_leaves_the_recording_to_another() {
