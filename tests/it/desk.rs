@@ -158,10 +158,9 @@ fn wait_for_another(holdfast: &Holdfast, old: u32) -> u32 {
 fn look_at_no_contact(holdfast: &Holdfast, display: &Display) -> Duration {
     let epoch = || std::fs::read(holdfast.runtime().join("engine.epoch")).expect("an engine has counted itself");
     let (since, of_old) = (Deadline::after(SHOWN_WITHIN), epoch());
-    display.atspi_ok(holdfast, &["wait", "No contact"]);
+    let now = display.atspi_ok(holdfast, &["show", "No contact"]);
     let shown = since.elapsed();
     // Window by window: the second may notice a moment later.
-    let now = display.atspi(holdfast, &["tree"]).stdout;
     let both = |window: &str| window.contains("No contact") && window.contains("● REC");
     // With the next engine contact comes back: a tree that was read meanwhile may show some of both.
     if epoch() == of_old {

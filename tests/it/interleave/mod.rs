@@ -22,7 +22,9 @@ use std::time::Duration;
 use world::World;
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
-/// Rounds of 200 ms in which a world where nothing more is broken must have come to rest: two minutes, because a
+/// Distance between two looks of an engine.
+const TICK_MS: u16 = 200;
+/// Rounds of a tick in which a world where nothing more is broken must have come to rest: two minutes, because a
 /// worker that hangs while stopping is given 15 s to flush, and replacements are 5 s apart.
 const SETTLES_WITHIN: usize = 600;
 /// Things that can happen without time passing; a start takes about fifty per input.
@@ -32,7 +34,8 @@ const STEPS_PER_ROUND: u32 = 5000;
 enum Op {
     /// So many small steps, chosen by the numbers.
     Steps(Vec<u16>),
-    Pass(u16),
+    /// Milliseconds, all at once (`true`: everybody stands still meanwhile) or tick by tick.
+    Pass(u16, bool),
     StartEngine,
     KillEngine,
     FreezeEngine,
@@ -51,7 +54,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         20 => prop::collection::vec(any::<u16>(), 1..60).prop_map(Op::Steps),
-        8 => (50u16..2000).prop_map(Op::Pass),
+        8 => (50u16..2000, prop::bool::weighted(0.25)).prop_map(|(millis, still)| Op::Pass(millis, still)),
         4 => Just(Op::StartEngine),
         2 => Just(Op::KillEngine),
         1 => Just(Op::FreezeEngine),
@@ -74,7 +77,10 @@ impl World {
                     self.step(*choice);
                 }
             }
-            Op::Pass(millis) => self.pass(Duration::from_millis(u64::from(*millis))),
+            Op::Pass(millis, true) => self.pass(Duration::from_millis(u64::from(*millis))),
+            Op::Pass(millis, false) => (0..millis.div_ceil(TICK_MS)).for_each(|_| {
+                self.pass(Duration::from_millis(TICK_MS.into()));
+            }),
             Op::StartEngine => self.start_engine(),
             Op::KillEngine => self.kill_engine(),
             Op::FreezeEngine | Op::ThawEngine => {
@@ -121,7 +127,7 @@ impl World {
             if done(self) {
                 return;
             }
-            self.pass(Duration::from_millis(200));
+            self.pass(Duration::from_millis(TICK_MS.into()));
         }
         panic!("{what}: not within {SETTLES_WITHIN} rounds");
     }

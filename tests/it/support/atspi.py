@@ -4,6 +4,7 @@
 Usage: atspi.py [--within SECONDS] [--app NAME] tree
        atspi.py ... press NAME         (a button, by its accessible name)
        atspi.py ... wait NAME          (until something visible has that name)
+       atspi.py ... show NAME          (the same, then the tree as it is read behind that)
        atspi.py ... gone NAME          (until nothing visible has it)
        atspi.py ... text NAME          (prints the text of the first visible thing whose name begins so)
 
@@ -90,16 +91,22 @@ def text(node):
     return iface.get_text(0, iface.get_character_count()) if iface is not None else node.get_name()
 
 
+def tree(seen):
+    return "\n".join(f"{depth}\t{role}\t{name}\t{words(states)}" for depth, _, role, name, states in seen)
+
+
 def attempt(options):
     """Tries once; returns what to print when done, `None` to try again."""
     seen = list(desktop(options.app))
     if options.verb == "tree":
-        return "\n".join(f"{depth}\t{role}\t{name}\t{words(states)}" for depth, _, role, name, states in seen) or None
+        return tree(seen) or None
     if options.verb == "gone":
         return None if any(name == options.name for _, _, _, name, _ in seen) else ""
     for _, node, _, name, states in seen:
         if options.verb == "text" and name.startswith(options.name):
             return text(node)
+        if options.verb == "show" and name == options.name:
+            return tree(desktop(options.app))
         if name == options.name and (options.verb == "wait" or (options.verb == "press" and press(node, states))):
             return ""
     return None
@@ -109,7 +116,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--within", type=float, default=10.0)
     parser.add_argument("--app")
-    parser.add_argument("verb", choices=["tree", "press", "wait", "gone", "text"])
+    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "gone", "text"])
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
 
