@@ -23,9 +23,9 @@ const MEASURED_DEGREES: f64 = 1.0;
 const WINDOW_S: f64 = 0.3;
 /// A keyframe comes with the next frame that is encoded; the file before it costs two syncs of a busy disk.
 const SPLITS_WITHIN: Duration = Duration::from_secs(10);
-/// Media behind the news of a part, after which it is older than a group of pictures (1 s), and is split if somebody
-/// asks: the news may come late, and a fragment later still.
-const OLD_ENOUGH: Duration = Duration::from_millis(1500);
+/// Media behind the news of a part, after which it is split if somebody asks: the split lies half a second ahead, where the
+/// part must be older than a group of pictures (1 s).
+const OLD_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The tone of a test input (DESIGN §4): 440 + 110·n Hz.
 fn tone_hz(input: &str) -> f64 {
