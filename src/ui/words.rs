@@ -154,6 +154,83 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("It was repeated; the process is replaced as soon as it records nothing."),
             gettext("Nothing. If it happens again, check the disk and this input's source."),
         ),
+        IncidentCode::StorageFrozen => (
+            gettext("The disk does not answer."),
+            gettext(
+                "What is recorded waits in memory and is written as soon as the disk answers; what does not fit is counted.",
+            ),
+            gettext("Check the disk and its cable; do not switch anything off."),
+        ),
+        IncidentCode::QuotaExceeded => (
+            gettext("The quota on the disk is used up."),
+            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("Free some space or have the quota raised, then start again."),
+        ),
+        IncidentCode::DiskReadOnly => (
+            gettext("The disk has become read-only."),
+            gettext("The part was closed as far as the disk allowed; the next one is tried again and again."),
+            gettext("Check the disk; it may be failing. Record to another one as soon as you can."),
+        ),
+        IncidentCode::StorageVanished => (
+            gettext("The disk with the recordings is gone: {reason}."),
+            gettext("The next part is tried again and again, and begins as soon as the disk is back."),
+            gettext("Connect the disk again."),
+        ),
+        IncidentCode::FileDisplaced => (
+            gettext("{file} was removed, renamed or replaced while it was being recorded."),
+            gettext("The recording continues as the next part; nothing was overwritten."),
+            gettext("Leave the files of a running recording alone; look for this one under another name."),
+        ),
+        IncidentCode::DiskLow => (
+            gettext("Little space is left on the disk: {free}, {used} % are used."),
+            gettext("Recording goes on."),
+            gettext("Free some space soon."),
+        ),
+        IncidentCode::DiskCritical => (
+            gettext("The disk is almost full: {free} are left, {used} % are used."),
+            gettext("Recording goes on until {floor} are left; then every file is closed."),
+            gettext("Free some space now."),
+        ),
+        IncidentCode::WorkerMemory => (
+            gettext("The recording process of this input uses {used} of memory; {budget} were to be expected."),
+            gettext("It records on; a recording process is never restarted for that."),
+            gettext("Nothing. If it keeps growing, stop and start again when it suits you."),
+        ),
+        IncidentCode::MemoryLow => (
+            gettext("The machine has little memory left: {free}."),
+            gettext("Recording goes on."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::LimitNear => (
+            gettext("{used} of {limit} {what} are in use."),
+            gettext("Recording goes on."),
+            gettext("Stop and start the recorder when nothing is being recorded."),
+        ),
+        IncidentCode::ClockStepped => (
+            gettext("The clock of this machine was moved by {seconds} s."),
+            gettext("Recording goes on; no file, duration or order depends on it."),
+            gettext("Nothing. If it was not you, check the time settings."),
+        ),
+        IncidentCode::Suspended => (
+            gettext("The machine slept for {seconds} s."),
+            gettext("Recording went on behind it; the sleep is a gap of the session."),
+            gettext("Keep the machine from sleeping during recordings."),
+        ),
+        IncidentCode::SleepNotInhibited => (
+            gettext("The machine may go to sleep while it records: {reason}."),
+            gettext("Recording goes on."),
+            gettext("Switch automatic sleep off for important recordings."),
+        ),
+        IncidentCode::ErrorRate => (
+            gettext("{errors} errors within {seconds} s."),
+            gettext("Each of them was dealt with by itself."),
+            gettext("Look at the messages of this source, and at its cables."),
+        ),
+        IncidentCode::OperationStuck => (
+            gettext("{operation} has not ended after {seconds} s."),
+            gettext("What is being recorded is not affected."),
+            gettext("Check the disk; then have the operation cleaned up."),
+        ),
     };
     Sentences { happened, done, remedy }
 }

@@ -15,10 +15,13 @@ mod orders;
 mod pause;
 mod proof;
 mod session;
+mod setup;
 mod strays;
 mod view;
 mod waiting;
 mod workers;
+
+pub use setup::Setup;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
@@ -26,19 +29,15 @@ use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
-use crate::config::StorageRules;
-use crate::model::encoding::Encoding;
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::input::InputSpec;
-use crate::model::policy::WorkerPolicy;
-use crate::model::snapshot::{Alert, LastSession, RecordingView};
+use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::worker::WorkerStatus;
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
 use proof::Proofs;
 use session::{Phase, Session};
+use setup::Input;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,62 +48,6 @@ use waiting::{Asked, Waiting};
 const SPACE_AGE: Duration = Duration::from_secs(6);
 /// Name of what belongs to no input, in alerts.
 const ENGINE: &str = "engine";
-
-/// What the state machine is made from.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// The inputs, in the order of the configuration.
-    pub inputs: Vec<InputSpec>,
-    /// How they are encoded.
-    pub encoding: Encoding,
-    /// Rules for the workers.
-    pub policy: WorkerPolicy,
-    /// Space rules.
-    pub storage: StorageRules,
-    /// Where sessions go.
-    pub library: PathBuf,
-    /// This boot.
-    pub boot_id: String,
-    /// Number of this engine among those of the runtime folder.
-    pub epoch: u64,
-    /// The file inputs are configured in, for messages.
-    pub config_file: String,
-    /// Our own nice value before anything was asked for.
-    pub own_nice: i32,
-    /// Alerts an earlier engine left.
-    pub alerts: Vec<Alert>,
-    /// Workers that run although their input is not configured any more.
-    pub strays: Vec<InputId>,
-    /// How often workers were replaced under earlier engines of this boot.
-    pub restarts: BTreeMap<InputId, Restarts>,
-}
-
-/// One input and its worker.
-#[derive(Debug)]
-struct Input {
-    spec: InputSpec,
-    worker: Worker,
-    /// The last report and when it came.
-    status: Option<(MonoNs, WorkerStatus)>,
-    /// A session of an earlier engine it still records.
-    orphan: Option<SessionId>,
-    /// What its worker was told.
-    handover: Handover,
-    usage: WorkerUsage,
-    /// What is known of its last recording once the session is over.
-    frozen: Option<RecordingView>,
-    /// What it has not answered.
-    orders: Orders,
-    /// Bumped with every command.
-    commands: u64,
-}
-
-impl Input {
-    fn next_command(&mut self) -> u64 {
-        self.commands += 1;
-        self.commands
-    }
-}
 
 /// See the module.
 #[derive(Debug)]

@@ -15,13 +15,17 @@ mod waiting;
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};
 use super::super::worker_state::Act;
 use super::*;
-use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};
+use crate::config::StorageRules;
+use crate::model::encoding::Encoding;
+use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
-    Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RetryState, RetryView, SessionState,
+    Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RecordingView, RetryState, RetryView,
+    SessionState,
 };
 use crate::protocol::api::StartRequest;
-use crate::protocol::worker::{Command, Refusal};
+use crate::protocol::worker::{Command, Refusal, WorkerStatus};
 use crate::storage::recovery::Interrupted;
 use jiff::Timestamp;
 

@@ -1,19 +1,21 @@
 //! What the engine's state machine is told, and what it wants done.
 
 use super::kept::Kept;
+mod effect;
+
 pub use super::reply::{Refused, Reply};
-use super::worker_state::{Act, WorkerEvent};
-use crate::model::incident::Incident;
-use crate::model::proof::{ProofLine, ProvedPart};
-use crate::model::session::{Closed, Fact, JournalKind, Manifest, Plan};
+use super::worker_state::WorkerEvent;
+use crate::model::proof::ProofLine;
+use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::LastSession;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::StartRequest;
-use crate::protocol::worker::{Command, Refusal, Ticket, WorkerStatus};
+use crate::protocol::worker::{Refusal, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
 use crate::storage::recovery::{ClosedSession, Interrupted};
 use crate::storage::search::Unread;
+pub use effect::Effect;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -256,115 +258,4 @@ impl From<&str> for Unwritten {
     fn from(reason: &str) -> Self {
         Self { reason: reason.to_owned(), full: false }
     }
-}
-
-/// Something to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Answer a request.
-    Reply(Token, Reply),
-    /// Make the folder and the journal of a session with its plan, durably.
-    Persist {
-        /// The folder.
-        dir: PathBuf,
-        /// Line 1.
-        plan: Box<Plan>,
-    },
-    /// Go on with a session of an earlier engine: fold what its journal lacks, write down that it is ours, read it.
-    Adopt {
-        /// The session.
-        session: SessionId,
-        /// Its folder.
-        dir: PathBuf,
-        /// Time since its origin.
-        t_ns: i64,
-        /// Our epoch.
-        epoch: u64,
-    },
-    /// Append to a session's journal that somebody asked to stop it, and say when that is on disk.
-    WriteStop {
-        /// The session.
-        session: SessionId,
-        /// Its folder.
-        dir: PathBuf,
-        /// Time since its origin.
-        t_ns: i64,
-    },
-    /// Append a line to a session's journal.
-    Journal {
-        /// Its folder.
-        dir: PathBuf,
-        /// Time since its origin.
-        t_ns: i64,
-        /// The line.
-        kind: Box<JournalKind>,
-    },
-    /// Deal with a worker process.
-    Worker(InputId, Act),
-    /// Send a worker a command.
-    Send(InputId, Box<Command>),
-    /// Look up which part and fact numbers an earlier worker has used.
-    Number {
-        /// The input.
-        input: InputId,
-        /// Number of the connection they are for.
-        link: u64,
-        /// The session.
-        session: SessionId,
-        /// Its folder.
-        dir: PathBuf,
-    },
-    /// Hand a worker its ticket.
-    StartWorker {
-        /// The input.
-        input: InputId,
-        /// Number of the command.
-        command: u64,
-        /// The ticket.
-        ticket: Box<Ticket>,
-    },
-    /// Finalise, write the manifest, close the journal.
-    Close {
-        /// The session.
-        session: SessionId,
-        /// Its folder.
-        dir: PathBuf,
-        /// How it ended.
-        state: Closed,
-    },
-    /// Read the files of a session again.
-    Prove {
-        /// Number of the proof.
-        number: u64,
-        /// Its folder.
-        dir: PathBuf,
-    },
-    /// Kill a proof.
-    EndProof {
-        /// Its number.
-        number: u64,
-    },
-    /// Put what a proof found into the manifest.
-    KeepProof {
-        /// Number of the proof.
-        number: u64,
-        /// The session's folder.
-        dir: PathBuf,
-        /// What was found.
-        parts: Vec<ProvedPart>,
-    },
-    /// Write one log line.
-    Log {
-        /// Input or `engine`.
-        source: String,
-        /// What.
-        incident: Incident,
-    },
-    /// Nothing is left to wait for.
-    Exit,
-    /// Another engine has taken over: leave at once, writing nothing more.
-    Abandon {
-        /// That one's epoch.
-        epoch: u64,
-    },
 }

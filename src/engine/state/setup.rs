@@ -1,0 +1,73 @@
+//! What the state machine is made from, and what it holds of each input.
+
+use super::handover::Handover;
+use crate::config::StorageRules;
+use crate::engine::event::WorkerUsage;
+use crate::engine::orders::Orders;
+use crate::engine::restart::Restarts;
+use crate::engine::worker_state::Worker;
+use crate::model::encoding::Encoding;
+use crate::model::input::InputSpec;
+use crate::model::policy::WorkerPolicy;
+use crate::model::snapshot::{Alert, RecordingView};
+use crate::model::{InputId, MonoNs, SessionId};
+use crate::protocol::worker::WorkerStatus;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the state machine is made from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The inputs, in the order of the configuration.
+    pub inputs: Vec<InputSpec>,
+    /// How they are encoded.
+    pub encoding: Encoding,
+    /// Rules for the workers.
+    pub policy: WorkerPolicy,
+    /// Space rules.
+    pub storage: StorageRules,
+    /// Where sessions go.
+    pub library: PathBuf,
+    /// This boot.
+    pub boot_id: String,
+    /// Number of this engine among those of the runtime folder.
+    pub epoch: u64,
+    /// The file inputs are configured in, for messages.
+    pub config_file: String,
+    /// Our own nice value before anything was asked for.
+    pub own_nice: i32,
+    /// Alerts an earlier engine left.
+    pub alerts: Vec<Alert>,
+    /// Workers that run although their input is not configured any more.
+    pub strays: Vec<InputId>,
+    /// How often workers were replaced under earlier engines of this boot.
+    pub restarts: BTreeMap<InputId, Restarts>,
+}
+
+/// One input and its worker.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) spec: InputSpec,
+    pub(super) worker: Worker,
+    /// The last report and when it came.
+    pub(super) status: Option<(MonoNs, WorkerStatus)>,
+    /// A session of an earlier engine it still records.
+    pub(super) orphan: Option<SessionId>,
+    /// What its worker was told.
+    pub(super) handover: Handover,
+    pub(super) usage: WorkerUsage,
+    /// What is known of its last recording once the session is over.
+    pub(super) frozen: Option<RecordingView>,
+    /// What it has not answered.
+    pub(super) orders: Orders,
+    /// Bumped with every command.
+    pub(super) commands: u64,
+}
+
+impl Input {
+    /// The number of the next command.
+    pub(super) fn next_command(&mut self) -> u64 {
+        self.commands += 1;
+        self.commands
+    }
+}
