@@ -32,6 +32,7 @@ pub mod worker_state;
 use crate::config::Config;
 use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
+use crate::model::time::ClockOffsets;
 use crate::protocol::api::StartRequest;
 use crate::sys::clock;
 use crate::sys::paths::Runtime;
@@ -57,6 +58,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Deadlines are looked at this often; the shortest one is 2 s.
 const TICK: Duration = Duration::from_millis(200);
+/// The clocks are compared this often: a step is shown within 2 s (R-FM-6).
+const CLOCKS: Duration = Duration::from_millis(500);
 /// Events that may wait for the loop; sixteen workers send forty a second.
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
@@ -113,6 +116,8 @@ struct Loop {
     reserved: u64,
     /// How often workers were replaced, as it was kept last.
     restarts: BTreeMap<InputId, Restarts>,
+    /// What was told of the clocks, as it was kept last.
+    clocks: Option<ClockOffsets>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     pids: watch::Sender<Vec<(InputId, u32)>>,
@@ -131,8 +136,7 @@ impl Engine {
         let kept = library.read(kept, events.clone()).await;
         let now = now();
         let (recalled, kept) = (kept.is_some(), kept.unwrap_or_else(|| Kept::unread(now.mono)));
-        let restarts = kept.restarts_in(&left.boot_id);
-        let setup = left.setup(&self.options, self.library.clone(), self.epoch, kept.alerts.clone(), restarts);
+        let setup = left.setup(&self.options, self.library.clone(), self.epoch, &kept);
         let (state, effects) = State::new(now, setup);
         let mut shell = Shell::new(
             self.options.runtime.clone(),
@@ -153,6 +157,7 @@ impl Engine {
             recalled,
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
+            clocks: state.clocks(),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
@@ -174,6 +179,8 @@ impl Engine {
 
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+        let mut clocks = interval(CLOCKS);
+        clocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lifetime = self.options.spawned.then(|| Lifetime::new(now.mono));
@@ -199,6 +206,7 @@ impl Engine {
                         core.handle(Event::Leave);
                     }
                 }
+                _ = clocks.tick() => clock::offsets().into_iter().for_each(|seen| core.handle(Event::Clocks(seen))),
                 _ = interrupt.recv() => core.handle(Event::Leave),
                 _ = terminate.recv() => core.handle(Event::Leave),
             }
@@ -291,6 +299,8 @@ impl Loop {
         if restarts != self.restarts {
             self.restarts = restarts;
             self.keeping.note(Missing::Restart);
+        } else if std::mem::replace(&mut self.clocks, self.state.clocks()) != self.clocks {
+            self.keeping.note(Missing::Account);
         } else if alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
             self.keeping.note(Missing::Account);
         }
@@ -303,7 +313,8 @@ impl Loop {
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        if self.shell.save(Account { seq: reserved, alerts, restarts, whole: self.recalled }) {
+        let account = Account { seq: reserved, alerts, restarts, clocks: self.clocks, whole: self.recalled };
+        if self.shell.save(account) {
             self.reserved = reserved;
             self.keeping.begin(now.mono);
         }

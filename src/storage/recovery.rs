@@ -6,7 +6,7 @@
 
 use super::history::History;
 use super::loss::{self, Evidence};
-use super::manifest::{InputFacts, assemble};
+use super::manifest::{InputFacts, assemble, calendar};
 use super::{atomic, journal, layout, pulse};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
@@ -121,10 +121,11 @@ pub fn known_manifest(dir: &Path) -> io::Result<Manifest> {
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL))?;
     let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| io::Error::other("its journal has no plan"))?;
+    // The last line was written last, whatever its date says.
+    let ended = lines.last().map_or(plan.started_at, |line| line.at);
     lines.extend(unfolded(dir, &plan, known)?);
     let state =
         lines.iter().find_map(|line| if let JournalKind::Closed { state } = line.kind { Some(state) } else { None });
-    let ended = lines.iter().map(|line| line.at).max().unwrap_or(plan.started_at);
     Ok(assemble(&plan, dir, state.unwrap_or(Closed::Recovered), &lines, ended))
 }
 
@@ -230,6 +231,7 @@ pub fn close_while(
     open.sort_by(|(_, one, part), (_, other, later)| (one, part).cmp(&(other, later)));
     if !open.is_empty() {
         // The time of the last write tells how much of the end is missing; finalising changes it.
+        let calendar = calendar(&plan, &lines);
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
         let found = may_write().and_then(|()| finalise(dir));
         let mut found = found.map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
@@ -248,7 +250,8 @@ pub fn close_while(
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
             let beat = pulse::last_beat(dir, &plan, &input);
-            let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
+            let touched = touched.get(&name).map(|touched| calendar.times_of(*touched).1);
+            let known = Evidence { facts: &facts, beat: beat.as_ref(), touched };
             record.lost = loss::loss(&plan, &record, known);
             let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
             // Its first picture was lost with it.

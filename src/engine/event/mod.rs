@@ -8,6 +8,7 @@ use super::worker_state::WorkerEvent;
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::LastSession;
+use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Refusal, WorkerStatus};
@@ -173,6 +174,8 @@ pub enum Event {
     Space(Option<Space>),
     /// Workers were looked at.
     Usage(Vec<(InputId, WorkerUsage)>),
+    /// The clocks were read.
+    Clocks(ClockOffsets),
     /// The engine is told to leave.
     Leave,
     /// Time passes.

@@ -5,6 +5,7 @@
 //! Stop is always carried out; media is never touched here.
 
 mod adoption;
+mod clock;
 mod closing;
 mod commands;
 mod evidence;
@@ -66,6 +67,7 @@ pub struct State {
     space: Option<(MonoNs, Space)>,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
+    clocks: clock::Clocks,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -108,6 +110,7 @@ impl State {
             abandoned: VecDeque::new(),
             space: None,
             alerts,
+            clocks: clock::Clocks::new(setup.clocks),
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -151,10 +154,12 @@ impl State {
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
+            Event::Clocks(seen) => self.on_clocks(now, seen, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
+        self.write_clocks(&mut out);
         out
     }
 
@@ -162,6 +167,7 @@ impl State {
     /// have the newer one stays.
     fn on_recalled(&mut self, now: Now, kept: Kept, out: &mut Vec<Effect>) {
         let restarts = kept.restarts_in(&self.setup.boot_id);
+        self.recall_clocks(kept.clocks_in(&self.setup.boot_id));
         self.alerts.recall(now, kept.alerts);
         for (id, earlier) in restarts {
             self.on_worker(now, &id, WorkerEvent::Recalled { earlier }, out);
@@ -230,6 +236,7 @@ impl State {
         }
         self.watch_session(now, out);
         self.watch_proof(now, out);
+        self.watch_clocks(now);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {

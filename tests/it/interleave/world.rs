@@ -130,6 +130,7 @@ impl World {
             own_nice: 0,
             alerts: Vec::new(),
             strays: Vec::new(),
+            clocks: None,
             restarts: Default::default(),
         };
         let engine = SimEngine::new(self.clock, self.epoch, setup, &self.library());
