@@ -12,9 +12,10 @@ use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, LookLine, Plan};
 use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError, Finalised};
-use crate::storage::{atomic, layout, proof, recent};
+use crate::storage::{atomic, layout, order, proof, recent};
 use crate::sys::clock;
 use crate::sys::process::{self, Priority};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -243,6 +244,11 @@ impl DiskThread {
     fn list(&mut self, dir: &Path, plan: &Plan) {
         let clocks = recent::Clocks { boot_id: self.boot_id.clone(), mono: clock::mono_now(), wall: clock::wall_now() };
         recent::note(&mut self.kept.recent, &clocks, dir, plan);
+        if let (Ok(names), Some(ours)) =
+            (recovery::session_dirs(&self.library), dir.file_name().and_then(OsStr::to_str))
+        {
+            order::note(&mut self.kept.displaced, ours, names.iter().map(String::as_str));
+        }
         self.save();
     }
 

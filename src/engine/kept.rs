@@ -7,6 +7,7 @@ use super::restart::Restarts;
 use crate::model::snapshot::Alert;
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs};
+use crate::storage::order::Displaced;
 use crate::storage::recent::Recent;
 use crate::storage::{atomic, layout};
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct Kept {
     /// Sessions that were begun lately, oldest first (R-CMD-3).
     #[serde(default)]
     pub recent: Vec<Recent>,
+    /// Sessions whose names do not tell their order, in that order (R-FM-6).
+    #[serde(default)]
+    pub displaced: Vec<Displaced>,
 }
 
 /// What the loop of the engine accounts for.

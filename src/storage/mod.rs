@@ -9,6 +9,7 @@ pub mod journal;
 pub mod layout;
 mod loss;
 mod manifest;
+pub mod order;
 pub mod proof;
 pub mod pulse;
 pub mod recent;

@@ -7,7 +7,7 @@
 use super::history::History;
 use super::loss::{self, Evidence};
 use super::manifest::{InputFacts, assemble, calendar};
-use super::{atomic, journal, layout, pulse};
+use super::{atomic, journal, layout, order, pulse};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
 use crate::model::loss::Loss;
@@ -79,7 +79,7 @@ pub struct Finalised {
 /// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
 pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Finalised>;
 
-/// The folders of sessions in `library`, newest first. A link is none: where it leads somebody else may be recording.
+/// The folders of sessions in `library`, newest first ([`order`](super::order)). A link is none: where it leads somebody else may be recording.
 pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(library)?
         .filter_map(|entry| {
@@ -88,7 +88,7 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
             entry.file_type().ok()?.is_dir().then_some(name)
         })
         .collect();
-    names.sort_unstable_by(|a, b| b.cmp(a));
+    order::newest_first(library, &mut names);
     Ok(names)
 }
 

@@ -16,6 +16,7 @@ mod api;
 mod architecture;
 mod builds;
 mod camera;
+mod clock;
 mod commands;
 mod copy;
 mod counters;

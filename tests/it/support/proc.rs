@@ -151,6 +151,12 @@ impl Holdfast {
         command
     }
 
+    /// Adds a variable to the environment of every process of this recorder.
+    pub fn set_env(&mut self, name: &'static str, value: PathBuf) {
+        self.more.retain(|(known, _)| *known != name);
+        self.more.push((name, value));
+    }
+
     /// Starts the engine and waits until its API answers; returns its pid.
     pub fn spawn_engine(&mut self) -> u32 {
         self.spawn_engine_of(Path::new(BINARY))
@@ -158,11 +164,22 @@ impl Holdfast {
 
     /// The same with another build of the program.
     pub fn spawn_engine_of(&mut self, program: &Path) -> u32 {
+        let command = self.command(program);
+        self.spawn_engine_with(command)
+    }
+
+    /// The same by way of another program (`unshare`), which executes the one under test.
+    pub fn spawn_engine_by(&mut self, program: &Path, args: &[&str]) -> u32 {
+        let mut command = self.command(program);
+        command.args(args).arg(BINARY);
+        self.spawn_engine_with(command)
+    }
+
+    fn spawn_engine_with(&mut self, mut command: Command) -> u32 {
         // One that was killed a moment ago may not be gone altogether.
         let gone = self.engine.as_mut().is_none_or(|engine| engine.wait(ENGINE_GONE_WITHIN).is_some());
         assert!(gone, "this test's engine still runs");
         self.engines += 1;
-        let mut command = self.command(program);
         command.arg("engine").stdout(process::log_file(&self.log())).stderr(process::log_file(&self.log()));
         let engine = Running::start("the engine", &mut command);
         let pid = engine.pid();
