@@ -14,6 +14,7 @@ mod kept;
 mod lifetime;
 mod link;
 mod locks;
+mod notify;
 mod orders;
 mod probe;
 mod proof;
@@ -23,6 +24,7 @@ mod reply;
 mod restart;
 mod search;
 mod server;
+mod signals;
 mod start;
 pub mod state;
 mod takeover;
@@ -35,6 +37,7 @@ use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::time::ClockOffsets;
 use crate::protocol::api::StartRequest;
 use crate::sys::clock;
+use crate::sys::notify::Manager;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
 use disk::Disk;
@@ -43,16 +46,17 @@ use event::{Event, Now, StartCommand};
 use fence::Fence;
 use kept::{Account, Keeping, Kept, Missing};
 use lifetime::Lifetime;
+use notify::Notify;
 use publish::Publisher;
 use restart::Restarts;
 use server::{Board, Clients, Request, Subscription};
+use signals::Signals;
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -177,8 +181,8 @@ impl Engine {
         proof::search(self.library.clone(), events.clone());
         tokio::spawn(search::run(self.library.clone(), events));
 
-        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+        let mut signals = Signals::catch()?;
+        let mut notify = Notify::new(Manager::of_environment());
         let mut clocks = interval(CLOCKS);
         clocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = interval(TICK);
@@ -189,6 +193,9 @@ impl Engine {
                 anyhow::bail!(
                     "another engine (number {epoch}) has taken over; this one leaves and writes nothing more"
                 );
+            }
+            if core.state.is_leaving() {
+                notify.leave(core.state.is_idle());
             }
             let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
@@ -205,12 +212,13 @@ impl Engine {
                     if lifetime.as_mut().is_some_and(over) {
                         core.handle(Event::Leave);
                     }
+                    notify.looked(clock::mono_now(), unserved.is_none(), &core.snapshot.borrow());
                 }
                 _ = clocks.tick() => clock::offsets().into_iter().for_each(|seen| core.handle(Event::Clocks(seen))),
-                _ = interrupt.recv() => core.handle(Event::Leave),
-                _ = terminate.recv() => core.handle(Event::Leave),
+                () = signals.next() => core.handle(Event::Leave),
             }
         }
+        notify.leave(core.state.is_idle());
         if core.keeping.is_behind() {
             core.save(self::now());
         }

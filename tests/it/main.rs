@@ -38,6 +38,7 @@ mod record;
 mod recover;
 mod replay;
 mod seams;
+mod service;
 mod split;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]

@@ -186,6 +186,11 @@ impl State {
         session && self.inputs.iter().all(|input| input.orphan.is_none())
     }
 
+    /// It was told to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
     fn on_space(&mut self, now: Now, space: Option<Space>) {
         match space {
             Some(space) => {
