@@ -22,6 +22,7 @@ mod copy;
 mod counters;
 mod desk;
 mod disk;
+mod endurance;
 mod formats;
 mod golden;
 mod hang;
