@@ -10,6 +10,7 @@ mod effect;
 pub mod event;
 mod fence;
 mod growth;
+mod inhibit;
 mod kept;
 mod lifetime;
 mod link;

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod clock;
 pub mod fd_passing;
+pub mod inhibit;
 pub mod lock;
 pub mod log;
 pub mod memory;

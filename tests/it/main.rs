@@ -26,6 +26,7 @@ mod endurance;
 mod formats;
 mod golden;
 mod hang;
+mod inhibit;
 mod interleave;
 mod keys;
 mod kill;

@@ -176,10 +176,24 @@ pub enum Event {
     Usage(Vec<(InputId, WorkerUsage)>),
     /// The clocks were read.
     Clocks(ClockOffsets),
+    /// Of what keeps the machine awake.
+    Inhibit(InhibitEvent),
     /// The engine is told to leave.
     Leave,
     /// Time passes.
     Tick,
+}
+
+/// What can happen to what keeps the machine awake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InhibitEvent {
+    /// Everybody was asked.
+    Asked {
+        /// Why it may sleep all the same, in English; `None` = it does not.
+        reason: Option<String>,
+    },
+    /// It is being shut down, and waits for some seconds.
+    GoesDown,
 }
 
 /// What can happen to a proof.

@@ -10,6 +10,7 @@ mod closing;
 mod commands;
 mod evidence;
 mod handover;
+mod inhibit;
 mod interrupted;
 mod keys;
 mod orders;
@@ -68,6 +69,8 @@ pub struct State {
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     clocks: clock::Clocks,
+    /// The machine is to be kept awake.
+    awake: bool,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -111,6 +114,7 @@ impl State {
             space: None,
             alerts,
             clocks: clock::Clocks::new(setup.clocks),
+            awake: false,
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -154,12 +158,14 @@ impl State {
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
+            Event::Inhibit(event) => self.on_inhibit(now, event, &mut out),
             Event::Clocks(seen) => self.on_clocks(now, seen, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
         self.write_clocks(&mut out);
+        self.keep_awake(now, &mut out);
         out
     }
 

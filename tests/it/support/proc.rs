@@ -138,6 +138,8 @@ impl Holdfast {
         // GStreamer's plugin registry is shared with this process: a scan per process costs seconds.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+        // No bus of the machine: a test that wants one brings it.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.root.join("no-bus").display()));
         command
             .envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)))
             .envs(self.more.iter().map(|(name, path)| (name, path)));
