@@ -11,12 +11,14 @@ pub mod event;
 mod fence;
 mod growth;
 mod kept;
+mod ladder;
 mod lifetime;
 mod link;
 mod locks;
 mod orders;
 mod probe;
 mod proof;
+mod protect;
 mod publish;
 pub mod recover;
 mod reply;
@@ -169,6 +171,7 @@ impl Engine {
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
+        tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));
         proof::search(self.library.clone(), events.clone());
         tokio::spawn(search::run(self.library.clone(), events));
 

@@ -6,6 +6,7 @@
 use super::event::{Event, Space, WorkerUsage};
 use crate::model::{InputId, MonoNs};
 use crate::storage::space;
+use crate::sys::priority::nice;
 use crate::sys::{clock, process};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -82,8 +83,7 @@ fn look(pids: &[(InputId, u32)], before: &CpuTimes) -> (Vec<(InputId, WorkerUsag
             WorkerUsage {
                 rss_bytes: Some(usage.rss_bytes),
                 cpu_percent,
-                nice: process::nice_of(*pid),
-                io: process::io_priority_of(*pid),
+                nice: nice::worst_of(*pid),
             },
         ));
     }

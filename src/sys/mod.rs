@@ -8,5 +8,6 @@ pub mod fd_passing;
 pub mod lock;
 pub mod log;
 pub mod paths;
+pub mod priority;
 pub mod process;
 pub mod unix_listener;

@@ -64,7 +64,6 @@ fn setup(inputs: &[&str]) -> Setup {
         boot_id: "boot".into(),
         epoch: 3,
         config_file: "config.toml".into(),
-        own_nice: 0,
         alerts: Vec::new(),
         strays: Vec::new(),
         restarts: Default::default(),
