@@ -31,6 +31,7 @@ mod lossy;
 mod matroska;
 mod packages;
 mod power;
+mod priority;
 mod proof;
 mod record;
 mod recover;
