@@ -122,13 +122,7 @@ mod tests {
             ended.recv().expect_err("the other end goes");
         });
         let other_tid = told.recv().expect("its id");
-        let step = StepBack {
-            spawner: own,
-            allowed: Cpus::new(),
-            secondary: None,
-            lowered: false,
-            restricted: false,
-        };
+        let step = StepBack { spawner: own, allowed: Cpus::new(), secondary: None, lowered: false, restricted: false };
         let reached = std::cell::RefCell::new(Vec::new());
         step.every_thread("a test", |tid| {
             reached.borrow_mut().push(tid);

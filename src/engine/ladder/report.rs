@@ -73,9 +73,10 @@ impl Ladder {
         let own = self.here.nice;
         match (own <= nice::RECORDING, &self.look.refused) {
             (true, None) => said(RungResult::Granted, format!("the recorder was started at nice {own}")),
-            (true, Some(_)) => {
-                said(RungResult::Partly, format!("the recorder was started at nice {own}; some threads lower themselves"))
-            }
+            (true, Some(_)) => said(
+                RungResult::Partly,
+                format!("the recorder was started at nice {own}; some threads lower themselves"),
+            ),
             (false, _) => said(RungResult::Absent, format!("the recorder was started at nice {own}")),
         }
     }

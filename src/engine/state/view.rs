@@ -7,8 +7,8 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
     BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, LevelName, LevelView, PreviewState,
-    PreviewView, RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION,
-    SessionState, SessionView, Snapshot, StorageView, WorkerView,
+    PreviewView, RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView,
+    Snapshot, StorageView, WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;

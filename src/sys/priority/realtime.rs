@@ -48,11 +48,9 @@ impl Helper {
     /// Bus name, object, interface.
     fn address(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Portal => (
-                "org.freedesktop.portal.Desktop",
-                "/org/freedesktop/portal/desktop",
-                "org.freedesktop.portal.Realtime",
-            ),
+            Self::Portal => {
+                ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop", "org.freedesktop.portal.Realtime")
+            }
             Self::RealtimeKit => {
                 ("org.freedesktop.RealtimeKit1", "/org/freedesktop/RealtimeKit1", "org.freedesktop.RealtimeKit1")
             }
@@ -69,9 +67,8 @@ impl Helper {
             let bus = builder?.method_timeout(ANSWERS).build().await?;
             let (name, path, interface) = self.address();
             let question = (interface, LOWEST);
-            let answer = bus
-                .call_method(Some(name), path, Some("org.freedesktop.DBus.Properties"), "Get", &question)
-                .await?;
+            let answer =
+                bus.call_method(Some(name), path, Some("org.freedesktop.DBus.Properties"), "Get", &question).await?;
             let lowest = i32::try_from(answer.body().deserialize::<OwnedValue>()?)?;
             Ok(Realtime { helper: self, bus, lowest })
         };

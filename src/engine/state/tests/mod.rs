@@ -7,6 +7,7 @@ mod histories;
 mod lives;
 mod orders;
 mod pause;
+mod priority;
 mod promises;
 mod proof;
 mod start_up;
