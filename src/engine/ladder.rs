@@ -52,6 +52,8 @@ pub struct Seen {
     pub cpus: Option<Cpus>,
     /// Its `oom_score_adj`.
     pub oom: Option<i32>,
+    /// The nice value of its scheduling group, `None` where there are no such groups.
+    pub group: Option<i32>,
 }
 
 /// One window.

@@ -93,7 +93,7 @@ fn look(pids: &[u32], windows: &[u32], recording: bool, ran: &Ran) -> (Look, Ran
     let mut look = Look { recording, ..Look::default() };
     let mut now_ran = Ran::new();
     for pid in pids {
-        let mut seen = Seen { pid: *pid, oom: oom::of(*pid), ..Seen::default() };
+        let mut seen = Seen { pid: *pid, oom: oom::of(*pid), group: nice::of_group(*pid), ..Seen::default() };
         for tid in threads(*pid) {
             look_at_thread(&mut look, &mut seen, tid);
         }

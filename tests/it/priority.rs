@@ -114,6 +114,7 @@ fn as_root_every_thread_has_it_also_those_that_lower_themselves() {
     assert_eq!((&priority["via"], &priority["io"]), (&"setpriority".into(), &"be0".into()), "{priority:#}");
     assert_eq!((rung(&snapshot, "inherited").0, rung(&snapshot, "rtkit").0), ("absent", "not_needed"));
     assert_eq!(rung(&snapshot, "io").0, "granted");
+    assert!(["granted", "absent"].contains(&rung(&snapshot, "group").0), "{priority:#}");
     let spared = worker(&snapshot, "cam1");
     let told = if oom(spared) <= -500 { "granted" } else { "refused" };
     assert_eq!(rung(&snapshot, "oom").0, told, "{priority:#}");
@@ -146,6 +147,7 @@ fn an_ordinary_user_is_refused_and_told_and_records() {
     let priority = &snapshot["priority"];
     assert_eq!((&priority["nice"], &priority["via"], &priority["io"]), (&0.into(), &"none".into(), &"be0".into()));
     assert_eq!(worst_nice(worker(&snapshot, "cam1")), Some(0));
+    assert!(["refused", "absent"].contains(&rung(&snapshot, "group").0), "{priority:#}");
     assert_eq!(oom(worker(&snapshot, "cam1")), 0);
     guest.wait_until("media", RECORDS_WITHIN, |snapshot| snapshot["session"]["safe_ms"].as_u64() >= Some(2000));
     guest.cli_ok(&["record", "stop"]);

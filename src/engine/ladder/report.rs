@@ -41,9 +41,13 @@ impl Ladder {
         add(Rung::Rtkit, self.lent(kit, threads.len()));
         let lowered = self.lowered(view.is_refused());
         view.rungs.push(RungView { rung: Rung::UiLowered, result: lowered.0, detail: lowered.1 });
-        for (rung, (result, detail)) in
-            [(Rung::Io, self.io()), (Rung::Affinity, self.affinity()), (Rung::Oom, self.oom())]
-        {
+        let beside = [
+            (Rung::Group, self.group()),
+            (Rung::Io, self.io()),
+            (Rung::Affinity, self.affinity()),
+            (Rung::Oom, self.oom()),
+        ];
+        for (rung, (result, detail)) in beside {
             view.rungs.push(RungView { rung, result, detail });
         }
         view.via = self.via(&view);
@@ -116,6 +120,18 @@ impl Ladder {
             _ if !refused => said(RungResult::NotNeeded, ""),
             Some(nice) => said(RungResult::Refused, format!("the window runs at nice {nice}")),
             None => said(RungResult::Absent, "no window is open"),
+        }
+    }
+
+    /// Nice values count within a scheduling group only, and every worker is one.
+    fn group(&self) -> Said {
+        match self.look.workers.iter().filter_map(|seen| seen.group).max() {
+            None => said(RungResult::Absent, "there are no scheduling groups"),
+            Some(nice) if nice <= nice::RECORDING => said(RungResult::Granted, format!("at nice {nice}")),
+            Some(nice) => {
+                let detail = format!("at nice {nice}: beside other sessions a worker gets the share of one session");
+                said(RungResult::Refused, detail)
+            }
         }
     }
 

@@ -20,6 +20,7 @@ fn look(workers: u32, threads: u32, nice: i32, recording: bool) -> Look {
         io: Some(Class::RECORDING),
         cpus: Some(Cpus::from([0, 1])),
         oom: Some(0),
+        group: Some(nice),
     };
     let refused = (nice > nice::RECORDING).then(|| "EACCES".to_owned());
     Look { workers: (1..=workers).map(worker).collect(), recording, refused, ..Look::default() }
@@ -57,6 +58,7 @@ fn what_is_had_already_is_asked_of_nobody() {
         assert_eq!((report.nice, report.via, report.is_refused()), (Some(-10), via, false));
         assert_eq!(came_of(&ladder, Rung::Rtkit), RungResult::NotNeeded);
         assert_eq!(came_of(&ladder, Rung::UiLowered), RungResult::NotNeeded);
+        assert_eq!(came_of(&ladder, Rung::Group), RungResult::Granted);
     }
 }
 
@@ -94,6 +96,7 @@ fn a_helper_is_asked_for_every_thread_once_something_is_recorded() {
     assert_eq!((report.via, report.nice), (PriorityVia::Rtkit, Some(-10)));
     assert_eq!(came_of(&ladder, Rung::Setpriority), RungResult::Refused);
     assert_eq!(came_of(&ladder, Rung::Rtkit), RungResult::Granted);
+    assert_eq!(came_of(&ladder, Rung::Group), RungResult::Refused, "threads are lent to, groups are not");
     // A new part brings new threads.
     let mut next = look(1, 24, 0, true);
     next.workers[0].threads.iter_mut().filter(|thread| thread.tid < 121).for_each(|thread| thread.nice = -10);

@@ -77,6 +77,8 @@ pub enum Rung {
     Rtkit,
     /// The window steps back.
     UiLowered,
+    /// The workers' scheduling groups (`sched_autogroup`), among which no thread's nice value counts.
+    Group,
     /// Best-effort I/O 0.
     Io,
     /// Cores of its own.

@@ -42,6 +42,13 @@ pub(super) fn set_group(nice: &[u8]) {
     }
 }
 
+/// The nice value of the scheduling group of `pid`, `None` where there are no such groups.
+pub fn of_group(pid: u32) -> Option<i32> {
+    let on = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;
+    let group = std::fs::read_to_string(format!("/proc/{pid}/autogroup")).ok().filter(|_| on.trim() == "1")?;
+    group.rsplit_once("nice")?.1.trim().parse().ok()
+}
+
 /// The same with [`LOWERED`] for a process that leads its session; in somebody else's session it would lower the
 /// neighbours too. `false` = there is none of our own.
 pub fn lower_own_group() -> bool {
