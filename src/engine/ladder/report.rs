@@ -75,9 +75,9 @@ impl Ladder {
 
     fn inherited(&self) -> Said {
         let own = self.here.nice;
-        match (own <= nice::RECORDING, &self.look.refused) {
-            (true, None) => said(RungResult::Granted, format!("the recorder was started at nice {own}")),
-            (true, Some(_)) => said(
+        match (own <= nice::RECORDING, self.needy().is_empty() && self.look.refused.is_none()) {
+            (true, true) => said(RungResult::Granted, format!("the recorder was started at nice {own}")),
+            (true, false) => said(
                 RungResult::Partly,
                 format!("the recorder was started at nice {own}; some threads lower themselves"),
             ),
@@ -93,6 +93,7 @@ impl Ladder {
             None if self.threads().any(|(_, thread)| raised(thread.tid)) => {
                 said(RungResult::Refused, "before a helper was asked")
             }
+            None if !self.needy().is_empty() => said(RungResult::Refused, "it changed nothing"),
             None if self.here.nice <= nice::RECORDING => said(RungResult::NotNeeded, ""),
             None => said(RungResult::Granted, format!("nice {} before exec, every thread read back", nice::RECORDING)),
         }

@@ -63,6 +63,16 @@ fn what_is_had_already_is_asked_of_nobody() {
 }
 
 #[test]
+fn what_is_not_read_back_is_not_told() {
+    for own in [-10, 0] {
+        let mut ladder = ladder(own);
+        ladder.look(Look { refused: None, ..look(1, 3, 0, true) });
+        climb(&mut ladder, at(1), absent);
+        assert!(ladder.report().rungs.iter().take(5).all(|view| view.result != RungResult::Granted), "{own}");
+    }
+}
+
+#[test]
 fn where_nobody_helps_the_window_steps_back() {
     let mut ladder = ladder(0);
     ladder.look(look(1, 10, 0, false));
