@@ -7,7 +7,7 @@ use super::state::Setup;
 use super::{Options, locks};
 use crate::model::InputId;
 use crate::storage::recent::{self, Clocks};
-use crate::sys::{build, clock, process};
+use crate::sys::{build, clock};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +58,6 @@ impl Left {
             library,
             epoch,
             config_file,
-            own_nice: process::own_nice(),
             alerts: kept.alerts.clone(),
             strays: self.strays,
             restarts: kept.restarts_in(&self.boot_id),

@@ -11,5 +11,6 @@ pub mod log;
 pub mod memory;
 pub mod notify;
 pub mod paths;
+pub mod priority;
 pub mod process;
 pub mod unix_listener;

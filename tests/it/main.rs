@@ -35,6 +35,7 @@ mod lossy;
 mod matroska;
 mod packages;
 mod power;
+mod priority;
 mod proof;
 mod record;
 mod recover;

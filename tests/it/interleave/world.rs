@@ -127,7 +127,6 @@ impl World {
             boot_id: BOOT.to_owned(),
             epoch: self.epoch,
             config_file: "config.toml".to_owned(),
-            own_nice: 0,
             alerts: Vec::new(),
             strays: Vec::new(),
             clocks: None,

@@ -8,6 +8,7 @@ mod histories;
 mod lives;
 mod orders;
 mod pause;
+mod priority;
 mod promises;
 mod proof;
 mod start_up;
@@ -65,7 +66,6 @@ fn setup(inputs: &[&str]) -> Setup {
         boot_id: "boot".into(),
         epoch: 3,
         config_file: "config.toml".into(),
-        own_nice: 0,
         alerts: Vec::new(),
         strays: Vec::new(),
         clocks: None,
