@@ -100,10 +100,7 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "[storage]\nmin_free_start = \"lots\"",
             "config.toml:2: storage.min_free_start: \"lots\" is not a size; use a size such as \"500MB\", \"2GB\" or \"2GiB\"",
         ),
-        (
-            "[storage]\nwarn_free = 5",
-            "config.toml:2: invalid type: integer `5`, expected a string",
-        ),
+        ("[storage]\nwarn_free = 5", "config.toml:2: invalid type: integer \"5\", expected a string"),
         (
             "[storage]\nwarn_used_percent = 101",
             "config.toml:2: storage.warn_used_percent: 101 is not allowed; use a number from 1 to 100",

@@ -38,7 +38,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
             another start", body = ApiError),
         (status = 503, description = "Nothing is there to be recorded, the disk refuses, or the recorder is leaving or \
             busy", body = ApiError),
-        (status = 507, description = "Too little space (`no_space`)", body = ApiError),
+        (status = 507, description = "Too little space (`no_space`, `quota_exceeded`)", body = ApiError),
     ))]
 pub(super) async fn start(
     State(api): State<Api>,
