@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct WorkerPolicy {
     /// No frame from the source for this long = no signal (R-FM-8; network inputs get more).
     pub signal_timeout: Duration,
-    /// Frames come in but the file does not grow for this long: the recording is shown as stalled (R-FM-2, 2 s).
+    /// Frames come in but the file does not grow for this long: the recording is shown as stalled (R-FM-2, R-TRU-1: within
+    /// 2 s, of which 250 ms are for the ticks of worker and engine).
     pub stall_shown: Duration,
     /// Frames come in but the file does not grow for this long: pipelines are thrown away, next part (R-FM-2, 30 s).
     pub stall_restart: Duration,
@@ -47,7 +48,7 @@ impl Default for WorkerPolicy {
     fn default() -> Self {
         Self {
             signal_timeout: Duration::from_millis(750),
-            stall_shown: Duration::from_secs(2),
+            stall_shown: Duration::from_millis(1750),
             stall_restart: Duration::from_secs(30),
             retry_first: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),

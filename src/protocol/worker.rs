@@ -239,6 +239,9 @@ pub struct WorkerStatus {
     pub recording: Option<RecordingView>,
     /// The nice value read back.
     pub nice: Option<i32>,
+    /// How long ago media last reached the file, when this was said; `None` = none has yet, or nothing is written now.
+    #[serde(default)]
+    pub grown_ms_ago: Option<u64>,
     /// Incidents whose cause goes on.
     #[serde(default)]
     pub active: Vec<Incident>,

@@ -23,6 +23,7 @@ mod desk;
 mod disk;
 mod formats;
 mod golden;
+mod hang;
 mod interleave;
 mod keys;
 mod kill;

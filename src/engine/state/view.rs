@@ -67,7 +67,7 @@ impl State {
             Some(input) => self.recording_view(now, input),
             None => {
                 let stray = self.strays.iter().find(|stray| stray.is(&take.input))?;
-                Some(running_recording(now, stray.report(), session, take))
+                Some(running_recording(now, self.setup.policy.stall_shown, stray.report(), session, take))
             }
         };
         session.takes.iter().filter_map(view).collect()
@@ -124,7 +124,9 @@ impl State {
     fn recording_view(&self, now: MonoNs, input: &Input) -> Option<RecordingView> {
         let running = self.session.as_ref().filter(|session| session.phase != Phase::Over);
         match running.and_then(|session| Some((session, session.take(&input.spec.id)?))) {
-            Some((session, take)) => Some(running_recording(now, input.status.as_ref(), session, take)),
+            Some((session, take)) => {
+                Some(running_recording(now, self.setup.policy.stall_shown, input.status.as_ref(), session, take))
+            }
             None => input.frozen.clone(),
         }
     }
@@ -135,7 +137,8 @@ impl State {
         let mut frozen = BTreeMap::<InputId, RecordingView>::new();
         for take in &session.takes {
             let Some(input) = self.input(&take.input) else { continue };
-            let mut view = running_recording(now.mono, input.status.as_ref(), session, take);
+            let mut view =
+                running_recording(now.mono, self.setup.policy.stall_shown, input.status.as_ref(), session, take);
             view.state = if take.ending == Some(Ending::Done) { RecordingState::Done } else { RecordingState::Failed };
             if let Some(found) = manifest.and_then(|m| m.inputs.iter().find(|found| found.id == take.input)) {
                 let media = found.parts.iter().map(|part| part.duration_ns / 1_000_000).sum();
@@ -184,15 +187,21 @@ impl State {
     }
 }
 
-/// One recording of a session that runs; `report` = the last word of whoever serves the input, and when it came.
+/// One recording of a session that runs; `report` = the last word of whoever serves the input, and when it came. How old
+/// its evidence was when it came counts as well: nothing is called recording whose file has not grown for `patience`.
 fn running_recording(
     now: MonoNs,
+    patience: Duration,
     report: Option<&(MonoNs, WorkerStatus)>,
     session: &Session,
     take: &Take,
 ) -> RecordingView {
     let reported = report.filter(|(_, status)| status.session == Some(session.plan.id));
     let fresh = reported.is_some_and(|(at, _)| now.since(*at) < EVIDENCE_AGE);
+    let grown = |(at, status): &(MonoNs, WorkerStatus)| {
+        status.grown_ms_ago.is_none_or(|ms| Duration::from_millis(ms) + now.since(*at) < patience)
+    };
+    let grows = reported.is_some_and(grown);
     let evidence = reported.and_then(|(_, status)| status.recording.clone());
     let mut view = evidence.unwrap_or_else(empty_recording);
     let known = reported.is_some();
@@ -216,6 +225,7 @@ fn running_recording(
         (Some(Ending::Failed), Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
         (Some(Ending::Failed), _) => RecordingState::Failed,
         (None, Phase::Stopping { .. } | Phase::Closing { .. }) => RecordingState::Stopping,
+        (None, _) if known && fresh && view.state == RecordingState::Recording && !grows => RecordingState::Stalled,
         (None, _) if known && fresh => view.state,
         (None, _) if take.evident => RecordingState::Stalled,
         (None, _) => RecordingState::Starting,

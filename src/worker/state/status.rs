@@ -38,6 +38,7 @@ impl State {
             first_part: self.recording.as_ref().map(|recording| recording.ticket.first_part.max(1)),
             recording: self.recording.as_mut().map(|recording| recording.view(now, &policy)),
             nice: self.evidence.nice,
+            grown_ms_ago: self.recording.as_ref().and_then(Recording::grown_at).map(|at| ms(now.since(at))),
             active: self.active.values().cloned().collect(),
         }
     }
@@ -91,6 +92,11 @@ impl Recording {
             bytes_per_s: self.growth(now),
             frames,
         }
+    }
+
+    /// When media last reached the file that is being written.
+    fn grown_at(&self) -> Option<MonoNs> {
+        if let Phase::Writing { grown_at, .. } = self.phase { grown_at } else { None }
     }
 
     /// From evidence only: `recording` means that new media reached the file within the last two seconds.

@@ -19,4 +19,5 @@ pub mod rust_source;
 pub mod schema;
 pub mod skip;
 pub mod tone;
+pub mod truth;
 pub mod viewer;

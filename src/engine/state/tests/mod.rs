@@ -94,6 +94,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
             frames: Frames { written: Some(media_ms / 33), ..Frames::default() },
         }),
         nice: None,
+        grown_ms_ago: None,
         active: Vec::new(),
     }
 }

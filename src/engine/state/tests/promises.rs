@@ -26,6 +26,20 @@ fn nothing_is_called_recording_without_fresh_evidence() {
     assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Failed));
 }
 
+/// Regression: a worker that stopped right behind a report was called recording for as long as the report was fresh, however
+/// old what it told of was.
+#[test]
+fn evidence_is_as_old_as_the_growth_it_tells_of() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let grown = WorkerStatus { grown_ms_ago: Some(1500), ..status(Some(session), RecordingState::Recording, 500) };
+    let link = bench.last_link("a");
+    bench.feed(Event::Status { input: id("a"), link, status: Box::new(grown) });
+    assert_eq!(bench.recording(0), Some(RecordingState::Recording));
+    bench.ms += 250;
+    assert_eq!(bench.recording(0), Some(RecordingState::Stalled), "the report is 250 ms old, the growth 1750 ms");
+}
+
 #[test]
 fn the_same_key_gives_the_same_session_also_after_stop() {
     let mut bench = Bench::ready(&["a"]);

@@ -1,0 +1,119 @@
+//! Processes that stand still instead of dying: seen, replaced, and nobody else's file is touched (R-SUP-4, PEERS #13).
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::loss::monotonic;
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::process::{self, Running};
+use crate::support::skip::skip;
+use crate::support::truth::Watch;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::process::Stdio;
+use std::time::Duration;
+
+const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
+/// A worker that stands still is seen within this, and recorded again within that; promised are 4 s and 6 s.
+const SEEN_WITHIN: Duration = Duration::from_secs(6);
+const AGAIN_WITHIN: Duration = Duration::from_secs(10);
+/// Nothing is called recording for longer without a byte (2 s are promised).
+const LIE: Duration = Duration::from_millis(2500);
+/// For how long a worker says nothing although it writes: longer than one may be silent, and than is waited for its file.
+const MUTE: Duration = Duration::from_secs(8);
+
+/// The recording of `input` in `snapshot`.
+fn recording<'a>(snapshot: &'a Value, input: &str) -> &'a Value {
+    &find_input(snapshot, input)["recording"]
+}
+
+#[test]
+fn a_worker_that_stands_still_is_replaced_and_the_others_are_untouched() {
+    let mut holdfast = Holdfast::new(&test_inputs(4, "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    for input in INPUTS {
+        wait_media(&holdfast, input, Duration::from_secs(2));
+    }
+    let session = holdfast.session();
+    let watch = Watch::start(holdfast.socket(), session.clone(), &INPUTS);
+    let victims = &INPUTS[..rounds(2, 4) as usize];
+    let mut stopped = Vec::new();
+    for victim in victims {
+        stopped.push(monotonic());
+        holdfast.signal(holdfast.worker_pid(victim), Signal::STOP);
+        holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+            let recording = recording(snapshot, victim);
+            recording["part"] == 2 && recording["state"] == "recording"
+        });
+    }
+    let media = |input| recording(&holdfast.status(), input)["media_ms"].as_u64().unwrap_or(0);
+    for input in INPUTS {
+        wait_media(&holdfast, input, Duration::from_millis(media(input) + 700));
+    }
+    let seen = watch.stop();
+    holdfast.cli_ok(&["record", "stop"]);
+
+    for (victim, at) in victims.iter().zip(stopped) {
+        let told = seen.told_after(victim, at).unwrap_or_else(|| panic!("{victim} was called recording throughout"));
+        let again = seen.recording_after(victim, told).expect("it records again");
+        let (told, again, lie) = (told - at, again - at, seen.lie(victim));
+        println!("{victim}: seen {told:?} after SIGSTOP, recording again after {again:?}; lie {lie:?}");
+        assert!(told <= SEEN_WITHIN && again <= AGAIN_WITHIN, "{victim}: seen {told:?}, recording again {again:?}");
+        assert!(lie <= LIE, "{victim} was called recording {lie:?} without a byte");
+    }
+    let manifest = manifest(&session);
+    for input in INPUTS {
+        let parts = parts(&manifest, input);
+        assert_eq!(parts.len(), if victims.contains(&input) { 2 } else { 1 }, "{input}: {manifest:#}");
+        for part in parts {
+            assert_no_frame_missing(&session.join(part["file"].as_str().expect("a name")));
+        }
+    }
+}
+
+/// Holds up the one thread of `pid` that talks and decides, each time it would wait for something, and no other.
+fn make_mute(holdfast: &Holdfast, pid: u32) -> Option<Running> {
+    if process::program("strace").is_none() {
+        skip("there is no strace to hold a thread up");
+        return None;
+    }
+    let late = format!("inject=poll,ppoll,epoll_wait:delay_enter={}", MUTE.as_micros());
+    let mut command = holdfast.command("strace");
+    command.args(["-qq", "-o", "/dev/null", "-p", &pid.to_string(), "-e", "trace=poll,ppoll,epoll_wait", "-e", &late]);
+    Some(Running::start("strace", command.stdout(Stdio::null())))
+}
+
+#[test]
+fn a_worker_that_only_fails_to_report_while_its_file_grows_is_not_killed() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1"]);
+    wait_media(&holdfast, "cam1", Duration::from_secs(2));
+    let (pid, session) = (holdfast.worker_pid("cam1"), holdfast.session());
+    let watch = Watch::start(holdfast.socket(), session.clone(), &["cam1"]);
+    let Some(mut strace) = make_mute(&holdfast, pid) else { return };
+    let began = monotonic();
+    holdfast.wait_until("it is silent", MUTE, |snapshot| {
+        let input = find_input(snapshot, "cam1");
+        input["recording"]["state"] == "stalled" && input["detail_code"] == "worker_silent"
+    });
+    // Once it may speak again it does: strace lets go of it when it ends.
+    assert!(strace.wait(MUTE.saturating_sub(monotonic() - began)).is_none(), "strace ended by itself");
+    strace.signal(Signal::INT);
+    holdfast.wait_until("it reports again", MUTE + RECORDS_WITHIN, |snapshot| {
+        recording(snapshot, "cam1")["state"] == "recording"
+    });
+    assert_eq!(holdfast.worker_pid("cam1"), pid, "it was replaced although it recorded");
+    let seen = watch.stop();
+    holdfast.cli_ok(&["record", "stop"]);
+    println!("lie {:?}", seen.lie("cam1"));
+
+    let manifest = manifest(&session);
+    let parts = parts(&manifest, "cam1");
+    assert_eq!(parts.len(), 1, "{manifest:#}");
+    assert_no_frame_missing(&session.join("cam1.mp4"));
+    let alerts = holdfast.api("GET", "/api/v1/alerts", &[], None).expect("alerts").body.to_string();
+    assert!(!alerts.contains("worker_died"), "{alerts}");
+}
