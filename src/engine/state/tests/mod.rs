@@ -10,6 +10,7 @@ mod pause;
 mod promises;
 mod proof;
 mod start_up;
+mod storage;
 mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};
