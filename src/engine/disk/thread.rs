@@ -135,7 +135,10 @@ impl DiskThread {
     fn save(&mut self) {
         let may = self.fence.check().and_then(|()| self.home.check());
         let saved = may.and_then(|()| self.kept.save(&self.library));
-        if let Err(error) = &saved {
+        // What goes on is tried every two seconds, and told once.
+        if let Err(error) = &saved
+            && self.doubted.is_none()
+        {
             tracing::warn!(%error, "alerts, counters and recent starts could not be kept");
         }
         self.tell_outcome(&saved);

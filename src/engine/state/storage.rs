@@ -107,7 +107,8 @@ impl State {
         };
         let Some(session) = &self.session else { return false };
         let ended = !session.takes.is_empty() && session.takes.iter().all(|take| full(take.input.as_str()));
-        self.storage.stopped |= ended && self.storage.level.was_empty();
+        // The next look tells whether it was the floor.
+        self.storage.stopped |= ended;
         ended
     }
 

@@ -152,6 +152,9 @@ fn a_session_whose_workers_all_ended_for_want_of_room_was_stopped_and_has_not_fa
             closed = closes(&bench.done_fact(input, session));
         }
         assert_eq!(closed, Some(state), "{codes:?}");
+        bench.room(GB - 1, 100 * GB);
+        let stopped = bench.level().2.contains(&"recording_stopped".to_owned());
+        assert_eq!(stopped, state == Closed::Completed, "{codes:?}");
     }
 }
 
