@@ -17,7 +17,7 @@ pub const CALM: Duration = Duration::from_secs(30);
 pub struct Limits {
     /// Tell the operator below it (`storage.warn_free`).
     pub warn_free: u64,
-    /// No new recordings below it (`storage.stop_new_free`).
+    /// No new recordings below it (`storage.stop_new_free`, `storage.min_free_start`).
     pub stop_new_free: u64,
     /// Everything that writes is stopped below it (`storage.critical_free`).
     pub critical_free: u64,
@@ -30,7 +30,7 @@ pub struct Limits {
 impl Limits {
     /// The limits as configured, each at least as mild as the next one.
     pub fn new(rules: &StorageRules, critical_free: u64) -> Self {
-        let stop_new_free = rules.stop_new_free.max(critical_free);
+        let stop_new_free = rules.stop_new_free.max(rules.min_free_start).max(critical_free);
         Self {
             warn_free: rules.warn_free.max(stop_new_free),
             stop_new_free,
@@ -221,9 +221,10 @@ mod tests {
     }
 
     fn any_limits() -> impl Strategy<Value = Limits> {
-        (0..100u64, 0..100u64, 0..100u64, 1..=100u32, 1..=100u32).prop_map(|(warn, stop, critical, warned, serious)| {
+        let sizes = [0..100u64, 0..100, 0..100, 0..100];
+        (sizes, 1..=100u32, 1..=100u32).prop_map(|([warn, stop, min, critical], warned, serious)| {
             let rules = StorageRules {
-                min_free_start: 0,
+                min_free_start: min,
                 stop_new_free: stop,
                 warn_free: warn,
                 warn_used_percent: warned,

@@ -24,6 +24,9 @@ const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// A healthy file system answers statvfs in microseconds.
 const SPACE_DEADLINE: Duration = Duration::from_millis(1500);
 
+/// After its deadline a question gets this long to answer all the same: this process may have stood still itself.
+const SPACE_GRACE: Duration = Duration::from_millis(200);
+
 /// Asks the file system of the folder that is written, until the loop is gone.
 pub async fn watch_space(home: Home, written: watch::Receiver<PathBuf>, events: Sender<Event>) {
     let mut ticks = interval(SPACE_EVERY);
@@ -33,7 +36,11 @@ pub async fn watch_space(home: Home, written: watch::Receiver<PathBuf>, events: 
         let (home, dir) = (home.clone(), written.borrow().clone());
         let asked = dir.clone();
         let mut question = tokio::task::spawn_blocking(move || home.look(&asked));
-        let answer = match timeout(SPACE_DEADLINE, &mut question).await {
+        let in_time = match timeout(SPACE_DEADLINE, &mut question).await {
+            Ok(answer) => Ok(answer),
+            Err(_) => timeout(SPACE_GRACE, &mut question).await,
+        };
+        let answer = match in_time {
             Ok(answer) => answer,
             Err(_) => {
                 if tell(&events, Err(io::ErrorKind::TimedOut.into())).await.is_err() {

@@ -5,13 +5,15 @@ use crate::adopt::{CLOSED_WITHIN, lines};
 use crate::proof::wait_verdict;
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::api::{self, Events};
-use crate::support::disks::{Frozen, Mounted};
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_sound, manifest};
-use crate::support::power::PowerDisk;
 use crate::support::proc::{Holdfast, test_inputs};
-use crate::support::process::Deadline;
+use crate::support::process::{self, Deadline};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
@@ -23,6 +25,37 @@ const FROZEN_SEEN_WITHIN: Duration = Duration::from_secs(4);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 /// Where it is known that the disk does not answer, a start is refused at once; a busy machine.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+
+/// `mount` takes a second at most on a machine under load.
+const MOUNTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A folder in which nothing can be written any more, though whoever has a file of it open still can.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn make(dir: &Path) -> Self {
+        let mount = |args: &[&OsStr]| {
+            let done = process::run("mount", Command::new("mount").args(args), &std::env::temp_dir(), MOUNTED_WITHIN);
+            assert_eq!(done.code, Some(0), "{done:?}");
+        };
+        mount(&["--bind".as_ref(), dir.as_ref(), dir.as_ref()]);
+        let made = Self(dir.to_owned());
+        mount(&["-o".as_ref(), "remount,ro,bind".as_ref(), dir.as_ref()]);
+        made
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// Somebody else's file of so many megabytes in the library.
+fn fill(holdfast: &Holdfast, name: &str, megabytes: u64) {
+    let file = std::fs::File::create(holdfast.library().join(name)).expect("a file");
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, megabytes * 1_000_000).expect("room");
+}
 
 /// Whether `code` is an active alert of the disk itself.
 fn is_told(holdfast: &Holdfast, code: &str) -> bool {
@@ -65,7 +98,7 @@ fn as_the_disk_fills_up_every_level_is_shown_and_below_the_floor_all_is_closed_p
     let limits = "[storage]\nmin_free_start = \"1MB\"\ncritical_free = \"60MB\"\nstop_new_free = \"100MB\"\n\
                   warn_free = \"140MB\"\nwarn_used_percent = 100\ncritical_used_percent = 55\n";
     let mut holdfast = Holdfast::new(&format!("{limits}{}", test_inputs(2, "auto")));
-    let Some(disk) = Mounted::small(&holdfast.library(), 200) else { return };
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "200m") else { return };
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let mut events = holdfast.events().expect("a stream");
@@ -74,12 +107,12 @@ fn as_the_disk_fills_up_every_level_is_shown_and_below_the_floor_all_is_closed_p
     wait_media(&holdfast, "cam2", Duration::from_secs(2));
 
     // One step at a time: 140, 100, 60 MB of the 200 MB are the limits, and some MB are recorded meanwhile.
-    disk.fill("one", 80);
+    fill(&holdfast, "one", 80);
     let warned = follow_level(&mut events, "warn");
     assert_eq!((warned.len(), &warned[0]["causes"]), (1, &json!(["disk_low"])));
     assert_eq!(warned[0]["actions"], json!([]));
     assert!(is_told(&holdfast, "disk_low") && !is_told(&holdfast, "disk_critical"));
-    disk.fill("two", 35);
+    fill(&holdfast, "two", 35);
     let degraded = follow_level(&mut events, "degrade");
     assert_eq!((degraded.len(), &degraded[0]["actions"]), (1, &json!(["no_new_recordings"])));
     assert_eq!(holdfast.status()["session"]["state"], "recording", "what runs goes on");
@@ -87,7 +120,7 @@ fn as_the_disk_fills_up_every_level_is_shown_and_below_the_floor_all_is_closed_p
     wait_told(&holdfast, "disk_critical", true, SEEN_WITHIN);
     assert_eq!(holdfast.status()["session"]["state"], "recording", "percentages stop nothing");
 
-    disk.fill("three", 45);
+    fill(&holdfast, "three", 45);
     follow_level(&mut events, "critical");
     let last = wait_verdict(&holdfast);
     assert_eq!(last["state"], "completed", "{last:#}");
@@ -112,7 +145,9 @@ fn as_the_disk_fills_up_every_level_is_shown_and_below_the_floor_all_is_closed_p
     assert_eq!(holdfast.sessions().len(), 1, "nothing was begun");
 
     // Room again: Record works at once; the level keeps its distance (R-DEG-3).
-    ["one", "two", "three"].iter().for_each(|name| disk.remove(name));
+    for name in ["one", "two", "three"] {
+        std::fs::remove_file(holdfast.library().join(name)).expect("it is there");
+    }
     holdfast.wait_until("room again", SEEN_WITHIN, |snapshot| {
         snapshot["level"]["actions"] != json!(["no_new_recordings", "recording_stopped"])
     });
@@ -127,12 +162,14 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
     let limits = "[storage]\nmin_free_start = \"1MB\"\ncritical_free = \"0B\"\nstop_new_free = \"1MB\"\n\
                   warn_free = \"1MB\"\nwarn_used_percent = 100\ncritical_used_percent = 100\n";
     let mut holdfast = Holdfast::new(&format!("{limits}{}", test_inputs(2, "auto")));
-    let Some(disk) = Mounted::small(&holdfast.library(), 64) else { return };
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "64m") else { return };
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &INPUTS);
     wait_media(&holdfast, "cam2", Duration::from_secs(1));
-    disk.fill_up("all");
+    let all = holdfast.library().join("all");
+    let mut file = std::fs::File::create(&all).expect("a file");
+    while file.write_all(&[0; 4096]).is_ok() {}
     let told = wait_told(&holdfast, "disk_full", true, SEEN_WITHIN);
     assert_eq!(told["storage"]["free_bytes"], 0, "{told:#}");
     assert_eq!(told["session"]["state"], "recording", "every part has kept room for itself");
@@ -145,7 +182,8 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
     for path in holdfast.media(&session) {
         assert!(assert_sound(&path).video.samples() > 20, "{}", path.display());
     }
-    disk.remove("all");
+    std::fs::remove_file(&all).expect("it is there");
+    drop(file);
     wait_told(&holdfast, "disk_full", false, SEEN_WITHIN);
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
@@ -154,12 +192,12 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
 #[test]
 fn a_frozen_disk_is_named_within_seconds_holds_nobody_up_and_is_forgotten_when_it_thaws() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
-    let Some(disk) = PowerDisk::mount(&holdfast.library()) else { return };
+    let Some(mut disk) = Disk::ext4(&holdfast.library()) else { return };
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
 
     // Idle: a start is refused in time, the next one at once.
-    let frozen = Frozen::freeze(&holdfast.library());
+    disk.freeze();
     let socket = holdfast.socket();
     let first = std::thread::spawn(move || ask_start(&socket));
     let seen = wait_told(&holdfast, "storage_frozen", true, FROZEN_SEEN_WITHIN);
@@ -172,7 +210,7 @@ fn a_frozen_disk_is_named_within_seconds_holds_nobody_up_and_is_forgotten_when_i
     assert_eq!((status, code.as_str()), (503, "storage_frozen"));
     assert!(took <= REFUSED_WITHIN, "what is known is said at once: {took:?}");
     assert!(holdfast.status()["session"].is_null());
-    drop(frozen);
+    disk.thaw();
     wait_told(&holdfast, "storage_frozen", false, SEEN_WITHIN);
     // The plan that came through late says of itself that nothing was recorded.
     holdfast.wait_until("the late plan is closed", CLOSED_WITHIN, |_| {
@@ -184,14 +222,14 @@ fn a_frozen_disk_is_named_within_seconds_holds_nobody_up_and_is_forgotten_when_i
     // Recording: a stop is carried out, the session is closed when the disk answers, and Record works again.
     start(&holdfast, &INPUTS);
     wait_media(&holdfast, "cam2", Duration::from_secs(1));
-    let frozen = Frozen::freeze(&holdfast.library());
+    disk.freeze();
     let asked = Deadline::after(ANSWERED_WITHIN);
     let stop = holdfast.api("POST", "/api/v1/recorder/stop", &[], None).expect("an answer");
     assert_eq!(stop.status, 202, "{stop:?}");
     println!("stop was answered after {:?}", asked.elapsed());
     wait_told(&holdfast, "storage_frozen", true, FROZEN_SEEN_WITHIN);
     assert_eq!(holdfast.status()["session"]["state"], "stopping");
-    drop(frozen);
+    disk.thaw();
     let thawed = Deadline::after(CLOSED_WITHIN);
     holdfast.wait_until("the session is closed", CLOSED_WITHIN, |snapshot| snapshot["session"].is_null());
     println!("closed {:?} after the thaw", thawed.elapsed());
@@ -201,14 +239,12 @@ fn a_frozen_disk_is_named_within_seconds_holds_nobody_up_and_is_forgotten_when_i
     }
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
-    drop(holdfast);
-    drop(disk);
 }
 
 #[test]
 fn a_disk_that_goes_away_or_becomes_read_only_is_named_and_nothing_is_written_in_its_place() {
     let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
-    let Some(_disk) = Mounted::small(&holdfast.library(), 400) else { return };
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "400m") else { return };
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let refused = |holdfast: &Holdfast, code: &str| {
@@ -220,14 +256,14 @@ fn a_disk_that_goes_away_or_becomes_read_only_is_named_and_nothing_is_written_in
         assert!(took <= REFUSED_WITHIN, "{took:?}");
     };
 
-    let over = Mounted::small(&holdfast.library(), 400).expect("mounted before");
+    let over = Disk::tmpfs(&holdfast.library(), "400m").expect("mounted before");
     refused(&holdfast, "storage_vanished");
     let left: Vec<_> = std::fs::read_dir(holdfast.library()).expect("a folder").collect();
     assert!(left.is_empty(), "written into what is not the library: {left:?}");
     drop(over);
     wait_told(&holdfast, "storage_vanished", false, SEEN_WITHIN);
 
-    let read_only = Mounted::read_only(&holdfast.library());
+    let read_only = ReadOnly::make(&holdfast.library());
     refused(&holdfast, "disk_read_only");
     drop(read_only);
     wait_told(&holdfast, "disk_read_only", false, SEEN_WITHIN);
