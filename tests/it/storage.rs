@@ -174,6 +174,7 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
     assert_eq!(told["storage"]["free_bytes"], 0, "{told:#}");
     assert_eq!(told["session"]["state"], "recording", "every part has kept room for itself");
     holdfast.cli_ok(&["record", "stop"]);
+    assert!(is_told(&holdfast, "disk_full"), "a line in the room that was kept is no room");
     let session = holdfast.session();
     let journal = lines(&session.join("journal.jsonl"));
     let has = |kind: &str| journal.iter().any(|line| line["kind"] == kind);
@@ -185,6 +186,7 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
     std::fs::remove_file(&all).expect("it is there");
     drop(file);
     wait_told(&holdfast, "disk_full", false, SEEN_WITHIN);
+    holdfast.wait_until("room again", SEEN_WITHIN, |snapshot| snapshot["storage"]["free_bytes"] != 0);
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
 }

@@ -199,7 +199,11 @@ impl DiskThread {
         if let Err(error) = &written {
             tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
         }
-        self.tell_outcome(&written);
+        let full = matches!(self.doubted, Some(IncidentCode::DiskFull | IncidentCode::QuotaExceeded));
+        // A line has room of its own on a full disk.
+        if !(full && written.is_ok()) {
+            self.tell_outcome(&written);
+        }
     }
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.
