@@ -13,7 +13,8 @@ use super::session::{Phase, Session};
 use crate::config::size;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
-use crate::model::snapshot::{LevelName, LevelView};
+use crate::model::snapshot::{LevelName, LevelView, RecordingState, RecordingView};
+use crate::protocol::worker::WorkerStatus;
 use std::path::Path;
 
 /// Name of the disk in alerts.
@@ -118,10 +119,13 @@ impl State {
         self.storage.seen.clone().or_else(|| frozen().map(Incident::new))
     }
 
+    /// A worker that writes finds the disk frozen. What one that has ended says may have gone since: it writes no more.
     fn is_frozen_to_a_worker(&self) -> bool {
         let linked = self.inputs.iter().filter(|input| input.worker.is_linked());
-        let mut active = linked.filter_map(|input| input.status.as_ref()).flat_map(|(_, status)| &status.active);
-        active.any(|incident| incident.code == IncidentCode::StorageFrozen)
+        let over = |recording: &RecordingView| matches!(recording.state, RecordingState::Done | RecordingState::Failed);
+        let writes = |status: &&WorkerStatus| status.recording.as_ref().is_some_and(|recording| !over(recording));
+        let writing = linked.filter_map(|input| Some(&input.status.as_ref()?.1)).filter(writes);
+        writing.flat_map(|status| &status.active).any(|incident| incident.code == IncidentCode::StorageFrozen)
     }
 
     /// Everything that is wrong with the disk now.

@@ -220,16 +220,26 @@ fn a_write_that_does_not_return_is_a_frozen_disk_and_a_start_is_refused_at_once(
 }
 
 #[test]
-fn what_a_worker_cannot_write_keeps_a_start_away_as_well() {
+fn what_a_worker_cannot_write_is_a_frozen_disk_while_it_writes() {
     let mut bench = Bench::ready(&["a"]);
-    let link = bench.last_link("a");
-    let mut report = status(None, RecordingState::Done, 0);
-    report.active = vec![Incident::new(IncidentCode::StorageFrozen)];
-    bench.feed(Event::Status { input: id("a"), link, status: Box::new(report) });
-    assert_eq!(refusal(&bench.start("k", None)).code, "storage_frozen");
-    assert_eq!(bench.level().0, LevelName::Critical);
-    bench.status("a", None, RecordingState::Done, 0);
+    let session = bench.record("k");
+    let report = |bench: &mut Bench, state| {
+        let link = bench.last_link("a");
+        let mut report = status(Some(session), state, 500);
+        report.active = vec![Incident::new(IncidentCode::StorageFrozen)];
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(report) });
+    };
+    report(&mut bench, RecordingState::Stalled);
+    assert_eq!(bench.level().1, ["storage_frozen"]);
+    bench.stop();
+    bench.done_fact("a", session);
+    // It has no way to find out that the disk has thawed: it must not keep the next recording away.
+    report(&mut bench, RecordingState::Done);
     assert_eq!(bench.level().0, LevelName::Normal);
+    let dir = bench.state.session.as_ref().expect("closing").dir.clone();
+    bench.feed(Event::Closed { session, dir, result: Ok(Box::new(closed_session(session, Closed::Completed))) });
+    bench.start("k2", None);
+    assert!(bench.state.session.is_some());
 }
 
 #[test]
