@@ -9,6 +9,9 @@ use crate::support::disk::Disk;
 use crate::support::evidence::{assert_sound, manifest};
 use crate::support::proc::{Holdfast, test_inputs};
 use crate::support::process::{self, Deadline};
+use holdfast::model::session::{JournalKind, Line};
+use holdfast::storage::history::Journal;
+use holdfast::storage::journal::{self, Log};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::io::Write;
@@ -55,6 +58,12 @@ impl Drop for ReadOnly {
 fn fill(holdfast: &Holdfast, name: &str, megabytes: u64) {
     let file = std::fs::File::create(holdfast.library().join(name)).expect("a file");
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, megabytes * 1_000_000).expect("room");
+}
+
+/// A file that takes all the room there is.
+fn fill_up(path: &Path) {
+    let mut file = std::fs::File::create(path).expect("a file");
+    while file.write_all(&[0; 4096]).is_ok() {}
 }
 
 /// Whether `code` is an active alert of the disk itself.
@@ -168,8 +177,7 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
     start(&holdfast, &INPUTS);
     wait_media(&holdfast, "cam2", Duration::from_secs(1));
     let all = holdfast.library().join("all");
-    let mut file = std::fs::File::create(&all).expect("a file");
-    while file.write_all(&[0; 4096]).is_ok() {}
+    fill_up(&all);
     let told = wait_told(&holdfast, "disk_full", true, SEEN_WITHIN);
     assert_eq!(told["storage"]["free_bytes"], 0, "{told:#}");
     assert_eq!(told["session"]["state"], "recording", "every part has kept room for itself");
@@ -184,11 +192,34 @@ fn on_a_disk_that_somebody_fills_to_the_last_byte_the_session_is_closed_whole() 
         assert!(assert_sound(&path).video.samples() > 20, "{}", path.display());
     }
     std::fs::remove_file(&all).expect("it is there");
-    drop(file);
     wait_told(&holdfast, "disk_full", false, SEEN_WITHIN);
     holdfast.wait_until("room again", SEEN_WITHIN, |snapshot| snapshot["storage"]["free_bytes"] != 0);
     start(&holdfast, &INPUTS);
     holdfast.cli_ok(&["record", "stop"]);
+}
+
+/// The journal has a reserve of its own (R-CMD-1).
+#[test]
+fn a_journal_takes_its_last_lines_on_a_full_disk_and_gives_back_what_it_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(_disk) = Disk::tmpfs(dir.path(), "8m") else { return };
+    let session = dir.path().join("session");
+    std::fs::create_dir(&session).expect("a folder");
+    let line = |t_ns| Line { t_ns, at: jiff::Timestamp::UNIX_EPOCH, kind: JournalKind::StopRequested };
+    let mut journal = Journal::open(&session).expect("a journal");
+    journal.append(&line(0)).expect("room");
+    fill_up(&dir.path().join("all"));
+    for t_ns in 1..500 {
+        journal.append(&line(t_ns)).unwrap_or_else(|error| panic!("line {t_ns}: {error}"));
+    }
+    drop(journal);
+    let mut log = Log::open(&session.join("journal.jsonl")).expect("the journal");
+    log.spare_one_line().expect("given back");
+    std::fs::write(session.join("session.json"), [b' '; 64_000]).expect("room for a manifest");
+    fill_up(&dir.path().join("more"));
+    log.append(&line(500)).expect("room for one line");
+    let (lines, torn) = journal::read::<Line<JournalKind>>(&session.join("journal.jsonl")).expect("a journal");
+    assert_eq!((lines.len(), torn), (501, 0));
 }
 
 #[test]
