@@ -260,6 +260,8 @@ pub enum PartEnd {
     DiskFull,
     /// The disk refused a write or a sync.
     DiskError,
+    /// Its file was removed, renamed or replaced while it was recorded: it is not at its path, and whole where it is.
+    Displaced,
     /// The flush did not end in time; readable up to its last fragment.
     Cut,
     /// Not one complete fragment: kept, named, not counted as a file that must open.

@@ -276,6 +276,7 @@ fn cause_of(end: PartEnd) -> &'static str {
         PartEnd::SignalLost => IncidentCode::NoSignal,
         PartEnd::DiskFull => IncidentCode::DiskFull,
         PartEnd::DiskError => IncidentCode::DiskError,
+        PartEnd::Displaced => IncidentCode::FileDisplaced,
         PartEnd::Cut => IncidentCode::StopCut,
         PartEnd::Damaged => IncidentCode::FileDamaged,
     };
