@@ -47,9 +47,9 @@ impl Trouble {
             Some(Errno::DQUOT) => Trouble::QuotaExceeded,
             Some(Errno::ROFS) => Trouble::ReadOnly(reason),
             // ESTALE and ENOTCONN: a server or a FUSE process is gone; ENODEV and ENXIO: a device is.
-            Some(
-                Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO | Errno::STALE | Errno::NOTCONN,
-            ) => Trouble::Vanished(reason),
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO | Errno::STALE | Errno::NOTCONN) => {
+                Trouble::Vanished(reason)
+            }
             Some(_) | None => Trouble::Write(reason),
         }
     }

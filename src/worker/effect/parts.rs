@@ -92,10 +92,9 @@ impl Worker {
 
     fn on_part_ended(&mut self, now: MonoNs, part: u32) {
         let is_it = |take: &&mut Option<Take>| take.as_ref().is_some_and(|take| take.plan.part == part);
-        let mut slots = [&mut self.take, &mut self.settling];
-        let ended =
-            slots.iter_mut().find(|slot| is_it(slot)).filter(|slot| slot.as_ref().is_some_and(Take::is_part_ending));
-        if let Some(take) = ended.and_then(|slot| slot.take()) {
+        let slot = [&mut self.take, &mut self.settling].into_iter().find(is_it);
+        let ended = slot.and_then(|slot| slot.take_if(Take::on_ended));
+        if let Some(take) = ended {
             self.finish(take);
             self.decide(now, Event::PartFlushed { part });
         } else {

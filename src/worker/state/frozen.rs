@@ -37,7 +37,8 @@ impl State {
         } else if known {
             self.clear(IncidentCode::StorageFrozen, out);
         }
-        if let Some(recording) = self.recording.as_mut().filter(|_| self.active.contains_key(&IncidentCode::StorageFrozen))
+        if let Some(recording) =
+            self.recording.as_mut().filter(|_| self.active.contains_key(&IncidentCode::StorageFrozen))
         {
             recording.wait_for_disk(now);
         }

@@ -1,8 +1,8 @@
 //! The recording: parts one after the other until somebody says stop.
 
+use super::growth::Growth;
 use super::pace::Pace;
 use super::split::{Next, Settling, Why};
-use super::growth::Growth;
 use super::{Effect, State, TakeEvidence};
 use crate::media::signal::VideoFormat;
 use crate::model::incident::{Incident, IncidentCode};
