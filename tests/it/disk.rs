@@ -1,41 +1,15 @@
 //! The durable sink on real file systems: in a pipeline, with a full disk, with room given back (R-FM-4, R-JOB-4).
 
+use crate::support::disk::SmallDisk;
 use crate::support::evidence::assert_sound;
-use crate::support::skip::skip;
 use gst::prelude::*;
 use holdfast::media::durable_sink::{self, DiskWatch, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Longest time a short recording without a clock may take.
 const RECORDED_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(120);
-
-/// A small tmpfs, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` (and a word why) where mounting is not allowed.
-    fn mount(dir: &Path, size: &str) -> Option<Self> {
-        let output =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir).output();
-        match output {
-            Ok(output) if output.status.success() => Some(Self(dir.to_owned())),
-            other => {
-                assert!(!rustix::process::geteuid().is_root(), "root cannot mount a tmpfs: {other:?}");
-                skip("only root can mount a small disk to fill");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
 
 /// Records `frames` frames of noise with sound to `path`, as fast as the machine can.
 fn record(path: &Path, frames: u32) -> (Finished, Vec<Trouble>) {

@@ -2,14 +2,13 @@
 //!
 //! Contract: whatever a test does or fails to do, dropping a [`PowerDisk`] leaves no mount and no loop device behind.
 
-use super::skip::skip;
+use super::disk::{DONE_WITHIN, LoopDisk};
 use super::{loss, process};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,51 +22,18 @@ const DISK_BYTES: u64 = 600_000_000;
 /// Syncs that are remembered, and the pause between two: about a second.
 const SYNCS: usize = 20;
 const SYNC_PAUSE: Duration = Duration::from_millis(50);
-/// `mount`, `umount` and `mkfs` take a second at most on a machine under load.
-const DONE_WITHIN: Duration = Duration::from_secs(20);
 
-/// A file system that lives in one file, mounted at a folder.
+/// A disk whose power can be cut.
 #[derive(Debug)]
 pub struct PowerDisk {
-    folder: tempfile::TempDir,
-    device: String,
+    disk: LoopDisk,
     mount: PathBuf,
 }
 
 impl PowerDisk {
     /// Mounts a fresh disk at `mount`; `None`, and a word why, where that is not allowed.
     pub fn mount(mount: &Path) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            skip("only root can mount a disk to cut its power");
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let image = folder.path().join("disk");
-        std::fs::File::create(&image).and_then(|file| file.set_len(DISK_BYTES)).expect("room for a disk");
-        let run = |program: &str, args: &[&std::ffi::OsStr]| {
-            process::run(program, Command::new(program).args(args), folder.path(), DONE_WITHIN)
-        };
-        let made = run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_ref()]);
-        assert_eq!(made.code, Some(0), "{made:?}");
-        let attached = run("losetup", &["--find".as_ref(), "--show".as_ref(), image.as_ref()]);
-        if attached.code != Some(0) {
-            skip(&format!("there are no loop devices here: {}", attached.stderr.trim()));
-            return None;
-        }
-        let disk = Self { device: attached.stdout.trim().to_owned(), mount: mount.to_owned(), folder };
-        disk.run("mount", &[disk.device.as_ref(), mount.as_ref()]);
-        std::fs::remove_dir(mount.join("lost+found")).expect("a fresh disk");
-        Some(disk)
-    }
-
-    fn run(&self, program: &str, args: &[&std::ffi::OsStr]) {
-        let done = process::run(program, Command::new(program).args(args), self.folder.path(), DONE_WITHIN);
-        assert_eq!(done.code, Some(0), "{program}: {done:?}");
-    }
-
-    fn unmount(&self) -> Result<(), String> {
-        let done = process::run("umount", Command::new("umount").arg(&self.mount), self.folder.path(), DONE_WITHIN);
-        if done.code == Some(0) { Ok(()) } else { Err(done.stderr) }
+        Some(Self { disk: LoopDisk::mount(mount, "ext4", DISK_BYTES)?, mount: mount.to_owned() })
     }
 
     /// The power goes: from here on nothing reaches the disk, and what was not synced never was.
@@ -84,10 +50,10 @@ impl PowerDisk {
     pub fn restore(&self) {
         // A process that was killed within a write lets go of its files a moment after it was seen to end.
         let deadline = process::Deadline::after(DONE_WITHIN);
-        while let Err(why) = self.unmount() {
+        while let Err(why) = self.disk.unmount() {
             assert!(deadline.left().is_some(), "{why}; held by {:?}", holders(&self.mount));
         }
-        self.run("mount", &[self.device.as_ref(), self.mount.as_ref()]);
+        self.disk.attach();
     }
 }
 
@@ -138,12 +104,4 @@ fn holders(mount: &Path) -> Vec<(PathBuf, PathBuf)> {
     let open = descriptors.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
     let named = open.filter_map(|entry| Some((entry.path(), std::fs::read_link(entry.path()).ok()?)));
     named.filter(|(_, file)| file.starts_with(mount)).collect()
-}
-
-impl Drop for PowerDisk {
-    fn drop(&mut self) {
-        // Lazily: a process of a test that failed may still hold a file; the device goes when it does.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.mount).status();
-        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
-    }
 }
