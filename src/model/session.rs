@@ -127,6 +127,8 @@ pub enum FactKind {
     },
     /// A part file is closed.
     PartClosed(PartRecord),
+    /// A part has ended like this, but the disk did not let it be finalised: whoever closes the session does that.
+    PartUnfinished(PartRecord),
     /// Nothing was recorded between two times (since `start_at_ns`).
     Gap(Gap),
     /// Something the operator must learn.

@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod history;
 pub mod journal;
 pub mod layout;
+mod left;
 mod loss;
 mod manifest;
 pub mod proof;

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod fd_passing;
 pub mod lock;
 pub mod log;
+pub mod memory;
 pub mod paths;
 pub mod process;
 pub mod unix_listener;

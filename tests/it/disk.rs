@@ -1,6 +1,6 @@
 //! The durable sink on real file systems: in a pipeline, with a full disk, with room given back (R-FM-4, R-JOB-4).
 
-use crate::support::disk::SmallDisk;
+use crate::support::disk::Disk;
 use crate::support::evidence::assert_sound;
 use gst::prelude::*;
 use holdfast::media::durable_sink::{self, DiskWatch, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
@@ -70,7 +70,7 @@ fn a_part_is_an_ordinary_file_of_its_own_size_and_is_never_opened_twice() {
 #[test]
 fn on_a_disk_that_fills_up_the_part_is_closed_whole() {
     let dir = tempfile::tempdir().expect("a folder");
-    let Some(_disk) = SmallDisk::mount(dir.path(), "8m") else { return };
+    let Some(_disk) = Disk::tmpfs(dir.path(), "8m") else { return };
     let path = dir.path().join("cam1.mp4");
     // 60 s at 4 Mbit/s would take 30 MB.
     let (finished, troubles) = record(&path, 1800);

@@ -5,8 +5,8 @@
 //!     └──────────(cut)───────────▲
 //! ```
 //! Contract: every step has a deadline. A part that misses one of the last two is left behind: its thread may still
-//! finish it, else the close of the session does. A part that could not be finalised gets no fact of its end, for
-//! the same reason.
+//! finish it, else the close of the session does. A part that could not be finalised is left to that as well, with what
+//! is known of it.
 
 use super::recording::{Phase, Recording, Step, Then, sum};
 use super::{Effect, PartClosing, State};
@@ -141,6 +141,7 @@ impl State {
             None => recording.write_fact(now, FactKind::PartClosed(record), out),
             Some(reason) => {
                 let reason = format!("{} could not be finalised: {reason}", record.file);
+                recording.write_fact(now, FactKind::PartUnfinished(record), out);
                 let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
                 out.push(Effect::Log(incident.clone()));
                 // Of a disk that refuses the part itself more was said than that.

@@ -111,6 +111,8 @@ impl Recording {
                 RecordingState::Recording
             }
             Phase::Writing { grown_at: Some(_), .. } => RecordingState::Stalled,
+            // Tried again: nothing has got better yet.
+            Phase::Writing { .. } | Phase::Opening { .. } if self.fault.is_some() => RecordingState::Stalled,
             Phase::Writing { since, .. } | Phase::Opening { since, .. } => {
                 let waited = now.since((*since).max(self.ticket.start_at_ns));
                 if waited < policy.stall_shown { RecordingState::Starting } else { RecordingState::Stalled }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::RECORDS_WITHIN;
-use crate::support::disk::LoopDisk;
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
 use crate::support::frames::assert_consecutive;
 use crate::support::proc::test_inputs;
@@ -69,18 +69,18 @@ fn a_file_that_is_removed_renamed_or_replaced_is_followed_by_the_next_part_witho
 #[test]
 fn a_disk_that_vanishes_and_comes_back_costs_nothing_that_reached_it() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
-    let Some(disk) = LoopDisk::mount(&holdfast.library(), "ext4", 600_000_000) else { return };
+    let Some(disk) = Disk::ext4(&holdfast.library()) else { return };
     let inputs = &INPUTS[..2];
     begin(&mut holdfast, inputs);
     let session = holdfast.session();
     let watch = Watch::start(holdfast.socket(), session.clone(), inputs);
     let at = monotonic();
-    disk.vanish();
+    disk.unplug();
     for input in inputs {
         println!("{input}: told after {:?}", wait_alert(&holdfast, input, "storage_vanished", at));
         wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
     }
-    disk.attach();
+    disk.plug_in();
     for input in inputs {
         wait_state(&holdfast, input, "recording", RECORDS_WITHIN);
         wait_more(&holdfast, input);

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::record::RECORDS_WITHIN;
-use crate::support::disk::{Injected, LoopDisk};
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::Injected;
 use crate::support::proc::{rounds, test_inputs, wait_for_change};
 use crate::support::truth::Watch;
 
@@ -14,20 +15,23 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 #[test]
 fn what_is_recorded_while_the_disk_is_frozen_is_written_when_it_answers_and_a_stop_waits_for_it() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
-    let Some(disk) = LoopDisk::mount(&holdfast.library(), "ext4", 600_000_000) else { return };
+    let Some(mut disk) = Disk::ext4(&holdfast.library()) else { return };
     begin(&mut holdfast, &INPUTS);
+    // Nothing changes there: to wait for.
+    let home = holdfast.root().join("home");
     let session = holdfast.session();
     let workers = INPUTS.map(|input| holdfast.worker_pid(input));
     let watch = Watch::start(holdfast.socket(), session.clone(), &INPUTS);
-    let (frozen, at) = (disk.freeze(), monotonic());
+    disk.freeze();
+    let at = monotonic();
     for input in INPUTS {
         println!("{input}: told after {:?}", wait_alert(&holdfast, input, "storage_frozen", at));
         wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
     }
     let lasts = Duration::from_secs(u64::from(rounds(4, 20)));
-    wait_for_change(holdfast.root(), lasts.saturating_sub(monotonic() - at));
+    wait_for_change(&home, lasts.saturating_sub(monotonic() - at));
     assert_eq!(INPUTS.map(|input| holdfast.worker_pid(input)), workers, "a worker was replaced for its disk");
-    drop(frozen);
+    disk.thaw();
     for input in INPUTS {
         wait_state(&holdfast, input, "recording", RECORDS_WITHIN);
         wait_more(&holdfast, input);
@@ -35,7 +39,8 @@ fn what_is_recorded_while_the_disk_is_frozen_is_written_when_it_answers_and_a_st
     }
     assert_true(&watch.stop(), &INPUTS);
 
-    let (frozen, at) = (disk.freeze(), monotonic());
+    disk.freeze();
+    let at = monotonic();
     for input in INPUTS {
         wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
     }
@@ -45,9 +50,9 @@ fn what_is_recorded_while_the_disk_is_frozen_is_written_when_it_answers_and_a_st
     println!("the stop was answered after {answered:?}");
     assert!(answered <= ANSWERED_WITHIN, "{answered:?}");
     // In torture longer than flush, finalise and kill would ever be waited for.
-    wait_for_change(holdfast.root(), Duration::from_secs(u64::from(rounds(3, 100))).saturating_sub(monotonic() - at));
+    wait_for_change(&home, Duration::from_secs(u64::from(rounds(3, 100))).saturating_sub(monotonic() - at));
     assert_eq!(INPUTS.map(|input| holdfast.worker_pid(input)), workers, "a worker was replaced for its disk");
-    drop(frozen);
+    disk.thaw();
     holdfast.wait_until("the session is closed", Duration::from_secs(30), |snapshot| snapshot["session"].is_null());
 
     let manifest = manifest(&session);

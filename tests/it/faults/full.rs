@@ -3,8 +3,9 @@
 use super::*;
 use crate::record::RECORDS_WITHIN;
 use crate::support::demux;
-use crate::support::disk::{Filler, LoopDisk, SmallDisk};
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::Filler;
 use crate::support::proc::{test_inputs, wait_for_change};
 use std::path::Path;
 
@@ -45,7 +46,7 @@ fn wait_closed(holdfast: &Holdfast, session: &Path) {
 #[test]
 fn a_full_disk_closes_every_file_whole() {
     let mut holdfast = without_floors();
-    let Some(_disk) = SmallDisk::mount(&holdfast.library(), "200m") else { return };
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "200m") else { return };
     begin(&mut holdfast, &INPUTS);
     let session = holdfast.session();
     let filler = Filler::fill(&holdfast.library());
@@ -58,15 +59,14 @@ fn a_full_disk_closes_every_file_whole() {
 #[test]
 fn a_quota_that_is_used_up_closes_every_file_whole_although_there_is_room() {
     let mut holdfast = without_floors();
-    let Some(disk) = LoopDisk::mount(&holdfast.library(), "btrfs", 600_000_000) else { return };
-    disk.limit(60_000_000);
+    let Some(disk) = Disk::btrfs_with_quota(&holdfast.library(), "60M") else { return };
     begin(&mut holdfast, &INPUTS);
     let session = holdfast.session();
     let filler = Filler::fill(&holdfast.library());
     let room = rustix::fs::statvfs(&holdfast.library()).map(|stat| stat.f_bavail * stat.f_frsize).expect("a disk");
     assert!(room > 100_000_000, "{room} bytes are left: that is no quota");
     wait_failed(&holdfast, "quota_exceeded");
-    disk.limit(400_000_000);
+    disk.limit("400M");
     drop(filler);
     wait_closed(&holdfast, &session);
     assert_closed(&session, "quota_exceeded");
@@ -75,7 +75,7 @@ fn a_quota_that_is_used_up_closes_every_file_whole_although_there_is_room() {
 #[test]
 fn without_an_engine_the_workers_keep_the_floor_and_the_next_one_learns_of_it() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
-    let Some(_disk) = SmallDisk::mount(&holdfast.library(), "300m") else { return };
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "300m") else { return };
     begin(&mut holdfast, &INPUTS);
     let session = holdfast.session();
     holdfast.engine().kill();

@@ -39,9 +39,7 @@ fn begin(holdfast: &mut Holdfast, inputs: &[&str]) {
 
 /// Waits until `input` is called `state`.
 fn wait_state(holdfast: &Holdfast, input: &str, state: &str, within: Duration) -> Value {
-    holdfast.wait_until(&format!("{input} is {state}"), within, |snapshot| {
-        recording(snapshot, input)["state"] == state
-    })
+    holdfast.wait_until(&format!("{input} is {state}"), within, |snapshot| recording(snapshot, input)["state"] == state)
 }
 
 /// Waits until half a second more of `input` is in its files than there is now.
@@ -62,7 +60,7 @@ fn wait_alert(holdfast: &Holdfast, input: &str, code: &str, from: Duration) -> D
     let deadline = Deadline::after(TOLD_WITHIN);
     while alert(holdfast, input, code).is_none() {
         assert!(deadline.left().is_some(), "{code} is not said of {input} within {TOLD_WITHIN:?}");
-        wait_for_change(holdfast.root(), LOOK_AGAIN);
+        wait_for_change(&holdfast.root().join("home"), LOOK_AGAIN);
     }
     monotonic().saturating_sub(from)
 }
@@ -72,7 +70,7 @@ fn wait_resolved(holdfast: &Holdfast, input: &str, code: &str) {
     let deadline = Deadline::after(TOLD_WITHIN);
     while alert(holdfast, input, code).is_none_or(|alert| alert["state"] != "resolved") {
         assert!(deadline.left().is_some(), "{code} of {input} goes on");
-        wait_for_change(holdfast.root(), LOOK_AGAIN);
+        wait_for_change(&holdfast.root().join("home"), LOOK_AGAIN);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::record::RECORDS_WITHIN;
-use crate::support::disk::{Injected, LoopDisk};
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::Injected;
 use crate::support::proc::{test_inputs, wait_for_change};
 use crate::support::truth::Watch;
 use rustix::process::Signal;
@@ -23,7 +24,7 @@ fn refused_writes_cost_one_input_some_parts_and_the_others_nothing() {
     let Some(sick) = Injected::into_files(holdfast.worker_pid("cam1"), refused, &files) else { return };
     println!("told after {:?}", wait_alert(&holdfast, "cam1", "disk_error", monotonic()));
     wait_state(&holdfast, "cam1", "stalled", TOLD_WITHIN);
-    wait_for_change(holdfast.root(), Duration::from_secs(2));
+    wait_for_change(&holdfast.root().join("home"), Duration::from_secs(2));
     assert_eq!(recording(&holdfast.status(), "cam1")["state"], "stalled");
     drop(sick);
     wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
@@ -50,13 +51,13 @@ fn refused_writes_cost_one_input_some_parts_and_the_others_nothing() {
 #[test]
 fn a_disk_that_turns_read_only_is_named_and_what_was_safe_on_it_is_there() {
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
-    let Some(disk) = LoopDisk::mount(&holdfast.library(), "ext4", 600_000_000) else { return };
+    let Some(disk) = Disk::ext4(&holdfast.library()) else { return };
     begin(&mut holdfast, &INPUTS);
     let session = holdfast.session();
     let safe = |input: &str| recording(&holdfast.status(), input)["safe_ms"].as_u64().unwrap_or(0);
     let safe = INPUTS.map(safe);
     let watch = Watch::start(holdfast.socket(), session.clone(), &INPUTS);
-    disk.break_down();
+    disk.break_read_only();
     for input in INPUTS {
         println!("{input}: told after {:?}", wait_alert(&holdfast, input, "disk_read_only", monotonic()));
         wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
@@ -73,8 +74,7 @@ fn a_disk_that_turns_read_only_is_named_and_what_was_safe_on_it_is_there() {
         holdfast.signal(pid, Signal::KILL);
         assert!(holdfast.ended(pid, RECORDS_WITHIN), "process {pid} outlives a SIGKILL");
     }
-    disk.unmount().expect("nobody holds it");
-    disk.attach();
+    disk.restore();
     holdfast.spawn_engine();
     holdfast.wait_until("the session is closed", Duration::from_secs(30), |_| session.join("session.json").exists());
     for (input, safe) in INPUTS.iter().zip(safe) {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::record::RECORDS_WITHIN;
-use crate::support::disk::{Injected, thread_named};
 use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::{Injected, thread_named};
 use crate::support::proc::{test_inputs, wait_for_change};
 use crate::support::truth::Watch;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn a_stalled_part_is_followed_by_the_next_and_a_stuck_worker_by_another() {
         wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
     }
     // Until cam1 has been told to throw its pipelines away; then they let go.
-    wait_for_change(holdfast.root(), Duration::from_millis(2500));
+    wait_for_change(&holdfast.root().join("home"), Duration::from_millis(2500));
     drop(soon);
     for input in &INPUTS[..2] {
         holdfast.wait_until("the next part", LET_GO_WITHIN, |snapshot| {
@@ -78,7 +78,7 @@ fn without_an_engine_a_stalled_part_is_followed_by_the_next_all_the_same() {
     let workers = [holdfast.worker_pid("cam1"), holdfast.worker_pid("cam2")];
     let Some(held) = hold_muxer(&holdfast, "cam1") else { return };
     holdfast.engine().kill();
-    wait_for_change(holdfast.root(), Duration::from_millis(4500));
+    wait_for_change(&holdfast.root().join("home"), Duration::from_millis(4500));
     drop(held);
     let deadline = Deadline::after(RECORDS_WITHIN);
     let next = session.join("cam1.part2.mp4");

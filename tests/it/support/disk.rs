@@ -1,255 +1,195 @@
-//! Disks of a test's own: small ones, ones with a quota, ones that freeze, turn read-only or vanish; and calls of one
-//! process that are refused or held up.
+//! Disks that a test may fill, freeze, break, unplug and cut the power of: file systems of their own, as root.
 //!
-//! Contract: whatever a test does or fails to do, dropping what is in here thaws, unmounts and detaches it, and lets go of
-//! the process. Where the system does not allow such a thing it says so, and there is `None`.
+//! Contract: whatever a test does or fails to do, dropping a [`Disk`] leaves no mount, no loop device and nothing frozen
+//! behind. Where the machine does not let a test have one, [`Disk`]'s makers say so on a line of its own and give `None`.
 
-use super::process::{self, Running};
+use super::process;
 use super::skip::skip;
-use rustix::process::Signal;
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+/// `EXT4_IOC_SHUTDOWN` (fs/ext4/ext4.h): `_IOR('X', 125, __u32)`.
+const SHUTDOWN: u64 = 0x8004_587d;
+/// `EXT4_GOING_FLAGS_NOLOGFLUSH`: neither data nor journal are written, as when the power goes.
+const WITHOUT_LOG_FLUSH: u32 = 2;
+/// Bytes of a disk on a loop device; sparse, so that it costs what is recorded.
+const DISK_BYTES: u64 = 600_000_000;
 /// `mount`, `umount` and `mkfs` take a second at most on a machine under load.
-pub const DONE_WITHIN: Duration = Duration::from_secs(20);
-/// strace attaches to every thread of a worker; each stops for it.
-const ATTACHED_WITHIN: Duration = Duration::from_secs(10);
+const DONE_WITHIN: Duration = Duration::from_secs(20);
 
-fn may_mount() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        skip("only root can mount a disk of its own");
-    }
-    root
-}
-
-/// Runs `program` to its end; what it printed, if it succeeded.
-fn tool(program: &str, args: &[&OsStr]) -> Result<String, String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let done = process::run(program, Command::new(program).args(args), folder.path(), DONE_WITHIN);
-    if done.code == Some(0) { Ok(done.stdout) } else { Err(format!("{program}: {}", done.stderr.trim())) }
-}
-
-fn must(program: &str, args: &[&OsStr]) -> String {
-    tool(program, args).unwrap_or_else(|why| panic!("{why}"))
-}
-
-/// A tmpfs.
+/// A file system of its own, mounted at a folder.
 #[derive(Debug)]
-pub struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts one of `size` at `dir`.
-    pub fn mount(dir: &Path, size: &str) -> Option<Self> {
-        if !may_mount() {
-            return None;
-        }
-        let size = format!("size={size}");
-        must("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), size.as_ref(), "tmpfs".as_ref(), dir.as_ref()]);
-        Some(Self(dir.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(tool("umount", &["--lazy".as_ref(), self.0.as_ref()]));
-    }
-}
-
-/// Takes room on a disk, until it is dropped.
-#[derive(Debug)]
-pub struct Filler(PathBuf);
-
-impl Filler {
-    /// Takes all there is on the disk of `dir`.
-    pub fn fill(dir: &Path) -> Self {
-        use std::io::Write;
-        let path = dir.join("filler");
-        let mut file = std::fs::File::create(&path).expect("a file");
-        let mut block = vec![0; 1 << 20];
-        // Down to the last page: with smaller and smaller pieces.
-        while !block.is_empty() {
-            if file.write_all(&block).is_err() {
-                block.truncate(block.len() / 2);
-            }
-        }
-        Self(path)
-    }
-
-    /// Leaves `bytes` of it.
-    pub fn leave(dir: &Path, bytes: u64) -> Self {
-        let path = dir.join("filler");
-        let room = rustix::fs::statvfs(dir).map(|stat| stat.f_bavail * stat.f_frsize).expect("a disk");
-        let file = std::fs::File::create(&path).expect("a file");
-        let taken = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, room.saturating_sub(bytes));
-        taken.expect("there is room");
-        Self(path)
-    }
-}
-
-impl Drop for Filler {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-/// A file system that lives in one file, mounted at a folder.
-#[derive(Debug)]
-pub struct LoopDisk {
-    _folder: tempfile::TempDir,
-    device: String,
+pub struct Disk {
+    folder: tempfile::TempDir,
+    /// `None` = it lives in memory.
+    device: Option<String>,
     mount: PathBuf,
+    frozen: bool,
 }
 
-impl LoopDisk {
-    /// Mounts a fresh `kind` ("ext4", "btrfs") of `bytes` at `mount`.
-    pub fn mount(mount: &Path, kind: &str, bytes: u64) -> Option<Self> {
-        if !may_mount() {
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let image = folder.path().join("disk");
-        std::fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("room for a disk");
-        let quiet: &[&OsStr] = if kind == "ext4" { &["-q".as_ref(), "-F".as_ref()] } else { &["-q".as_ref()] };
-        must(&format!("mkfs.{kind}"), &[quiet, &[image.as_ref()]].concat());
-        let attached = match tool("losetup", &["--find".as_ref(), "--show".as_ref(), image.as_ref()]) {
-            Ok(device) => device,
-            Err(why) => {
-                skip(&format!("there are no loop devices here: {why}"));
-                return None;
-            }
-        };
-        let disk = Self { device: attached.trim().to_owned(), mount: mount.to_owned(), _folder: folder };
-        disk.attach();
-        if kind == "ext4" {
-            std::fs::remove_dir(mount.join("lost+found")).expect("a fresh disk");
-        }
+impl Disk {
+    /// A disk in memory of `size` (as tmpfs reads it, `64m`).
+    pub fn tmpfs(mount: &Path, size: &str) -> Option<Self> {
+        let disk = Self::nowhere(mount)?;
+        disk.run("mount", ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], true);
         Some(disk)
     }
 
-    /// Mounts it at its folder.
-    pub fn attach(&self) {
-        let options: &[&OsStr] =
-            if self.is_ext4() { &["-o".as_ref(), "errors=remount-ro".as_ref()] } else { Default::default() };
-        must("mount", &[options, &[self.device.as_ref(), self.mount.as_ref()]].concat());
+    /// ext4 on a loop device.
+    pub fn ext4(mount: &Path) -> Option<Self> {
+        let mut disk = Self::nowhere(mount)?;
+        let image = disk.image();
+        disk.run("mkfs.ext4", ["-q".as_ref(), "-F".as_ref(), image.as_os_str()], false);
+        disk.attach(&image)?;
+        disk.plug_in();
+        std::fs::remove_dir(mount.join("lost+found")).expect("a fresh disk");
+        Some(disk)
     }
 
-    fn is_ext4(&self) -> bool {
-        tool("blkid", &["-o".as_ref(), "value".as_ref(), "-s".as_ref(), "TYPE".as_ref(), self.device.as_ref()])
-            .is_ok_and(|kind| kind.trim() == "ext4")
-    }
-
-    /// Unmounts it; why not, while somebody uses it.
-    pub fn unmount(&self) -> Result<(), String> {
-        tool("umount", &[self.mount.as_ref()]).map(drop)
-    }
-
-    /// Its folder is empty from here on, and whoever holds a file of it goes on with that.
-    pub fn vanish(&self) {
-        must("umount", &["--lazy".as_ref(), self.mount.as_ref()]);
-    }
-
-    /// Nothing that changes it returns, until what comes back is dropped.
-    pub fn freeze(&self) -> Frozen<'_> {
-        must("fsfreeze", &["--freeze".as_ref(), self.mount.as_ref()]);
-        Frozen(&self.mount)
-    }
-
-    /// An error of its own makes it read-only, as ext4 does with one found on a disk that dies; for good.
-    pub fn break_down(&self) {
-        let name = Path::new(&self.device).file_name().expect("a device").to_owned();
-        let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
-        std::fs::write(&trigger, "test").unwrap_or_else(|error| panic!("{}: {error}", trigger.display()));
-    }
-
-    /// No more than `bytes` may be used of it; for btrfs.
-    pub fn limit(&self, bytes: u64) {
-        must("btrfs", &["quota".as_ref(), "enable".as_ref(), self.mount.as_ref()]);
-        let bytes = bytes.to_string();
-        must("btrfs", &["qgroup".as_ref(), "limit".as_ref(), bytes.as_ref(), self.mount.as_ref()]);
-    }
-}
-
-impl Drop for LoopDisk {
-    fn drop(&mut self) {
-        // Lazily: a process of a test that failed may still hold a file; the device goes when it does.
-        drop(tool("umount", &["--lazy".as_ref(), self.mount.as_ref()]));
-        drop(tool("losetup", &["--detach".as_ref(), self.device.as_ref()]));
-    }
-}
-
-/// A frozen disk; thawed when dropped.
-#[derive(Debug)]
-pub struct Frozen<'a>(&'a Path);
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        drop(tool("fsfreeze", &["--unfreeze".as_ref(), self.0.as_ref()]));
-    }
-}
-
-/// Calls that are refused or held up, until it is dropped.
-#[derive(Debug)]
-pub struct Injected {
-    strace: Running,
-    /// What it says of every new thread; a closed pipe would kill it.
-    _said: std::io::PipeReader,
-}
-
-impl Injected {
-    /// `inject` (`pwritev:error=EIO`, …) for every call of every thread of `pid` that is about one of `files`.
-    pub fn into_files(pid: u32, inject: &str, files: &[PathBuf]) -> Option<Self> {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-p", &pid.to_string()]);
-        for file in files {
-            command.arg("-P").arg(file);
-        }
-        Self::attach(command, inject)
-    }
-
-    /// The same for every such call of one thread.
-    pub fn into_thread(tid: u32, inject: &str) -> Option<Self> {
-        let mut command = Command::new("strace");
-        command.args(["-p", &tid.to_string()]);
-        Self::attach(command, inject)
-    }
-
-    fn attach(mut command: Command, inject: &str) -> Option<Self> {
-        if process::program("strace").is_none() {
-            skip("there is no strace to refuse calls");
+    /// btrfs on a loop device, of which a quota leaves `limit` (as btrfs reads it, `40M`).
+    pub fn btrfs_with_quota(mount: &Path, limit: &str) -> Option<Self> {
+        let mut disk = Self::nowhere(mount)?;
+        let image = disk.image();
+        disk.run("mkfs.btrfs", ["-q".as_ref(), image.as_os_str()], false);
+        disk.attach(&image)?;
+        let device = disk.device.clone().expect("attached");
+        let mounted = disk.ask("mount", ["-t", "btrfs", &device], true);
+        if mounted.code != Some(0) {
+            skip(&format!("this kernel has no btrfs: {}", mounted.stderr.trim()));
             return None;
         }
-        let calls = inject.split(':').next().unwrap_or_default();
-        command.args(["-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={inject}")]);
-        // It says that it is attached on its standard error.
-        let (mut said, stderr) = std::io::pipe().expect("a pipe");
-        let running = Running::start("strace", command.stdout(Stdio::null()).stderr(stderr));
-        drop(command);
-        let mut line = [0; 256];
-        assert!(process::readable(&said, ATTACHED_WITHIN), "strace says nothing");
-        let count = std::io::Read::read(&mut said, &mut line).unwrap_or(0);
-        let line = String::from_utf8_lossy(&line[..count]).into_owned();
-        assert!(line.contains("attached"), "strace: {line}");
-        Some(Self { strace: running, _said: said })
+        disk.run("btrfs", ["quota", "enable"], true);
+        // The quota of the top of the tree, 0/5, is that of everything below the mount.
+        disk.run("btrfs", ["qgroup", "limit", limit, "0/5"], true);
+        Some(disk)
+    }
+
+    fn nowhere(mount: &Path) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            skip("only root can mount a disk of its own");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        Some(Self { folder, device: None, mount: mount.to_owned(), frozen: false })
+    }
+
+    fn image(&self) -> PathBuf {
+        let image = self.folder.path().join("disk");
+        std::fs::File::create(&image).and_then(|file| file.set_len(DISK_BYTES)).expect("room for a disk");
+        image
+    }
+
+    fn attach(&mut self, image: &Path) -> Option<()> {
+        let attached = self.ask("losetup", ["--find".as_ref(), "--show".as_ref(), image.as_os_str()], false);
+        if attached.code != Some(0) {
+            skip(&format!("there are no loop devices here: {}", attached.stderr.trim()));
+            return None;
+        }
+        self.device = Some(attached.stdout.trim().to_owned());
+        Some(())
+    }
+
+    /// Runs `program`, with the mount as its last argument where it is told so.
+    fn ask<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        args: impl IntoIterator<Item = S>,
+        with_mount: bool,
+    ) -> process::Output {
+        let mut command = Command::new(program);
+        command.args(args).args(with_mount.then_some(&self.mount));
+        process::run(program, &mut command, self.folder.path(), DONE_WITHIN)
+    }
+
+    fn run<S: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = S>, with_mount: bool) {
+        let done = self.ask(program, args, with_mount);
+        assert_eq!(done.code, Some(0), "{program}: {done:?}");
+    }
+
+    /// Another limit for a quota (as btrfs reads it).
+    pub fn limit(&self, limit: &str) {
+        self.run("btrfs", ["qgroup", "limit", limit, "0/5"], true);
+    }
+
+    /// Another size for a disk in memory.
+    pub fn resize(&self, size: &str) {
+        self.run("mount", ["-o", &format!("remount,size={size}")], true);
+    }
+
+    /// The power goes: from here on nothing reaches the disk (EIO), and what was not synced never was. ext4 only.
+    pub fn cut(&self) {
+        let dir = std::fs::File::open(&self.mount).expect("the disk is mounted");
+        let flags = WITHOUT_LOG_FLUSH;
+        #[allow(unsafe_code, reason = "the kernel offers this as an ioctl only")]
+        // SAFETY: the descriptor is open, and the kernel reads one u32 at the address, which lives across the call.
+        let result = unsafe { libc::ioctl(dir.as_raw_fd(), SHUTDOWN, &raw const flags) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// The power comes back, or the disk is repaired. Nobody may hold a file of the disk open.
+    pub fn restore(&self) {
+        // A process that was killed within a write lets go of its files a moment after it was seen to end.
+        let deadline = process::Deadline::after(DONE_WITHIN);
+        loop {
+            let done = self.ask::<&str>("umount", [], true);
+            if done.code == Some(0) {
+                break;
+            }
+            assert!(deadline.left().is_some(), "{}; held by {:?}", done.stderr, holders(&self.mount));
+        }
+        self.plug_in();
+    }
+
+    /// Writes block from here on, until [`Self::thaw`]. Not tmpfs.
+    pub fn freeze(&mut self) {
+        self.run("fsfreeze", ["--freeze"], true);
+        self.frozen = true;
+    }
+
+    /// Writes go on.
+    pub fn thaw(&mut self) {
+        self.run("fsfreeze", ["--unfreeze"], true);
+        self.frozen = false;
+    }
+
+    /// The kernel finds an error and makes the file system read-only, as `errors=remount-ro` does (EROFS). ext4 only.
+    pub fn break_read_only(&self) {
+        self.run("mount", ["-o", "remount,abort"], true);
+    }
+
+    /// The disk is pulled out: its files are not at their paths any more, whoever holds them open.
+    pub fn unplug(&self) {
+        self.run("umount", ["--lazy"], true);
+    }
+
+    /// The disk of a loop device is mounted (again).
+    pub fn plug_in(&self) {
+        let device = self.device.as_ref().expect("a loop device");
+        self.run("mount", [device], true);
     }
 }
 
-impl Drop for Injected {
+/// What every process has open below `mount`.
+fn holders(mount: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let descriptors = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path().join("fd"));
+    let open = descriptors.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let named = open.filter_map(|entry| Some((entry.path(), std::fs::read_link(entry.path()).ok()?)));
+    named.filter(|(_, file)| file.starts_with(mount)).collect()
+}
+
+impl Drop for Disk {
     fn drop(&mut self) {
-        // It lets go of what it holds, if there still is such a thing; killed, it would leave threads stopped.
-        self.strace.signal(Signal::INT);
-        let _ = self.strace.wait(DONE_WITHIN);
+        // What is not mounted, frozen or attached any more cannot be undone, and need not be.
+        if self.frozen {
+            let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.mount).status();
+        }
+        // Lazily: a process of a test that failed may still hold a file; the device goes when it does.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.mount).status();
+        if let Some(device) = &self.device {
+            let _ = Command::new("losetup").arg("--detach").arg(device).status();
+        }
     }
-}
-
-/// The thread of `pid` whose name begins with `name`.
-pub fn thread_named(pid: u32, name: &str) -> u32 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let is_it = |task: &std::fs::DirEntry| {
-        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with(name))
-    };
-    let mut found = tasks.filter(is_it).filter_map(|task| task.file_name().to_str()?.parse().ok());
-    found.next().unwrap_or_else(|| panic!("process {pid} has no thread {name}"))
 }

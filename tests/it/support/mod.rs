@@ -8,6 +8,7 @@ pub mod display;
 pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
+pub mod inject;
 pub mod loss;
 pub mod media_file;
 pub mod nal;

@@ -16,7 +16,7 @@ impl Bench {
             prop_assert!(!over, "a fact after the end: {:?}", kind);
             match kind {
                 FactKind::PartOpened { part, .. } => prop_assert!(opened.insert(*part), "part {part} opened twice"),
-                FactKind::PartClosed(record) => {
+                FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                     prop_assert!(opened.contains(&record.part), "part {} was never opened", record.part);
                     prop_assert!(closed.insert(record.part), "part {} closed twice", record.part);
                 }
