@@ -37,9 +37,12 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
     let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
     let end = match summary {
         None => PartEnd::Empty,
-        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
         // What a file lacks it lacks, however it was to end.
-        Some(_) => trouble.as_ref().and_then(end_by).unwrap_or(end),
+        Some(_) => match trouble.as_ref().and_then(end_by) {
+            Some(end) => end,
+            None if unfinalised.is_some() => PartEnd::DiskError,
+            None => end,
+        },
     };
     let record = PartRecord {
         part: plan.part,

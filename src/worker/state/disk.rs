@@ -58,7 +58,10 @@ impl State {
         match trouble {
             // The part goes on: what it says of its safety is true.
             Trouble::Sync(_) | Trouble::Stream(_) => {}
-            Trouble::DiskFull | Trouble::QuotaExceeded => recording.close(now, PartEnd::DiskFull, Then::Failed, out),
+            Trouble::DiskFull | Trouble::QuotaExceeded => {
+                recording.blame(code);
+                recording.close(now, PartEnd::DiskFull, Then::Failed, out);
+            }
             // One file's trouble is its own; a full disk is everybody's.
             Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => match beside {
                 Some(beside) => self.on_beside_failed(now, beside, out),
