@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
 use crate::model::input::Transport;
-use crate::model::policy::Split;
+use crate::model::policy::{Split, StallAction};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Config, Problem> {
@@ -31,6 +31,7 @@ min_free_start = "1GiB"
 critical_free = "500MB"
 [watchdog]
 signal_timeout_ms = 1500
+stall_action = "stop"
 [[input]]
 id = "cam1"
 name = "Front"
@@ -51,6 +52,8 @@ importance = 5
     assert_eq!(config.storage.min_free_start, 1 << 30);
     assert_eq!(config.policy.critical_free_bytes, 500_000_000);
     assert_eq!(config.policy.signal_timeout.as_millis(), 1500);
+    assert_eq!(config.policy.stall_action, StallAction::Stop);
+    assert_eq!(Config::default().policy.stall_action, StallAction::Restart);
     assert_eq!(
         config.inputs[0].source,
         SourceSpec::Rtsp { url: "rtsp://cam/1".into(), transport: Transport::Tcp, latency_ms: 200 }
@@ -98,6 +101,10 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
         (
             "[recording]\nfragment_ms = 5",
             "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 10000",
+        ),
+        (
+            "[watchdog]\nstall_action = \"reboot\"",
+            "config.toml:2: watchdog.stall_action: \"reboot\" is not known; use one of \"restart\", \"stop\"",
         ),
         (
             "[recording]\nsplit_minutes = -5",

@@ -66,11 +66,11 @@ fn a_quota_that_is_used_up_closes_every_file_whole_although_there_is_room() {
     begin(&mut holdfast, &INPUTS);
     let session = holdfast.session();
     let filler = Filler::fill(&holdfast.library());
-    let room = rustix::fs::statvfs(&holdfast.library()).map(|stat| stat.f_bavail * stat.f_frsize).expect("a disk");
+    let room = rustix::fs::statvfs(holdfast.library()).map(|stat| stat.f_bavail * stat.f_frsize).expect("a disk");
     assert!(room > 100_000_000, "{room} bytes are left: that is no quota");
     wait_failed(&holdfast, "quota_exceeded");
-    disk.limit("400M");
     drop(filler);
+    disk.limit("400M");
     wait_closed(&holdfast, &session);
     assert_closed(&session, "quota_exceeded");
 }
