@@ -78,6 +78,7 @@ pub(super) struct Watchdog {
     pub signal_timeout_ms: Option<Spanned<i64>>,
     pub stall_shown_ms: Option<Spanned<i64>>,
     pub stall_restart_ms: Option<Spanned<i64>>,
+    pub stall_action: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

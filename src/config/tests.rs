@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
 use crate::model::input::Transport;
-use crate::model::policy::Split;
+use crate::model::policy::{Split, StallAction};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Config, Problem> {
@@ -34,6 +34,7 @@ warn_used_percent = 70
 critical_used_percent = 90
 [watchdog]
 signal_timeout_ms = 1500
+stall_action = "stop"
 [[input]]
 id = "cam1"
 name = "Front"
@@ -56,6 +57,8 @@ importance = 5
     let rules = config.storage;
     assert_eq!((rules.warn_free, rules.warn_used_percent, rules.critical_used_percent), (20_000_000_000, 70, 90));
     assert_eq!(config.policy.signal_timeout.as_millis(), 1500);
+    assert_eq!(config.policy.stall_action, StallAction::Stop);
+    assert_eq!(Config::default().policy.stall_action, StallAction::Restart);
     assert_eq!(
         config.inputs[0].source,
         SourceSpec::Rtsp { url: "rtsp://cam/1".into(), transport: Transport::Tcp, latency_ms: 200 }
@@ -112,6 +115,10 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
         (
             "[recording]\nfragment_ms = 5",
             "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 10000",
+        ),
+        (
+            "[watchdog]\nstall_action = \"reboot\"",
+            "config.toml:2: watchdog.stall_action: \"reboot\" is not known; use one of \"restart\", \"stop\"",
         ),
         (
             "[recording]\nsplit_minutes = -5",

@@ -87,7 +87,7 @@ impl History {
                     FactKind::PartStarted { part, offset_ns } => {
                         offsets.insert(*part, *offset_ns);
                     }
-                    FactKind::PartClosed(record) => {
+                    FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                         input.started |= record.end != PartEnd::Empty;
                         parts.insert(record.part, closed_part(record));
                     }

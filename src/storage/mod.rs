@@ -8,6 +8,7 @@ pub mod fault;
 pub mod history;
 pub mod journal;
 pub mod layout;
+mod left;
 mod loss;
 mod manifest;
 pub mod proof;

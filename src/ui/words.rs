@@ -65,13 +65,15 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Check the audio source."),
         ),
         IncidentCode::QueueOverflow => (
-            gettext("{frames} frames were lost because the machine could not keep up."),
+            gettext("{frames} frames were lost because the disk or the machine could not keep up."),
             gettext("Recording goes on."),
             gettext("Close other programs; check the disk."),
         ),
         IncidentCode::RecordingStalled => (
-            gettext("Pictures arrive, but nothing reaches the file."),
-            gettext("After 30 s the recording is set up anew and continues as the next part."),
+            gettext("Pictures arrive, but next to nothing reaches the file."),
+            gettext(
+                "After 30 s without anything the recording is set up anew and continues as the next part, or ends where that was asked for.",
+            ),
             gettext("Check the disk."),
         ),
         IncidentCode::PipelineFailed => (
@@ -101,7 +103,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::DiskError => (
             gettext("The disk refused to write: {reason}."),
-            gettext("Recordings go on, or are closed as far as the disk allows."),
+            gettext("A part is closed as far as the disk allows; what comes next is tried again and again."),
             gettext("Check the disk."),
         ),
         IncidentCode::SyncFailed => (
@@ -173,7 +175,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::StorageVanished => (
             gettext("The disk with the recordings is gone: {reason}."),
-            gettext("The next part is tried again and again, and begins as soon as the disk is back."),
+            gettext("It is tried again and again; the recording goes on as soon as the disk is back."),
             gettext("Connect the disk again."),
         ),
         IncidentCode::FileDisplaced => (

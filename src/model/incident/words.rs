@@ -48,13 +48,13 @@ impl IncidentCode {
                 "Check the audio source.",
             ),
             IncidentCode::QueueOverflow => (
-                "{frames} frames were lost because the machine could not keep up.",
+                "{frames} frames were lost because the disk or the machine could not keep up.",
                 "Recording goes on.",
                 "Close other programs; check the disk.",
             ),
             IncidentCode::RecordingStalled => (
-                "Pictures arrive, but nothing reaches the file.",
-                "After 30 s the recording is set up anew and continues as the next part.",
+                "Pictures arrive, but next to nothing reaches the file.",
+                "After 30 s without anything the recording is set up anew and continues as the next part, or ends where that was asked for.",
                 "Check the disk.",
             ),
             IncidentCode::PipelineFailed => (
@@ -84,7 +84,7 @@ impl IncidentCode {
             ),
             IncidentCode::DiskError => (
                 "The disk refused to write: {reason}.",
-                "Recordings go on, or are closed as far as the disk allows.",
+                "A part is closed as far as the disk allows; what comes next is tried again and again.",
                 "Check the disk.",
             ),
             IncidentCode::SyncFailed => (
@@ -154,7 +154,7 @@ impl IncidentCode {
             ),
             IncidentCode::StorageVanished => (
                 "The disk with the recordings is gone: {reason}.",
-                "The next part is tried again and again, and begins as soon as the disk is back.",
+                "It is tried again and again; the recording goes on as soon as the disk is back.",
                 "Connect the disk again.",
             ),
             IncidentCode::FileDisplaced => (

@@ -165,6 +165,34 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
     assert_eq!(closes(&effects), Some(Closed::Completed));
 }
 
+/// DESIGN §1: never while storage is its only fault.
+#[test]
+fn nobody_is_signalled_while_the_disk_does_not_answer() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.stop();
+    let signalled = |bench: &Bench| bench.done.contains(&Effect::Worker(id("a"), Act::Terminate));
+    while bench.ms < 60_000 {
+        bench.tick_for(200);
+        let mut status = status(Some(session), RecordingState::Stopping, 1000);
+        status.active = vec![Incident::new(IncidentCode::StorageFrozen)];
+        let link = bench.last_link("a");
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(status) });
+    }
+    assert!(!signalled(&bench));
+    let thawed = bench.ms;
+    while bench.ms < thawed + 14_000 {
+        bench.tick_for(200);
+        bench.status("a", Some(session), RecordingState::Stopping, 1000);
+    }
+    assert!(!signalled(&bench), "its time begins when the disk answers");
+    for _ in 0..20 {
+        bench.tick_for(200);
+        bench.status("a", Some(session), RecordingState::Stopping, 1000);
+    }
+    assert!(signalled(&bench));
+}
+
 #[test]
 fn progress_of_a_stop_is_the_files_whose_worker_said_that_they_are_closed() {
     let inputs = ["a", "b", "c", "d"];
