@@ -154,9 +154,10 @@ fn storage(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Prob
     at.size("storage.min_free_start", &keys.min_free_start, &mut storage.min_free_start)?;
     at.size("storage.stop_new_free", &keys.stop_new_free, &mut storage.stop_new_free)?;
     at.size("storage.critical_free", &keys.critical_free, &mut config.policy.critical_free_bytes)?;
-    at.refuse("storage.warn_free", &keys.warn_free, "remove it")?;
-    at.refuse("storage.warn_used_percent", &keys.warn_used_percent, "remove it")?;
-    at.refuse("storage.critical_used_percent", &keys.critical_used_percent, "remove it")
+    at.size("storage.warn_free", &keys.warn_free, &mut storage.warn_free)?;
+    at.number("storage.warn_used_percent", &keys.warn_used_percent, 1, 100, &mut storage.warn_used_percent)?;
+    let critical = (&keys.critical_used_percent, &mut storage.critical_used_percent);
+    at.number("storage.critical_used_percent", critical.0, 1, 100, critical.1)
 }
 
 fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {

@@ -4,6 +4,7 @@
 //! [`crate::media::durable_sink`] only.
 
 pub mod atomic;
+pub mod fault;
 pub mod history;
 pub mod journal;
 pub mod layout;

@@ -270,11 +270,20 @@ pub fn close_while(
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };
     let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
-    may_write().and_then(|()| atomic::replace(dir, layout::MANIFEST, &text)).map_err(failed)?;
+    may_write()
+        .and_then(|()| {
+            // On a full disk the manifest has only what the journal had kept.
+            drop(log.spare_one_line());
+            atomic::replace(dir, layout::MANIFEST, &text)
+        })
+        .map_err(failed)?;
     if !lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
         let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
-        append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;
+        let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } };
+        may_write().and_then(|()| log.append(&line)).map_err(failed)?;
     }
+    // Room that stays reserved is a matter of tidiness.
+    drop(log.give_back());
     Ok(ClosedSession { manifest })
 }
 

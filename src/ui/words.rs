@@ -96,12 +96,12 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::DiskFull => (
             gettext("The disk is full."),
-            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("No more can be recorded; everything up to here is safe and playable."),
             gettext("Free some space, then start again."),
         ),
         IncidentCode::DiskError => (
             gettext("The disk refused to write: {reason}."),
-            gettext("The recording was closed as far as the disk allowed."),
+            gettext("Recordings go on, or are closed as far as the disk allows."),
             gettext("Check the disk."),
         ),
         IncidentCode::SyncFailed => (
@@ -163,12 +163,12 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::QuotaExceeded => (
             gettext("The quota on the disk is used up."),
-            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("No more can be recorded; everything up to here is safe and playable."),
             gettext("Free some space or have the quota raised, then start again."),
         ),
         IncidentCode::DiskReadOnly => (
             gettext("The disk has become read-only."),
-            gettext("The part was closed as far as the disk allowed; the next one is tried again and again."),
+            gettext("Recordings are closed as far as the disk allows; the next part is tried again and again."),
             gettext("Check the disk; it may be failing. Record to another one as soon as you can."),
         ),
         IncidentCode::StorageVanished => (

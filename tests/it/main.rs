@@ -5,7 +5,7 @@
 //!
 //! What cannot run on every machine says `SKIPPED` and why, on a line of its own, and fails where
 //! `HOLDFAST_NO_SKIP=1` (`make torture`): `power` (a loop device, root: the power cuts of R-FM-9) and
-//! `disk::on_a_disk_that_fills_up_the_part_is_closed_whole` (a small tmpfs, root).
+//! `disk::on_a_disk_that_fills_up_the_part_is_closed_whole` and `storage` (a small tmpfs or a loop device, root).
 #![allow(
     clippy::disallowed_methods,
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
@@ -40,6 +40,7 @@ mod recover;
 mod replay;
 mod seams;
 mod split;
+mod storage;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;

@@ -79,12 +79,12 @@ impl IncidentCode {
             ),
             IncidentCode::DiskFull => (
                 "The disk is full.",
-                "The recording was closed; everything up to here is safe and playable.",
+                "No more can be recorded; everything up to here is safe and playable.",
                 "Free some space, then start again.",
             ),
             IncidentCode::DiskError => (
                 "The disk refused to write: {reason}.",
-                "The recording was closed as far as the disk allowed.",
+                "Recordings go on, or are closed as far as the disk allows.",
                 "Check the disk.",
             ),
             IncidentCode::SyncFailed => (
@@ -144,12 +144,12 @@ impl IncidentCode {
             ),
             IncidentCode::QuotaExceeded => (
                 "The quota on the disk is used up.",
-                "The recording was closed; everything up to here is safe and playable.",
+                "No more can be recorded; everything up to here is safe and playable.",
                 "Free some space or have the quota raised, then start again.",
             ),
             IncidentCode::DiskReadOnly => (
                 "The disk has become read-only.",
-                "The part was closed as far as the disk allowed; the next one is tried again and again.",
+                "Recordings are closed as far as the disk allows; the next part is tried again and again.",
                 "Check the disk; it may be failing. Record to another one as soon as you can.",
             ),
             IncidentCode::StorageVanished => (

@@ -11,6 +11,7 @@ mod priority;
 mod promises;
 mod proof;
 mod start_up;
+mod storage;
 mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};

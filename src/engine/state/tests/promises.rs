@@ -87,11 +87,11 @@ fn a_plan_that_cannot_be_written_starts_nothing_and_frees_its_key() {
     bench.start("k", None);
     let session = bench.session_id();
     let effects = bench.feed(Event::Persisted { session, result: Err("no room".into()) });
-    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "not_persisted"));
+    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "storage_frozen"));
     assert!(bench.view().session.is_none());
     bench.start("k", None);
     let session = bench.session_id();
-    let full = Unwritten { reason: "the disk is full".into(), full: true };
+    let full = Unwritten { reason: "the disk is full".into(), code: IncidentCode::DiskFull };
     let effects = bench.feed(Event::Persisted { session, result: Err(full) });
     assert_eq!((refusal(&effects).status, refusal(&effects).code), (507, "no_space"));
     bench.record("k");
