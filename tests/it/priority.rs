@@ -144,9 +144,8 @@ fn an_ordinary_user_is_refused_and_told_and_records() {
     guest.wait_until("live", LIVE_WITHIN, |snapshot| find_input(snapshot, "cam1")["state"] == "live");
     // While the bus is still being waited for.
     guest.cli_ok(&["record", "start"]);
-    let snapshot = guest.wait_until("everything was tried", TOLD_WITHIN, |snapshot| {
-        rung(snapshot, "rtkit").0 == "absent"
-    });
+    let snapshot =
+        guest.wait_until("everything was tried", TOLD_WITHIN, |snapshot| rung(snapshot, "rtkit").0 == "absent");
     assert_eq!(rung(&snapshot, "rtkit").1, "it does not answer");
     assert!(is_refusal_told(&guest.holdfast), "{snapshot:#}");
     let (result, why) = rung(&snapshot, "setpriority");

@@ -36,8 +36,8 @@ pub struct Recovery {
     given_up: VecDeque<SessionId>,
     waiting: VecDeque<Job>,
     running: Option<Job>,
-    /// A session was left for the next engine.
-    gave_up: bool,
+    /// Sessions that are left for the next engine, or until the disk works again.
+    left: Vec<Job>,
 }
 
 /// A session to be closed, unless it is gone on with.
@@ -105,6 +105,14 @@ impl Recovery {
     pub fn newest(&self, is: impl Fn(&Job) -> bool) -> Option<(&Job, usize)> {
         let matching = self.waiting.iter().enumerate().filter(|(_, job)| is(job));
         matching.max_by_key(|(_, job)| job.found.plan.start_at_ns).map(|(place, job)| (job, place))
+    }
+
+    /// The disk works again: everything that could not be closed is tried anew.
+    pub fn retry_now(&mut self) {
+        self.waiting.extend(self.left.drain(..).map(|job| Job { tries: 0, ..job }));
+        for job in &mut self.waiting {
+            job.not_before = MonoNs(0);
+        }
     }
 
     /// Takes the session at `place` out.
@@ -205,7 +213,8 @@ impl State {
     /// A session was closed: unless another one cannot be, the disk is in order again.
     pub(super) fn calm_disk(&mut self, now: Now) {
         let read = self.recovery.unread.is_empty();
-        if read && !self.recovery.gave_up && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0) {
+        if read && self.recovery.left.is_empty() && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0)
+        {
             self.alerts.resolve(now, super::ENGINE, IncidentCode::DiskError.as_str());
         }
     }
@@ -231,7 +240,7 @@ impl State {
             job.not_before = now.mono.plus(AGAIN);
             self.recovery.waiting.push_back(job);
         } else {
-            self.recovery.gave_up = true;
+            self.recovery.left.push(job);
         }
     }
 }

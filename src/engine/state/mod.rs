@@ -19,6 +19,7 @@ mod priority;
 mod proof;
 mod session;
 mod setup;
+mod storage;
 mod strays;
 mod view;
 mod waiting;
@@ -32,7 +33,7 @@ use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
-use crate::model::incident::{Incident, IncidentCode};
+use crate::model::incident::Incident;
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::{InputId, MonoNs, SessionId};
 use handover::Handover;
@@ -47,7 +48,7 @@ use std::time::Duration;
 use strays::Stray;
 use waiting::{Asked, Waiting};
 
-/// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
+/// A file system that has not answered for this long is not known (it is asked every second).
 const SPACE_AGE: Duration = Duration::from_secs(6);
 /// Name of what belongs to no input, in alerts.
 const ENGINE: &str = "engine";
@@ -69,6 +70,7 @@ pub struct State {
     space: Option<(MonoNs, Space)>,
     /// The priority that was achieved, as it was told last.
     protection: PriorityView,
+    storage: storage::Storage,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     clocks: clock::Clocks,
@@ -116,6 +118,7 @@ impl State {
             abandoned: VecDeque::new(),
             space: None,
             protection: PriorityView::unknown(),
+            storage: storage::Storage::default(),
             alerts,
             clocks: clock::Clocks::new(setup.clocks),
             awake: false,
@@ -160,9 +163,10 @@ impl State {
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
-            Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(usage),
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
+            Event::Space(space) => self.on_space(now, space, &mut out),
+            Event::Storage(event) => self.on_storage(now, event, &mut out),
             Event::Inhibit(event) => self.on_inhibit(now, event, &mut out),
             Event::Clocks(seen) => self.on_clocks(now, seen, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
@@ -200,19 +204,6 @@ impl State {
     /// It was told to leave.
     pub fn is_leaving(&self) -> bool {
         self.leaving.is_some()
-    }
-
-    fn on_space(&mut self, now: Now, space: Option<Space>) {
-        match space {
-            Some(space) => {
-                self.space = Some((now.mono, space));
-                self.alerts.resolve(now, "storage", IncidentCode::DiskError.as_str());
-            }
-            None => {
-                let incident = Incident::new(IncidentCode::DiskError).with("reason", "the file system does not answer");
-                self.alerts.keep(now, "storage", &incident);
-            }
-        }
     }
 
     /// Room on the library's file system, when it was asked lately.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod bus;
+pub mod change;
 pub mod demux;
 pub mod dice;
 pub mod disk;
@@ -10,6 +11,7 @@ pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
 pub mod guest;
+pub mod inject;
 pub mod loss;
 pub mod media_file;
 pub mod nal;

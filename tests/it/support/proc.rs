@@ -5,13 +5,12 @@
 //! end of the engine's log are printed. Every wait has a deadline and is driven by events, files or pidfds.
 
 use super::api::{self, Events, Reply};
+pub use super::change::wait_for_change;
 use super::process::{self, Deadline, MARK, Output, Running};
 use super::schema::Description;
-use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -28,8 +27,8 @@ const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Floors that a small test machine is above; tests of the floors set their own.
-const SMALL_FLOORS: &str =
-    "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n";
+const SMALL_FLOORS: &str = "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n\
+     warn_free = \"100MB\"\nwarn_used_percent = 100\ncritical_used_percent = 100\n";
 
 /// How many rounds a random test runs: few in every check, many in `make torture`.
 pub fn rounds(in_ci: u32, in_torture: u32) -> u32 {
@@ -331,25 +330,6 @@ impl Holdfast {
     /// Waits until something appears in the runtime folder, at most `time`.
     fn wait_for_a_socket(&self, time: Duration) {
         wait_for_change(&self.runtime(), time);
-    }
-}
-
-/// Waits until something in `folder` is made, renamed or written to, at most `time`. A pulse is no change: it beats all
-/// the time.
-pub fn wait_for_change(folder: &Path, time: Duration) {
-    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-    let watch = inotify::init(flags).expect("an inotify");
-    let changes = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY;
-    inotify::add_watch(&watch, folder, changes).expect("the folder exists");
-    let deadline = Deadline::after(time);
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    while deadline.left().is_some_and(|left| process::readable(&watch, left)) {
-        let mut events = inotify::Reader::new(&watch, &mut buffer);
-        while let Ok(event) = events.next() {
-            if event.file_name().is_none_or(|name| !name.to_bytes().ends_with(b".pulse")) {
-                return;
-            }
-        }
     }
 }
 
