@@ -43,6 +43,7 @@ mod recover;
 mod replay;
 mod seams;
 mod service;
+mod signals;
 mod split;
 mod storage;
 mod stream;

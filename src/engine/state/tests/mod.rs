@@ -12,6 +12,7 @@ mod priority;
 mod promises;
 mod proof;
 mod start_up;
+mod stop;
 mod storage;
 mod waiting;
 
