@@ -327,9 +327,10 @@ impl Loop {
         if restarts != self.restarts {
             self.restarts = restarts;
             self.keeping.note(Missing::Restart);
-        } else if std::mem::replace(&mut self.clocks, self.state.clocks()) != self.clocks {
-            self.keeping.note(Missing::Account);
-        } else if alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
+        }
+        let clocks = self.state.clocks();
+        let set = std::mem::replace(&mut self.clocks, clocks) != clocks;
+        if set || alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
             self.keeping.note(Missing::Account);
         }
         if self.keeping.is_due(now.mono, self.shell.is_saving()) {
