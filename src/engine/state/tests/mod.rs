@@ -19,6 +19,7 @@ use super::super::worker_state::Act;
 use super::*;
 use crate::config::StorageRules;
 use crate::model::encoding::Encoding;
+use crate::model::incident::IncidentCode;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
