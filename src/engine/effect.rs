@@ -3,6 +3,7 @@
 
 use super::disk::{Disk, Job};
 use super::event::{Effect, Event, ProofEvent, Reply, Token};
+use super::inhibit;
 use super::kept::Account;
 use super::link::{Handles, Link};
 use super::proof::Prover;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Commands that may wait for one worker; a healthy one takes them at once.
 const COMMANDS: usize = 32;
@@ -44,6 +45,8 @@ pub struct Shell {
     /// Numbers the commands made here, apart from those of the state machine.
     next_command: u64,
     prover: Prover,
+    /// Whether the machine is kept awake.
+    awake: watch::Sender<bool>,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -53,6 +56,7 @@ impl Shell {
     /// A shell that has done nothing yet.
     pub fn new(runtime: Runtime, demo: bool, library: &Path, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
         Self {
+            awake: inhibit::start(events.clone()),
             runtime,
             demo,
             events,
@@ -154,6 +158,7 @@ impl Shell {
                 }
             }
             Effect::Log { source, incident } => log(&source, &incident),
+            Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);

@@ -5,7 +5,9 @@
 
 use super::restart::Restarts;
 use crate::model::snapshot::Alert;
+use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs};
+use crate::storage::order::Displaced;
 use crate::storage::recent::Recent;
 use crate::storage::{atomic, layout};
 use serde::{Deserialize, Serialize};
@@ -35,9 +37,15 @@ pub struct Kept {
     /// How often workers were replaced in it (R-SUP-5).
     #[serde(default)]
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What was told of the clocks last, in it (R-FM-6).
+    #[serde(default)]
+    pub clocks: Option<ClockOffsets>,
     /// Sessions that were begun lately, oldest first (R-CMD-3).
     #[serde(default)]
     pub recent: Vec<Recent>,
+    /// Sessions whose names do not tell their order, in that order (R-FM-6).
+    #[serde(default)]
+    pub displaced: Vec<Displaced>,
 }
 
 /// What the loop of the engine accounts for.
@@ -49,6 +57,8 @@ pub struct Account {
     pub alerts: Vec<Alert>,
     /// How often workers were replaced.
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What was told of the clocks.
+    pub clocks: Option<ClockOffsets>,
     /// What was kept before has been taken in. Until then only the number is to be kept: the rest still stands in the
     /// file, and would be lost.
     pub whole: bool,
@@ -88,6 +98,7 @@ impl Kept {
             return;
         }
         self.alerts = account.alerts;
+        self.clocks = account.clocks.or(self.clocks_in(boot_id));
         boot_id.clone_into(&mut self.boot_id);
         self.restarts = account.restarts;
     }
@@ -95,6 +106,11 @@ impl Kept {
     /// How often workers were replaced, if that was in this boot: times of another one mean nothing.
     pub fn restarts_in(&self, boot_id: &str) -> BTreeMap<InputId, Restarts> {
         if self.boot_id == boot_id { self.restarts.clone() } else { BTreeMap::new() }
+    }
+
+    /// What was told of the clocks, if that was in this boot.
+    pub fn clocks_in(&self, boot_id: &str) -> Option<ClockOffsets> {
+        self.clocks.filter(|_| self.boot_id == boot_id)
     }
 }
 

@@ -10,12 +10,14 @@ mod effect;
 pub mod event;
 mod fence;
 mod growth;
+mod inhibit;
 mod kept;
 mod ladder;
 mod level;
 mod lifetime;
 mod link;
 mod locks;
+mod notify;
 mod orders;
 mod probe;
 mod proof;
@@ -26,6 +28,7 @@ mod reply;
 mod restart;
 mod search;
 mod server;
+mod signals;
 mod start;
 pub mod state;
 mod takeover;
@@ -35,9 +38,11 @@ pub mod worker_state;
 use crate::config::Config;
 use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
+use crate::model::time::ClockOffsets;
 use crate::protocol::api::StartRequest;
 use crate::storage::space::Home;
 use crate::sys::clock;
+use crate::sys::notify::Manager;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
 use disk::Disk;
@@ -46,21 +51,24 @@ use event::{Event, Now, StartCommand};
 use fence::Fence;
 use kept::{Account, Keeping, Kept, Missing};
 use lifetime::Lifetime;
+use notify::Notify;
 use publish::Publisher;
 use restart::Restarts;
 use server::{Board, Clients, Request, Subscription};
+use signals::Signals;
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Deadlines are looked at this often; the shortest one is 2 s.
 const TICK: Duration = Duration::from_millis(200);
+/// The clocks are compared this often: a step is shown within 2 s (R-FM-6).
+const CLOCKS: Duration = Duration::from_millis(500);
 /// Events that may wait for the loop; sixteen workers send forty a second.
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
@@ -118,6 +126,8 @@ struct Loop {
     reserved: u64,
     /// How often workers were replaced, as it was kept last.
     restarts: BTreeMap<InputId, Restarts>,
+    /// What was told of the clocks, as it was kept last.
+    clocks: Option<ClockOffsets>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     pids: watch::Sender<Vec<(InputId, u32)>>,
@@ -139,8 +149,7 @@ impl Engine {
         let kept = library.read(kept, events.clone()).await;
         let now = now();
         let (recalled, kept) = (kept.is_some(), kept.unwrap_or_else(|| Kept::unread(now.mono)));
-        let restarts = kept.restarts_in(&left.boot_id);
-        let setup = left.setup(&self.options, self.library.clone(), self.epoch, kept.alerts.clone(), restarts);
+        let setup = left.setup(&self.options, self.library.clone(), self.epoch, &kept);
         let (state, effects) = State::new(now, setup);
         let mut shell = Shell::new(
             self.options.runtime.clone(),
@@ -161,6 +170,7 @@ impl Engine {
             recalled,
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
+            clocks: state.clocks(),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
@@ -183,8 +193,10 @@ impl Engine {
         proof::search(self.library.clone(), events.clone());
         tokio::spawn(search::run(self.library.clone(), events));
 
-        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+        let mut signals = Signals::catch()?;
+        let mut notify = Notify::new(Manager::of_environment());
+        let mut clocks = interval(CLOCKS);
+        clocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lifetime = self.options.spawned.then(|| Lifetime::new(now.mono));
@@ -193,6 +205,9 @@ impl Engine {
                 anyhow::bail!(
                     "another engine (number {epoch}) has taken over; this one leaves and writes nothing more"
                 );
+            }
+            if core.state.is_leaving() {
+                notify.leave(core.state.is_idle());
             }
             let settled = core.state.is_settled() || clock::mono_now().since(now.mono) >= SETTLE_DEADLINE;
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
@@ -209,11 +224,13 @@ impl Engine {
                     if lifetime.as_mut().is_some_and(over) {
                         core.handle(Event::Leave);
                     }
+                    notify.looked(clock::mono_now(), unserved.is_none(), &core.snapshot.borrow());
                 }
-                _ = interrupt.recv() => core.handle(Event::Leave),
-                _ = terminate.recv() => core.handle(Event::Leave),
+                _ = clocks.tick() => clock::offsets().into_iter().for_each(|seen| core.handle(Event::Clocks(seen))),
+                () = signals.next() => core.handle(Event::Leave),
             }
         }
+        notify.leave(core.state.is_idle());
         if core.keeping.is_behind() {
             core.save(self::now());
         }
@@ -310,6 +327,8 @@ impl Loop {
         if restarts != self.restarts {
             self.restarts = restarts;
             self.keeping.note(Missing::Restart);
+        } else if std::mem::replace(&mut self.clocks, self.state.clocks()) != self.clocks {
+            self.keeping.note(Missing::Account);
         } else if alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
             self.keeping.note(Missing::Account);
         }
@@ -322,7 +341,8 @@ impl Loop {
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        if self.shell.save(Account { seq: reserved, alerts, restarts, whole: self.recalled }) {
+        let account = Account { seq: reserved, alerts, restarts, clocks: self.clocks, whole: self.recalled };
+        if self.shell.save(account) {
             self.reserved = reserved;
             self.keeping.begin(now.mono);
         }

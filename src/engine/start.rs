@@ -3,15 +3,12 @@
 
 use super::event::Event;
 use super::kept::Kept;
-use super::restart::Restarts;
 use super::state::Setup;
 use super::{Options, locks};
 use crate::model::InputId;
-use crate::model::snapshot::Alert;
 use crate::storage::recent::{self, Clocks};
 use crate::sys::{build, clock};
 use anyhow::Context;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -47,14 +44,7 @@ impl Left {
     }
 
     /// What the state machine is made from.
-    pub fn setup(
-        self,
-        options: &Options,
-        library: PathBuf,
-        epoch: u64,
-        alerts: Vec<Alert>,
-        restarts: BTreeMap<InputId, Restarts>,
-    ) -> Setup {
+    pub fn setup(self, options: &Options, library: PathBuf, epoch: u64, kept: &Kept) -> Setup {
         let config = &options.config;
         let config_file = match &config.file {
             Some(file) => file.display().to_string(),
@@ -67,11 +57,12 @@ impl Left {
             storage: config.storage,
             library,
             epoch,
-            boot_id: self.boot_id,
             config_file,
-            alerts,
+            alerts: kept.alerts.clone(),
             strays: self.strays,
-            restarts,
+            restarts: kept.restarts_in(&self.boot_id),
+            clocks: kept.clocks_in(&self.boot_id),
+            boot_id: self.boot_id,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Contract: this module depends on `std`, `serde` and value crates (`uuid`, `jiff`) only. Every type that is
 //! written to disk or to a socket is defined here or in [`crate::protocol`], nowhere else.
 
+pub mod calendar;
 pub mod encoding;
 pub mod id;
 pub mod incident;

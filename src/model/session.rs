@@ -1,5 +1,6 @@
 //! A session on disk: the plan, the facts, the journal and the manifest (DESIGN §3).
 
+use super::calendar::{ClockStep, Suspend};
 use super::encoding::{AudioCodec, Container, Encoding, VideoCodec};
 use super::id::{InputId, SessionId, SessionName};
 use super::input::InputSpec;
@@ -86,6 +87,16 @@ pub enum JournalKind {
         input: Option<InputId>,
         /// What it was.
         incident: super::incident::Incident,
+    },
+    /// The wall clock was moved; noticed at this time of the session.
+    ClockStep {
+        /// By how much, forwards positive.
+        step_ns: i64,
+    },
+    /// The machine slept until just before this time of the session, which stood still meanwhile.
+    Suspend {
+        /// How long.
+        slept_ns: u64,
     },
     /// Somebody asked to stop.
     StopRequested,
@@ -319,8 +330,12 @@ pub struct Manifest {
     pub inputs: Vec<ManifestInput>,
     /// Operator's markers (a later issue; empty until then).
     pub markers: Vec<serde_json::Value>,
-    /// Steps of the wall clock (a later issue; empty until then).
-    pub clock_steps: Vec<serde_json::Value>,
+    /// Steps of the wall clock, in their order.
+    pub clock_steps: Vec<ClockStep>,
+    /// Sleeps of the machine, in their order. The calendar at a time `t` of the session showed `started_at` + `t` + the
+    /// steps noticed and the sleeps ended by then: no file holds time that was slept or stepped over.
+    #[serde(default)]
+    pub suspends: Vec<Suspend>,
     /// Everything the operator had to learn.
     pub incidents: Vec<ManifestIncident>,
 }

@@ -20,3 +20,13 @@ impl MonoNs {
         MonoNs(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
+
+/// How far two clocks were ahead of CLOCK_MONOTONIC at one instant. CLOCK_MONOTONIC stands still while the machine
+/// sleeps, CLOCK_BOOTTIME does not; both are the kernel's own. The wall clock is moved by whoever sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffsets {
+    /// The wall clock, since 1970.
+    pub wall_ns: i64,
+    /// CLOCK_BOOTTIME: all that was slept in this boot.
+    pub boot_ns: i64,
+}

@@ -4,8 +4,10 @@
 //! line that says who goes on; done twice it folds nothing twice. Blocks on the disk.
 
 use super::journal::Log;
+use super::manifest::calendar;
 use super::recovery::{media_files, read_facts, unfolded};
 use super::{journal, layout};
+use crate::model::calendar::Calendar;
 use crate::model::session::{FactKind, JournalKind, Line, PartEnd, PartRecord, Plan};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{InputId, SessionId};
@@ -74,6 +76,7 @@ impl History {
     pub(super) fn read(dir: &Path, plan: &Plan, lines: &[Line<JournalKind>]) -> io::Result<Self> {
         let mut history = Self::of_journal(lines);
         let files = media_files(dir)?;
+        let calendar = calendar(plan, lines);
         for spec in &plan.inputs {
             let facts = read_facts(dir, &spec.id)?;
             let input = history.input(&spec.id);
@@ -95,7 +98,8 @@ impl History {
                 }
             }
             for (name, _, part) in files.iter().filter(|(_, owner, _)| *owner == spec.id) {
-                let media_ms = offsets.get(part).and_then(|offset| written_ms(dir, name, plan, *offset)).unwrap_or(0);
+                let media_ms =
+                    offsets.get(part).and_then(|offset| written_ms(dir, name, (plan, &calendar), *offset)).unwrap_or(0);
                 // By the wall clock: what was written a fragment's length behind the first picture was media.
                 input.started |= media_ms > 0;
                 parts.entry(*part).or_insert(PastPart { part: *part, media_ms, frames: None });
@@ -125,10 +129,10 @@ fn closed_part(record: &PartRecord) -> PastPart {
 }
 
 /// Media that is in a part at least: it was written while it was captured, one fragment behind at most.
-fn written_ms(dir: &Path, name: &str, plan: &Plan, offset_ns: i64) -> Option<u64> {
+fn written_ms(dir: &Path, name: &str, (plan, calendar): (&Plan, &Calendar), offset_ns: i64) -> Option<u64> {
     let touched = Timestamp::try_from(fs::metadata(dir.join(name)).ok()?.modified().ok()?).ok()?;
-    let began = plan.started_at.as_nanosecond() + i128::from(offset_ns);
-    let ms = (touched.as_nanosecond() - began) / 1_000_000 - i128::from(plan.encoding.fragment_ms);
+    let (written, _) = calendar.times_of(touched);
+    let ms = written.saturating_sub(offset_ns) / 1_000_000 - i64::from(plan.encoding.fragment_ms);
     u64::try_from(ms.max(0)).ok()
 }
 

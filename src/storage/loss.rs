@@ -9,7 +9,6 @@ use super::manifest::{InputFacts, end_ns};
 use super::pulse::Beat;
 use crate::model::loss::Loss;
 use crate::model::session::{PartEnd, PartRecord, Plan};
-use jiff::Timestamp;
 
 /// Where a part begins is known to a frame, and its sound ends within a frame of its pictures.
 const FRAME_NS: i64 = 33_000_000;
@@ -21,8 +20,8 @@ pub(super) struct Evidence<'a> {
     pub facts: &'a InputFacts,
     /// The last beat of its input, of the boot of the session.
     pub beat: Option<&'a Beat>,
-    /// Wall clock of the last write to it.
-    pub touched: Option<&'a Timestamp>,
+    /// When it was last written to, as far as its date tells: the latest such time of the session.
+    pub touched: Option<i64>,
 }
 
 /// What is missing behind `record`, `None` = not known at all.
@@ -42,7 +41,7 @@ pub(super) fn loss(plan: &Plan, record: &PartRecord, known: Evidence<'_>) -> Opt
             let until = death.map(|(death, _)| death).or_else(|| window_end(plan, known.beat?))?;
             (until >= end).then(|| Loss::at_most(millis(until.saturating_sub(end))))
         }
-        _ => at_most(plan, end, known.touched?),
+        _ => Some(at_most(plan, end, known.touched?)),
     };
     let loss = died.or_else(bound)?;
     // It may have outlived its media: while it wrote a file to its end, or waited for a signal.
@@ -78,10 +77,9 @@ fn by_pulse(plan: &Plan, end: i64, beat: Option<&Beat>) -> Option<Loss> {
 
 /// From the end of the media to the last write, and a fragment: the end came within one fragment (and the time of one
 /// sync) behind that write.
-fn at_most(plan: &Plan, end: i64, touched: &Timestamp) -> Option<Loss> {
-    let written = touched.as_nanosecond() - plan.started_at.as_nanosecond() - i128::from(end);
-    let ms = u64::try_from(written.max(0) / 1_000_000).ok()?;
-    Some(Loss::at_most(ms.saturating_add(u64::from(plan.encoding.fragment_ms))))
+fn at_most(plan: &Plan, end: i64, touched: i64) -> Loss {
+    let ms = u64::try_from(touched.saturating_sub(end).max(0) / 1_000_000).unwrap_or(0);
+    Loss::at_most(ms.saturating_add(u64::from(plan.encoding.fragment_ms)))
 }
 
 /// Nobody lived to say where it began: at most everything since it was opened, or since the part before it where that

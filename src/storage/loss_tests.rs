@@ -5,6 +5,7 @@ use crate::model::encoding::{Container, Encoding};
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd, PartFrames};
 use crate::model::{InputId, MonoNs, SessionId};
+use jiff::Timestamp;
 use std::time::Duration;
 
 const MS: i64 = 1_000_000;
@@ -67,8 +68,7 @@ fn facts(kinds: Vec<FactKind>) -> InputFacts {
 
 /// What is said of `record`, whose file was last written to at `touched` ms by the wall clock.
 fn said(record: &PartRecord, kinds: Vec<FactKind>, beat: Option<Beat>, touched: i64) -> Option<Loss> {
-    let touched = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(touched);
-    let known = Evidence { facts: &facts(kinds), beat: beat.as_ref(), touched: Some(&touched) };
+    let known = Evidence { facts: &facts(kinds), beat: beat.as_ref(), touched: Some(touched * MS) };
     loss(&plan(), record, known)
 }
 
@@ -128,9 +128,8 @@ fn a_part_that_another_one_follows_has_lost_what_lies_between() {
 fn the_pulse_of_a_successor_says_nothing_of_who_died_before_it() {
     let died = at(5_270, JournalKind::WorkerLost { input: input(), reason: "signal: 9".into() });
     let told = |lines: &[Line<JournalKind>], beat: Option<Beat>| {
-        let touched = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(5_100);
         let facts = InputFacts::of(&input(), lines);
-        let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: Some(&touched) };
+        let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: Some(5_100 * MS) };
         loss(&plan(), &part(1, Some(0), 5_000), known)
     };
     let seen = std::slice::from_ref(&died);

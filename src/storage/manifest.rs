@@ -1,6 +1,7 @@
 //! From the lines of a journal to the manifest. Pure.
 
 use crate::model::InputId;
+use crate::model::calendar::{Calendar, ClockStep, Suspend};
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
 use crate::model::loss::Loss;
@@ -315,13 +316,46 @@ pub(super) fn assemble(
         library_path: dir.parent().unwrap_or(dir).display().to_string(),
         inputs: plan.inputs.iter().map(|spec| manifest_input(spec, lines)).collect(),
         markers: Vec::new(),
-        clock_steps: Vec::new(),
+        clock_steps: clock_steps(lines),
+        suspends: suspends(lines),
         incidents: lines.iter().filter_map(incident).collect(),
     }
 }
 
+/// The calendar of a session by its journal.
+pub(super) fn calendar(plan: &Plan, lines: &[Line<JournalKind>]) -> Calendar {
+    Calendar::new(plan.started_at, &clock_steps(lines), &suspends(lines))
+}
+
+fn clock_steps(lines: &[Line<JournalKind>]) -> Vec<ClockStep> {
+    let step = |line: &Line<JournalKind>| match line.kind {
+        JournalKind::ClockStep { step_ns } => Some(ClockStep { t_ns: line.t_ns, step_ns, at: line.at }),
+        _ => None,
+    };
+    lines.iter().filter_map(step).collect()
+}
+
+fn suspends(lines: &[Line<JournalKind>]) -> Vec<Suspend> {
+    let suspend = |line: &Line<JournalKind>| match line.kind {
+        JournalKind::Suspend { slept_ns } => Some(Suspend { t_ns: line.t_ns, slept_ns, at: line.at }),
+        _ => None,
+    };
+    lines.iter().filter_map(suspend).collect()
+}
+
+/// A sleep of the machine is a gap of every input, without a length: time of the session stood still in it.
+fn tell_suspends(lines: &[Line<JournalKind>], parts: &mut [PartRecord]) {
+    for t in suspends(lines).iter().map(|suspend| suspend.t_ns) {
+        let place = parts.iter().position(|part| end_ns(part).is_some_and(|end| end >= t));
+        let Some(part) = place.or(parts.len().checked_sub(1)).and_then(|place| parts.get_mut(place)) else { return };
+        part.gaps.push(Gap { from_ns: t, to_ns: t, cause: IncidentCode::Suspended.as_str().to_owned() });
+        part.gaps.sort_by_key(|gap| gap.from_ns);
+    }
+}
+
 fn manifest_input(spec: &InputSpec, lines: &[Line<JournalKind>]) -> ManifestInput {
-    let parts = InputFacts::of(&spec.id, lines).into_parts();
+    let mut parts = InputFacts::of(&spec.id, lines).into_parts();
+    tell_suspends(lines, &mut parts);
     let something = parts.iter().any(whole);
     ManifestInput {
         id: spec.id.clone(),
@@ -349,6 +383,8 @@ fn incident(line: &Line<JournalKind>) -> Option<ManifestIncident> {
         JournalKind::WorkerLost { input, reason } => {
             (Some(input.clone()), Incident::new(IncidentCode::WorkerDied).with("reason", reason))
         }
+        JournalKind::ClockStep { step_ns } => (None, Incident::clock_stepped(*step_ns)),
+        JournalKind::Suspend { slept_ns } => (None, Incident::suspended(*slept_ns)),
         _ => return None,
     };
     Some(ManifestIncident { t_ns: line.t_ns, input, incident })

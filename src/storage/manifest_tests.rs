@@ -116,3 +116,32 @@ fn a_stretch_without_a_signal_is_blamed_on_that_and_the_rest_on_the_death() {
     let never = [gap(2_000, 3_000, "worker_died"), dark(9_000)];
     assert_eq!(gaps(&[(1, 0)], vec![died()], Some(9_000_000_000)), never);
 }
+
+/// Steps of the wall clock and sleeps stand in the manifest; a sleep is a gap of every input that ran then, without a
+/// length, and moves no other gap.
+#[test]
+fn a_sleep_is_a_gap_and_a_step_is_none() {
+    let fact = |t_ns, n, kind| Line {
+        t_ns,
+        at: Timestamp::UNIX_EPOCH,
+        kind: JournalKind::Fact { input: "a".parse().expect("an id"), fact: crate::model::session::Fact { n, kind } },
+    };
+    const S: i64 = 1_000_000_000;
+    let line = |t_ns, kind| Line { t_ns, at: Timestamp::UNIX_EPOCH, kind };
+    let two = part(2, Some(30.0), 14 * S, 10 * S);
+    let lines = [
+        fact(10 * S, 1, FactKind::PartClosed(part(1, Some(30.0), 0, 10 * S))),
+        line(12 * S, JournalKind::Suspend { slept_ns: 3_600_000_000_000 }),
+        line(15 * S, JournalKind::ClockStep { step_ns: -7 * S }),
+        fact(24 * S, 2, FactKind::PartClosed(two)),
+    ];
+    let mut parts = InputFacts::of(&"a".parse().expect("an id"), &lines).into_parts();
+    tell_suspends(&lines, &mut parts);
+    assert!(parts[0].gaps.is_empty());
+    let told: Vec<_> = parts[1].gaps.iter().map(|gap| (gap.from_ns, gap.to_ns, gap.cause.as_str())).collect();
+    assert_eq!(told, [(10 * S, 14 * S, "worker_died"), (12 * S, 12 * S, "suspended")]);
+    let steps = clock_steps(&lines);
+    assert_eq!((steps.len(), steps[0].t_ns, steps[0].step_ns), (1, 15 * S, -7 * S));
+    let codes: Vec<_> = lines.iter().filter_map(incident).map(|told| told.incident.code).collect();
+    assert_eq!(codes, [IncidentCode::Suspended, IncidentCode::ClockStepped]);
+}

@@ -11,6 +11,7 @@ pub mod layout;
 mod left;
 mod loss;
 mod manifest;
+pub mod order;
 pub mod proof;
 pub mod pulse;
 pub mod recent;

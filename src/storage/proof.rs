@@ -154,6 +154,7 @@ mod tests {
             inputs: vec![input],
             markers: Vec::new(),
             clock_steps: Vec::new(),
+            suspends: Vec::new(),
             incidents: Vec::new(),
         }
     }

@@ -6,8 +6,8 @@
 
 use super::history::History;
 use super::loss::{self, Evidence};
-use super::manifest::{InputFacts, assemble};
-use super::{atomic, journal, layout, left, pulse};
+use super::manifest::{InputFacts, assemble, calendar};
+use super::{atomic, journal, layout, left, order, pulse};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
 use crate::model::loss::Loss;
@@ -79,7 +79,7 @@ pub struct Finalised {
 /// Turns a folder's unfinished parts into ordinary files and says what they are (the prove role).
 pub type Finalise<'a> = &'a dyn Fn(&Path) -> io::Result<Finalised>;
 
-/// The folders of sessions in `library`, newest first. A link is none: where it leads somebody else may be recording.
+/// The folders of sessions in `library`, newest first ([`order`](super::order)). A link is none: where it leads somebody else may be recording.
 pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(library)?
         .filter_map(|entry| {
@@ -88,7 +88,7 @@ pub fn session_dirs(library: &Path) -> io::Result<Vec<String>> {
             entry.file_type().ok()?.is_dir().then_some(name)
         })
         .collect();
-    names.sort_unstable_by(|a, b| b.cmp(a));
+    order::newest_first(library, &mut names);
     Ok(names)
 }
 
@@ -121,10 +121,11 @@ pub fn known_manifest(dir: &Path) -> io::Result<Manifest> {
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&dir.join(layout::JOURNAL))?;
     let known = distinct(&mut lines);
     let plan = plan_of(&lines).cloned().ok_or_else(|| io::Error::other("its journal has no plan"))?;
+    // The last line was written last, whatever its date says.
+    let ended = lines.last().map_or(plan.started_at, |line| line.at);
     lines.extend(unfolded(dir, &plan, known)?);
     let state =
         lines.iter().find_map(|line| if let JournalKind::Closed { state } = line.kind { Some(state) } else { None });
-    let ended = lines.iter().map(|line| line.at).max().unwrap_or(plan.started_at);
     Ok(assemble(&plan, dir, state.unwrap_or(Closed::Recovered), &lines, ended))
 }
 
@@ -230,6 +231,7 @@ pub fn close_while(
     open.sort_by(|(_, one, part), (_, other, later)| (one, part).cmp(&(other, later)));
     if !open.is_empty() {
         // The time of the last write tells how much of the end is missing; finalising changes it.
+        let calendar = calendar(&plan, &lines);
         let touched: BTreeMap<String, Timestamp> = open.iter().filter_map(|(name, ..)| modified(dir, name)).collect();
         let found = may_write().and_then(|()| finalise(dir));
         let mut found = found.map_err(|error| CloseError::Io { path: dir.to_owned(), error })?;
@@ -251,7 +253,8 @@ pub fn close_while(
             match facts.unfinished(part).filter(|_| record.end == PartEnd::WorkerDied) {
                 Some(told) => record = left::finished(told, record),
                 None => {
-                    let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
+                    let touched = touched.get(&name).map(|touched| calendar.times_of(*touched).1);
+                    let known = Evidence { facts: &facts, beat: beat.as_ref(), touched };
                     record.lost = loss::loss(&plan, &record, known);
                 }
             }

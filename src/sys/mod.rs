@@ -5,9 +5,11 @@
 pub mod build;
 pub mod clock;
 pub mod fd_passing;
+pub mod inhibit;
 pub mod lock;
 pub mod log;
 pub mod memory;
+pub mod notify;
 pub mod paths;
 pub mod priority;
 pub mod process;

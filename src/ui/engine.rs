@@ -185,11 +185,19 @@ struct Systemd {
 }
 
 impl Systemd {
-    /// Whether the engine is a unit that runs, or that systemd is about to start again. Without systemd: no.
+    /// Whether the engine is a unit that runs, that systemd is about to start again, or that is to run whenever the user
+    /// is there (enabled). Without systemd: no.
     fn runs_the_engine(&self) -> bool {
-        let state = process::ask(&self.program, &["--user", "is-active", UNIT], SYSTEMD_ANSWERS);
-        let state = state.map(|finished| String::from_utf8_lossy(&finished.output).trim().to_owned());
-        matches!(state.as_deref(), Ok("active" | "activating" | "deactivating" | "reloading"))
+        let says = |verb| {
+            let said = process::ask(&self.program, &["--user", verb, UNIT], SYSTEMD_ANSWERS);
+            said.map(|finished| String::from_utf8_lossy(&finished.output).trim().to_owned())
+        };
+        match says("is-active").as_deref() {
+            Ok("active" | "activating" | "deactivating" | "reloading") => true,
+            Ok(_) => matches!(says("is-enabled").as_deref(), Ok("enabled" | "enabled-runtime")),
+            // No systemd, or one that does not answer.
+            Err(_) => false,
+        }
     }
 
     /// A mute engine is killed first: it would not hear SIGTERM, and systemd would wait for it for 90 s. Its workers,
@@ -249,11 +257,14 @@ mod tests {
         path
     }
 
-    /// A systemctl that says `state` and notes what it was told.
+    /// A systemctl that says `state` (`VERB:ANSWER` …) and notes what it was told.
     fn systemd(folder: &Path, state: &str) -> Systemd {
         let told = folder.join("told");
-        let script =
-            format!("#!/bin/sh\n[ \"$2\" = is-active ] && exec echo {state}\necho \"$*\" >> {}\n", told.display());
+        let script = format!(
+            "#!/bin/sh\ncase \"$2\" in is-*) for said in {state}; do [ \"${{said%%:*}}\" = \"$2\" ] && echo \"${{said#*:}}\"; done; exit;; esac\n\
+                 echo \"$*\" >> {}\n",
+            told.display()
+        );
         let program = program(folder, "systemctl", &script).into();
         Systemd { program, socket: folder.join("socket"), replaced: None }
     }
@@ -268,7 +279,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         // The kernel takes the connection, and nobody ever answers.
         let _mute = UnixListener::bind(folder.path().join("socket")).expect("a socket");
-        let systemd = Some(systemd(folder.path(), "activating"));
+        let systemd = Some(systemd(folder.path(), "is-active:activating"));
         let mut starter = Starter { args: Vec::new(), systemd, engines: Vec::new() };
         for need in [Need::Absent, Need::Mute, Need::Mute] {
             assert_eq!(starter.ensure(need).expect("asked"), Started::Running);
@@ -290,7 +301,7 @@ mod tests {
     #[test]
     fn an_engine_of_systemd_that_answers_or_comes_up_is_never_killed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut systemd = systemd(folder.path(), "active");
+        let mut systemd = systemd(folder.path(), "is-active:active");
         assert_eq!(systemd.bring(Need::Mute), Started::Running, "it has no socket yet");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("a socket");
         let full = std::thread::spawn(move || {
@@ -305,15 +316,16 @@ mod tests {
     #[test]
     fn without_systemd_or_its_unit_the_window_starts_the_engine_itself() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(!systemd(folder.path(), "inactive").runs_the_engine());
-        assert!(!systemd(folder.path(), "failed").runs_the_engine());
+        assert!(!systemd(folder.path(), "is-active:inactive").runs_the_engine());
+        assert!(!systemd(folder.path(), "is-active:failed is-enabled:disabled").runs_the_engine());
+        assert!(systemd(folder.path(), "is-active:failed is-enabled:enabled").runs_the_engine());
         assert!(
-            !Systemd { program: folder.path().join("nowhere").into(), ..systemd(folder.path(), "active") }
+            !Systemd { program: folder.path().join("nowhere").into(), ..systemd(folder.path(), "is-active:active") }
                 .runs_the_engine()
         );
         let mute = program(folder.path(), "mute", "#!/bin/sh\nexec tail -f /dev/null\n");
         assert!(
-            !Systemd { program: mute.into(), ..systemd(folder.path(), "active") }.runs_the_engine(),
+            !Systemd { program: mute.into(), ..systemd(folder.path(), "is-active:active") }.runs_the_engine(),
             "a bus that does not answer is given up"
         );
     }

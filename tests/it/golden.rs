@@ -3,6 +3,7 @@
 //! Contract: fields may be added, never renamed or taken away (DESIGN §4). `HOLDFAST_GOLDEN=write` writes the files
 //! anew, and refuses to where a field of the old file is missing.
 
+use holdfast::model::calendar::{ClockStep, Suspend};
 use holdfast::model::incident::Severity;
 use holdfast::model::loss::Loss;
 use holdfast::model::proof::{Finding, FindingCode, PartFinding};
@@ -265,7 +266,8 @@ fn manifest() -> Manifest {
             lost: Some(Loss::at_most(600)),
         }],
         markers: Vec::new(),
-        clock_steps: Vec::new(),
+        clock_steps: vec![ClockStep { t_ns: 4, step_ns: -3_600_000_000_000, at: at() }],
+        suspends: vec![Suspend { t_ns: 3, slept_ns: 8_000_000_000, at: at() }],
         incidents: vec![ManifestIncident { t_ns: 5, input: Some(cam1()), incident }],
     }
 }

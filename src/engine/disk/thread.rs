@@ -10,8 +10,9 @@ use crate::model::session::{Closed, JournalKind, Line, Plan};
 use crate::storage::history::{self, Journal};
 use crate::storage::recovery::{self, CloseError};
 use crate::storage::space::Home;
-use crate::storage::{atomic, fault, layout, proof, recent};
+use crate::storage::{atomic, fault, layout, order, proof, recent};
 use crate::sys::clock;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -129,6 +130,11 @@ impl DiskThread {
     fn list(&mut self, dir: &Path, plan: &Plan) {
         let clocks = recent::Clocks { boot_id: self.boot_id.clone(), mono: clock::mono_now(), wall: clock::wall_now() };
         recent::note(&mut self.kept.recent, &clocks, dir, plan);
+        if let (Ok(names), Some(ours)) =
+            (recovery::session_dirs(&self.library), dir.file_name().and_then(OsStr::to_str))
+        {
+            order::note(&mut self.kept.displaced, ours, names.iter().map(String::as_str));
+        }
         self.save();
     }
 

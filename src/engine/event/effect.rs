@@ -111,6 +111,8 @@ pub enum Effect {
         /// What.
         incident: Incident,
     },
+    /// Keep the machine awake, or let it sleep again.
+    Inhibit(bool),
     /// Nothing is left to wait for.
     Exit,
     /// Another engine has taken over: leave at once, writing nothing more.

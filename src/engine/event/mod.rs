@@ -9,6 +9,7 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
+use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Refusal, WorkerStatus};
@@ -176,12 +177,28 @@ pub enum Event {
     Storage(StorageEvent),
     /// Workers were looked at.
     Usage(Vec<(InputId, WorkerUsage)>),
+    /// The clocks were read.
+    Clocks(ClockOffsets),
+    /// Of what keeps the machine awake.
+    Inhibit(InhibitEvent),
     /// The priority that was achieved.
     Protection(Box<PriorityView>),
     /// The engine is told to leave.
     Leave,
     /// Time passes.
     Tick,
+}
+
+/// What can happen to what keeps the machine awake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InhibitEvent {
+    /// Everybody was asked.
+    Asked {
+        /// Why it may sleep all the same, in English; `None` = it does not.
+        reason: Option<String>,
+    },
+    /// It is being shut down, and waits for some seconds.
+    GoesDown,
 }
 
 /// What can happen to the disk.

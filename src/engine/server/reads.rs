@@ -160,7 +160,12 @@ pub(super) async fn sessions(State(api): State<Api>, page: Result<Query<Page>, Q
 fn list(library: &Path, page: &Page, most: usize) -> io::Result<Vec<u8>> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let names = recovery::session_dirs(library)?;
-    let mut left = names.into_iter().filter(|name| page.cursor.as_ref().is_none_or(|cursor| name < cursor)).peekable();
+    let begin = page.cursor.as_ref().map_or(0, |cursor| {
+        let found = names.iter().position(|name| name == cursor).map(|place| place + 1);
+        // Somebody has removed it: names tell the order of almost all.
+        found.or_else(|| names.iter().position(|name| name < cursor)).unwrap_or(names.len())
+    });
+    let mut left = names.into_iter().skip(begin).peekable();
     let mut body = br#"{"sessions":["#.to_vec();
     let (mut rows, mut last) = (0, None);
     while let Some(name) = left.next_if(|_| rows < limit) {

@@ -131,6 +131,7 @@ impl State {
         inputs: Vec<InputSpec>,
         out: &mut Vec<Effect>,
     ) {
+        self.rebase_clocks(now, out);
         let container = self.setup.encoding.container;
         let plan = Plan {
             id: command.id,

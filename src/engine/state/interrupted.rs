@@ -101,10 +101,10 @@ impl Recovery {
         self.waiting.iter().any(|job| job.found.plan.id == id)
     }
 
-    /// The newest waiting session that `is` so, and its place.
+    /// The newest waiting session of this boot that `is` so, and its place.
     pub fn newest(&self, is: impl Fn(&Job) -> bool) -> Option<(&Job, usize)> {
         let matching = self.waiting.iter().enumerate().filter(|(_, job)| is(job));
-        matching.max_by_key(|(_, job)| job.found.plan.started_at).map(|(place, job)| (job, place))
+        matching.max_by_key(|(_, job)| job.found.plan.start_at_ns).map(|(place, job)| (job, place))
     }
 
     /// The disk works again: everything that could not be closed is tried anew.

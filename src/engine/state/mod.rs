@@ -5,10 +5,12 @@
 //! Stop is always carried out; media is never touched here.
 
 mod adoption;
+mod clock;
 mod closing;
 mod commands;
 mod evidence;
 mod handover;
+mod inhibit;
 mod interrupted;
 mod keys;
 mod orders;
@@ -71,6 +73,9 @@ pub struct State {
     storage: storage::Storage,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
+    clocks: clock::Clocks,
+    /// The machine is to be kept awake.
+    awake: bool,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -115,6 +120,8 @@ impl State {
             protection: PriorityView::unknown(),
             storage: storage::Storage::default(),
             alerts,
+            clocks: clock::Clocks::new(setup.clocks),
+            awake: false,
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -160,10 +167,14 @@ impl State {
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
             Event::Space(space) => self.on_space(now, space, &mut out),
             Event::Storage(event) => self.on_storage(now, event, &mut out),
+            Event::Inhibit(event) => self.on_inhibit(now, event, &mut out),
+            Event::Clocks(seen) => self.on_clocks(now, seen, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
+        self.write_clocks(&mut out);
+        self.keep_awake(now, &mut out);
         out
     }
 
@@ -171,6 +182,7 @@ impl State {
     /// have the newer one stays.
     fn on_recalled(&mut self, now: Now, kept: Kept, out: &mut Vec<Effect>) {
         let restarts = kept.restarts_in(&self.setup.boot_id);
+        self.recall_clocks(kept.clocks_in(&self.setup.boot_id));
         self.alerts.recall(now, kept.alerts);
         for (id, earlier) in restarts {
             self.on_worker(now, &id, WorkerEvent::Recalled { earlier }, out);
@@ -187,6 +199,11 @@ impl State {
     pub fn is_idle(&self) -> bool {
         let session = self.session.as_ref().is_none_or(|session| session.phase == Phase::Over);
         session && self.inputs.iter().all(|input| input.orphan.is_none())
+    }
+
+    /// It was told to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
     }
 
     /// Room on the library's file system, when it was asked lately.
@@ -211,6 +228,7 @@ impl State {
         }
         self.watch_session(now, out);
         self.watch_proof(now, out);
+        self.watch_clocks(now);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {

@@ -11,6 +11,7 @@ use crate::model::incident::IncidentCode;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::snapshot::{Alert, RecordingView};
+use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::worker::WorkerStatus;
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub strays: Vec<InputId>,
     /// How often workers were replaced under earlier engines of this boot.
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What an earlier engine of this boot told of the clocks last.
+    pub clocks: Option<ClockOffsets>,
 }
 
 /// One input and its worker.

@@ -35,11 +35,28 @@ impl Incident {
         self
     }
 
+    /// The wall clock was moved by `step_ns`.
+    pub fn clock_stepped(step_ns: i64) -> Self {
+        let sign = if step_ns < 0 { '-' } else { '+' };
+        Self::new(IncidentCode::ClockStepped).with("seconds", format!("{sign}{}", seconds(step_ns.unsigned_abs())))
+    }
+
+    /// The machine slept for `slept_ns`.
+    pub fn suspended(slept_ns: u64) -> Self {
+        Self::new(IncidentCode::Suspended).with("seconds", seconds(slept_ns))
+    }
+
     /// What happened, what was done, what you can do, in English.
     pub fn message(&self) -> String {
         let words = self.code.words();
         fill(&format!("{} {} {}", words.happened, words.done, words.remedy), &self.params)
     }
+}
+
+/// With one decimal.
+fn seconds(ns: u64) -> String {
+    let tenths = (ns / 50_000_000).div_ceil(2);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Puts parameters into a template; a parameter that is missing becomes "unknown".
@@ -78,6 +95,9 @@ mod tests {
 
     #[test]
     fn parameters_are_put_in_and_missing_ones_named() {
+        let stepped =
+            [3_600_000_000_000, -1_549_000_000].map(|ns| Incident::clock_stepped(ns).params["seconds"].clone());
+        assert_eq!(stepped, ["+3600.0", "-1.5"]);
         let incident = Incident::new(IncidentCode::SourceUnreachable).with("reason", "connection refused");
         assert!(incident.message().starts_with("The source cannot be opened: connection refused."));
         assert!(Incident::new(IncidentCode::FileDamaged).message().starts_with("unknown cannot be read."));

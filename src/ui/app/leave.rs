@@ -11,8 +11,8 @@ use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentSender;
 
-/// SIGINT and SIGTERM: leave, recordings go on (R-SUP-12).
-const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
+/// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
+const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// Long enough to be read by somebody who stands two metres away and looked elsewhere.
 const TOAST_SECONDS: u32 = 15;

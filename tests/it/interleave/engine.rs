@@ -116,8 +116,12 @@ impl SimEngine {
                 self.looks.push_back(Look { input, link, child });
             }
             Effect::Exit => self.left = true,
-            // Proofs change no state that is looked at here.
-            Effect::Log { .. } | Effect::Prove { .. } | Effect::EndProof { .. } | Effect::KeepProof { .. } => {}
+            // Proofs, and whether the machine may sleep, change no state that is looked at here.
+            Effect::Log { .. }
+            | Effect::Inhibit(_)
+            | Effect::Prove { .. }
+            | Effect::EndProof { .. }
+            | Effect::KeepProof { .. } => {}
             other => return Some(other),
         }
         None

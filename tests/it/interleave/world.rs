@@ -129,6 +129,7 @@ impl World {
             config_file: "config.toml".to_owned(),
             alerts: Vec::new(),
             strays: Vec::new(),
+            clocks: None,
             restarts: Default::default(),
         };
         let engine = SimEngine::new(self.clock, self.epoch, setup, &self.library());

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod bus;
+pub mod change;
 pub mod demux;
 pub mod dice;
 pub mod disk;

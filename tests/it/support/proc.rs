@@ -5,13 +5,12 @@
 //! end of the engine's log are printed. Every wait has a deadline and is driven by events, files or pidfds.
 
 use super::api::{self, Events, Reply};
+pub use super::change::wait_for_change;
 use super::process::{self, Deadline, MARK, Output, Running};
 use super::schema::Description;
-use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -138,6 +137,8 @@ impl Holdfast {
         // GStreamer's plugin registry is shared with this process: a scan per process costs seconds.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+        // No bus of the machine: a test that wants one brings it.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.root.join("no-bus").display()));
         command
             .envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)))
             .envs(self.more.iter().map(|(name, path)| (name, path)));
@@ -151,6 +152,12 @@ impl Holdfast {
         command
     }
 
+    /// Adds a variable to the environment of every process of this recorder.
+    pub fn set_env(&mut self, name: &'static str, value: PathBuf) {
+        self.more.retain(|(known, _)| *known != name);
+        self.more.push((name, value));
+    }
+
     /// Starts the engine and waits until its API answers; returns its pid.
     pub fn spawn_engine(&mut self) -> u32 {
         self.spawn_engine_of(Path::new(BINARY))
@@ -158,11 +165,22 @@ impl Holdfast {
 
     /// The same with another build of the program.
     pub fn spawn_engine_of(&mut self, program: &Path) -> u32 {
+        let command = self.command(program);
+        self.spawn_engine_with(command)
+    }
+
+    /// The same by way of another program (`unshare`), which executes the one under test.
+    pub fn spawn_engine_by(&mut self, program: &Path, args: &[&str]) -> u32 {
+        let mut command = self.command(program);
+        command.args(args).arg(BINARY);
+        self.spawn_engine_with(command)
+    }
+
+    fn spawn_engine_with(&mut self, mut command: Command) -> u32 {
         // One that was killed a moment ago may not be gone altogether.
         let gone = self.engine.as_mut().is_none_or(|engine| engine.wait(ENGINE_GONE_WITHIN).is_some());
         assert!(gone, "this test's engine still runs");
         self.engines += 1;
-        let mut command = self.command(program);
         command.arg("engine").stdout(process::log_file(&self.log())).stderr(process::log_file(&self.log()));
         let engine = Running::start("the engine", &mut command);
         let pid = engine.pid();
@@ -312,25 +330,6 @@ impl Holdfast {
     /// Waits until something appears in the runtime folder, at most `time`.
     fn wait_for_a_socket(&self, time: Duration) {
         wait_for_change(&self.runtime(), time);
-    }
-}
-
-/// Waits until something in `folder` is made, renamed or written to, at most `time`. A pulse is no change: it beats all
-/// the time.
-pub fn wait_for_change(folder: &Path, time: Duration) {
-    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-    let watch = inotify::init(flags).expect("an inotify");
-    let changes = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY;
-    inotify::add_watch(&watch, folder, changes).expect("the folder exists");
-    let deadline = Deadline::after(time);
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    while deadline.left().is_some_and(|left| process::readable(&watch, left)) {
-        let mut events = inotify::Reader::new(&watch, &mut buffer);
-        while let Ok(event) = events.next() {
-            if event.file_name().is_none_or(|name| !name.to_bytes().ends_with(b".pulse")) {
-                return;
-            }
-        }
     }
 }
 

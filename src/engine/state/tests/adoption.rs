@@ -148,8 +148,10 @@ fn a_start_nobody_lived_to_see_and_a_session_of_another_boot_are_recovered() {
 #[test]
 fn a_worker_that_records_an_older_session_is_stopped_once_the_newest_is_known() {
     let mut bench = Bench::cold(&["a", "b"]);
-    let (newest, mut older) = (running(&["a"]), interrupted(5, &["b"]));
-    older.plan.started_at = Timestamp::from_second(-60).expect("a time");
+    let (mut newest, older) = (running(&["a"]), interrupted(5, &["b"]));
+    // The calendar says the opposite: it was moved back.
+    newest.plan.start_at_ns = older.plan.start_at_ns.plus(Duration::from_millis(1));
+    newest.plan.started_at = Timestamp::from_second(-60).expect("a time");
     let (ours, other) = (newest.plan.id, older.plan.id);
     bench.worker("b", linked(2, Some(other)));
     bench.feed(Event::Searched { interrupted: vec![newest, older], last: None });

@@ -1,6 +1,7 @@
 //! A bench for the state machine: its clock, its events, everything it wanted done.
 
 mod adoption;
+mod clock;
 mod doubt;
 mod handover;
 mod histories;
@@ -69,6 +70,7 @@ fn setup(inputs: &[&str]) -> Setup {
         config_file: "config.toml".into(),
         alerts: Vec::new(),
         strays: Vec::new(),
+        clocks: None,
         restarts: Default::default(),
     }
 }
@@ -290,6 +292,7 @@ fn closed_session(id: SessionId, state: Closed) -> crate::storage::recovery::Clo
         inputs: vec![lost_input()],
         markers: Vec::new(),
         clock_steps: Vec::new(),
+        suspends: Vec::new(),
         incidents: Vec::new(),
     };
     crate::storage::recovery::ClosedSession { manifest }

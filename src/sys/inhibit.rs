@@ -1,0 +1,195 @@
+//! Asks the system not to sleep, shut down or end the session, over D-Bus: logind on the system bus, the session's
+//! manager or the desktop portal on the session bus (a Flatpak sees only the latter).
+//!
+//! Contract: whatever is asked is answered within [`ANSWERS_WITHIN`] or counts as refused; a bus that is not there is
+//! absent at once. What was got lasts as long as the [`Inhibitor`], and ends with this process in any case.
+
+use futures_util::StreamExt;
+use std::time::Duration;
+use zbus::proxy::{Builder, CacheProperties, SignalStream};
+use zbus::zvariant::{OwnedFd, OwnedObjectPath, Value};
+use zbus::{Connection, Message, connection};
+
+/// A bus answers within milliseconds, a portal that has to be started first within a second.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+const LOGIND: (&str, &str, &str) =
+    ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager");
+const SESSION: (&str, &str, &str) =
+    ("org.gnome.SessionManager", "/org/gnome/SessionManager", "org.gnome.SessionManager");
+const PORTAL: (&str, &str, &str) =
+    ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop", "org.freedesktop.portal.Inhibit");
+/// What is inhibited at the session's manager and the portal: logout 1, sleep 4, idleness 8.
+const FLAGS: u32 = 1 | 4 | 8;
+/// What logind is asked to inhibit. Of all three at once it refuses everything when one may not be had.
+const WHATS: [&str; 3] = ["sleep", "shutdown", "idle"];
+const WHO: &str = "Holdfast";
+const APP: &str = "io.github.holdfast.Holdfast";
+
+type Place = (&'static str, &'static str, &'static str);
+
+/// What keeps the system from sleeping.
+#[derive(Debug, Default)]
+pub struct Inhibitor {
+    /// Closed to let go.
+    locks: Vec<OwnedFd>,
+    /// Says that the system goes down.
+    shutdown: Option<SignalStream<'static>>,
+    logind: Option<Connection>,
+    session: Option<Held>,
+    /// What was got.
+    pub got: Vec<String>,
+    /// Whether the system does not go to sleep by itself.
+    pub keeps_awake: bool,
+    /// What was refused, or is not there, and why, in English.
+    pub refused: Vec<String>,
+}
+
+/// Something held at the session bus, which ends with its connection too.
+#[derive(Debug)]
+enum Held {
+    Cookie(Connection, u32),
+    Request(Connection, OwnedObjectPath),
+}
+
+impl Inhibitor {
+    /// Asks whoever may be asked; `why` is shown to the user whose machine does not sleep.
+    pub async fn ask(why: &str) -> Self {
+        let mut all = Self::default();
+        match bus(connection::Builder::system()).await {
+            Ok(bus) => {
+                if let Err(reason) = in_time(all.ask_logind(bus, why)).await {
+                    all.refused.push(format!("logind: {reason}"));
+                }
+            }
+            Err(absent) => all.refused.push(format!("no system bus{absent}")),
+        }
+        match ask_session(why).await {
+            Ok((held, by)) => {
+                all.got.push(format!("logout, sleep, idle ({by})"));
+                (all.session, all.keeps_awake) = (Some(held), true);
+            }
+            Err(reason) => all.refused.push(reason),
+        }
+        all
+    }
+
+    async fn ask_logind(&mut self, bus: Connection, why: &str) -> zbus::Result<()> {
+        let lock = async |what: &str, mode: &str| -> zbus::Result<OwnedFd> {
+            call(&bus, LOGIND, "Inhibit", &(what, WHO, why, mode)).await?.body().deserialize()
+        };
+        match lock(&WHATS.join(":"), "block").await {
+            Ok(held) => {
+                self.locks.push(held);
+                self.got.push(format!("{} (logind)", WHATS.join(", ")));
+                self.keeps_awake = true;
+            }
+            Err(zbus::Error::MethodError(..)) => {
+                for what in WHATS {
+                    match lock(what, "block").await {
+                        Ok(held) => {
+                            self.locks.push(held);
+                            self.got.push(format!("{what} (logind)"));
+                            self.keeps_awake |= what == "sleep";
+                        }
+                        Err(error) => self.refused.push(format!("{what}: {}", words(&error))),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        // Who may force a shutdown is heard before it begins, and waited for some seconds.
+        let manager = Builder::<zbus::Proxy<'static>>::new(&bus).destination(LOGIND.0)?.path(LOGIND.1)?;
+        let manager = manager.interface(LOGIND.2)?.cache_properties(CacheProperties::No).build().await?;
+        self.shutdown = Some(manager.receive_signal("PrepareForShutdown").await?);
+        match lock("shutdown", "delay").await {
+            Ok(held) => self.locks.push(held),
+            Err(error) => self.refused.push(format!("time before a shutdown: {}", words(&error))),
+        }
+        self.logind = Some(bus);
+        Ok(())
+    }
+
+    /// Waits until the system goes down; `false` = its bus is gone, and so is what was got there.
+    pub async fn goes_down(&mut self) -> bool {
+        let Some(signals) = &mut self.shutdown else { return std::future::pending().await };
+        while let Some(signal) = signals.next().await {
+            if signal.body().deserialize::<bool>().unwrap_or(false) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets go of everything.
+    pub async fn release(self) {
+        drop((self.locks, self.shutdown, self.logind));
+        let released = match &self.session {
+            None => return,
+            Some(Held::Cookie(bus, cookie)) => in_time(call(bus, SESSION, "Uninhibit", &(cookie,))).await,
+            Some(Held::Request(bus, request)) => {
+                let close =
+                    bus.call_method(Some(PORTAL.0), request, Some("org.freedesktop.portal.Request"), "Close", &());
+                in_time(close).await
+            }
+        };
+        if let Err(reason) = released {
+            // It ends with the connection.
+            tracing::debug!(reason, "the session was not told that it may sleep again");
+        }
+    }
+}
+
+/// The session's manager, and the portal where there is none: both speak for the same desktop.
+async fn ask_session(why: &str) -> Result<(Held, &'static str), String> {
+    let bus = bus(connection::Builder::session()).await.map_err(|absent| format!("no session bus{absent}"))?;
+    let session = async {
+        let reply = call(&bus, SESSION, "Inhibit", &(APP, 0u32, why, FLAGS)).await?;
+        Ok(Held::Cookie(bus.clone(), reply.body().deserialize()?))
+    };
+    let first = match in_time(session).await {
+        Ok(held) => return Ok((held, "session manager")),
+        Err(reason) => reason,
+    };
+    let portal = async {
+        let options = std::collections::HashMap::from([("reason", Value::from(why))]);
+        let reply = call(&bus, PORTAL, "Inhibit", &("", FLAGS, options)).await?;
+        Ok(Held::Request(bus.clone(), reply.body().deserialize()?))
+    };
+    let held = in_time(portal).await.map_err(|reason| format!("session manager: {first}; portal: {reason}"))?;
+    Ok((held, "portal"))
+}
+
+/// A connection of our own; `Err` = there is no bus, with what is worth to be added to that.
+async fn bus(builder: zbus::Result<connection::Builder<'_>>) -> Result<Connection, &'static str> {
+    let connected = async { builder?.method_timeout(ANSWERS_WITHIN).build().await };
+    match tokio::time::timeout(ANSWERS_WITHIN, connected).await {
+        Ok(Ok(bus)) => Ok(bus),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a bus is not there");
+            Err("")
+        }
+        Err(_) => Err(" that answers"),
+    }
+}
+
+async fn call<B>(bus: &Connection, (name, path, interface): Place, method: &str, body: &B) -> zbus::Result<Message>
+where
+    B: serde::Serialize + zbus::zvariant::DynamicType,
+{
+    bus.call_method(Some(name), path, Some(interface), method, body).await
+}
+
+/// What `asked` comes to, or why not, in English.
+async fn in_time<T>(asked: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
+        Ok(answer) => answer.map_err(|error| words(&error)),
+        Err(_) => Err("no answer".to_owned()),
+    }
+}
+
+fn words(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::MethodError(name, text, _) => text.clone().unwrap_or_else(|| name.to_string()),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,149 @@
+//! The machine does not sleep while it records, and when it is shut down all the same, files are closed first
+//! (R-SUP-12): against a stand-in for logind on a bus of its own.
+
+use crate::adopt::{CLOSED_WITHIN, lines};
+use crate::record::{LIVE_WITHIN, start, wait_media};
+use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::proc::{Holdfast, test_inputs, wait_for_change};
+use crate::support::process::{self, Deadline, Running};
+use crate::support::rtsp::PYTHON;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const LOGIND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/logind.py");
+/// Python and its bindings come up within a second; this is for a machine under full load.
+const UP_WITHIN: Duration = Duration::from_secs(30);
+/// A lock is taken and let go of within a second, on a machine under full load.
+const SOON: Duration = Duration::from_secs(5);
+/// A start that waited for a bus would take longer (R-CMD-2 allows 8 s; without a bus in the way it takes 0.1 s).
+const QUICK: Duration = Duration::from_secs(1);
+const BLOCK: &str = "take sleep:shutdown:idle block";
+const DELAY: &str = "take shutdown delay";
+
+/// A bus, and who answers on it.
+struct Logind {
+    log: PathBuf,
+    stand_in: Running,
+    _bus: Running,
+}
+
+impl Logind {
+    /// For the processes of `holdfast`: as system bus, and as session bus where `session` is among `args`.
+    fn start(holdfast: &mut Holdfast, args: &[&str]) -> Self {
+        let (config, log) = (holdfast.root().join("bus.conf"), holdfast.root().join("logind.log"));
+        let policy = "<policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+                      <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>";
+        let address = format!("unix:path={}", holdfast.root().join("bus").display());
+        let text = format!(
+            "<busconfig><type>session</type><listen>{address}</listen><auth>EXTERNAL</auth>{policy}</busconfig>"
+        );
+        std::fs::write(&config, text).expect("the folder is ours");
+        let mut bus = holdfast.command("dbus-daemon");
+        bus.args(["--nofork", "--nopidfile", "--print-address=1", "--config-file"]).arg(config);
+        let (bus, _) = Running::start_and_hear("dbus-daemon", &mut bus, UP_WITHIN);
+        holdfast.set_env("DBUS_SYSTEM_BUS_ADDRESS", PathBuf::from(&address));
+        if args.contains(&"session") {
+            holdfast.set_env("DBUS_SESSION_BUS_ADDRESS", PathBuf::from(address));
+        }
+        let mut python = holdfast.command(PYTHON);
+        python.arg(LOGIND).args(args).stdout(process::log_file(&log)).stderr(process::log_file(&log));
+        let logind = Self { log, stand_in: Running::start("the stand-in for logind", &mut python), _bus: bus };
+        logind.wait_for(&["ready"], UP_WITHIN);
+        logind
+    }
+
+    fn said(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn wait_for(&self, wanted: &[&str], time: Duration) {
+        let deadline = Deadline::after(time);
+        let folder = self.log.parent().expect("a folder");
+        while !wanted.iter().all(|line| self.said().iter().any(|said| said == line)) {
+            let left = deadline.left().unwrap_or_else(|| panic!("no {wanted:?} within {time:?}: {:?}", self.said()));
+            wait_for_change(folder, left.min(Duration::from_millis(100)));
+        }
+    }
+}
+
+/// The alert that the machine may sleep.
+fn told(holdfast: &Holdfast) -> Option<Value> {
+    let body = holdfast.api("GET", "/api/v1/alerts", &[], None).expect("an answer").body;
+    let alerts = body["alerts"].as_array().cloned().unwrap_or_default();
+    alerts.into_iter().find(|alert| alert["code"] == "sleep_not_inhibited" && alert["state"] == "active")
+}
+
+fn wait_told(holdfast: &Holdfast, time: Duration) -> String {
+    holdfast.wait_until("it is told", time, |_| told(holdfast).is_some());
+    told(holdfast).expect("still").get("message").and_then(Value::as_str).expect("words").to_owned()
+}
+
+fn recorder() -> Holdfast {
+    Holdfast::new(&test_inputs(1, "auto"))
+}
+
+#[test]
+fn locks_are_held_while_something_records_and_a_shutdown_waits_for_the_files() {
+    let mut holdfast = recorder();
+    let logind = Logind::start(&mut holdfast, &["allow", "session"]);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    assert_eq!(logind.said(), ["ready"], "nothing is held while nothing records");
+    start(&holdfast, &["cam1"]);
+    logind.wait_for(&[BLOCK, DELAY, "session take 13"], SOON);
+    assert!(told(&holdfast).is_none());
+    wait_media(&holdfast, "cam1", Duration::from_millis(1000));
+    assert!(!logind.said().iter().any(|said| said.contains("release")), "{:?}", logind.said());
+    let stopped = Deadline::after(CLOSED_WITHIN);
+    logind.stand_in.signal(Signal::USR1);
+    logind.wait_for(&["release shutdown delay", "release sleep:shutdown:idle block", "session release"], CLOSED_WITHIN);
+    println!("the system waited {:?}", stopped.elapsed());
+    // Whoever waited for the lock finds everything closed.
+    let session = holdfast.session();
+    let journal = lines(&session.join("journal.jsonl"));
+    assert_eq!(journal.last().map(|line| line["kind"].clone()), Some("closed".into()), "{journal:#?}");
+    let manifest = manifest(&session);
+    assert_eq!(manifest["state"], "completed");
+    assert_no_frame_missing(&session.join(parts(&manifest, "cam1")[0]["file"].as_str().expect("a name")));
+    assert!(holdfast.engine().runs(), "only the recording is over");
+}
+
+#[test]
+fn a_refusal_and_a_bus_that_is_mute_are_told_and_hold_nothing_up() {
+    for (answer, words) in [("refuse", "Permission denied"), ("mute", "no answer")] {
+        let mut holdfast = recorder();
+        let logind = Logind::start(&mut holdfast, &[answer]);
+        holdfast.spawn_engine();
+        holdfast.wait_live(LIVE_WITHIN);
+        let asked = Deadline::after(QUICK);
+        holdfast.cli_ok(&["record", "start", "--no-wait", "--name", "test"]);
+        assert!(asked.left().is_some(), "{answer}: the start waited for the bus: {:?}", asked.elapsed());
+        let message = wait_told(&holdfast, SOON);
+        assert!(message.contains(words), "{answer}: {message}");
+        if answer == "refuse" {
+            // What may be had is had, and a shutdown is waited for all the same.
+            logind.wait_for(&["take shutdown block", "take idle block", DELAY], SOON);
+        }
+        wait_media(&holdfast, "cam1", Duration::from_millis(500));
+        holdfast.cli_ok(&["record", "stop"]);
+        holdfast.wait_until("resolved", SOON, |_| told(&holdfast).is_none());
+    }
+}
+
+#[test]
+fn without_any_bus_recording_begins_as_quickly_and_that_is_told() {
+    let mut holdfast = recorder();
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    let asked = Deadline::after(QUICK);
+    holdfast.cli_ok(&["record", "start", "--no-wait", "--name", "test"]);
+    assert!(asked.left().is_some(), "the start waited for a bus: {:?}", asked.elapsed());
+    let message = wait_told(&holdfast, SOON);
+    assert!(message.contains("no system bus; no session bus"), "{message}");
+    assert_eq!(told(&holdfast).map(|alert| alert["severity"].clone()), Some("info".into()));
+    wait_media(&holdfast, "cam1", Duration::from_millis(500));
+    holdfast.cli_ok(&["record", "stop"]);
+}
