@@ -7,6 +7,7 @@
 use super::event::{CloseFault, Event, ProofEvent, Unwritten};
 use super::fence::Fence;
 use super::kept::{Account, Kept};
+use super::tally::Tally;
 use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, LookLine, Plan};
@@ -105,6 +106,9 @@ pub struct Disk {
     fence: Fence,
     /// Jobs that keep what survives a restart and are not done.
     saves: Arc<AtomicUsize>,
+    /// Jobs in the queue.
+    waiting: Arc<AtomicUsize>,
+    tally: Tally,
 }
 
 impl Disk {
@@ -117,7 +121,8 @@ impl Disk {
     ) -> io::Result<(Self, oneshot::Receiver<Kept>)> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (told, kept) = oneshot::channel();
-        let saves = Arc::<AtomicUsize>::default();
+        let (saves, waiting) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let tally = Tally::default();
         let worker = DiskThread {
             library,
             boot_id,
@@ -126,9 +131,11 @@ impl Disk {
             kept: Kept::default(),
             fence: fence.clone(),
             saves: saves.clone(),
+            waiting: waiting.clone(),
+            tally: tally.clone(),
         };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
-        Ok((Self { jobs, fence, saves }, kept))
+        Ok((Self { jobs, fence, saves, waiting, tally }, kept))
     }
 
     /// Queues keeping what survives a restart; `false` when the queue is full.
@@ -148,7 +155,22 @@ impl Disk {
 
     /// Queues a job; `false` when the queue is full.
     pub fn push(&self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let queued = self.jobs.try_send(job).is_ok();
+        if !queued {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        queued
+    }
+
+    /// Jobs in the queue, and how many fit.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::SeqCst), QUEUE)
+    }
+
+    /// What was written, and what was not.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The engine with this number has taken over: nothing more is written, also nothing that was queued.
@@ -178,6 +200,10 @@ struct DiskThread {
     fence: Fence,
     /// Jobs of the kind [`Job::Save`] that are not done.
     saves: Arc<AtomicUsize>,
+    /// Jobs in the queue.
+    waiting: Arc<AtomicUsize>,
+    /// What was written, and what was not.
+    tally: Tally,
 }
 
 impl DiskThread {
@@ -186,6 +212,7 @@ impl DiskThread {
         // The engine has ended meanwhile.
         drop(told.send(self.kept.clone()));
         for job in queue {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             if let Some(epoch) = self.fence.fallen() {
                 return self.tell(Event::Superseded { epoch });
             }
@@ -247,7 +274,9 @@ impl DiskThread {
     }
 
     fn save(&self) {
-        if let Err(error) = self.fence.check().and_then(|()| self.kept.save(&self.library)) {
+        let saved = self.fence.check().and_then(|()| self.kept.save(&self.library));
+        self.tally.note(saved.is_ok());
+        if let Err(error) = saved {
             tracing::warn!(%error, "alerts, counters and recent starts could not be kept");
         }
     }
@@ -282,7 +311,7 @@ impl DiskThread {
             Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
         };
-        journal.append(line)
+        journal.append(line).inspect(|()| self.tally.note(true)).inspect_err(|_| self.tally.note(false))
     }
 
     /// Appends a line; whether it stands there.

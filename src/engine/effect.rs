@@ -3,6 +3,7 @@
 
 use super::disk::{Disk, Job};
 use super::event::{Effect, Event, ProofEvent, Reply, Token};
+use super::hook::Hook;
 use super::kept::Account;
 use super::link::{Handles, Link};
 use super::proof::Prover;
@@ -44,6 +45,7 @@ pub struct Shell {
     /// Numbers the commands made here, apart from those of the state machine.
     next_command: u64,
     prover: Prover,
+    hook: Hook,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -51,7 +53,15 @@ pub struct Shell {
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, library: &Path, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(
+        runtime: Runtime,
+        demo: bool,
+        library: &Path,
+        epoch: u64,
+        events: Sender<Event>,
+        disk: Disk,
+        hook: Hook,
+    ) -> Self {
         Self {
             runtime,
             demo,
@@ -65,6 +75,7 @@ impl Shell {
             next_token: 0,
             next_command: SHELL_COMMANDS,
             prover: Prover::default(),
+            hook,
             exit: false,
             superseded: None,
             epoch,
@@ -153,6 +164,7 @@ impl Shell {
                     self.tell(Event::Proof { number, event: kept });
                 }
             }
+            Effect::Alarm { source, incident } => self.hook.tell(&source, &incident),
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {

@@ -5,34 +5,40 @@
 
 pub mod alerts;
 mod breaks;
+mod budget;
 mod disk;
 mod effect;
+mod errors;
 pub mod event;
 mod fence;
 mod growth;
+mod hook;
 mod kept;
 mod lifetime;
 mod link;
 mod locks;
+mod operations;
 mod orders;
 mod probe;
 mod proof;
 mod publish;
 pub mod recover;
 mod reply;
+mod resources;
 mod restart;
 mod search;
 mod server;
 mod start;
 pub mod state;
 mod takeover;
+mod tally;
 pub mod worker_event;
 pub mod worker_state;
 
 use crate::config::Config;
 use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::StartRequest;
+use crate::protocol::api::{HealthReply, StartRequest};
 use crate::sys::clock;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
@@ -40,9 +46,11 @@ use disk::Disk;
 use effect::Shell;
 use event::{Event, Now, StartCommand};
 use fence::Fence;
+use hook::Hook;
 use kept::{Account, Keeping, Kept, Missing};
 use lifetime::Lifetime;
 use publish::Publisher;
+use resources::Watched;
 use restart::Restarts;
 use server::{Board, Clients, Request, Subscription};
 use start::{Left, Library};
@@ -51,6 +59,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tally::Tally;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -115,6 +124,7 @@ struct Loop {
     restarts: BTreeMap<InputId, Restarts>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
+    health: watch::Sender<Arc<HealthReply>>,
     pids: watch::Sender<Vec<(InputId, u32)>>,
     clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
 }
@@ -134,6 +144,7 @@ impl Engine {
         let restarts = kept.restarts_in(&left.boot_id);
         let setup = left.setup(&self.options, self.library.clone(), self.epoch, kept.alerts.clone(), restarts);
         let (state, effects) = State::new(now, setup);
+        let rules = &self.options.config.supervision;
         let mut shell = Shell::new(
             self.options.runtime.clone(),
             self.options.demo,
@@ -141,6 +152,7 @@ impl Engine {
             self.epoch,
             events.clone(),
             disk.clone(),
+            Hook::start(rules.alert_command.clone(), rules.alert_command_limit),
         );
         for effect in effects {
             shell.perform(effect);
@@ -153,8 +165,9 @@ impl Engine {
             recalled,
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
+            alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
+            health: watch::Sender::new(Arc::new(state.health(now, &first))),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
-            alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
             clients: broadcast::Sender::new(server::EVENT_BUFFER),
             state,
@@ -165,7 +178,20 @@ impl Engine {
         flush(disk.clone()).await;
         let socket = self.options.runtime.engine_socket();
         let clients = Clients::default();
-        let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
+        let board = Board {
+            snapshot: core.snapshot.subscribe(),
+            alerts: core.alerts.subscribe(),
+            health: core.health.subscribe(),
+        };
+        let api = Tally::default();
+        tokio::spawn(resources::watch(Watched {
+            snapshot: core.snapshot.subscribe(),
+            events: events.clone(),
+            requests: requests.clone(),
+            disk: disk.clone(),
+            clients: clients.clone(),
+            api: api.clone(),
+        }));
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
@@ -187,13 +213,21 @@ impl Engine {
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
                 let listener =
                     server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
-                tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
+                tokio::spawn(server::serve(
+                    listener,
+                    requests,
+                    board,
+                    self.library.clone(),
+                    clients.clone(),
+                    api.clone(),
+                ));
             }
             tokio::select! {
                 Some(event) = queue.recv() => core.handle(event),
                 Some(request) = asked.recv() => core.answer(request),
                 _ = ticks.tick() => {
                     core.handle(Event::Tick);
+                    core.tell_health();
                     let over = |lifetime: &mut Lifetime| lifetime.is_over(clock::mono_now(), clients.count(), core.state.is_idle());
                     if lifetime.as_mut().is_some_and(over) {
                         core.handle(Event::Leave);
@@ -263,6 +297,14 @@ impl Loop {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Retry { token, input });
             }
+            Request::Acknowledge { alert, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Acknowledge { token, alert });
+            }
+            Request::Cleanup { operation, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Cleanup { token, operation });
+            }
             Request::Subscribe { since, reply } => {
                 let first = self.publisher.begin(clock::wall_now(), since);
                 // The client went away again.
@@ -297,6 +339,11 @@ impl Loop {
         if self.keeping.is_due(now.mono, self.shell.is_saving()) {
             self.save(now);
         }
+    }
+
+    fn tell_health(&self) {
+        let snapshot = self.snapshot.borrow().clone();
+        self.health.send_replace(Arc::new(self.state.health(now(), &snapshot)));
     }
 
     /// Keeps what the next engine has to know.

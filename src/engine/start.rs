@@ -65,6 +65,7 @@ impl Left {
             encoding: config.encoding.clone(),
             policy: config.policy.clone(),
             storage: config.storage,
+            supervision: config.supervision.clone(),
             library,
             epoch,
             boot_id: self.boot_id,

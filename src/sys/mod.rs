@@ -5,8 +5,10 @@
 pub mod build;
 pub mod clock;
 pub mod fd_passing;
+pub mod hook;
 pub mod lock;
 pub mod log;
 pub mod paths;
 pub mod process;
 pub mod unix_listener;
+pub mod usage;

@@ -4,6 +4,7 @@ use super::kept::Kept;
 mod effect;
 
 pub use super::reply::{Refused, Reply};
+use super::resources::Resources;
 use super::worker_state::WorkerEvent;
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
@@ -106,6 +107,20 @@ pub enum Event {
         /// Which, as it was written.
         input: String,
     },
+    /// Somebody has seen an alert.
+    Acknowledge {
+        /// The request.
+        token: Token,
+        /// Its id.
+        alert: u64,
+    },
+    /// Somebody wants a stuck operation given up.
+    Cleanup {
+        /// The request.
+        token: Token,
+        /// Its number.
+        operation: u64,
+    },
     /// A plan was written, or not.
     Persisted {
         /// Its session.
@@ -173,6 +188,8 @@ pub enum Event {
     Space(Option<Space>),
     /// Workers were looked at.
     Usage(Vec<(InputId, WorkerUsage)>),
+    /// Machine, processes and queues were looked at.
+    Resources(Box<Resources>),
     /// The engine is told to leave.
     Leave,
     /// Time passes.

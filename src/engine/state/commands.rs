@@ -153,6 +153,7 @@ impl State {
         inputs: Vec<InputSpec>,
         out: &mut Vec<Effect>,
     ) {
+        self.check_memory(now);
         let container = self.setup.encoding.container;
         let plan = Plan {
             id: command.id,

@@ -107,6 +107,16 @@ impl Recovery {
         matching.max_by_key(|(_, job)| job.found.plan.started_at).map(|(place, job)| (job, place))
     }
 
+    /// The session that is being closed in the background.
+    pub fn closes(&self) -> Option<SessionId> {
+        self.running.as_ref().map(|job| job.found.plan.id)
+    }
+
+    /// Nobody waits any longer for the session that is being closed: it is left for the next engine.
+    pub fn leave_running(&mut self) {
+        self.gave_up |= self.running.take().is_some();
+    }
+
     /// Takes the session at `place` out.
     pub fn take_waiting(&mut self, place: usize) -> Option<Job> {
         self.waiting.remove(place)

@@ -5,13 +5,18 @@
 //! Stop is always carried out; media is never touched here.
 
 mod adoption;
+mod alarms;
 mod closing;
 mod commands;
 mod evidence;
 mod handover;
+mod health;
 mod interrupted;
 mod keys;
+mod memory;
+mod operations;
 mod orders;
+mod oversight;
 mod pause;
 mod proof;
 mod session;
@@ -35,6 +40,7 @@ use crate::model::{InputId, MonoNs, SessionId};
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
+use oversight::Oversight;
 use proof::Proofs;
 use session::{Phase, Session};
 use setup::Input;
@@ -66,6 +72,7 @@ pub struct State {
     space: Option<(MonoNs, Space)>,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
+    oversight: Oversight,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -108,6 +115,7 @@ impl State {
             abandoned: VecDeque::new(),
             space: None,
             alerts,
+            oversight: Oversight::new(setup.epoch),
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -137,6 +145,8 @@ impl State {
             Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
             Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
+            Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
+            Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::StopWritten { session } => self.on_stop_written(now, session, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
@@ -151,10 +161,12 @@ impl State {
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage, &mut out),
+            Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
+        self.tell_raised(now, &mut out);
         out
     }
 
@@ -204,13 +216,11 @@ impl State {
                 input.usage = usage;
             }
         }
+        self.watch_memory(now);
         let worst = self.worst_nice();
         if worst.is_some_and(|nice| nice > crate::sys::process::RECORDING_NICE) {
             let incident = Incident::new(IncidentCode::PriorityRefused);
-            if !self.alerts.is_active(ENGINE, incident.code.as_str()) {
-                self.alerts.raise(now, ENGINE, &incident);
-                out.push(Effect::Log { source: ENGINE.to_owned(), incident });
-            }
+            self.keep(now, ENGINE, incident, out);
         } else if worst.is_some() {
             self.alerts.resolve(now, ENGINE, IncidentCode::PriorityRefused.as_str());
         }
@@ -230,6 +240,8 @@ impl State {
         }
         self.watch_session(now, out);
         self.watch_proof(now, out);
+        self.watch_operations(now);
+        self.watch_errors(now);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -302,7 +314,7 @@ impl State {
 
     fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
         self.alerts.raise(now, source, &incident);
-        out.push(Effect::Log { source: source.to_owned(), incident });
+        self.tell_raised(now, out);
     }
 }
 

@@ -7,7 +7,7 @@ use super::session::{Ending, Phase};
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
-use crate::model::snapshot::RecordingState;
+use crate::model::snapshot::{InputState, RecordingState};
 use crate::protocol::worker::WorkerStatus;
 use std::time::Duration;
 
@@ -79,10 +79,12 @@ impl State {
             self.on_worker(now, id, WorkerEvent::Media { written }, out);
         }
         let Some(input) = self.input_mut(id).filter(|input| input.worker.is_linked()) else { return };
+        let opened = openings(input.status.as_ref().map(|(_, before)| before), &status);
         let closed =
             status.recording.as_ref().is_none_or(|r| matches!(r.state, RecordingState::Done | RecordingState::Failed));
         let released = input.orphan.is_some() && (status.session != input.orphan || closed);
         let before = input.status.replace((now.mono, status)).map(|(_, status)| status.active).unwrap_or_default();
+        self.oversight.errors.note(now.mono, id.as_str(), opened.0, opened.1);
         if released {
             self.release_orphan(now, id, out);
         }
@@ -106,4 +108,12 @@ impl State {
             self.keep(now, id.as_str(), incident, out);
         }
     }
+}
+
+/// How often its source could not be opened, and could be, since the report before.
+fn openings(before: Option<&WorkerStatus>, now: &WorkerStatus) -> (u64, u64) {
+    let Some(before) = before else { return (0, 0) };
+    let failed = now.retry.attempt.saturating_sub(before.retry.attempt);
+    let opened = now.state == InputState::Live && before.state != InputState::Live;
+    (u64::from(failed), u64::from(opened))
 }
