@@ -7,7 +7,7 @@
 use super::event::{CloseFault, Event, ProofEvent, Unwritten};
 use super::fence::Fence;
 use super::kept::{Account, Kept};
-use super::tally::Tally;
+use super::tally::Traffic;
 use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, LookLine, Plan};
@@ -27,7 +27,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 /// Jobs that may wait: a minute of facts of sixteen inputs.
-const QUEUE: usize = 1024;
+pub const QUEUE: usize = 1024;
 /// How often a line that somebody waits for is tried (R-CMD-1).
 const TRIES: u32 = 3;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
@@ -106,9 +106,8 @@ pub struct Disk {
     fence: Fence,
     /// Jobs that keep what survives a restart and are not done.
     saves: Arc<AtomicUsize>,
-    /// Jobs in the queue.
-    waiting: Arc<AtomicUsize>,
-    tally: Tally,
+    /// What waits, and what was written.
+    traffic: Traffic,
 }
 
 impl Disk {
@@ -121,8 +120,7 @@ impl Disk {
     ) -> io::Result<(Self, oneshot::Receiver<Kept>)> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (told, kept) = oneshot::channel();
-        let (saves, waiting) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let tally = Tally::default();
+        let (saves, traffic) = <(Arc<AtomicUsize>, Traffic)>::default();
         let worker = DiskThread {
             library,
             boot_id,
@@ -131,11 +129,10 @@ impl Disk {
             kept: Kept::default(),
             fence: fence.clone(),
             saves: saves.clone(),
-            waiting: waiting.clone(),
-            tally: tally.clone(),
+            traffic: traffic.clone(),
         };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
-        Ok((Self { jobs, fence, saves, waiting, tally }, kept))
+        Ok((Self { jobs, fence, saves, traffic }, kept))
     }
 
     /// Queues keeping what survives a restart; `false` when the queue is full.
@@ -155,22 +152,13 @@ impl Disk {
 
     /// Queues a job; `false` when the queue is full.
     pub fn push(&self, job: Job) -> bool {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let queued = self.jobs.try_send(job).is_ok();
-        if !queued {
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
-        queued
+        self.traffic.enter();
+        self.jobs.try_send(job).inspect_err(|_| self.traffic.leave()).is_ok()
     }
 
-    /// Jobs in the queue, and how many fit.
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.waiting.load(Ordering::SeqCst), QUEUE)
-    }
-
-    /// What was written, and what was not.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    /// What waits, and what was written.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The engine with this number has taken over: nothing more is written, also nothing that was queued.
@@ -200,10 +188,7 @@ struct DiskThread {
     fence: Fence,
     /// Jobs of the kind [`Job::Save`] that are not done.
     saves: Arc<AtomicUsize>,
-    /// Jobs in the queue.
-    waiting: Arc<AtomicUsize>,
-    /// What was written, and what was not.
-    tally: Tally,
+    traffic: Traffic,
 }
 
 impl DiskThread {
@@ -212,7 +197,7 @@ impl DiskThread {
         // The engine has ended meanwhile.
         drop(told.send(self.kept.clone()));
         for job in queue {
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.traffic.leave();
             if let Some(epoch) = self.fence.fallen() {
                 return self.tell(Event::Superseded { epoch });
             }
@@ -275,7 +260,7 @@ impl DiskThread {
 
     fn save(&self) {
         let saved = self.fence.check().and_then(|()| self.kept.save(&self.library));
-        self.tally.note(saved.is_ok());
+        self.traffic.tally.note(saved.is_ok());
         if let Err(error) = saved {
             tracing::warn!(%error, "alerts, counters and recent starts could not be kept");
         }
@@ -311,7 +296,9 @@ impl DiskThread {
             Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
         };
-        journal.append(line).inspect(|()| self.tally.note(true)).inspect_err(|_| self.tally.note(false))
+        let written = journal.append(line);
+        self.traffic.tally.note(written.is_ok());
+        written
     }
 
     /// Appends a line; whether it stands there.

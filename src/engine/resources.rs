@@ -4,7 +4,7 @@
 //! Contract: nothing here runs on the loop. While something is recorded the processes are looked at every ten seconds
 //! only (R-SUP-9); memory of the machine and queues, which cost microseconds, as always.
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::event::Event;
 use super::server::{Clients, Request};
 use super::tally::{Counted, Tally};
@@ -98,7 +98,7 @@ pub async fn watch(watched: Watched) {
             rested = 0;
         }
         let gauges = watched.gauges();
-        let (disk, api) = (watched.disk.tally().take(), watched.api.take());
+        let (disk, api) = (watched.disk.traffic().tally.take(), watched.api.take());
         let looked = tokio::task::spawn_blocking(move || (usage::memory(), whole.then(|| look(&workers, before))));
         let Ok((memory, processes)) = looked.await else { continue };
         let processes = processes.map(|(processes, cpu)| {
@@ -118,11 +118,10 @@ impl Watched {
         let full = |free: usize, limit: usize| limit.saturating_sub(free);
         let (events, requests) = (self.events.max_capacity(), self.requests.max_capacity());
         let (places, clients) = self.clients.places();
-        let (waiting, jobs) = self.disk.waiting();
         vec![
             gauge("places for events", full(self.events.capacity(), events), events),
             gauge("places for commands", full(self.requests.capacity(), requests), requests),
-            gauge("places for disk work", waiting, jobs),
+            gauge("places for disk work", self.disk.traffic().waiting(), disk::QUEUE),
             gauge("places for clients", clients, places),
         ]
     }

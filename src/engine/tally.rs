@@ -1,7 +1,7 @@
-//! Two counters that threads of the engine count with and its loop empties: what went well and what did not (R-ALR-3).
+//! Counters that threads of the engine count with and others read: what went well and what did not (R-ALR-3), what waits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// See the module; a clone counts together with the original.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,31 @@ pub struct Counted {
     pub errors: u64,
     /// What went well.
     pub successes: u64,
+}
+
+/// What goes through a queue. A clone counts together with the original.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    waiting: Arc<AtomicUsize>,
+    /// What became of it.
+    pub tally: Tally,
+}
+
+impl Traffic {
+    /// One more waits.
+    pub fn enter(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One of them waits no more.
+    pub fn leave(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
 }
 
 #[cfg(test)]

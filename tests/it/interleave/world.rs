@@ -123,6 +123,7 @@ impl World {
             encoding: Encoding::default(),
             policy: WorkerPolicy::default(),
             storage: Default::default(),
+            supervision: Default::default(),
             library: self.library(),
             boot_id: BOOT.to_owned(),
             epoch: self.epoch,
