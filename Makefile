@@ -5,13 +5,14 @@
 #   make lint     format and lints only
 #   make bench    latency, CPU and memory at reference load, against a bare GStreamer pipeline
 #   make torture  the fault tests with their full counts (minutes to hours); as root, or those that need a disk fail
+#   make soak     one recording of an hour, watched: memory, descriptors and threads stay as they are
 #   make install  into $(DESTDIR)$(PREFIX)
 #   make pot      collect the words of the window into po/holdfast.pot
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench torture install pot
+.PHONY: help run test lint bench torture soak install pot
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
@@ -66,6 +67,10 @@ bench:
 torture:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
 	$(CLEAN_ENV) TORTURE=1 HOLDFAST_NO_SKIP=1 $(CARGO) test --release --locked </dev/null
+
+soak:
+	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	$(CLEAN_ENV) HOLDFAST_SOAK_MINUTES=$${HOLDFAST_SOAK_MINUTES:-60} $(CARGO) test --release --locked --test it -- --nocapture endurance::nothing_grows </dev/null
 
 install:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)

@@ -8,6 +8,7 @@ pub mod fd_passing;
 pub mod hook;
 pub mod lock;
 pub mod log;
+pub mod memory;
 pub mod paths;
 pub mod process;
 pub mod unix_listener;

@@ -1,41 +1,15 @@
 //! The durable sink on real file systems: in a pipeline, with a full disk, with room given back (R-FM-4, R-JOB-4).
 
+use crate::support::disk::Disk;
 use crate::support::evidence::assert_sound;
-use crate::support::skip::skip;
 use gst::prelude::*;
 use holdfast::media::durable_sink::{self, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Longest time a short recording without a clock may take.
 const RECORDED_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(120);
-
-/// A small tmpfs, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` (and a word why) where mounting is not allowed.
-    fn mount(dir: &Path, size: &str) -> Option<Self> {
-        let output =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir).output();
-        match output {
-            Ok(output) if output.status.success() => Some(Self(dir.to_owned())),
-            other => {
-                assert!(!rustix::process::geteuid().is_root(), "root cannot mount a tmpfs: {other:?}");
-                skip("only root can mount a small disk to fill");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
 
 /// Records `frames` frames of noise with sound to `path`, as fast as the machine can.
 fn record(path: &Path, frames: u32) -> (Finished, Vec<Trouble>) {
@@ -96,7 +70,7 @@ fn a_part_is_an_ordinary_file_of_its_own_size_and_is_never_opened_twice() {
 #[test]
 fn on_a_disk_that_fills_up_the_part_is_closed_whole() {
     let dir = tempfile::tempdir().expect("a folder");
-    let Some(_disk) = SmallDisk::mount(dir.path(), "8m") else { return };
+    let Some(_disk) = Disk::tmpfs(dir.path(), "8m") else { return };
     let path = dir.path().join("cam1.mp4");
     // 60 s at 4 Mbit/s would take 30 MB.
     let (finished, troubles) = record(&path, 1800);

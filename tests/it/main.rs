@@ -21,6 +21,7 @@ mod copy;
 mod counters;
 mod desk;
 mod disk;
+mod endurance;
 mod formats;
 mod golden;
 mod hang;

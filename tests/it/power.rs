@@ -3,9 +3,10 @@
 
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
+use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
 use crate::support::loss::{TRUE_TO, alert, assert_no_pulse, end_of, monotonic, stated};
-use crate::support::power::{PowerDisk, SyncWatch};
+use crate::support::power::SyncWatch;
 use crate::support::proc::{Holdfast, rounds, test_inputs, wait_for_change};
 use crate::support::{demux, frames};
 use rustix::process::Signal;
@@ -28,7 +29,7 @@ fn a_power_cut_costs_little_and_the_next_start_says_how_much() {
         let container = if (round + first).is_multiple_of(2) { "mp4" } else { "mkv" };
         let config = test_inputs(2, "auto") + &format!("[recording]\ncontainer = \"{container}\"\n");
         let mut holdfast = Holdfast::new(&config);
-        let Some(disk) = PowerDisk::mount(&holdfast.library()) else { return };
+        let Some(disk) = Disk::ext4(&holdfast.library()) else { return };
         holdfast.spawn_engine();
         holdfast.wait_live(LIVE_WITHIN);
         start(&holdfast, &INPUTS);

@@ -26,6 +26,7 @@ use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
 use crate::sys::clock::wall_now;
 use crate::sys::lock::Lock;
+use crate::sys::memory;
 use crate::sys::paths::Runtime;
 use gst::glib;
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ use std::time::Duration;
 
 /// Status at least this often (R-SUP-4).
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// Memory of a session is given back this long behind it: its pipelines are thrown away by then.
+const TIDY_AFTER: Duration = Duration::from_secs(2);
+
 /// An open source.
 struct OpenSource {
     source: Source,
@@ -63,6 +67,8 @@ pub struct Worker {
     space: Option<(PathBuf, SpaceWatch)>,
     exit: Option<u8>,
     status_at: MonoNs,
+    /// When a session was last seen to run, until its memory is given back.
+    untidy: Option<MonoNs>,
 
     input: Option<InputSpec>,
     encoders: Encoders,
@@ -115,6 +121,7 @@ impl Worker {
             space: None,
             exit: None,
             status_at: now,
+            untidy: None,
             input: None,
             encoders: Encoders::default(),
             stage: None,
@@ -147,8 +154,18 @@ impl Worker {
         let evidence = Box::new(self.evidence(now));
         self.decide(now, Event::Tick(evidence));
         self.refresh_viewers(now);
+        self.tidy(now);
         if now.since(self.status_at) >= STATUS_INTERVAL {
             self.publish_status(now);
+        }
+    }
+
+    /// Gives the memory of a session back: an idle worker is no bigger than before it.
+    fn tidy(&mut self, now: MonoNs) {
+        if self.state.is_recording() {
+            self.untidy = Some(now);
+        } else if self.untidy.take_if(|recorded| now.since(*recorded) >= TIDY_AFTER).is_some() {
+            memory::give_back();
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod demux;
 pub mod dice;
+pub mod disk;
 pub mod display;
 pub mod evidence;
 pub mod flash_tick;

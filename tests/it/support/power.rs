@@ -1,95 +1,17 @@
-//! A disk whose power can be cut: ext4 on a loop device, shut down without writing its journal.
-//!
-//! Contract: whatever a test does or fails to do, dropping a [`PowerDisk`] leaves no mount and no loop device behind.
+//! How late the syncs of a disk are whose power will be cut.
 
-use super::skip::skip;
-use super::{loss, process};
+use super::loss;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// `EXT4_IOC_SHUTDOWN` (fs/ext4/ext4.h): `_IOR('X', 125, __u32)`.
-const SHUTDOWN: u64 = 0x8004_587d;
-/// `EXT4_GOING_FLAGS_NOLOGFLUSH`: neither data nor journal are written, as when the power goes.
-const WITHOUT_LOG_FLUSH: u32 = 2;
-/// Bytes of the disk; sparse, so that it costs what is recorded.
-const DISK_BYTES: u64 = 600_000_000;
 /// Syncs that are remembered, and the pause between two: about a second.
 const SYNCS: usize = 20;
 const SYNC_PAUSE: Duration = Duration::from_millis(50);
-/// `mount`, `umount` and `mkfs` take a second at most on a machine under load.
-const DONE_WITHIN: Duration = Duration::from_secs(20);
-
-/// A file system that lives in one file, mounted at a folder.
-#[derive(Debug)]
-pub struct PowerDisk {
-    folder: tempfile::TempDir,
-    device: String,
-    mount: PathBuf,
-}
-
-impl PowerDisk {
-    /// Mounts a fresh disk at `mount`; `None`, and a word why, where that is not allowed.
-    pub fn mount(mount: &Path) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            skip("only root can mount a disk to cut its power");
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let image = folder.path().join("disk");
-        std::fs::File::create(&image).and_then(|file| file.set_len(DISK_BYTES)).expect("room for a disk");
-        let run = |program: &str, args: &[&std::ffi::OsStr]| {
-            process::run(program, Command::new(program).args(args), folder.path(), DONE_WITHIN)
-        };
-        let made = run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_ref()]);
-        assert_eq!(made.code, Some(0), "{made:?}");
-        let attached = run("losetup", &["--find".as_ref(), "--show".as_ref(), image.as_ref()]);
-        if attached.code != Some(0) {
-            skip(&format!("there are no loop devices here: {}", attached.stderr.trim()));
-            return None;
-        }
-        let disk = Self { device: attached.stdout.trim().to_owned(), mount: mount.to_owned(), folder };
-        disk.run("mount", &[disk.device.as_ref(), mount.as_ref()]);
-        std::fs::remove_dir(mount.join("lost+found")).expect("a fresh disk");
-        Some(disk)
-    }
-
-    fn run(&self, program: &str, args: &[&std::ffi::OsStr]) {
-        let done = process::run(program, Command::new(program).args(args), self.folder.path(), DONE_WITHIN);
-        assert_eq!(done.code, Some(0), "{program}: {done:?}");
-    }
-
-    fn unmount(&self) -> Result<(), String> {
-        let done = process::run("umount", Command::new("umount").arg(&self.mount), self.folder.path(), DONE_WITHIN);
-        if done.code == Some(0) { Ok(()) } else { Err(done.stderr) }
-    }
-
-    /// The power goes: from here on nothing reaches the disk, and what was not synced never was.
-    pub fn cut(&self) {
-        let dir = std::fs::File::open(&self.mount).expect("the disk is mounted");
-        let flags = WITHOUT_LOG_FLUSH;
-        #[allow(unsafe_code, reason = "the kernel offers this as an ioctl only")]
-        // SAFETY: the descriptor is open, and the kernel reads one u32 at the address, which lives across the call.
-        let result = unsafe { libc::ioctl(dir.as_raw_fd(), SHUTDOWN, &raw const flags) };
-        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-    }
-
-    /// The power comes back. Nobody may hold a file of the disk open.
-    pub fn restore(&self) {
-        // A process that was killed within a write lets go of its files a moment after it was seen to end.
-        let deadline = process::Deadline::after(DONE_WITHIN);
-        while let Err(why) = self.unmount() {
-            assert!(deadline.left().is_some(), "{why}; held by {:?}", holders(&self.mount));
-        }
-        self.run("mount", &[self.device.as_ref(), self.mount.as_ref()]);
-    }
-}
 
 /// Watches how much later than they should syncs of a disk return until its power goes, be it for want of the disk or of
 /// a processor: what is on the disk then is that much older.
@@ -129,21 +51,5 @@ impl SyncWatch {
     pub fn slowest(self) -> Duration {
         drop(self.stop);
         self.thread.join().expect("it does not panic")
-    }
-}
-
-/// What every process has open below `mount`.
-fn holders(mount: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let descriptors = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path().join("fd"));
-    let open = descriptors.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
-    let named = open.filter_map(|entry| Some((entry.path(), std::fs::read_link(entry.path()).ok()?)));
-    named.filter(|(_, file)| file.starts_with(mount)).collect()
-}
-
-impl Drop for PowerDisk {
-    fn drop(&mut self) {
-        // Lazily: a process of a test that failed may still hold a file; the device goes when it does.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.mount).status();
-        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
     }
 }

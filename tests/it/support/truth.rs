@@ -49,11 +49,12 @@ impl Watch {
             let mut grown: BTreeMap<String, Duration> = BTreeMap::new();
             let began = monotonic();
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let snapshot = api::request(&socket, "GET", "/api/v1/status", &[], None).ok();
+                let snapshot = snapshot.filter(|reply| reply.status == 200).map(|reply| reply.body);
+                // Behind the answer, which may have taken its time.
                 for input in growing(&session, &inputs, &mut sizes) {
                     grown.insert(input, monotonic());
                 }
-                let snapshot = api::request(&socket, "GET", "/api/v1/status", &[], None).ok();
-                let snapshot = snapshot.filter(|reply| reply.status == 200).map(|reply| reply.body);
                 for input in &inputs {
                     let looks = seen.entry(input.clone()).or_default();
                     let state = snapshot.as_ref().and_then(|snapshot| state_of(snapshot, input));
