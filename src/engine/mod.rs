@@ -4,6 +4,7 @@
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
 pub mod alerts;
+mod answer;
 mod breaks;
 mod budget;
 mod disk;
@@ -36,15 +37,15 @@ pub mod worker_event;
 pub mod worker_state;
 
 use crate::config::Config;
-use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::{HealthReply, StartRequest};
+use crate::model::{InputId, MonoNs};
+use crate::protocol::api::HealthReply;
 use crate::sys::clock;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
 use disk::Disk;
 use effect::Shell;
-use event::{Event, Now, StartCommand};
+use event::{Event, Now};
 use fence::Fence;
 use hook::Hook;
 use kept::{Account, Keeping, Kept, Missing};
@@ -52,7 +53,7 @@ use lifetime::Lifetime;
 use publish::Publisher;
 use resources::Watched;
 use restart::Restarts;
-use server::{Board, Clients, Request, Subscription};
+use server::{Board, Clients};
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
@@ -70,6 +71,8 @@ const TICK: Duration = Duration::from_millis(200);
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
 const REQUESTS: usize = 64;
+/// Health is put together anew this often, and behind every clean-up.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// Sequence numbers are reserved in steps, so that a crash never reuses one; the next step is asked for while half of
 /// this one is left, because the disk may take its time.
 const SEQ_STEP: u64 = 10_000;
@@ -125,6 +128,7 @@ struct Loop {
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     health: watch::Sender<Arc<HealthReply>>,
+    health_told: MonoNs,
     pids: watch::Sender<Vec<(InputId, u32)>>,
     clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
 }
@@ -167,6 +171,7 @@ impl Engine {
             restarts: state.restarts(),
             alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
             health: watch::Sender::new(Arc::new(state.health(now, &first))),
+            health_told: now.mono,
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             pids: watch::Sender::new(Vec::new()),
             clients: broadcast::Sender::new(server::EVENT_BUFFER),
@@ -227,7 +232,9 @@ impl Engine {
                 Some(request) = asked.recv() => core.answer(request),
                 _ = ticks.tick() => {
                     core.handle(Event::Tick);
-                    core.tell_health();
+                    if clock::mono_now().since(core.health_told) >= HEALTH_EVERY {
+                        core.tell_health(self::now());
+                    }
                     let over = |lifetime: &mut Lifetime| lifetime.is_over(clock::mono_now(), clients.count(), core.state.is_idle());
                     if lifetime.as_mut().is_some_and(over) {
                         core.handle(Event::Leave);
@@ -273,46 +280,6 @@ impl Loop {
         }
     }
 
-    fn answer(&mut self, request: Request) {
-        match request {
-            Request::Start { trace, key, body, reply } => {
-                let token = self.shell.expect_reply(reply);
-                let fresh = key.is_none();
-                let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-                let id = crate::model::SessionId(uuid::Uuid::now_v7());
-                let digest = digest(&body);
-                let default_name = default_name();
-                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
-                self.handle(Event::Start(command));
-            }
-            Request::Stop { session, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Stop { token, session });
-            }
-            Request::Split { session, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Split { token, session });
-            }
-            Request::Retry { input, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Retry { token, input });
-            }
-            Request::Acknowledge { alert, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Acknowledge { token, alert });
-            }
-            Request::Cleanup { operation, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Cleanup { token, operation });
-            }
-            Request::Subscribe { since, reply } => {
-                let first = self.publisher.begin(clock::wall_now(), since);
-                // The client went away again.
-                drop(reply.send(Subscription { first, events: self.clients.subscribe() }));
-            }
-        }
-    }
-
     fn publish(&mut self, now: Now) {
         let mut next = self.state.snapshot(now);
         let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
@@ -341,9 +308,11 @@ impl Loop {
         }
     }
 
-    fn tell_health(&self) {
+    /// Publishes how the recorder is.
+    fn tell_health(&mut self, now: Now) {
         let snapshot = self.snapshot.borrow().clone();
-        self.health.send_replace(Arc::new(self.state.health(now(), &snapshot)));
+        self.health.send_replace(Arc::new(self.state.health(now, &snapshot)));
+        self.health_told = now.mono;
     }
 
     /// Keeps what the next engine has to know.
@@ -368,16 +337,6 @@ fn remove(socket: &Path) {
         }
         _ => {}
     }
-}
-
-/// Tells two bodies of one key apart, also after a restart.
-fn digest(body: &StartRequest) -> String {
-    blake3::hash(&serde_json::to_vec(body).unwrap_or_default()).to_hex().to_string()
-}
-
-/// The operator's own time: this name is for people.
-fn default_name() -> String {
-    clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
 }
 
 /// Waits until everything queued so far is written; the loop's thread does not wait for the disk.

@@ -125,10 +125,11 @@ impl State {
     }
 }
 
-/// How often its source could not be opened, and could be, since the report before.
+/// How often its source could not be opened, and could be, since the report before. Attempts are counted as they begin:
+/// the last one may still succeed.
 fn openings(before: Option<&WorkerStatus>, now: &WorkerStatus) -> (u64, u64) {
     let Some(before) = before else { return (0, 0) };
-    let failed = now.retry.attempt.saturating_sub(before.retry.attempt);
+    let failed = now.retry.attempt.saturating_sub(before.retry.attempt.max(1));
     let opened = now.state == InputState::Live && before.state != InputState::Live;
     (u64::from(failed), u64::from(opened))
 }
