@@ -15,6 +15,7 @@ mod fence;
 mod growth;
 mod hook;
 mod kept;
+mod ladder;
 mod lifetime;
 mod link;
 mod locks;
@@ -22,6 +23,7 @@ mod operations;
 mod orders;
 mod probe;
 mod proof;
+mod protect;
 mod publish;
 pub mod recover;
 mod reply;
@@ -200,6 +202,7 @@ impl Engine {
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
+        tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));
         proof::search(self.library.clone(), events.clone());
         tokio::spawn(search::run(self.library.clone(), events));
 

@@ -6,6 +6,7 @@
 use super::event::{Event, Space, WorkerUsage};
 use crate::model::{InputId, MonoNs};
 use crate::storage::space;
+use crate::sys::priority::nice;
 use crate::sys::{clock, process};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -79,12 +80,7 @@ fn look(pids: &[(InputId, u32)], before: &CpuTimes) -> (Vec<(InputId, WorkerUsag
         let cpu_percent = before.get(pid).map(|(at, cpu)| percent(usage.cpu.saturating_sub(*cpu), now.since(*at)));
         usages.push((
             input.clone(),
-            WorkerUsage {
-                rss_bytes: Some(usage.rss_bytes),
-                cpu_percent,
-                nice: process::nice_of(*pid),
-                io: process::io_priority_of(*pid),
-            },
+            WorkerUsage { rss_bytes: Some(usage.rss_bytes), cpu_percent, nice: nice::worst_of(*pid) },
         ));
     }
     (usages, times)

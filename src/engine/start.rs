@@ -9,7 +9,7 @@ use super::{Options, locks};
 use crate::model::InputId;
 use crate::model::snapshot::Alert;
 use crate::storage::recent::{self, Clocks};
-use crate::sys::{build, clock, process};
+use crate::sys::{build, clock};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -70,7 +70,6 @@ impl Left {
             epoch,
             boot_id: self.boot_id,
             config_file,
-            own_nice: process::own_nice(),
             alerts,
             strays: self.strays,
             restarts,

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub const IDEMPOTENCY_KEY: &str = "x-idempotency-key";
 /// What is asked, byte by byte, to learn whether an engine is alive: it answers from memory, or that it is full.
 pub const SIGN_OF_LIFE: &[u8] = b"GET /api/v1/health HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n";
+/// Header of a client that says what it is.
+pub const CLIENT: &str = "X-Client";
+/// The value of [`CLIENT`] of a window.
+pub const WINDOW: &str = "window";
 /// Header that names a request through all processes.
 pub const TRACE_ID: &str = "x-trace-id";
 /// Header with the time the engine took.

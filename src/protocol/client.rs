@@ -4,8 +4,8 @@
 //! after a transport error or a reply that says `retryable` (R-CMD-4). Needs a Tokio runtime.
 
 use super::api::{
-    AckReply, AlertsReply, ApiError, CleanupReply, HealthReply, IDEMPOTENCY_KEY, OperationsReply, RetryReply,
-    SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID,
+    AckReply, AlertsReply, ApiError, CLIENT, CleanupReply, HealthReply, IDEMPOTENCY_KEY, OperationsReply, RetryReply,
+    SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
 use crate::model::InputId;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder, Message};
 
 /// A request that takes longer is given up (R-CMD-4).
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -77,12 +77,18 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    window: bool,
 }
 
 impl Client {
     /// A client of the engine that listens on `socket`; connects only when asked something.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+        Self { socket: socket.into(), window: false }
+    }
+
+    /// The same as a window: what it gives up for the recording is looked at.
+    pub fn as_window(self) -> Self {
+        Self { window: true, ..self }
     }
 
     /// `GET /api/v1/status`.
@@ -146,10 +152,15 @@ impl Client {
     /// `GET /api/v1/events`: the whole state first, or what was missed `since` a number; then every change.
     pub async fn events(&self, since: Option<u64>) -> Result<EventStream, ClientError> {
         let since = since.map(|seq| format!("?since={seq}")).unwrap_or_default();
-        let address = format!("ws://localhost/api/v1/events{since}");
+        let address = format!("ws://localhost/api/v1/events{since}").parse();
+        let address = address.map_err(|error| ClientError::Protocol(format!("no address: {error}")))?;
+        let mut request = ClientRequestBuilder::new(address);
+        if self.window {
+            request = request.with_header(CLIENT, WINDOW);
+        }
         let connecting = async {
             let stream = self.connect().await?;
-            let handshake = tokio_tungstenite::client_async(address, stream).await;
+            let handshake = tokio_tungstenite::client_async(request, stream).await;
             let (socket, _) = handshake.map_err(handshake_error)?;
             Ok(EventStream { socket })
         };

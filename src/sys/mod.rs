@@ -10,6 +10,7 @@ pub mod lock;
 pub mod log;
 pub mod memory;
 pub mod paths;
+pub mod priority;
 pub mod process;
 pub mod unix_listener;
 pub mod usage;

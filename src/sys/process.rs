@@ -1,9 +1,12 @@
-//! Starting, watching and ending other roles of this program, and what `/proc` says about them.
+//! Starting, watching and ending other roles of this program, and what they use.
 //!
 //! Contract: the only place that spawns. A child is this very program (`/proc/self/exe`, also when the file was
 //! replaced meanwhile; [`ask`] alone starts another one), in a session of its own, with the environment and standard error of the parent. Ending
 //! goes through a pidfd, so a process id that was reused is never hit.
 
+pub use super::priority::Priority;
+
+use super::priority::ForChild;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
@@ -14,28 +17,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-
-/// How important the processor time and the disk are to a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
-    /// Nice −10, best-effort I/O 0 (R-SUP-7); refusal is no error, it is seen by [`nice_of`].
-    Recording,
-    /// The parent's.
-    Inherited,
-    /// Nice 19, idle I/O (R-SUP-9).
-    Idle,
-}
-
-/// The nice value asked for recording processes.
-pub const RECORDING_NICE: i32 = -10;
-/// The nice value of secondary work.
-const IDLE_NICE: i32 = 19;
-/// `ioprio_set(2)`: this process.
-const IOPRIO_WHO_PROCESS: libc::c_int = 1;
-/// `ioprio_set(2)`: class best-effort, level 0.
-const IOPRIO_BEST_EFFORT_0: libc::c_int = 2 << 13;
-/// `ioprio_set(2)`: class idle.
-const IOPRIO_IDLE: libc::c_int = 3 << 13;
 
 /// A child that runs until it is seen to exit.
 #[derive(Debug)]
@@ -253,63 +234,17 @@ fn open_child(child: &Child) -> io::Result<OwnedFd> {
 fn this_program<S: AsRef<OsStr>>(args: &[S], priority: Priority) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("holdfast").args(args);
-    // SAFETY: between fork and exec only async-signal-safe calls are made: setsid, setpriority and ioprio_set are
-    // plain system calls, nothing is allocated and no lock is taken.
+    let wishes = ForChild::new(priority);
+    // SAFETY: between fork and exec only async-signal-safe calls are made: setsid is a plain system call, `apply`
+    // promises the same of its own; nothing is allocated and no lock is taken.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
-            let (nice, ioprio) = match priority {
-                Priority::Recording => (RECORDING_NICE, IOPRIO_BEST_EFFORT_0),
-                Priority::Idle => (IDLE_NICE, IOPRIO_IDLE),
-                Priority::Inherited => return Ok(()),
-            };
-            // Refused for an ordinary user without a limit for it; what was got is read back by the parent.
-            let _ = rustix::process::setpriority_process(None, nice);
-            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ioprio);
-            set_autogroup_nice(priority);
+            wishes.apply();
             Ok(())
         });
     }
     command
-}
-
-/// With `sched_autogroup` (the default of most desktop kernels) every session is a scheduling group, and nice only
-/// counts within one: setsid would make a worker the equal of a whole compiler run. So its group gets the same nice.
-/// Runs between fork and exec: system calls only. Absent or refused, nothing is lost that was there before.
-fn set_autogroup_nice(priority: Priority) {
-    let nice: &[u8] = match priority {
-        Priority::Recording => b"-10",
-        Priority::Idle => b"19",
-        Priority::Inherited => return,
-    };
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-    if let Ok(group) = rustix::fs::open(c"/proc/self/autogroup", flags, rustix::fs::Mode::empty()) {
-        let _ = rustix::io::write(&group, nice);
-    }
-}
-
-/// The highest (= worst) nice value of any thread of `pid`, `None` when it has gone.
-pub fn nice_of(pid: u32) -> Option<i32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let nices = tasks.filter_map(|task| {
-        let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-        stat_field(&stat, STAT_NICE)?.parse::<i32>().ok()
-    });
-    nices.max()
-}
-
-/// The I/O class and level of `pid` (`be0`, `idle`), `None` when the kernel does not say.
-#[allow(unsafe_code, reason = "neither std nor rustix knows ioprio_get")]
-pub fn io_priority_of(pid: u32) -> Option<String> {
-    // SAFETY: ioprio_get takes two integers and touches no memory of ours.
-    let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, pid) };
-    let (class, level) = (value >> 13, value & 7);
-    match class {
-        1 => Some(format!("rt{level}")),
-        2 => Some(format!("be{level}")),
-        3 => Some("idle".to_owned()),
-        _ => None,
-    }
 }
 
 /// What a process has used so far.
@@ -331,9 +266,10 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu: Duration::from_millis(ticks * 1000 / per_second) })
 }
 
-/// Our own nice value.
-pub fn own_nice() -> i32 {
-    rustix::process::getpriority_process(None).unwrap_or(0)
+/// How long a thread of `pid` has run so far, `None` when it has gone or the kernel does not count it.
+pub fn thread_ran(pid: u32, tid: u32) -> Option<Duration> {
+    let counted = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    Some(Duration::from_nanos(counted.split_ascii_whitespace().next()?.parse().ok()?))
 }
 
 /// Processors that can run something.
@@ -344,12 +280,16 @@ pub fn processors() -> usize {
 // Fields of /proc/PID/stat counted from 0 behind the parenthesised name (proc_pid_stat(5) numbers minus 3).
 const STAT_UTIME: usize = 11;
 const STAT_STIME: usize = 12;
-const STAT_NICE: usize = 16;
 const STAT_RSS: usize = 21;
 
 /// The name may hold spaces and parentheses, so fields are counted from its last `)`.
 fn stat_field(stat: &str, field: usize) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)
+}
+
+/// The id of the calling thread.
+pub fn own_thread() -> u32 {
+    u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or_default()
 }
 
 /// Names this process for `ps` and `top`: started through `/proc/self/exe` it would be called `exe`.
@@ -366,13 +306,12 @@ mod tests {
     fn our_own_numbers_are_read() {
         let pid = std::process::id();
         assert!(usage_of(pid).expect("we live").rss_bytes > 100_000);
-        assert!((-20..=19).contains(&nice_of(pid).expect("we live")));
     }
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 -10 17";
         assert_eq!(stat_field(stat, 0), Some("S"));
-        assert_eq!(stat_field(stat, STAT_NICE), Some("-10"));
+        assert_eq!(stat_field(stat, 16), Some("-10"));
     }
 }

@@ -152,6 +152,20 @@ pub(super) mod tests {
         }
     }
 
+    /// A session in a state.
+    pub fn session(state: SessionState) -> SessionView {
+        SessionView {
+            id: crate::model::SessionId(uuid::Uuid::nil()),
+            name: "keynote".parse().expect("a name"),
+            state,
+            started_at: Timestamp::UNIX_EPOCH,
+            dir: "/".to_owned(),
+            media_ms: Some(751_000),
+            safe_ms: Some(750_000),
+            open: false,
+        }
+    }
+
     /// A state with these inputs and no session.
     pub fn snapshot(inputs: Vec<InputView>) -> Snapshot {
         Snapshot {
@@ -164,7 +178,7 @@ pub(super) mod tests {
             level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
             alerts: AlertCounts::default(),
             services: Vec::new(),
-            priority: PriorityView { nice: None, via: PriorityVia::None, cpus: None, io: None, oom_score_adj_ui: None },
+            priority: PriorityView::unknown(),
         }
     }
 

@@ -59,6 +59,7 @@ type Request = (Need, oneshot::Sender<Started>);
 #[derive(Debug, Clone)]
 pub struct EngineStarter {
     requests: SyncSender<Request>,
+    thread: u32,
 }
 
 impl EngineStarter {
@@ -68,8 +69,19 @@ impl EngineStarter {
         let (requests, waiting) = sync_channel(WAITING);
         let systemd = (!ours_alone).then(|| Systemd { program: "systemctl".into(), socket, replaced: None });
         let starter = Starter { args, systemd, engines: Vec::new() };
-        std::thread::Builder::new().name("engine-starter".to_owned()).spawn(move || starter.serve(&waiting))?;
-        Ok(Self { requests })
+        let (say, told) = sync_channel(1);
+        std::thread::Builder::new().name("engine-starter".to_owned()).spawn(move || {
+            // Nobody is left to hear it only if the window is gone.
+            let _ = say.send(process::own_thread());
+            starter.serve(&waiting);
+        })?;
+        let thread = told.recv_timeout(COMING_UP).map_err(|_| io::Error::other("a thread does not start"))?;
+        Ok(Self { requests, thread })
+    }
+
+    /// The thread that spawns.
+    pub fn thread(&self) -> u32 {
+        self.thread
     }
 
     /// Has an engine started unless the one started before is on its way; says how that went.

@@ -15,6 +15,7 @@ mod link;
 mod own_state;
 mod start;
 mod status_line;
+mod step_back;
 mod theme;
 mod transport;
 mod words;
@@ -26,6 +27,7 @@ use gtk::gio;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use step_back::StepBack;
 
 /// Application id (DESIGN §6).
 pub const APPLICATION_ID: &str = "io.github.holdfast.Holdfast";
@@ -72,7 +74,8 @@ fn show(options: Options) -> anyhow::Result<()> {
     inputs::prepare_previews().context("no window can be shown: previews do not start")?;
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
-    let init = AppInit { runtime, starter, folder: own_state::folder(options.demo) };
+    let step_back = StepBack::begin(starter.thread());
+    let init = AppInit { runtime, starter, step_back, folder: own_state::folder(options.demo) };
     theme::prepare(&application);
     relm4::RelmApp::from_app(application).with_args(Vec::new()).run::<App>(init);
     Ok(())

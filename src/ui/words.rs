@@ -121,7 +121,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::PriorityRefused => (
             gettext("The system refused a higher priority for the recorder."),
-            gettext("It records at normal priority."),
+            gettext("It records at normal priority; an open window steps back for it."),
             gettext("Close other programs during important recordings, or allow a higher priority."),
         ),
         IncidentCode::SessionRecovered => (

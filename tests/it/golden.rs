@@ -173,8 +173,10 @@ fn service() -> ServiceView {
 }
 
 fn priority() -> PriorityView {
-    let (nice, io) = (Some(-10), Some("be0".into()));
-    PriorityView { nice, via: PriorityVia::Inherited, cpus: Some(vec![4, 5, 6, 7]), io, oom_score_adj_ui: Some(300) }
+    let detail = "the recorder was started at nice -10".into();
+    let rungs = vec![RungView { rung: Rung::Inherited, result: RungResult::Granted, detail }];
+    let (nice, io, oom_score_adj_ui) = (Some(-10), Some("be0".into()), Some(300));
+    PriorityView { nice, via: PriorityVia::Inherited, cpus: Some(vec![4, 5, 6, 7]), io, oom_score_adj_ui, rungs }
 }
 
 fn alert() -> Alert {

@@ -35,6 +35,7 @@ mod matroska;
 mod operations;
 mod packages;
 mod power;
+mod priority;
 mod proof;
 mod record;
 mod recover;

@@ -8,7 +8,7 @@ use super::resources::Resources;
 use super::worker_state::WorkerEvent;
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
-use crate::model::snapshot::LastSession;
+use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::{InputId, MonoNs, SessionId};
 use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Refusal, WorkerStatus};
@@ -190,6 +190,8 @@ pub enum Event {
     Usage(Vec<(InputId, WorkerUsage)>),
     /// Machine, processes and queues were looked at.
     Resources(Box<Resources>),
+    /// The priority that was achieved.
+    Protection(Box<PriorityView>),
     /// The engine is told to leave.
     Leave,
     /// Time passes.
@@ -249,8 +251,6 @@ pub struct WorkerUsage {
     pub cpu_percent: Option<f64>,
     /// Worst nice value of its threads.
     pub nice: Option<i32>,
-    /// I/O class.
-    pub io: Option<String>,
 }
 
 /// Why a session could not be closed yet.

@@ -21,7 +21,7 @@ fn empty() -> Snapshot {
         level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
         alerts: AlertCounts::default(),
         services: Vec::new(),
-        priority: PriorityView { nice: None, via: PriorityVia::None, cpus: None, io: None, oom_score_adj_ui: None },
+        priority: PriorityView::unknown(),
     }
 }
 

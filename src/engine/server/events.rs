@@ -23,8 +23,8 @@ const PONG_DEADLINE: Duration = Duration::from_secs(15);
 const SEND_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Serves one client to its end; its place is free again only then.
-pub(super) async fn serve(mut socket: WebSocket, api: Api, since: Option<u64>, _place: Place) {
-    let _counted = api.clients.enter();
+pub(super) async fn serve(mut socket: WebSocket, api: Api, since: Option<u64>, window: bool, place: Place) {
+    let _counted = api.clients.enter(place.peer.filter(|_| window));
     // Whatever ends it, the client connects anew.
     let _ended = converse(&mut socket, &api, since).await;
 }

@@ -23,8 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
@@ -141,13 +140,21 @@ struct Api {
 #[derive(Debug, Clone)]
 struct Place {
     _held: Arc<OwnedSemaphorePermit>,
+    /// The process at the other end; `None` = of a namespace we cannot see into.
+    peer: Option<u32>,
 }
 
-/// How many event clients are connected, and the places for connections of every kind.
+/// The event clients that are connected, and the places for connections of every kind.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    events: Arc<AtomicUsize>,
+    events: Arc<Mutex<Vec<Client>>>,
     places: Arc<Semaphore>,
+}
+
+/// One of them: the process of a window, else nothing is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Client {
+    window: Option<u32>,
 }
 
 impl Default for Clients {
@@ -159,7 +166,12 @@ impl Default for Clients {
 impl Clients {
     /// Their number.
     pub fn count(&self) -> usize {
-        self.events.load(Ordering::Relaxed)
+        self.lock().len()
+    }
+
+    /// The processes of those that are windows.
+    pub fn windows(&self) -> Vec<u32> {
+        self.lock().iter().filter_map(|client| client.window).collect()
     }
 
     /// How many places there are, and how many are taken.
@@ -168,17 +180,25 @@ impl Clients {
     }
 
     /// Counts one more until the guard is dropped.
-    fn enter(&self) -> ClientGuard {
-        self.events.fetch_add(1, Ordering::Relaxed);
-        ClientGuard(self.events.clone())
+    fn enter(&self, window: Option<u32>) -> ClientGuard {
+        let client = Client { window };
+        self.lock().push(client);
+        ClientGuard(self.clone(), client)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct ClientGuard(Arc<AtomicUsize>);
+struct ClientGuard(Clients, Client);
 
 impl Drop for ClientGuard {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut clients = self.0.lock();
+        if let Some(place) = clients.iter().position(|client| *client == self.1) {
+            clients.swap_remove(place);
+        }
     }
 }
 
@@ -242,7 +262,9 @@ pub async fn serve(
 
 async fn converse(stream: UnixStream, router: Router, place: OwnedSemaphorePermit) {
     // An event stream outlives its HTTP connection: the place travels with the request.
-    let service = TowerToHyperService::new(router.layer(Extension(Place { _held: Arc::new(place) })));
+    let pid = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+    let place = Place { _held: Arc::new(place), peer: pid.filter(|pid| *pid > 0) };
+    let service = TowerToHyperService::new(router.layer(Extension(place)));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(READ_DEADLINE);
     if let Err(error) = http.serve_connection(TokioIo::new(stream::Stream::new(stream)), service).with_upgrades().await

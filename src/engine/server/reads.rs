@@ -4,13 +4,15 @@
 use super::envelope::refusal;
 use super::{Api, Place, events};
 use crate::model::snapshot::Snapshot;
-use crate::protocol::api::{AlertsReply, ApiError, HealthReply, LiveReply, OperationsReply, SessionRow, SessionsReply};
+use crate::protocol::api::{
+    AlertsReply, ApiError, CLIENT, HealthReply, LiveReply, OperationsReply, SessionRow, SessionsReply, WINDOW,
+};
 use crate::storage::recovery;
 use crate::sys::clock;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, State, WebSocketUpgrade};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -116,7 +118,9 @@ pub(super) struct Begin {
 }
 
 /// The event stream (WebSocket): each text message is one `Event`. `sync` comes first.
-#[utoipa::path(get, path = "/api/v1/events", params(Begin),
+/// A client that is a window says so: its priority is looked at, and shown.
+#[utoipa::path(get, path = "/api/v1/events",
+    params(Begin, ("X-Client" = Option<String>, Header, description = "`window` = what it gives up for the recording is read back")),
     responses(
         (status = 101, description = "The stream begins; its messages are `Event`s"),
         (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
@@ -127,16 +131,18 @@ pub(super) async fn event_stream(
     State(api): State<Api>,
     Extension(place): Extension<Place>,
     begin: Result<Query<Begin>, QueryRejection>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(Query(Begin { since })) = begin else {
         return refusal(422, "bad_query", "use since=…, a sequence number", false);
     };
+    let window = headers.get(CLIENT).is_some_and(|client| client == WINDOW);
     match upgrade {
         Ok(upgrade) => upgrade
             .max_message_size(MESSAGE_MAX_BYTES)
             .max_frame_size(MESSAGE_MAX_BYTES)
-            .on_upgrade(move |socket| events::serve(socket, api, since, place)),
+            .on_upgrade(move |socket| events::serve(socket, api, since, window, place)),
         Err(_) => refusal(426, "upgrade_required", "this address speaks WebSocket only", false),
     }
 }

@@ -18,6 +18,7 @@ mod operations;
 mod orders;
 mod oversight;
 mod pause;
+mod priority;
 mod proof;
 mod session;
 mod setup;
@@ -35,7 +36,7 @@ use super::orders::Orders;
 use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::snapshot::LastSession;
+use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::{InputId, MonoNs, SessionId};
 use handover::Handover;
 use interrupted::Recovery;
@@ -70,6 +71,8 @@ pub struct State {
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
     abandoned: VecDeque<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
+    /// The priority that was achieved, as it was told last.
+    protection: PriorityView,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     oversight: Oversight,
@@ -114,6 +117,7 @@ impl State {
             waiting: Waiting::new(),
             abandoned: VecDeque::new(),
             space: None,
+            protection: PriorityView::unknown(),
             alerts,
             oversight: Oversight::new(setup.epoch),
             leaving: None,
@@ -160,8 +164,9 @@ impl State {
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Space(space) => self.on_space(now, space),
-            Event::Usage(usage) => self.on_usage(now, usage, &mut out),
+            Event::Usage(usage) => self.on_usage(now, usage),
             Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
+            Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
@@ -210,25 +215,13 @@ impl State {
         self.space.filter(|(at, _)| now.since(*at) < SPACE_AGE).map(|(_, space)| space)
     }
 
-    fn on_usage(&mut self, now: Now, usage: Vec<(InputId, WorkerUsage)>, out: &mut Vec<Effect>) {
+    fn on_usage(&mut self, now: Now, usage: Vec<(InputId, WorkerUsage)>) {
         for (id, usage) in usage {
             if let Some(input) = self.input_mut(&id) {
                 input.usage = usage;
             }
         }
         self.watch_memory(now);
-        let worst = self.worst_nice();
-        if worst.is_some_and(|nice| nice > crate::sys::process::RECORDING_NICE) {
-            let incident = Incident::new(IncidentCode::PriorityRefused);
-            self.keep(now, ENGINE, incident, out);
-        } else if worst.is_some() {
-            self.alerts.resolve(now, ENGINE, IncidentCode::PriorityRefused.as_str());
-        }
-    }
-
-    fn worst_nice(&self) -> Option<i32> {
-        let linked = self.inputs.iter().filter(|input| input.worker.pid().is_some());
-        linked.filter_map(|input| input.usage.nice).max()
     }
 
     fn on_tick(&mut self, now: Now, out: &mut Vec<Effect>) {

@@ -36,8 +36,6 @@ pub struct Setup {
     pub epoch: u64,
     /// The file inputs are configured in, for messages.
     pub config_file: String,
-    /// Our own nice value before anything was asked for.
-    pub own_nice: i32,
     /// Alerts an earlier engine left.
     pub alerts: Vec<Alert>,
     /// Workers that run although their input is not configured any more.

@@ -7,12 +7,11 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
     BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, LevelName, LevelView, PreviewState,
-    PreviewView, PriorityVia, PriorityView, RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION,
-    SessionState, SessionView, Snapshot, StorageView, WorkerView,
+    PreviewView, RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView,
+    Snapshot, StorageView, WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;
-use crate::sys::process::RECORDING_NICE;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ impl State {
             level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
             alerts: self.alerts.counts(),
             services: Vec::new(),
-            priority: self.priority_view(),
+            priority: self.protection.clone(),
         }
     }
 
@@ -170,17 +169,6 @@ impl State {
             total_bytes: space.map(|space| space.total),
             seconds_left: usable.and_then(|usable| usable.checked_div(rate)),
         }
-    }
-
-    fn priority_view(&self) -> PriorityView {
-        let nice = self.worst_nice();
-        let via = match nice {
-            Some(nice) if nice <= RECORDING_NICE && self.setup.own_nice <= RECORDING_NICE => PriorityVia::Inherited,
-            Some(nice) if nice <= RECORDING_NICE => PriorityVia::Setpriority,
-            _ => PriorityVia::None,
-        };
-        let io = self.inputs.iter().find_map(|input| input.usage.io.clone());
-        PriorityView { nice, via, cpus: None, io, oom_score_adj_ui: None }
     }
 }
 

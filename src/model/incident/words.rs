@@ -104,7 +104,7 @@ impl IncidentCode {
             ),
             IncidentCode::PriorityRefused => (
                 "The system refused a higher priority for the recorder.",
-                "It records at normal priority.",
+                "It records at normal priority; an open window steps back for it.",
                 "Close other programs during important recordings, or allow a higher priority.",
             ),
             IncidentCode::SessionRecovered => (

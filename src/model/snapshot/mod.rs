@@ -3,12 +3,14 @@
 
 mod alert;
 mod input;
+mod priority;
 
 pub use alert::{Alert, AlertState};
 pub use input::{
     BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewState, PreviewView,
     RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
 };
+pub use priority::{PriorityVia, PriorityView, Rung, RungResult, RungView};
 
 use super::id::{SessionId, SessionName};
 use super::session::Verdict;
@@ -194,37 +196,4 @@ pub enum ServiceState {
     Degraded,
     /// Does not answer.
     Down,
-}
-
-/// The priority that was really achieved for the recording processes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PriorityView {
-    /// The highest (= worst) nice value any worker really has, `None` without workers.
-    pub nice: Option<i32>,
-    /// How it was got.
-    pub via: PriorityVia,
-    /// Cores of the recording, `None` = not restricted.
-    pub cpus: Option<Vec<u32>>,
-    /// I/O class (`be0`), `None` = not known.
-    pub io: Option<String>,
-    /// `oom_score_adj` of the window, `None` = not known.
-    pub oom_score_adj_ui: Option<i32>,
-}
-
-/// How priority was got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PriorityVia {
-    /// The process that spawned us had it already.
-    Inherited,
-    /// `setpriority` before exec.
-    Setpriority,
-    /// The realtime portal.
-    Portal,
-    /// RealtimeKit.
-    Rtkit,
-    /// Only by lowering the window.
-    UiLowered,
-    /// Refused everywhere.
-    None,
 }

@@ -15,6 +15,7 @@ use super::link::{self, Heard};
 use super::own_state::OwnState;
 use super::start::Starts;
 use super::status_line::StatusLine;
+use super::step_back::StepBack;
 use super::transport::{Room, Transport, TransportFace, TransportMsg, TransportOutput};
 use crate::model::InputId;
 use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
@@ -32,6 +33,8 @@ pub struct AppInit {
     pub runtime: Runtime,
     /// Starts an engine when none runs.
     pub starter: EngineStarter,
+    /// What the window gives up.
+    pub step_back: StepBack,
     /// Where the window remembers, if anywhere.
     pub folder: Option<PathBuf>,
 }
@@ -78,6 +81,7 @@ pub enum AppCmd {
 pub struct App {
     desk: Desk,
     status: StatusLine,
+    step_back: StepBack,
     client: Client,
     starts: Starts,
     /// A start is on its way; another press is the same wish.
@@ -128,6 +132,9 @@ impl App {
 
     /// Works out every face from what is known and hands it down.
     fn show_all(&mut self) {
+        if let Some(snapshot) = self.desk.snapshot.as_ref().filter(|_| self.desk.is_current()) {
+            self.step_back.follow(snapshot);
+        }
         self.status = StatusLine::new(&self.desk);
         self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
         let session = self.desk.session_state();

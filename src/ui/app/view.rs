@@ -121,7 +121,7 @@ impl Component for App {
     }
 
     fn init(init: AppInit, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let client = Client::new(init.runtime.engine_socket());
+        let client = Client::new(init.runtime.engine_socket()).as_window();
         let desk = Desk::default();
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
         let alerts = Alerts::builder().launch(()).detach();
@@ -140,6 +140,7 @@ impl Component for App {
         root.set_default_size(width, height);
         let model = App {
             status: StatusLine::new(&desk),
+            step_back: init.step_back,
             desk,
             starts: Starts { client: client.clone(), folder: init.folder },
             client,

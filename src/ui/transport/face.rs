@@ -160,23 +160,14 @@ fn worst(counts: AlertCounts) -> Option<Severity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{InputState, SessionView};
-    use crate::ui::desk::tests::{input, recording, snapshot};
+    use crate::model::snapshot::InputState;
+    use crate::ui::desk::tests::{input, recording, session, snapshot};
 
     fn desk(session: Option<SessionState>) -> Desk {
         let mut cam = input("cam1", InputState::Live);
         cam.recording = session.map(|_| recording(RecordingState::Recording));
         let mut snapshot = snapshot(vec![cam]);
-        snapshot.session = session.map(|state| SessionView {
-            id: crate::model::SessionId(uuid::Uuid::nil()),
-            name: "keynote".parse().expect("a name"),
-            state,
-            started_at: jiff::Timestamp::UNIX_EPOCH,
-            dir: "/".to_owned(),
-            media_ms: Some(751_000),
-            safe_ms: Some(750_000),
-            open: false,
-        });
+        snapshot.session = session.map(self::session);
         Desk { snapshot: Some(snapshot), contact: Contact::Here, ..Desk::default() }
     }
 

@@ -37,7 +37,6 @@ pub fn engine_setup(inputs: Vec<InputSpec>, library: PathBuf, epoch: u64) -> Set
         boot_id: BOOT.to_owned(),
         epoch,
         config_file: "config.toml".to_owned(),
-        own_nice: 0,
         alerts: Vec::new(),
         strays: Vec::new(),
         restarts: Default::default(),

@@ -1,6 +1,7 @@
 //! Hands and eyes of the tests: processes of ours, files read by others, displays, network sources.
 
 pub mod api;
+pub mod bus;
 pub mod demux;
 pub mod dice;
 pub mod disk;
@@ -8,6 +9,7 @@ pub mod display;
 pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
+pub mod guest;
 pub mod loss;
 pub mod media_file;
 pub mod nal;

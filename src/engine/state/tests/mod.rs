@@ -8,6 +8,7 @@ mod lives;
 mod orders;
 mod oversight;
 mod pause;
+mod priority;
 mod promises;
 mod proof;
 mod start_up;
@@ -66,7 +67,6 @@ fn setup(inputs: &[&str]) -> Setup {
         boot_id: "boot".into(),
         epoch: 3,
         config_file: "config.toml".into(),
-        own_nice: 0,
         alerts: Vec::new(),
         strays: Vec::new(),
         restarts: Default::default(),

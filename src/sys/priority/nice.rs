@@ -1,0 +1,82 @@
+//! Nice values. They belong to threads, not to processes, and only somebody privileged can lower one.
+
+use super::threads;
+use rustix::process::{Pid, getpriority_process, setpriority_process};
+use std::io;
+
+/// The nice value asked for recording processes (R-SUP-7).
+pub const RECORDING: i32 = -10;
+/// The nice value of a window beside a recorder that got none (R-SUP-7).
+pub const LOWERED: i32 = 10;
+/// The nice value of secondary work.
+pub(super) const IDLE: i32 = 19;
+
+/// The nice value of one thread, `None` when it has gone.
+pub fn of_thread(tid: u32) -> Option<i32> {
+    getpriority_process(Some(pid(tid)?)).ok()
+}
+
+/// Gives one thread a nice value; refused with `EACCES` (lower, as an ordinary user) or `EPERM` (of another user).
+pub fn set_thread(tid: u32, nice: i32) -> io::Result<()> {
+    let tid = pid(tid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(setpriority_process(Some(tid), nice)?)
+}
+
+/// The highest (= worst) nice value of any thread of `pid`, `None` when it has gone.
+pub fn worst_of(pid: u32) -> Option<i32> {
+    threads(pid).into_iter().filter_map(of_thread).max()
+}
+
+/// That of the calling thread.
+pub fn own() -> i32 {
+    getpriority_process(None).unwrap_or(0)
+}
+
+/// With `sched_autogroup` (the default of most desktop kernels) every session is a scheduling group, and nice only
+/// counts within one: setsid would make a worker the equal of a whole compiler run. So its group gets the same nice.
+/// Runs between fork and exec: system calls only. Absent or refused, nothing is lost that was there before.
+pub(super) fn set_group(nice: &[u8]) {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    if let Ok(group) = rustix::fs::open(c"/proc/self/autogroup", flags, rustix::fs::Mode::empty()) {
+        let _ = rustix::io::write(&group, nice);
+    }
+}
+
+/// The nice value of the scheduling group of `pid`, `None` where there are no such groups.
+pub fn of_group(pid: u32) -> Option<i32> {
+    let on = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;
+    let group = std::fs::read_to_string(format!("/proc/{pid}/autogroup")).ok().filter(|_| on.trim() == "1")?;
+    group.rsplit_once("nice")?.1.trim().parse().ok()
+}
+
+/// The same with [`LOWERED`] for a process that leads its session; in somebody else's session it would lower the
+/// neighbours too. `false` = there is none of our own.
+pub fn lower_own_group() -> bool {
+    let leads = rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid());
+    if leads {
+        set_group(b"10");
+    }
+    leads
+}
+
+pub(super) fn pid(id: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(id).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_lowered_alone_and_the_worst_one_counts() {
+        let lowered = std::thread::spawn(|| {
+            let tid = crate::sys::process::own_thread();
+            set_thread(tid, 15.max(own())).expect("lowering is always allowed");
+            (of_thread(tid), worst_of(std::process::id()))
+        });
+        let (own_value, worst) = lowered.join().expect("the thread");
+        assert!(own_value >= Some(15) && worst >= own_value);
+        assert!(own() < 15 || own_value == Some(own()));
+        assert_eq!(worst_of(u32::MAX), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! Who is killed first when memory runs out: `oom_score_adj`, one per process, inherited over fork and exec.
+//!
+//! Contract: raising is always allowed; an ordinary user may lower it again down to what somebody privileged set last,
+//! below that only with `CAP_SYS_RESOURCE`. What a window takes upon itself is not passed on to the recorder it starts
+//! ([`ForChild`]).
+
+use super::Priority;
+use rustix::fs::{Mode, OFlags, open};
+use std::io;
+use std::sync::OnceLock;
+
+/// The window goes first (R-SUP-7).
+pub const WINDOW: i32 = 300;
+/// What recording processes ask for: late, but not never; one that eats all memory must not take the machine with it.
+pub const RECORDING: i32 = -500;
+
+/// What this process had before it raised itself.
+static BEFORE: OnceLock<i32> = OnceLock::new();
+
+/// That of `pid`, `None` when it has gone.
+pub fn of(pid: u32) -> Option<i32> {
+    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
+}
+
+/// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before.
+pub fn raise_own(score: i32) -> io::Result<()> {
+    if let Some(before) = of(std::process::id()) {
+        // Raised twice: the first value is the true one.
+        let _ = BEFORE.set(before);
+    }
+    write(score.to_string().as_bytes())
+}
+
+/// Asks for [`RECORDING`] for this very process.
+pub fn lower_own() -> io::Result<()> {
+    write(RECORDING.to_string().as_bytes())
+}
+
+/// A single write, so that it can be done between fork and exec.
+fn write(score: &[u8]) -> io::Result<()> {
+    let file = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, score)?;
+    Ok(())
+}
+
+/// What a child asks for, best first; the first that is granted stays.
+#[derive(Debug)]
+pub(super) struct ForChild(Vec<Vec<u8>>);
+
+impl ForChild {
+    pub fn new(priority: Priority) -> Self {
+        let wish = (priority == Priority::Recording).then_some(RECORDING);
+        // Without a wish of its own it only gives back what the parent had taken upon itself.
+        let scores = wish.into_iter().chain(BEFORE.get().copied());
+        Self(scores.map(|score| score.to_string().into_bytes()).collect())
+    }
+
+    /// Runs between fork and exec: system calls only.
+    pub fn apply(&self) {
+        let _ = self.0.iter().find(|score| write(score).is_ok());
+    }
+}

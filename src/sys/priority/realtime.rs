@@ -1,0 +1,116 @@
+//! Those who may give a thread of ours a higher priority: the realtime portal (the way out of a sandbox) and RealtimeKit.
+//!
+//! Contract: every question has a deadline; a bus that is absent or hangs costs nothing but that. Both lend negative
+//! nice values per thread, and only to so many threads of a user at a time; a thread started by such a thread begins at
+//! nice 0 again (the kernel's `SCHED_RESET_ON_FORK`), so each has to be asked for itself.
+
+use std::time::Duration;
+use tokio::time::timeout;
+use zbus::zvariant::OwnedValue;
+use zbus::{Connection, connection};
+
+/// A bus answers within milliseconds; a service that has to be started first within this, or it is asked again later.
+const ANSWERS: Duration = Duration::from_secs(2);
+/// What both grant by default; asked for because another administrator may think otherwise.
+const LOWEST: &str = "MinNiceLevel";
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Helper {
+    /// `org.freedesktop.portal.Realtime`, on the session bus.
+    Portal,
+    /// `org.freedesktop.RealtimeKit1`, on the system bus.
+    RealtimeKit,
+}
+
+/// Why a thread was not raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such bus or service, or it does not answer; why, in English.
+    Absent(String),
+    /// It has lent as much as it lends at a time.
+    Busy,
+    /// The thread has ended.
+    Gone,
+    /// It does not want to; why, in English.
+    Refused(String),
+}
+
+/// A helper that answered.
+#[derive(Debug, Clone)]
+pub struct Realtime {
+    helper: Helper,
+    bus: Connection,
+    lowest: i32,
+}
+
+impl Helper {
+    /// Bus name, object, interface.
+    fn address(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Portal => {
+                ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop", "org.freedesktop.portal.Realtime")
+            }
+            Self::RealtimeKit => {
+                ("org.freedesktop.RealtimeKit1", "/org/freedesktop/RealtimeKit1", "org.freedesktop.RealtimeKit1")
+            }
+        }
+    }
+
+    /// Asks whether it is there and how far it goes.
+    pub async fn call(self) -> Result<Realtime, Refusal> {
+        let connect = async {
+            let builder = match self {
+                Self::Portal => connection::Builder::session(),
+                Self::RealtimeKit => connection::Builder::system(),
+            };
+            let bus = builder?.method_timeout(ANSWERS).build().await?;
+            let (name, path, interface) = self.address();
+            let question = (interface, LOWEST);
+            let answer =
+                bus.call_method(Some(name), path, Some("org.freedesktop.DBus.Properties"), "Get", &question).await?;
+            let lowest = i32::try_from(answer.body().deserialize::<OwnedValue>()?)?;
+            Ok(Realtime { helper: self, bus, lowest })
+        };
+        in_time(connect).await
+    }
+}
+
+impl Realtime {
+    /// The lowest nice value it lends.
+    pub fn lowest(&self) -> i32 {
+        self.lowest
+    }
+
+    /// Has a thread of a process of ours raised.
+    pub async fn raise(&self, pid: u32, tid: u32, nice: i32) -> Result<(), Refusal> {
+        let (name, path, interface) = self.helper.address();
+        let thread = (u64::from(pid), u64::from(tid), nice);
+        let asked = self.bus.call_method(Some(name), path, Some(interface), "MakeThreadHighPriorityWithPID", &thread);
+        in_time(async { asked.await.map(drop) }).await
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = zbus::Result<T>>) -> Result<T, Refusal> {
+    match timeout(ANSWERS, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(understand(&error)),
+        Err(_) => Err(Refusal::Absent("it does not answer".to_owned())),
+    }
+}
+
+fn understand(error: &zbus::Error) -> Refusal {
+    let zbus::Error::MethodError(name, words, _) = error else {
+        return Refusal::Absent(error.to_string());
+    };
+    let words = words.clone().unwrap_or_default();
+    match name.as_str().rsplit('.').next().unwrap_or_default() {
+        "ServiceUnknown" | "NameHasNoOwner" | "UnknownMethod" | "UnknownInterface" | "UnknownObject"
+        | "UnknownProperty" | "NoReply" | "Disconnected" | "InvalidArgs" => Refusal::Absent(words),
+        "LimitsExceeded" => Refusal::Busy,
+        // RealtimeKit puts the words of an errno into whatever name there is.
+        _ if words.contains("busy") => Refusal::Busy,
+        _ if words.contains("No such") => Refusal::Gone,
+        name => Refusal::Refused(if words.is_empty() { name.to_owned() } else { words }),
+    }
+}
