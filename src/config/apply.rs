@@ -6,6 +6,7 @@ use super::pairs::Marks;
 use super::problem::{Origin, Problem};
 use super::{Config, size};
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
+use crate::model::policy::StallAction;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(super) const VIDEO_CHOICES: [(&str, VideoChoice); 3] =
 /// The audio codecs there are.
 const AUDIO_CODECS: [(&str, AudioCodec); 3] =
     [("aac", AudioCodec::Aac), ("opus", AudioCodec::Opus), ("pcm", AudioCodec::Pcm)];
+/// What may become of a recording that stalls.
+const STALL_ACTIONS: [(&str, StallAction); 2] = [("restart", StallAction::Restart), ("stop", StallAction::Stop)];
 /// Longest time a part may be limited to: a week.
 const LONGEST_SPLIT_MINUTES: f64 = 10_080.0;
 /// Shortest part by time: some fragments, so that files are more than their own headers.
@@ -154,9 +157,10 @@ fn storage(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Prob
     at.size("storage.min_free_start", &keys.min_free_start, &mut storage.min_free_start)?;
     at.size("storage.stop_new_free", &keys.stop_new_free, &mut storage.stop_new_free)?;
     at.size("storage.critical_free", &keys.critical_free, &mut config.policy.critical_free_bytes)?;
-    at.refuse("storage.warn_free", &keys.warn_free, "remove it")?;
-    at.refuse("storage.warn_used_percent", &keys.warn_used_percent, "remove it")?;
-    at.refuse("storage.critical_used_percent", &keys.critical_used_percent, "remove it")
+    at.size("storage.warn_free", &keys.warn_free, &mut storage.warn_free)?;
+    at.number("storage.warn_used_percent", &keys.warn_used_percent, 1, 100, &mut storage.warn_used_percent)?;
+    let critical = (&keys.critical_used_percent, &mut storage.critical_used_percent);
+    at.number("storage.critical_used_percent", critical.0, 1, 100, critical.1)
 }
 
 fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
@@ -174,6 +178,9 @@ fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), 
     at.millis("watchdog.signal_timeout_ms", &watchdog.signal_timeout_ms, 100, 60_000, &mut policy.signal_timeout)?;
     at.millis("watchdog.stall_shown_ms", &watchdog.stall_shown_ms, 500, 60_000, &mut policy.stall_shown)?;
     at.millis("watchdog.stall_restart_ms", &watchdog.stall_restart_ms, 3_000, 600_000, &mut policy.stall_restart)?;
+    if let Some(action) = &watchdog.stall_action {
+        policy.stall_action = at.word("watchdog.stall_action", action, &STALL_ACTIONS)?;
+    }
     at.millis("retry.first_ms", &retry.first_ms, 100, 60_000, &mut policy.retry_first)?;
     at.millis("retry.cap_ms", &retry.cap_ms, 100, 3_600_000, &mut policy.retry_cap)
 }

@@ -60,9 +60,9 @@ pub(super) struct Storage {
     pub min_free_start: Option<Spanned<String>>,
     pub stop_new_free: Option<Spanned<String>>,
     pub critical_free: Option<Spanned<String>>,
-    pub warn_free: Refused,
-    pub warn_used_percent: Refused,
-    pub critical_used_percent: Refused,
+    pub warn_free: Option<Spanned<String>>,
+    pub warn_used_percent: Option<Spanned<i64>>,
+    pub critical_used_percent: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,6 +90,7 @@ pub(super) struct Watchdog {
     pub signal_timeout_ms: Option<Spanned<i64>>,
     pub stall_shown_ms: Option<Spanned<i64>>,
     pub stall_restart_ms: Option<Spanned<i64>>,
+    pub stall_action: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -41,18 +41,30 @@ pub struct Flags {
     pub config: Option<PathBuf>,
 }
 
-/// Space rules before a start (R-FM-4).
+/// Space rules (R-FM-4); `storage.critical_free` is the workers' own ([`WorkerPolicy`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StorageRules {
     /// `storage.min_free_start`: no start below it.
     pub min_free_start: u64,
     /// `storage.stop_new_free`: no new recordings below it.
     pub stop_new_free: u64,
+    /// `storage.warn_free`: a warning below it.
+    pub warn_free: u64,
+    /// `storage.warn_used_percent`: a warning from here on.
+    pub warn_used_percent: u32,
+    /// `storage.critical_used_percent`: a critical alert from here on; nothing is stopped for it.
+    pub critical_used_percent: u32,
 }
 
 impl Default for StorageRules {
     fn default() -> Self {
-        Self { min_free_start: 2_000_000_000, stop_new_free: 5_000_000_000 }
+        Self {
+            min_free_start: 2_000_000_000,
+            stop_new_free: 5_000_000_000,
+            warn_free: 10_000_000_000,
+            warn_used_percent: 80,
+            critical_used_percent: 95,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
 use crate::model::input::Transport;
-use crate::model::policy::Split;
+use crate::model::policy::{Split, StallAction};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Config, Problem> {
@@ -29,8 +29,12 @@ bitrate_kbps = 6000
 [storage]
 min_free_start = "1GiB"
 critical_free = "500MB"
+warn_free = "20GB"
+warn_used_percent = 70
+critical_used_percent = 90
 [watchdog]
 signal_timeout_ms = 1500
+stall_action = "stop"
 [[input]]
 id = "cam1"
 name = "Front"
@@ -50,7 +54,11 @@ importance = 5
     assert_eq!(config.encoding.bitrate_kbps, 6000);
     assert_eq!(config.storage.min_free_start, 1 << 30);
     assert_eq!(config.policy.critical_free_bytes, 500_000_000);
+    let rules = config.storage;
+    assert_eq!((rules.warn_free, rules.warn_used_percent, rules.critical_used_percent), (20_000_000_000, 70, 90));
     assert_eq!(config.policy.signal_timeout.as_millis(), 1500);
+    assert_eq!(config.policy.stall_action, StallAction::Stop);
+    assert_eq!(Config::default().policy.stall_action, StallAction::Restart);
     assert_eq!(
         config.inputs[0].source,
         SourceSpec::Rtsp { url: "rtsp://cam/1".into(), transport: Transport::Tcp, latency_ms: 200 }
@@ -95,9 +103,22 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "[storage]\nmin_free_start = \"lots\"",
             "config.toml:2: storage.min_free_start: \"lots\" is not a size; use a size such as \"500MB\", \"2GB\" or \"2GiB\"",
         ),
+        ("[storage]\nwarn_free = 5", "config.toml:2: invalid type: integer \"5\", expected a string"),
+        (
+            "[storage]\nwarn_used_percent = 101",
+            "config.toml:2: storage.warn_used_percent: 101 is not allowed; use a number from 1 to 100",
+        ),
+        (
+            "[storage]\ncritical_used_percent = 0",
+            "config.toml:2: storage.critical_used_percent: 0 is not allowed; use a number from 1 to 100",
+        ),
         (
             "[recording]\nfragment_ms = 5",
             "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 10000",
+        ),
+        (
+            "[watchdog]\nstall_action = \"reboot\"",
+            "config.toml:2: watchdog.stall_action: \"reboot\" is not known; use one of \"restart\", \"stop\"",
         ),
         (
             "[recording]\nsplit_minutes = -5",

@@ -4,6 +4,7 @@ use super::disk::explain;
 use super::{fence, takeover};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
+use crate::storage::space::Home;
 use crate::storage::{atomic, layout};
 use crate::sys::clock;
 use crate::sys::lock::{Lock, is_held, try_lock};
@@ -21,6 +22,8 @@ const LIBRARY_ANSWERS: Duration = Duration::from_secs(15);
 pub struct Locks {
     /// Number of this engine among those of the runtime folder, counted up under its lock.
     pub epoch: u64,
+    /// Where the library lies.
+    pub home: Home,
     _engine: Lock,
     _library: Lock,
 }
@@ -53,22 +56,23 @@ pub fn take(runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
 
 /// Takes the library as well, making it when it does not exist.
 fn with_library(engine: Lock, runtime: &Runtime, library: &Path) -> anyhow::Result<Locks> {
-    let Some(library) = lock_library(library)? else {
+    let Some((library, home)) = lock_library(library)? else {
         bail!(
             "another engine records to {} already; stop it, or choose another library with --library",
             library.display()
         );
     };
     let epoch = next_epoch(runtime)?;
-    Ok(Locks { epoch, _engine: engine, _library: library })
+    Ok(Locks { epoch, home, _engine: engine, _library: library })
 }
 
 /// Makes the library and takes its lock, on a thread that can be left behind in a disk that hangs.
-fn lock_library(library: &Path) -> anyhow::Result<Option<Lock>> {
+fn lock_library(library: &Path) -> anyhow::Result<Option<(Lock, Home)>> {
     let (told, answer) = sync_channel(1);
     let path = library.to_owned();
     let take = move || {
         let taken = std::fs::create_dir_all(&path).and_then(|()| try_lock(&path.join(layout::LIBRARY_LOCK)));
+        let taken = taken.and_then(|lock| lock.map(|lock| Ok((lock, Home::of(&path)?))).transpose());
         // Nobody waits any more: the lock is let go again.
         drop(told.try_send(taken));
     };

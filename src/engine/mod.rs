@@ -16,6 +16,7 @@ mod growth;
 mod hook;
 mod kept;
 mod ladder;
+mod level;
 mod lifetime;
 mod link;
 mod locks;
@@ -42,6 +43,7 @@ use crate::config::Config;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::{InputId, MonoNs};
 use crate::protocol::api::HealthReply;
+use crate::storage::space::Home;
 use crate::sys::clock;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
@@ -104,7 +106,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let epoch = locks.epoch;
     tracing::info!(library = %library.display(), runtime = %options.runtime.dir().display(), epoch, "the engine starts");
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
-    let result = executor.block_on(Engine { options, library, epoch }.run());
+    let result = executor.block_on(Engine { options, library, epoch, home: locks.home.clone() }.run());
     // A thread that hangs in a frozen file system must not keep the process.
     executor.shutdown_background();
     result
@@ -114,6 +116,7 @@ struct Engine {
     options: Options,
     library: PathBuf,
     epoch: u64,
+    home: Home,
 }
 
 /// The loop's own things.
@@ -132,6 +135,8 @@ struct Loop {
     health: watch::Sender<Arc<HealthReply>>,
     health_told: MonoNs,
     pids: watch::Sender<Vec<(InputId, u32)>>,
+    /// The folder that is written: the running session's, else the library.
+    written: watch::Sender<PathBuf>,
     clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
 }
 
@@ -141,7 +146,8 @@ impl Engine {
         let (requests, mut asked) = mpsc::channel(REQUESTS);
         let left = Left::by_others(&self.options).await?;
         let fence = Fence::new(&self.options.runtime, self.epoch);
-        let (disk, kept) = Disk::start(self.library.clone(), left.boot_id.clone(), fence, events.clone())
+        let (library, home) = (self.library.clone(), self.home.clone());
+        let (disk, kept) = Disk::start(library, home, left.boot_id.clone(), fence, events.clone())
             .context("the disk thread cannot be started")?;
         let library = Library { path: self.library.clone(), boot_id: left.boot_id.clone() };
         let kept = library.read(kept, events.clone()).await;
@@ -176,6 +182,7 @@ impl Engine {
             health_told: now.mono,
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             pids: watch::Sender::new(Vec::new()),
+            written: watch::Sender::new(self.library.clone()),
             clients: broadcast::Sender::new(server::EVENT_BUFFER),
             state,
             shell,
@@ -200,7 +207,8 @@ impl Engine {
             api: api.clone(),
         }));
         let mut unserved = Some((requests, board));
-        tokio::spawn(probe::watch_space(self.library.clone(), events.clone()));
+        tokio::spawn(probe::watch_space(self.home.clone(), core.written.subscribe(), events.clone()));
+        tokio::spawn(disk::watch::run(disk.at_work().clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
         tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));
         proof::search(self.library.clone(), events.clone());
@@ -291,7 +299,15 @@ impl Loop {
         let pids: Vec<(InputId, u32)> =
             next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid))).collect();
         self.pids.send_if_modified(|known| std::mem::replace(known, pids.clone()) != pids);
-        self.snapshot.send_replace(Arc::new(next));
+        self.written.send_if_modified(|known| {
+            let changed = known != self.state.written();
+            self.state.written().clone_into(known);
+            changed
+        });
+        let before = self.snapshot.send_replace(Arc::new(next.clone()));
+        if before.level != next.level {
+            tracing::info!(before = ?before.level, now = ?next.level, "the level has changed");
+        }
         for event in events {
             // Nobody listens.
             drop(self.clients.send(event));

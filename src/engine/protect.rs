@@ -97,6 +97,7 @@ fn look(pids: &[u32], windows: &[u32], recording: bool, ran: &Ran) -> (Look, Ran
         for tid in threads(*pid) {
             look_at_thread(&mut look, &mut seen, tid);
         }
+        seen.cpus = affinity::of_any(seen.threads.iter().map(|thread| thread.tid));
         if look.refused.is_some() {
             measure(&mut seen, ran, &mut now_ran);
         }
@@ -129,10 +130,6 @@ fn look_at_thread(look: &mut Look, seen: &mut Seen, tid: u32) {
         }
     }
     seen.io = seen.io.max(class);
-    seen.cpus = match (seen.cpus.take(), affinity::of_thread(tid)) {
-        (Some(all), Some(more)) => Some(all.union(&more).copied().collect()),
-        (all, more) => all.or(more),
-    };
     seen.threads.push(Thread { tid, nice: value, busy: 0 });
 }
 

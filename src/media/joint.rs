@@ -259,6 +259,12 @@ impl Inlet {
         pushed.saturating_sub(self.out.count() + queued + 1)
     }
 
+    /// Buffers that are lost because this inlet was full, exactly: for one that has ended and handed out all it held.
+    pub fn lost(&self) -> u64 {
+        let pushed = self.pushed_before + self.link.as_ref().map_or(0, Link::pushed);
+        pushed.saturating_sub(self.out.count() + self.appsrc.current_level_buffers())
+    }
+
     /// What has passed.
     pub fn passed(&self) -> &Tally {
         &self.out

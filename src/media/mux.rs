@@ -102,6 +102,11 @@ impl Part {
         self.video.overflowed() + self.audio.as_ref().map_or(0, Inlet::overflowed)
     }
 
+    /// Pictures among them; `ended` = everything that was not lost has passed, so that not one is missed.
+    pub fn lost_pictures(&self, ended: bool) -> u64 {
+        if ended { self.video.lost() } else { self.video.overflowed() }
+    }
+
     /// Throws the pipeline away and hands the sink, now at rest, to `done` on the teardown thread.
     pub fn discard(self, done: impl FnOnce(gst::Element) + Send + 'static) {
         let sink = self.sink.clone();

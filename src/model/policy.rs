@@ -13,6 +13,9 @@ pub struct WorkerPolicy {
     pub stall_shown: Duration,
     /// Frames come in but the file does not grow for this long: pipelines are thrown away, next part (R-FM-2, 30 s).
     pub stall_restart: Duration,
+    /// What then becomes of the recording.
+    #[serde(default)]
+    pub stall_action: StallAction,
     /// First delay before a lost source is opened again; doubles up to `retry_cap` (R-SRC-1).
     pub retry_first: Duration,
     /// Longest delay between two attempts to open a source.
@@ -26,6 +29,17 @@ pub struct WorkerPolicy {
     /// When a part is followed by the next one although nothing is wrong (R-JOB-7).
     #[serde(default)]
     pub split: Split,
+}
+
+/// What becomes of a recording that has stalled for [`WorkerPolicy::stall_restart`] (R-FM-2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StallAction {
+    /// Its pipelines are thrown away, and the next part begins.
+    #[default]
+    Restart,
+    /// It ends, as failed.
+    Stop,
 }
 
 /// How long a part may become. The next part begins with the first keyframe behind the limit.
@@ -50,6 +64,7 @@ impl Default for WorkerPolicy {
             signal_timeout: Duration::from_millis(750),
             stall_shown: Duration::from_millis(1750),
             stall_restart: Duration::from_secs(30),
+            stall_action: StallAction::default(),
             retry_first: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),
             critical_free_bytes: 1_000_000_000,

@@ -127,6 +127,8 @@ pub enum FactKind {
     },
     /// A part file is closed.
     PartClosed(PartRecord),
+    /// A part has ended like this, but the disk did not let it be finalised: whoever closes the session does that.
+    PartUnfinished(PartRecord),
     /// Nothing was recorded between two times (since `start_at_ns`).
     Gap(Gap),
     /// Something the operator must learn.
@@ -260,6 +262,8 @@ pub enum PartEnd {
     DiskFull,
     /// The disk refused a write or a sync.
     DiskError,
+    /// Its file was removed, renamed or replaced while it was recorded: it is not at its path, and whole where it is.
+    Displaced,
     /// The flush did not end in time; readable up to its last fragment.
     Cut,
     /// Not one complete fragment: kept, named, not counted as a file that must open.

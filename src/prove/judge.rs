@@ -252,9 +252,12 @@ fn history(recorded: &PartRecord, add: &mut dyn FnMut(Finding)) {
         // What is damaged now is said by what is found; it may have been put back.
         PartEnd::Completed | PartEnd::Split | PartEnd::Damaged => {}
         PartEnd::WorkerDied => add(Finding::new(FindingCode::Recovered)),
-        end @ (PartEnd::Stalled | PartEnd::SignalLost | PartEnd::DiskFull | PartEnd::DiskError | PartEnd::Cut) => {
-            add(Finding::new(FindingCode::Cut).with("end", words_of(end)))
-        }
+        end @ (PartEnd::Stalled
+        | PartEnd::SignalLost
+        | PartEnd::DiskFull
+        | PartEnd::DiskError
+        | PartEnd::Displaced
+        | PartEnd::Cut) => add(Finding::new(FindingCode::Cut).with("end", words_of(end))),
     }
     match frames.dropped {
         Some(0) => {}
@@ -301,6 +304,7 @@ fn words_of(end: PartEnd) -> &'static str {
         PartEnd::SignalLost => "the signal was lost",
         PartEnd::DiskFull => "the disk was full",
         PartEnd::DiskError => "the disk refused",
+        PartEnd::Displaced => "its file was removed, renamed or replaced",
         PartEnd::Cut => "closing took too long",
         PartEnd::Empty => "nothing was recorded",
         PartEnd::Damaged => "it could not be read",

@@ -87,7 +87,7 @@ impl History {
                     FactKind::PartStarted { part, offset_ns } => {
                         offsets.insert(*part, *offset_ns);
                     }
-                    FactKind::PartClosed(record) => {
+                    FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                         input.started |= record.end != PartEnd::Empty;
                         parts.insert(record.part, closed_part(record));
                     }
@@ -160,7 +160,7 @@ pub fn folded(lines: &[Line<JournalKind>]) -> BTreeSet<(InputId, u64)> {
     lines.iter().filter_map(fact).collect()
 }
 
-/// A journal that is being written. A fact that stands in it is not written again: after an adoption workers may tell
+/// A journal that is being written, with room kept for the lines to come. A fact that stands in it is not written again: after an adoption workers may tell
 /// what was folded from their files a moment before.
 #[derive(Debug)]
 pub struct Journal {
@@ -194,6 +194,9 @@ impl Journal {
         };
         if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
             return Ok(());
+        }
+        if let Err(error) = self.log.keep_room() {
+            tracing::debug!(dir = %self.dir.display(), %error, "no room can be kept for the journal");
         }
         self.log.append(line)?;
         self.folded.extend(fact);

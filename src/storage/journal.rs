@@ -2,6 +2,7 @@
 //!
 //! Contract: a line that was returned `Ok` survives a power cut. Reading skips (and counts) every line that is not
 //! whole and goes on behind it; appending after a torn line starts a new line first: one torn line costs only itself.
+//! A log that keeps room ([`Log::keep_room`]) takes some hundred more lines on a full disk.
 //! Only the user may read a log: it says what was recorded where. A link in the place of a log is refused: it may lead
 //! into a library that belongs to somebody else.
 //!
@@ -9,7 +10,7 @@
 //! whoever closes it takes it alone ([`hold_alone`]). It dies with its holder.
 
 use crate::sys::lock;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -17,12 +18,21 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+/// Room that is kept behind the last line of a log: some hundred lines (R-CMD-1).
+const ROOM_BYTES: u64 = 256 * 1024;
+/// Of which so much may be used up before it is made up for.
+const LEAST_ROOM_BYTES: u64 = ROOM_BYTES / 2;
+/// Room for one line.
+const LAST_LINE_BYTES: u64 = 4096;
+
 /// A log open for appending.
 #[derive(Debug)]
 pub struct Log {
     file: File,
     /// The last write may have left a torn line.
     torn: bool,
+    /// Room is kept up to here.
+    kept: u64,
 }
 
 impl Log {
@@ -40,7 +50,32 @@ impl Log {
         if let Some(dir) = path.parent() {
             super::atomic::sync_dir(dir)?;
         }
-        Ok(Self { file, torn })
+        Ok(Self { file, torn, kept: 0 })
+    }
+
+    /// Keeps room for lines to come, so that they can be written when everybody else has filled the disk. Where that
+    /// cannot be had the log does without.
+    pub fn keep_room(&mut self) -> io::Result<()> {
+        let end = self.file.metadata()?.len();
+        if self.kept < end.saturating_add(LEAST_ROOM_BYTES) {
+            fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, ROOM_BYTES)?;
+            self.kept = end + ROOM_BYTES;
+        }
+        Ok(())
+    }
+
+    /// Gives back the room that is kept but for one line, to whoever needs it to end the session. Only for whoever has
+    /// the log for himself.
+    pub fn spare_one_line(&mut self) -> io::Result<()> {
+        self.give_back()?;
+        let end = self.file.metadata()?.len();
+        Ok(fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, LAST_LINE_BYTES)?)
+    }
+
+    /// Gives back all room that is kept. Only for whoever has the log for himself.
+    pub fn give_back(&mut self) -> io::Result<()> {
+        self.kept = 0;
+        self.file.set_len(self.file.metadata()?.len())
     }
 
     /// Appends one value and waits until it is on the disk. Blocks on the disk.
@@ -104,6 +139,31 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_kept_ahead_of_the_lines_and_given_back() {
+        use std::os::unix::fs::MetadataExt;
+        // Where tests of files always are: a file system that keeps room.
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("log");
+        let room = || std::fs::metadata(&path).map(|meta| (meta.len(), meta.blocks() * 512)).expect("the log");
+        let mut log = Log::open(&path).expect("open");
+        if log.keep_room().is_err() {
+            return;
+        }
+        for _ in 0..400 {
+            log.keep_room().expect("room");
+            log.append(&"x".repeat(1000)).expect("append");
+            let (length, blocks) = room();
+            assert!(blocks >= length + LEAST_ROOM_BYTES - 4096, "{blocks} behind {length}");
+        }
+        log.spare_one_line().expect("given back");
+        let (length, blocks) = room();
+        assert!(length > 400_000 && blocks >= length && blocks < length + 3 * 4096, "{blocks} behind {length}");
+        log.append(&"the last line").expect("append");
+        log.give_back().expect("given back");
+        assert_eq!(read::<String>(&path).expect("read").0.len(), 401);
+    }
 
     #[test]
     fn a_torn_line_costs_only_itself() {

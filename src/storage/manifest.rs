@@ -31,6 +31,8 @@ const OUTAGES: [IncidentCode; 3] =
 #[derive(Debug, Default)]
 pub(super) struct InputFacts {
     parts: BTreeMap<u32, PartRecord>,
+    /// What workers said of parts that could not be finalised.
+    unfinished: BTreeMap<u32, PartRecord>,
     gaps: Vec<Gap>,
     offsets: BTreeMap<u32, i64>,
     /// When the file of a part was there: nothing of it was recorded before, but what is kept of a stream that is copied.
@@ -74,6 +76,9 @@ impl InputFacts {
                 FactKind::PartClosed(record) => {
                     facts.parts.insert(record.part, record.clone());
                 }
+                FactKind::PartUnfinished(record) => {
+                    facts.unfinished.insert(record.part, record.clone());
+                }
                 FactKind::Gap(gap) => facts.gaps.push(gap.clone()),
                 FactKind::PartStarted { part, offset_ns } => {
                     facts.offsets.insert(*part, *offset_ns);
@@ -94,6 +99,11 @@ impl InputFacts {
     /// Names of the parts that have an end.
     pub fn closed_files(&self) -> Vec<String> {
         self.parts.values().map(|record| record.file.clone()).collect()
+    }
+
+    /// What its worker said of a part that could not be finalised.
+    pub fn unfinished(&self, part: u32) -> Option<&PartRecord> {
+        self.unfinished.get(&part)
     }
 
     /// Where a part began, as its worker said before it died.
@@ -276,6 +286,7 @@ fn cause_of(end: PartEnd) -> &'static str {
         PartEnd::SignalLost => IncidentCode::NoSignal,
         PartEnd::DiskFull => IncidentCode::DiskFull,
         PartEnd::DiskError => IncidentCode::DiskError,
+        PartEnd::Displaced => IncidentCode::FileDisplaced,
         PartEnd::Cut => IncidentCode::StopCut,
         PartEnd::Damaged => IncidentCode::FileDamaged,
     };

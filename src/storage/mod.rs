@@ -4,9 +4,11 @@
 //! [`crate::media::durable_sink`] only.
 
 pub mod atomic;
+pub mod fault;
 pub mod history;
 pub mod journal;
 pub mod layout;
+mod left;
 mod loss;
 mod manifest;
 pub mod proof;

@@ -7,7 +7,7 @@
 use super::history::History;
 use super::loss::{self, Evidence};
 use super::manifest::{InputFacts, assemble};
-use super::{atomic, journal, layout, pulse};
+use super::{atomic, journal, layout, left, pulse};
 use crate::model::InputId;
 use crate::model::input::InputSpec;
 use crate::model::loss::Loss;
@@ -152,7 +152,7 @@ pub fn next_numbers(dir: &Path, input: &InputId) -> io::Result<(u32, u64)> {
     let facts = read_facts(dir, input)?;
     let from_facts = facts.iter().filter_map(|line| match &line.kind.kind {
         FactKind::PartOpened { part, .. } | FactKind::PartStarted { part, .. } => Some(*part),
-        FactKind::PartClosed(record) => Some(record.part),
+        FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => Some(record.part),
         FactKind::Gap(_) | FactKind::Incident(_) | FactKind::Done { .. } => None,
     });
     let from_files = media_files(dir)?.into_iter().filter(|(_, owner, _)| owner == input).map(|(_, _, part)| part);
@@ -248,8 +248,13 @@ pub fn close_while(
             let facts = InputFacts::of(&input, &lines);
             record.offset_ns = record.offset_ns.or(facts.offset(part));
             let beat = pulse::last_beat(dir, &plan, &input);
-            let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
-            record.lost = loss::loss(&plan, &record, known);
+            match facts.unfinished(part).filter(|_| record.end == PartEnd::WorkerDied) {
+                Some(told) => record = left::finished(told, record),
+                None => {
+                    let known = Evidence { facts: &facts, beat: beat.as_ref(), touched: touched.get(&name) };
+                    record.lost = loss::loss(&plan, &record, known);
+                }
+            }
             let t_ns = record.offset_ns.unwrap_or(0).saturating_add(i64::try_from(record.duration_ns).unwrap_or(0));
             // Its first picture was lost with it.
             record.offset_ns = record.offset_ns.filter(|_| record.end != PartEnd::Empty);
@@ -264,17 +269,30 @@ pub fn close_while(
             return Err(CloseError::Locked(name));
         }
     }
+    for (input, fact) in left::absent(&plan, &lines, |name| dir.join(name).symlink_metadata().is_ok()) {
+        let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
+        append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Fact { input, fact } })?;
+    }
     // Whatever they told is in the journal: a run that is killed from here on says the same without them. The folder is
     // synced with the manifest, before `closed`.
     pulse::remove(dir, &plan);
     let state = if state == Closed::Recovered && stopped_properly(&plan, &lines) { Closed::Completed } else { state };
     let manifest = assemble(&plan, dir, state, &lines, clock::wall_now());
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| failed(error.into()))?;
-    may_write().and_then(|()| atomic::replace(dir, layout::MANIFEST, &text)).map_err(failed)?;
+    may_write()
+        .and_then(|()| {
+            // On a full disk the manifest has only what the journal had kept.
+            drop(log.spare_one_line());
+            atomic::replace(dir, layout::MANIFEST, &text)
+        })
+        .map_err(failed)?;
     if !lines.iter().any(|line| matches!(line.kind, JournalKind::Closed { .. })) {
         let t_ns = lines.iter().map(|line| line.t_ns).max().unwrap_or(0);
-        append(&mut lines, Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } })?;
+        let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } };
+        may_write().and_then(|()| log.append(&line)).map_err(failed)?;
     }
+    // Room that stays reserved is a matter of tidiness.
+    drop(log.give_back());
     Ok(ClosedSession { manifest })
 }
 

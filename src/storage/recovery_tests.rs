@@ -119,6 +119,30 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
 }
 
+#[test]
+fn a_part_that_could_not_be_finalised_keeps_what_its_worker_said_and_one_that_is_gone_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crashed_session(dir.path());
+    let a: InputId = "a".parse().expect("an id");
+    let mut facts = journal::Log::open(&dir.path().join(layout::facts_file(&a))).expect("facts");
+    let frames = PartFrames { captured: Some(60), encoded: Some(60), written: Some(60), ..PartFrames::default() };
+    let told = PartRecord { frames, ..record("a.mp4", 1, 0, PartEnd::DiskError) };
+    let opened = FactKind::PartOpened { part: 3, file: "a.part3.mp4".into() };
+    for (n, kind) in [(3, FactKind::PartUnfinished(told)), (4, opened)] {
+        facts.append(&line(5, Fact { n, kind })).expect("a fact");
+    }
+    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &read_all).expect("closed");
+    let a = &closed.manifest.inputs[0];
+    let ends: Vec<_> = a.parts.iter().map(|part| (part.file.as_str(), part.end)).collect();
+    let expected =
+        [("a.mp4", PartEnd::DiskError), ("a.part2.mp4", PartEnd::Completed), ("a.part3.mp4", PartEnd::Displaced)];
+    assert_eq!(ends, expected);
+    assert_eq!((a.parts[0].frames.captured, a.parts[0].lost), (Some(60), None), "its worker lived to count");
+    let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
+    close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed again");
+    assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
+}
+
 /// Input `a` of the boot `b` was killed in its only part, which holds two seconds, and lived until 2.3 s.
 fn powerless_session(dir: &Path) {
     let mut log = journal::Log::open(&dir.join(layout::JOURNAL)).expect("a journal");

@@ -65,13 +65,15 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Check the audio source."),
         ),
         IncidentCode::QueueOverflow => (
-            gettext("{frames} frames were lost because the machine could not keep up."),
+            gettext("{frames} frames were lost because the disk or the machine could not keep up."),
             gettext("Recording goes on."),
             gettext("Close other programs; check the disk."),
         ),
         IncidentCode::RecordingStalled => (
-            gettext("Pictures arrive, but nothing reaches the file."),
-            gettext("After 30 s the recording is set up anew and continues as the next part."),
+            gettext("Pictures arrive, but next to nothing reaches the file."),
+            gettext(
+                "After 30 s without anything the recording is set up anew and continues as the next part, or ends where that was asked for.",
+            ),
             gettext("Check the disk."),
         ),
         IncidentCode::PipelineFailed => (
@@ -96,12 +98,12 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::DiskFull => (
             gettext("The disk is full."),
-            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("No more can be recorded; everything up to here is safe and playable."),
             gettext("Free some space, then start again."),
         ),
         IncidentCode::DiskError => (
             gettext("The disk refused to write: {reason}."),
-            gettext("The recording was closed as far as the disk allowed."),
+            gettext("A part is closed as far as the disk allows; what comes next is tried again and again."),
             gettext("Check the disk."),
         ),
         IncidentCode::SyncFailed => (
@@ -163,17 +165,17 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::QuotaExceeded => (
             gettext("The quota on the disk is used up."),
-            gettext("The recording was closed; everything up to here is safe and playable."),
+            gettext("No more can be recorded; everything up to here is safe and playable."),
             gettext("Free some space or have the quota raised, then start again."),
         ),
         IncidentCode::DiskReadOnly => (
             gettext("The disk has become read-only."),
-            gettext("The part was closed as far as the disk allowed; the next one is tried again and again."),
+            gettext("Recordings are closed as far as the disk allows; the next part is tried again and again."),
             gettext("Check the disk; it may be failing. Record to another one as soon as you can."),
         ),
         IncidentCode::StorageVanished => (
             gettext("The disk with the recordings is gone: {reason}."),
-            gettext("The next part is tried again and again, and begins as soon as the disk is back."),
+            gettext("It is tried again and again; the recording goes on as soon as the disk is back."),
             gettext("Connect the disk again."),
         ),
         IncidentCode::FileDisplaced => (

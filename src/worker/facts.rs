@@ -10,6 +10,7 @@ use super::Notice;
 use super::mailbox::Mailbox;
 use super::pulse::Pulse;
 use super::state::{HoldFault, Reply};
+use crate::media::durable_sink::{Caller, Calls, Trouble};
 use crate::model::session::{Fact, Line};
 use crate::model::{InputId, SessionId};
 use crate::storage::journal::{self, Log};
@@ -17,6 +18,7 @@ use crate::storage::layout;
 use jiff::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -73,12 +75,12 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Starts the thread for `input`.
-    pub fn start(input: InputId, mailbox: Mailbox<Notice>) -> std::io::Result<Self> {
+    /// Starts the thread for `input`; what it waits for from the disk is marked in `calls`.
+    pub fn start(input: InputId, mailbox: Mailbox<Notice>, calls: Arc<Calls>) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel(CAPACITY);
         let (done, finished) = sync_channel(1);
         let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-            work_all(&input, &waiting, &mailbox);
+            work_all(&input, &waiting, &mailbox, &calls);
             // Nobody waits when the worker is not leaving.
             let _ = done.send(());
         })?;
@@ -124,7 +126,7 @@ impl Facts {
     }
 }
 
-fn work_all(input: &InputId, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
+fn work_all(input: &InputId, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>, calls: &Calls) {
     let file = layout::facts_file(input);
     let mut open: Option<(PathBuf, Log)> = None;
     // Held until the next one is, or until it is let go.
@@ -140,17 +142,20 @@ fn work_all(input: &InputId, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>) {
                     Ok(None) => Err(HoldFault::Closing),
                     // Nobody closes a session without a journal.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                    Err(error) => Err(HoldFault::Disk(format!("{}: {error}", layout::JOURNAL))),
+                    Err(error) => Err(HoldFault::Disk(Trouble::of_file(layout::JOURNAL, &error))),
                 };
                 mailbox.send(Notice::SessionHeld(reply, session, result));
             }
             Job::Write(entry) => {
                 let mut pause = FIRST_PAUSE;
-                while let Err(error) = append(&mut open, &entry.dir.join(&file), &entry) {
-                    // The next attempt gets a fresh file handle, which also finds what this one has left of its line.
-                    open = None;
+                let mut attempt = || {
+                    let _in_flight = calls.begin(Caller::Writer);
+                    // After a refusal the next gets a fresh file handle, which also finds what is left of the line.
+                    append(&mut open, &entry.dir.join(&file), &entry).inspect_err(|_| open = None)
+                };
+                while let Err(error) = attempt() {
                     if pause == FIRST_PAUSE {
-                        mailbox.send(Notice::FactsFailed(format!("{file}: {error}; it is tried again")));
+                        mailbox.send(Notice::FactsFailed(Trouble::of_file(&file, &error)));
                     }
                     std::thread::park_timeout(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -186,7 +191,7 @@ mod tests {
         let dir = library.path().join("not yet there");
         let mailbox = Mailbox::new().expect("an eventfd");
         let input: InputId = "cam1".parse().expect("an id");
-        let mut facts = Facts::start(input.clone(), mailbox.clone()).expect("a thread");
+        let mut facts = Facts::start(input.clone(), mailbox.clone(), Arc::default()).expect("a thread");
         for n in 1..=20 {
             let kind = FactKind::PartOpened { part: n, file: "cam1.mp4".into() };
             let fact = Fact { n: n.into(), kind };
@@ -213,7 +218,7 @@ mod tests {
     #[test]
     fn a_disk_that_never_answers_fills_a_bounded_queue() {
         let mailbox = Mailbox::new().expect("an eventfd");
-        let facts = Facts::start("cam1".parse().expect("an id"), mailbox).expect("a thread");
+        let facts = Facts::start("cam1".parse().expect("an id"), mailbox, Arc::default()).expect("a thread");
         let write = |n| {
             let fact = Fact { n, kind: FactKind::PartOpened { part: 1, file: "cam1.mp4".into() } };
             facts.write(Entry {

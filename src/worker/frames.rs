@@ -47,6 +47,14 @@ pub fn settle(counts: Counts, written: u64) -> Frames {
     }
 }
 
+/// The same with `lost` frames that were encoded and found no room behind the encoder: a full queue is a full queue, and
+/// what the part never got is none of its frames.
+pub fn lost_behind(frames: Frames, lost: u64) -> Frames {
+    let lost = frames.encoded.map_or(0, |encoded| encoded.min(lost));
+    let dropped = Dropped { queue: frames.dropped.queue.map(|queue| queue + lost), ..frames.dropped };
+    Frames { encoded: frames.encoded.map(|encoded| encoded - lost), dropped, ..frames }
+}
+
 /// The counters as a manifest lists them: what was dropped is known only if it is known everywhere (R-TRU-3).
 pub fn part_frames(frames: Frames) -> PartFrames {
     let Dropped { source, queue, encoder } = frames.dropped;
@@ -97,6 +105,15 @@ mod tests {
             prop_assert_eq!(frames.dropped.encoder, Some(encoder));
             prop_assert_eq!(frames.duplicated, Some(counts.duplicated));
         }
+    }
+
+    #[test]
+    fn what_finds_no_room_behind_the_encoder_is_dropped_by_a_queue() {
+        let encoder = EncoderFrames { taken: 10, made: 10, overflowed: 1 };
+        let frames = lost_behind(settle(Counts { captured: 11, encoder, ..Counts::default() }, 0), 4);
+        assert_eq!((frames.encoded, frames.dropped.queue, frames.dropped.encoder), (Some(6), Some(5), Some(0)));
+        let unknown = lost_behind(Frames::default(), 4);
+        assert_eq!((unknown.encoded, unknown.dropped.queue), (None, None));
     }
 
     #[test]

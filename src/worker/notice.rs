@@ -3,7 +3,7 @@
 
 use super::facts::Entry;
 use super::link::LinkEvent;
-use super::state::{HoldFault, PartRefusal, Reply};
+use super::state::{HoldFault, PartRefusal, Place, Reply};
 use super::take::Ended;
 use crate::media::durable_sink::Trouble;
 use crate::media::encoder::Chosen;
@@ -48,7 +48,9 @@ pub enum Notice {
     /// The session of a start is held, or why not.
     SessionHeld(Reply, SessionId, Result<(), HoldFault>),
     /// A fact is held up by the disk, or does not fit into the queue any more.
-    FactsFailed(String),
-    /// Free bytes of the library's file system.
-    Space(u64),
+    FactsFailed(Trouble),
+    /// Free bytes of the library's file system, or why they are not known.
+    Space(Result<u64, Trouble>),
+    /// Something has changed at the path of the file of this name.
+    FilePlace(String, Place),
 }

@@ -9,7 +9,7 @@
 //! part and in their sum.
 
 use super::encoder::{Counts, Encoder, SourceCounters};
-use super::frames::{nothing, provisional, settle};
+use super::frames::{lost_behind, nothing, provisional, settle};
 use super::state::{Patience, TakeEvidence};
 use super::{Notice, mailbox::Mailbox};
 use crate::media::boundary::{Boundary, Window};
@@ -96,6 +96,8 @@ pub struct Take {
     settled: Option<Counts>,
     overflow_seen: u64,
     ending: Ending,
+    /// Everything has reached the file.
+    ended: bool,
 }
 
 /// What counts frames on their way to the encoder's output.
@@ -136,6 +138,7 @@ impl Take {
             settled: None,
             overflow_seen: 0,
             ending: Ending::No,
+            ended: false,
         })
     }
 
@@ -187,9 +190,10 @@ impl Take {
         self.ending = Ending::Part;
     }
 
-    /// Whether the end of the part is the expected one.
-    pub fn is_part_ending(&self) -> bool {
-        self.ending == Ending::Part
+    /// Its pipeline has come to the end; whether that is the expected one.
+    pub fn on_ended(&mut self) -> bool {
+        self.ended = self.ending == Ending::Part;
+        self.ended
     }
 
     /// Running time of its first picture.
@@ -220,6 +224,7 @@ impl Take {
         let counts = meters.and_then(|meters| self.counts(meters)).or(self.settled);
         let frames = counts.map_or_else(nothing, |counts| provisional(counts, progress.video_frames));
         let frames = Frames { written: Some(progress.video_frames), ..frames };
+        let frames = lost_behind(frames, self.part.lost_pictures(false));
         // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
         let seen = counts.map_or(0, |counts| counts.encoder.overflowed) + self.part.overflowed();
         let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
@@ -265,6 +270,7 @@ impl Take {
             (None, None) => nothing(),
             (None, Some(_)) => Frames::default(),
         };
+        let frames = lost_behind(frames, self.part.lost_pictures(self.ended));
         let origin = self.origin();
         let Self { plan, end, part, progress, .. } = self;
         let number = plan.part;

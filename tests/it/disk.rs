@@ -3,7 +3,7 @@
 use crate::support::disk::Disk;
 use crate::support::evidence::assert_sound;
 use gst::prelude::*;
-use holdfast::media::durable_sink::{self, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
+use holdfast::media::durable_sink::{self, DiskWatch, Finished, OpenError, SinkEvent, SinkOptions, Trouble};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ fn record(path: &Path, frames: u32) -> (Finished, Vec<Trouble>) {
     gstfmp4::plugin_register_static().expect("the fmp4 plugin");
     let troubles = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&troubles);
-    let options = SinkOptions { path: path.to_owned(), name: "cam1-sink".to_owned() };
+    let options = SinkOptions { path: path.to_owned(), name: "cam1-sink".to_owned(), watch: DiskWatch::default() };
     let sink = durable_sink::make(options, move |event| match event {
         SinkEvent::Trouble(trouble) => seen.lock().expect("troubles").push(trouble),
         SinkEvent::Progress(_) => {}
@@ -62,7 +62,7 @@ fn a_part_is_an_ordinary_file_of_its_own_size_and_is_never_opened_twice() {
         meta.len()
     );
 
-    let again = SinkOptions { path: path.clone(), name: "cam1-sink".to_owned() };
+    let again = SinkOptions { path: path.clone(), name: "cam1-sink".to_owned(), watch: DiskWatch::default() };
     assert!(matches!(durable_sink::make(again, |_| {}), Err(OpenError::Exists(_))));
     assert_eq!(std::fs::metadata(&path).expect("the part").len(), meta.len());
 }
@@ -87,7 +87,7 @@ fn on_a_disk_that_fills_up_the_part_is_closed_whole() {
 fn a_disk_without_room_for_a_name_is_refused_at_open() {
     let dir = tempfile::tempdir().expect("a folder");
     let missing = dir.path().join("nowhere").join("cam1.mp4");
-    let options = SinkOptions { path: missing.clone(), name: "cam1-sink".to_owned() };
+    let options = SinkOptions { path: missing.clone(), name: "cam1-sink".to_owned(), watch: DiskWatch::default() };
     gst::init().expect("GStreamer");
     let error = durable_sink::make(options, |_| {}).expect_err("there is no folder").to_string();
     assert!(error.contains("nowhere/cam1.mp4"), "{error}");

@@ -4,8 +4,8 @@
 //! process or a folder behind (a failing test leaves its folder, and prints where).
 //!
 //! What cannot run on every machine says `SKIPPED` and why, on a line of its own, and fails where
-//! `HOLDFAST_NO_SKIP=1` (`make torture`): `power` (a loop device, root: the power cuts of R-FM-9) and
-//! `disk::on_a_disk_that_fills_up_the_part_is_closed_whole` (a small tmpfs, root).
+//! `HOLDFAST_NO_SKIP=1` (`make torture`): `faults`, `storage` and `fault_table` (disks of their own, root; strace), `power`
+//! (a loop device, root: the power cuts of R-FM-9) and `disk::on_a_disk_that_fills_up_the_part_is_closed_whole`.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests start programs, plant files and read clocks of their own; src/ may not"
@@ -23,6 +23,7 @@ mod counters;
 mod desk;
 mod disk;
 mod endurance;
+mod faults;
 mod formats;
 mod golden;
 mod hang;
@@ -42,6 +43,7 @@ mod recover;
 mod replay;
 mod seams;
 mod split;
+mod storage;
 mod stream;
 #[allow(dead_code, reason = "a tool box: not every test run needs every tool")]
 mod support;

@@ -6,6 +6,7 @@ mod effect;
 pub use super::reply::{Refused, Reply};
 use super::resources::Resources;
 use super::worker_state::WorkerEvent;
+use crate::model::incident::{Incident, IncidentCode};
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
@@ -184,8 +185,10 @@ pub enum Event {
     Plans(Vec<Plan>),
     /// What an earlier engine kept, when the disk was late with it.
     Recalled(Box<Kept>),
-    /// The file system was asked.
+    /// The file system that is written was asked for its room; `None` = it did not tell.
     Space(Option<Space>),
+    /// To the disk.
+    Storage(StorageEvent),
     /// Workers were looked at.
     Usage(Vec<(InputId, WorkerUsage)>),
     /// Machine, processes and queues were looked at.
@@ -196,6 +199,17 @@ pub enum Event {
     Leave,
     /// Time passes.
     Tick,
+}
+
+/// What can happen to the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorageEvent {
+    /// It was looked at: what is wrong with it, `None` = nothing that can be seen without writing.
+    Looked(Option<Incident>),
+    /// A write of ours does not return, or does again.
+    Frozen(bool),
+    /// What it refused of ours; `None` = the last write succeeded.
+    Wrote(Option<Incident>),
 }
 
 /// What can happen to a proof.
@@ -267,12 +281,13 @@ pub enum CloseFault {
 pub struct Unwritten {
     /// In English, with what to do about it.
     pub reason: String,
-    /// There is no room.
-    pub full: bool,
+    /// What kind of trouble it is.
+    pub code: IncidentCode,
 }
 
+/// The disk did not answer in time.
 impl From<&str> for Unwritten {
     fn from(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), full: false }
+        Self { reason: reason.to_owned(), code: IncidentCode::StorageFrozen }
     }
 }

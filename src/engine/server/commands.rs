@@ -37,9 +37,10 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
         (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
         (status = 422, description = "The key, the name, an input or the body is not acceptable, or the key was used for \
             another start", body = ApiError),
-        (status = 503, description = "Nothing is there to be recorded, the disk refuses, or the recorder is leaving or \
+        (status = 503, description = "Nothing is there to be recorded, the disk does not answer (`storage_frozen`), is gone \
+            (`storage_vanished`), is read-only (`disk_read_only`) or refuses otherwise, or the recorder is leaving or \
             busy", body = ApiError),
-        (status = 507, description = "Too little space (`no_space`)", body = ApiError),
+        (status = 507, description = "Too little space (`no_space`, `quota_exceeded`)", body = ApiError),
     ))]
 pub(super) async fn start(
     State(api): State<Api>,

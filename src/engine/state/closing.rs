@@ -18,11 +18,14 @@ const CLOSE_AGAIN: Duration = Duration::from_secs(5);
 impl State {
     /// Closes the session on disk once no worker has anything of it open.
     pub(super) fn advance_session(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &self.session else { return };
         if session.takes.iter().any(|take| take.ending.is_none()) {
             return;
         }
+        let full = session.runs() && self.ended_for_want_of_room();
+        let Some(session) = &self.session else { return };
         let state = match session.phase {
+            Phase::Running { .. } if full => Closed::Completed,
             Phase::Running { .. } => Closed::Failed,
             Phase::Stopping { .. }
                 if session.takes.iter().any(|take| take.ending == Some(Ending::Done) || take.evident) =>
@@ -32,8 +35,8 @@ impl State {
             Phase::Stopping { .. } => Closed::Failed,
             _ => return,
         };
+        let (id, asked) = (session.plan.id, !session.runs() || full);
         self.alerts.resolve(now, super::ENGINE, IncidentCode::PartialStart.as_str());
-        let (id, asked) = (session.plan.id, !session.runs());
         self.close_now(id, state, asked, out);
     }
 
@@ -64,6 +67,14 @@ impl State {
         if let Some(Session { phase: Phase::Closing { asked, .. }, .. }) = &mut self.session {
             *asked = true;
         }
+    }
+
+    /// The disk works again: whatever could not be closed for it is tried now.
+    pub(super) fn close_at_once(&mut self, now: Now) {
+        if let Some(Session { phase: Phase::Closing { retry: Some(at), .. }, .. }) = &mut self.session {
+            *at = now.mono;
+        }
+        self.recovery.retry_now();
     }
 
     pub(super) fn close_later(&mut self, now: Now) {

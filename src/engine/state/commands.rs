@@ -4,7 +4,7 @@ use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token, Unwr
 use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::session::{Phase, Session, StopOrder};
-use crate::config::size;
+use super::storage::refusal_of;
 use crate::model::input::InputSpec;
 use crate::model::session::Plan;
 use crate::model::{InputId, SessionId, SessionName};
@@ -123,28 +123,6 @@ impl State {
         Ok(inputs)
     }
 
-    /// The larger rule applies, and is named (R-FM-4).
-    fn check_space(&self, now: Now) -> Result<(), Refused> {
-        let library = self.setup.library.display();
-        let Some(space) = self.space(now.mono) else {
-            let message = format!("the file system of {library} does not answer; check the disk and try again");
-            return Err(refused(503, "storage_frozen", message, true));
-        };
-        let rules = self.setup.storage;
-        let (rule, needed) = if rules.stop_new_free >= rules.min_free_start {
-            ("storage.stop_new_free", rules.stop_new_free)
-        } else {
-            ("storage.min_free_start", rules.min_free_start)
-        };
-        if space.free >= needed {
-            return Ok(());
-        }
-        let (free, needed) = (size::format(space.free), size::format(needed));
-        let message =
-            format!("too little space in {library}: {free} are free, {rule} needs {needed}; delete or move recordings");
-        Err(refused(507, "no_space", message, false))
-    }
-
     fn begin(
         &mut self,
         now: Now,
@@ -200,9 +178,9 @@ impl State {
             self.abandoned.pop_front();
         }
         let message = format!("nothing was started: {}", why.reason);
-        let (status, code) = if why.full { (507, "no_space") } else { (503, "not_persisted") };
+        let (status, code, retryable) = refusal_of(why.code);
         for token in waiting {
-            out.push(refuse(*token, status, code, message.clone(), false));
+            out.push(refuse(*token, status, code, message.clone(), retryable));
         }
         for token in session.stop.into_iter().flat_map(|order| order.waiting) {
             out.push(refuse(token, 400, "not_recording", message.clone(), false));
@@ -320,7 +298,7 @@ fn start_reply(plan: &Plan, status: String) -> StartReply {
     StartReply { session_id: plan.id, name: plan.name.clone(), started_at: plan.started_at, inputs, status }
 }
 
-fn refused(status: u16, code: &'static str, message: String, retryable: bool) -> Refused {
+pub(super) fn refused(status: u16, code: &'static str, message: String, retryable: bool) -> Refused {
     Refused { status, code, message, retryable }
 }
 

@@ -2,8 +2,9 @@
 
 use super::super::event::Now;
 use super::alarms::rate_view;
-use super::oversight::{MACHINE, STORAGE};
+use super::oversight::MACHINE;
 use super::setup::Input;
+use super::storage::STORAGE;
 use super::view::EVIDENCE_AGE;
 use super::{ENGINE, State};
 use crate::model::incident::Severity;

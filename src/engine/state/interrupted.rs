@@ -36,8 +36,8 @@ pub struct Recovery {
     given_up: VecDeque<SessionId>,
     waiting: VecDeque<Job>,
     running: Option<Job>,
-    /// A session was left for the next engine.
-    gave_up: bool,
+    /// Sessions that are left for the next engine, or until the disk works again.
+    left: Vec<Job>,
 }
 
 /// A session to be closed, unless it is gone on with.
@@ -114,7 +114,15 @@ impl Recovery {
 
     /// Nobody waits any longer for the session that is being closed: it is left for the next engine.
     pub fn leave_running(&mut self) {
-        self.gave_up |= self.running.take().is_some();
+        self.left.extend(self.running.take());
+    }
+
+    /// The disk works again: everything that could not be closed is tried anew.
+    pub fn retry_now(&mut self) {
+        self.waiting.extend(self.left.drain(..).map(|job| Job { tries: 0, ..job }));
+        for job in &mut self.waiting {
+            job.not_before = MonoNs(0);
+        }
     }
 
     /// Takes the session at `place` out.
@@ -215,7 +223,8 @@ impl State {
     /// A session was closed: unless another one cannot be, the disk is in order again.
     pub(super) fn calm_disk(&mut self, now: Now) {
         let read = self.recovery.unread.is_empty();
-        if read && !self.recovery.gave_up && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0) {
+        if read && self.recovery.left.is_empty() && self.recovery.waiting.iter().all(|job| job.tries + job.locked == 0)
+        {
             self.alerts.resolve(now, super::ENGINE, IncidentCode::DiskError.as_str());
         }
     }
@@ -241,7 +250,7 @@ impl State {
             job.not_before = now.mono.plus(AGAIN);
             self.recovery.waiting.push_back(job);
         } else {
-            self.recovery.gave_up = true;
+            self.recovery.left.push(job);
         }
     }
 }

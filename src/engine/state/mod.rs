@@ -22,6 +22,7 @@ mod priority;
 mod proof;
 mod session;
 mod setup;
+mod storage;
 mod strays;
 mod view;
 mod waiting;
@@ -35,7 +36,7 @@ use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
 use super::worker_state::{Worker, WorkerEvent};
-use crate::model::incident::{Incident, IncidentCode};
+use crate::model::incident::Incident;
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::{InputId, MonoNs, SessionId};
 use handover::Handover;
@@ -51,7 +52,7 @@ use std::time::Duration;
 use strays::Stray;
 use waiting::{Asked, Waiting};
 
-/// A file system that has not answered for this long is not known (statvfs is asked every 2 s).
+/// A file system that has not answered for this long is not known (it is asked every second).
 const SPACE_AGE: Duration = Duration::from_secs(6);
 /// Name of what belongs to no input, in alerts.
 const ENGINE: &str = "engine";
@@ -73,6 +74,7 @@ pub struct State {
     space: Option<(MonoNs, Space)>,
     /// The priority that was achieved, as it was told last.
     protection: PriorityView,
+    storage: storage::Storage,
     /// Alerts; the publisher takes changes out.
     pub alerts: Alerts,
     oversight: Oversight,
@@ -118,6 +120,7 @@ impl State {
             abandoned: VecDeque::new(),
             space: None,
             protection: PriorityView::unknown(),
+            storage: storage::Storage::default(),
             alerts,
             oversight: Oversight::new(setup.epoch),
             leaving: None,
@@ -163,10 +166,11 @@ impl State {
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
-            Event::Space(space) => self.on_space(now, space),
             Event::Usage(usage) => self.on_usage(now, usage),
             Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
+            Event::Space(space) => self.on_space(now, space, &mut out),
+            Event::Storage(event) => self.on_storage(now, event, &mut out),
             Event::Leave => self.on_leave(now, &mut out),
             Event::Tick => self.on_tick(now, &mut out),
         }
@@ -195,19 +199,6 @@ impl State {
     pub fn is_idle(&self) -> bool {
         let session = self.session.as_ref().is_none_or(|session| session.phase == Phase::Over);
         session && self.inputs.iter().all(|input| input.orphan.is_none())
-    }
-
-    fn on_space(&mut self, now: Now, space: Option<Space>) {
-        match space {
-            Some(space) => {
-                self.space = Some((now.mono, space));
-                self.alerts.resolve(now, "storage", IncidentCode::DiskError.as_str());
-            }
-            None => {
-                let incident = Incident::new(IncidentCode::DiskError).with("reason", "the file system does not answer");
-                self.alerts.keep(now, "storage", &incident);
-            }
-        }
     }
 
     /// Room on the library's file system, when it was asked lately.

@@ -9,6 +9,7 @@ use super::super::operations::Operations;
 use super::super::resources::{Processes, Resources};
 use super::super::worker_state::WorkerEvent;
 use super::State;
+use super::storage::STORAGE;
 use crate::config::size;
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
@@ -17,8 +18,6 @@ use std::collections::BTreeMap;
 
 /// Name of what belongs to the machine, in alerts.
 pub(super) const MACHINE: &str = "machine";
-/// Name of the library's file system, in alerts.
-pub(super) const STORAGE: &str = "storage";
 /// Name of the API, in alerts and error rates.
 const API: &str = "api";
 /// A limit is no longer near below this share of what was near.

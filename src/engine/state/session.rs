@@ -265,6 +265,11 @@ impl State {
         let limit = self.setup.policy.flush_deadline + STOP_MARGIN;
         let open: Vec<InputId> =
             session.takes.iter().filter(|take| take.ending.is_none()).map(|take| take.input.clone()).collect();
+        // Nobody is to blame for a disk that does not answer: their time begins once it does (DESIGN §1).
+        if self.inputs.iter().any(|input| open.contains(&input.spec.id) && input.waits_for_disk(now)) {
+            session.phase = Phase::Stopping { since: now.mono, signalled };
+            return;
+        }
         if late >= limit + STOP_GIVE_UP {
             for id in &open {
                 if let Some(take) = session.take_mut(id) {

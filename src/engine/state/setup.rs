@@ -2,11 +2,12 @@
 
 use super::handover::Handover;
 use crate::config::{StorageRules, SupervisionRules};
-use crate::engine::event::WorkerUsage;
+use crate::engine::event::{Now, WorkerUsage};
 use crate::engine::orders::Orders;
 use crate::engine::restart::Restarts;
-use crate::engine::worker_state::Worker;
+use crate::engine::worker_state::{HUNG_AFTER, Worker};
 use crate::model::encoding::Encoding;
+use crate::model::incident::IncidentCode;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::snapshot::{Alert, RecordingView};
@@ -69,5 +70,11 @@ impl Input {
     pub(super) fn next_command(&mut self) -> u64 {
         self.commands += 1;
         self.commands
+    }
+
+    /// Whether its worker lives and says that the disk does not answer.
+    pub(super) fn waits_for_disk(&self, now: Now) -> bool {
+        let heard = self.status.as_ref().filter(|(at, _)| now.mono.since(*at) < HUNG_AFTER);
+        heard.is_some_and(|(_, status)| status.active.iter().any(|is| is.code == IncidentCode::StorageFrozen))
     }
 }

@@ -6,9 +6,9 @@ use super::{Input, State};
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, LevelName, LevelView, PreviewState,
-    PreviewView, RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView,
-    Snapshot, StorageView, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewState, PreviewView,
+    RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot,
+    StorageView, WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;
@@ -29,9 +29,9 @@ impl State {
             seq: 0,
             session: self.session.as_ref().map(|session| self.session_view(now.mono, session)),
             last_session: self.last_session_view(),
-            storage: self.storage_view(now.mono, &inputs),
+            storage: self.storage_view(now.mono),
             inputs,
-            level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
+            level: self.level_view(),
             alerts: self.alerts.counts(),
             services: Vec::new(),
             priority: self.protection.clone(),
@@ -155,9 +155,12 @@ impl State {
         }
     }
 
-    fn storage_view(&self, now: MonoNs, inputs: &[InputView]) -> StorageView {
+    fn storage_view(&self, now: MonoNs) -> StorageView {
         let space = self.space(now);
-        let real: u64 = inputs.iter().filter_map(|input| writing(input)?.bytes_per_s).sum();
+        // Whatever the session writes, also of inputs that are not configured any more.
+        let views = self.session.as_ref().map(|session| self.take_views(now, session)).unwrap_or_default();
+        let writes = views.iter().filter(|view| view.state == RecordingState::Recording);
+        let real = writes.filter_map(|view| view.bytes_per_s).fold(0, u64::saturating_add);
         let per_input = u64::from(self.setup.encoding.bitrate_kbps) * 125 + AUDIO_BYTES_PER_S;
         let armed = self.inputs.iter().filter(|input| input.spec.armed).count();
         let expected = per_input * u64::try_from(armed).unwrap_or(0);
@@ -216,10 +219,6 @@ fn running_recording(
         (None, _) => RecordingState::Starting,
     };
     view
-}
-
-fn writing(input: &InputView) -> Option<&RecordingView> {
-    input.recording.as_ref().filter(|recording| recording.state == RecordingState::Recording)
 }
 
 fn state_from(session: &Session, recordings: &[RecordingView]) -> SessionState {

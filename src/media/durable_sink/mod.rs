@@ -17,9 +17,11 @@ mod mkv;
 mod mp4;
 mod report;
 mod sync;
+mod watch;
 mod writer;
 
 pub use report::Trouble;
+pub use watch::{Caller, Calls, DiskWatch, Held};
 pub use writer::PartWriter;
 
 use crate::media::finalise::{FinaliseError, PartStore, Summary};
@@ -65,6 +67,8 @@ pub struct SinkOptions {
     pub path: PathBuf,
     /// Name of the element (`<input>-sink`).
     pub name: String,
+    /// Where it is listed while it is open.
+    pub watch: DiskWatch,
 }
 
 /// Why a part could not be opened.
@@ -81,6 +85,16 @@ pub enum OpenError {
         /// Why.
         error: io::Error,
     },
+}
+
+impl OpenError {
+    /// What the disk has against it; `None` = nothing.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            OpenError::Exists(_) => None,
+            OpenError::Io { path, error } => Some(Trouble::of_open(path, error)),
+        }
+    }
 }
 
 /// How a part ended.
@@ -105,8 +119,9 @@ pub fn make(
     options: SinkOptions,
     events: impl Fn(SinkEvent) + Send + Sync + 'static,
 ) -> Result<gst::Element, OpenError> {
-    let store = Arc::new(create(&options.path)?);
-    let writer = PartWriter::new(store, Arc::new(events))
+    let calls = options.watch.list();
+    let store = Arc::new(create(&options.path, &calls)?);
+    let writer = PartWriter::watched(store, Arc::new(events), calls)
         .map_err(|error| OpenError::Io { path: options.path.clone(), error })?;
     let element: element::DurableSink = glib::Object::builder().property("name", &options.name).build();
     element.imp().install(writer);
@@ -119,7 +134,8 @@ pub fn finish(element: &gst::Element) -> Option<Finished> {
     element.downcast_ref::<element::DurableSink>()?.imp().take()?.finish().into()
 }
 
-fn create(path: &std::path::Path) -> Result<File, OpenError> {
+fn create(path: &std::path::Path, calls: &Calls) -> Result<File, OpenError> {
+    let _in_flight = calls.begin(Caller::Writer);
     let io_error = |error: io::Error| OpenError::Io { path: path.to_owned(), error };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = match open(path, flags, Mode::from_raw_mode(0o644)) {
@@ -131,6 +147,7 @@ fn create(path: &std::path::Path) -> Result<File, OpenError> {
     if !lock::lock_fd_soon(&file).map_err(io_error)? {
         return Err(io_error(io::Error::other("its lock is held by another process")));
     }
+    calls.hold(path, &file).map_err(io_error)?;
     PartStore::sync(&file).map_err(io_error)?;
     if let Some(dir) = path.parent() {
         let dir = open(dir, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());

@@ -1,15 +1,23 @@
 //! What the streaming and the sync thread of a part both report: progress, and each kind of trouble once.
 
 use super::{Events, Progress, SinkEvent};
+use rustix::io::Errno;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What can go wrong while a part is written. Each kind is reported once.
+/// What can go wrong while a part is made or written. Each kind is reported once per part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// No room, or a quota is used up. What is reserved suffices to close the part.
+    /// No room (ENOSPC). What is reserved suffices to close the part.
     DiskFull,
-    /// A write was refused (EIO, EROFS, …). Nothing more is written.
+    /// A quota is used up (EDQUOT). What is reserved suffices to close the part.
+    QuotaExceeded,
+    /// The file system takes no writes any more (EROFS). Nothing more is written.
+    ReadOnly(String),
+    /// The file system, its device or the folder is gone. Nothing more is written.
+    Vanished(String),
+    /// A write was refused in another way (EIO, …). Nothing more is written.
     Write(String),
     /// `fdatasync` failed. Writing goes on, nothing more is called safe.
     Sync(String),
@@ -18,17 +26,42 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn of_write(error: &io::Error) -> Self {
-        let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-        match code {
-            Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => Trouble::DiskFull,
-            Some(_) | None => Trouble::Write(error.to_string()),
+    /// What it means that the disk refused a call with `error`.
+    pub fn of(error: &io::Error) -> Self {
+        Self::named(error, error.to_string())
+    }
+
+    /// The same for a file that could not be made at `path`.
+    pub(super) fn of_open(path: &Path, error: &io::Error) -> Self {
+        Self::of_file(&path.file_name().unwrap_or_default().to_string_lossy(), error)
+    }
+
+    /// The same for a call that is about the file called `name`.
+    pub fn of_file(name: &str, error: &io::Error) -> Self {
+        Self::named(error, format!("{name}: {error}"))
+    }
+
+    fn named(error: &io::Error, reason: String) -> Self {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC) => Trouble::DiskFull,
+            Some(Errno::DQUOT) => Trouble::QuotaExceeded,
+            Some(Errno::ROFS) => Trouble::ReadOnly(reason),
+            // ESTALE and ENOTCONN: a server or a FUSE process is gone; ENODEV and ENXIO: a device is.
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO | Errno::STALE | Errno::NOTCONN) => {
+                Trouble::Vanished(reason)
+            }
+            Some(_) | None => Trouble::Write(reason),
         }
     }
 
+    /// Whether there is no room for more, and what is reserved can still be used.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Trouble::DiskFull | Trouble::QuotaExceeded)
+    }
+
     /// Whether what was written before is in doubt.
-    pub(super) fn is_doubt(&self) -> bool {
-        matches!(self, Trouble::Sync(_) | Trouble::Write(_))
+    pub fn is_doubt(&self) -> bool {
+        matches!(self, Trouble::Sync(_) | Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_))
     }
 }
 
@@ -71,7 +104,7 @@ impl Reporter {
 
     /// Whether the disk was found full.
     pub(super) fn is_full(&self) -> bool {
-        self.lock().1.contains(&Trouble::DiskFull)
+        self.lock().1.iter().any(Trouble::is_full)
     }
 
     /// The first trouble that puts what was written in doubt, else the first: it says more than a full disk that came
@@ -79,5 +112,26 @@ impl Reporter {
     pub(super) fn gravest(&self) -> Option<Trouble> {
         let troubles = &self.lock().1;
         troubles.iter().find(|trouble| trouble.is_doubt()).or(troubles.first()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_name_of_its_own() {
+        let told = |errno: Errno| Trouble::of(&errno.into());
+        assert_eq!((told(Errno::NOSPC), told(Errno::DQUOT)), (Trouble::DiskFull, Trouble::QuotaExceeded));
+        assert!(matches!(told(Errno::ROFS), Trouble::ReadOnly(_)));
+        for gone in [Errno::NOENT, Errno::NOTDIR, Errno::NODEV, Errno::NXIO, Errno::STALE, Errno::NOTCONN] {
+            assert!(matches!(told(gone), Trouble::Vanished(_)), "{gone:?}");
+        }
+        for refused in [Errno::IO, Errno::ACCESS, Errno::FBIG] {
+            assert!(matches!(told(refused), Trouble::Write(_)), "{refused:?}");
+        }
+        assert!(matches!(Trouble::of(&io::ErrorKind::WriteZero.into()), Trouble::Write(_)));
+        let named = Trouble::of_open(Path::new("/library/session/cam1.mp4"), &Errno::IO.into());
+        assert!(matches!(&named, Trouble::Write(reason) if reason.starts_with("cam1.mp4: ")), "{named:?}");
     }
 }

@@ -4,6 +4,7 @@
 use super::format::{self, Append, Format, Opened};
 use super::report::{Reporter, Trouble};
 use super::sync::{Request, Syncer};
+use super::watch::{Caller, Calls, Watched};
 use super::{Events, Finished, Progress};
 use crate::media::finalise::PartStore;
 use std::borrow::Cow;
@@ -43,9 +44,16 @@ enum Phase {
 impl PartWriter {
     /// A writer for the empty `store`. Starts the sync thread.
     pub fn new(store: Arc<dyn PartStore>, events: Events) -> io::Result<Self> {
+        Self::watched(store, events, Arc::default())
+    }
+
+    /// The same, with every call to the disk marked in `calls`.
+    pub fn watched(store: Arc<dyn PartStore>, events: Events, calls: Arc<Calls>) -> io::Result<Self> {
+        let marked = |caller| Watched { store: Arc::clone(&store), calls: Arc::clone(&calls), caller };
+        let (synced, store) = (Arc::new(marked(Caller::Syncer)), Arc::new(marked(Caller::Writer)));
         let reporter = Arc::new(Reporter::new(events));
         let theirs = Arc::clone(&reporter);
-        let syncer = Syncer::start(Arc::clone(&store), move |result| match result {
+        let syncer = Syncer::start(synced, move |result| match result {
             Ok(media) => theirs.progress(|progress| progress.safe = media),
             Err(error) => theirs.trouble(Trouble::Sync(error.to_string())),
         })?;
@@ -139,7 +147,7 @@ impl PartWriter {
             Err(error) => {
                 // Some of it may have been written; whatever follows goes behind it.
                 self.end = self.store.len().unwrap_or(self.end + bytes);
-                self.close(Trouble::of_write(&error));
+                self.close(Trouble::of(&error));
                 false
             }
         }
@@ -178,7 +186,7 @@ impl PartWriter {
                 }
                 Err(error) => {
                     if target == needed {
-                        self.reporter.trouble(Trouble::of_write(&error));
+                        self.reporter.trouble(Trouble::of(&error));
                     }
                 }
             }

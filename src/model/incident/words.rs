@@ -48,13 +48,13 @@ impl IncidentCode {
                 "Check the audio source.",
             ),
             IncidentCode::QueueOverflow => (
-                "{frames} frames were lost because the machine could not keep up.",
+                "{frames} frames were lost because the disk or the machine could not keep up.",
                 "Recording goes on.",
                 "Close other programs; check the disk.",
             ),
             IncidentCode::RecordingStalled => (
-                "Pictures arrive, but nothing reaches the file.",
-                "After 30 s the recording is set up anew and continues as the next part.",
+                "Pictures arrive, but next to nothing reaches the file.",
+                "After 30 s without anything the recording is set up anew and continues as the next part, or ends where that was asked for.",
                 "Check the disk.",
             ),
             IncidentCode::PipelineFailed => (
@@ -79,12 +79,12 @@ impl IncidentCode {
             ),
             IncidentCode::DiskFull => (
                 "The disk is full.",
-                "The recording was closed; everything up to here is safe and playable.",
+                "No more can be recorded; everything up to here is safe and playable.",
                 "Free some space, then start again.",
             ),
             IncidentCode::DiskError => (
                 "The disk refused to write: {reason}.",
-                "The recording was closed as far as the disk allowed.",
+                "A part is closed as far as the disk allows; what comes next is tried again and again.",
                 "Check the disk.",
             ),
             IncidentCode::SyncFailed => (
@@ -144,17 +144,17 @@ impl IncidentCode {
             ),
             IncidentCode::QuotaExceeded => (
                 "The quota on the disk is used up.",
-                "The recording was closed; everything up to here is safe and playable.",
+                "No more can be recorded; everything up to here is safe and playable.",
                 "Free some space or have the quota raised, then start again.",
             ),
             IncidentCode::DiskReadOnly => (
                 "The disk has become read-only.",
-                "The part was closed as far as the disk allowed; the next one is tried again and again.",
+                "Recordings are closed as far as the disk allows; the next part is tried again and again.",
                 "Check the disk; it may be failing. Record to another one as soon as you can.",
             ),
             IncidentCode::StorageVanished => (
                 "The disk with the recordings is gone: {reason}.",
-                "The next part is tried again and again, and begins as soon as the disk is back.",
+                "It is tried again and again; the recording goes on as soon as the disk is back.",
                 "Connect the disk again.",
             ),
             IncidentCode::FileDisplaced => (

@@ -126,7 +126,7 @@ pub struct StorageView {
     pub path: String,
     /// Bytes free for us, `None` when the file system does not answer.
     pub free_bytes: Option<u64>,
-    /// Size of the file system.
+    /// Bytes of the file system that can be ours in all; what it keeps for the system is left out, as `df` does.
     pub total_bytes: Option<u64>,
     /// Recording time left at the current (or expected) rate.
     pub seconds_left: Option<u64>,
@@ -137,9 +137,12 @@ pub struct StorageView {
 pub struct LevelView {
     /// The level.
     pub name: LevelName,
-    /// What caused it.
+    /// What caused it, worst first: codes of incidents. Of the disk: `storage_frozen`, `storage_vanished`,
+    /// `disk_read_only`, `disk_error`, `disk_full`, `quota_exceeded` (it cannot be written), `disk_critical` (next to
+    /// nothing is left), `disk_low` (little is left).
     pub causes: Vec<String>,
-    /// What is being done.
+    /// What is being done: `no_new_recordings` (a start is refused), `recording_stopped` (a session was stopped so that
+    /// its files could be closed).
     pub actions: Vec<String>,
 }
 

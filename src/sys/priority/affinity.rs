@@ -4,7 +4,7 @@
 //! the fast ones, unless those are the smaller half of the machine; where they are alike, recordings may use all. What is
 //! secondary (the window, proofs) keeps off at least one processor a recording may use (R-SUP-7).
 
-use super::{nice, threads};
+use super::nice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeSet;
 use std::io;
@@ -69,15 +69,24 @@ pub fn allowed() -> Cpus {
 
 /// Where a thread may run (0 = this one), `None` when it has gone.
 pub fn of_thread(tid: u32) -> Option<Cpus> {
-    let set = sched_getaffinity(nice::pid(tid)).ok()?;
-    let numbers = 0..u32::try_from(CpuSet::MAX_CPU).unwrap_or(u32::MAX);
-    Some(numbers.filter(|cpu| set.is_set(*cpu as usize)).collect())
+    Some(numbers(&sched_getaffinity(nice::pid(tid)).ok()?))
 }
 
-/// Where any thread of `pid` may run, `None` when it has gone.
-pub fn of(pid: u32) -> Option<Cpus> {
-    let sets = threads(pid).into_iter().filter_map(of_thread);
-    sets.reduce(|all, more| all.union(&more).copied().collect())
+/// Where any of these threads may run, `None` when all have gone. Threads of a process are mostly alike, and numbers are
+/// made of a set only once.
+pub fn of_any(tids: impl IntoIterator<Item = u32>) -> Option<Cpus> {
+    let mut different = Vec::<CpuSet>::new();
+    for set in tids.into_iter().filter_map(|tid| sched_getaffinity(nice::pid(tid)).ok()) {
+        if !different.contains(&set) {
+            different.push(set);
+        }
+    }
+    different.iter().map(numbers).reduce(|all, more| all.union(&more).copied().collect())
+}
+
+fn numbers(set: &CpuSet) -> Cpus {
+    let numbers = 0..u32::try_from(CpuSet::MAX_CPU).unwrap_or(u32::MAX);
+    numbers.filter(|cpu| set.is_set(*cpu as usize)).collect()
 }
 
 /// Lets a thread run on `cpus` only.
@@ -153,7 +162,7 @@ mod tests {
         let one: Cpus = all.iter().copied().take(1).collect();
         let seen = std::thread::spawn(move || {
             set_thread(0, &one).expect("a subset of what is allowed");
-            (allowed() == one, of(std::process::id()))
+            (allowed() == one, of_any(crate::sys::priority::threads(std::process::id())))
         });
         assert_eq!(seen.join().expect("the thread"), (true, Some(all.clone())));
         assert_eq!(allowed(), all);

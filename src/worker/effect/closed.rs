@@ -12,8 +12,8 @@ use std::time::Duration;
 /// How a part has ended that `trouble` kept something out of.
 fn end_by(trouble: &Trouble) -> Option<PartEnd> {
     match trouble {
-        Trouble::DiskFull => Some(PartEnd::DiskFull),
-        Trouble::Write(_) => Some(PartEnd::DiskError),
+        Trouble::DiskFull | Trouble::QuotaExceeded => Some(PartEnd::DiskFull),
+        Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => Some(PartEnd::DiskError),
         Trouble::Stream(_) => Some(PartEnd::Cut),
         Trouble::Sync(_) => None,
     }
@@ -33,13 +33,16 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
     let start = i128::from(plan.ticket.start_at_ns.0);
     let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
     // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
-    let in_doubt = unfinalised.is_some() || matches!(trouble, Some(Trouble::Sync(_) | Trouble::Write(_)));
+    let in_doubt = unfinalised.is_some() || trouble.as_ref().is_some_and(Trouble::is_doubt);
     let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
     let end = match summary {
         None => PartEnd::Empty,
-        Some(_) if unfinalised.is_some() => PartEnd::DiskError,
         // What a file lacks it lacks, however it was to end.
-        Some(_) => trouble.as_ref().and_then(end_by).unwrap_or(end),
+        Some(_) => match trouble.as_ref().and_then(end_by) {
+            Some(end) => end,
+            None if unfinalised.is_some() => PartEnd::DiskError,
+            None => end,
+        },
     };
     let record = PartRecord {
         part: plan.part,
@@ -102,6 +105,11 @@ mod tests {
     fn only_what_the_disk_confirmed_is_safe() {
         assert_eq!(closed(None, None).safe, MEDIA);
         assert_eq!(closed(Some(Trouble::DiskFull), None).safe, MEDIA, "the reserved room sufficed");
+        assert_eq!(closed(Some(Trouble::QuotaExceeded), None).safe, MEDIA, "here as well");
+        for trouble in [Trouble::ReadOnly("EROFS".into()), Trouble::Vanished("ENODEV".into())] {
+            let closed = closed(Some(trouble), None);
+            assert_eq!((closed.safe, closed.record.end), (SAFE, PartEnd::DiskError));
+        }
         assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).safe, SAFE);
         assert_eq!(closed(Some(Trouble::Write("EIO".into())), None).safe, SAFE);
         assert_eq!(closed(Some(Trouble::Sync("EIO".into())), None).record.end, PartEnd::Completed);

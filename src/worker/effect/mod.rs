@@ -15,7 +15,7 @@ use super::space::SpaceWatch;
 use super::state::{Answers, Effect, Event, Evidence, HoldFault, Patience, State};
 use super::take::{Plan, Take};
 use super::viewers::Viewers;
-use crate::media::durable_sink::Progress;
+use crate::media::durable_sink::{DiskWatch, Progress, Trouble};
 use crate::media::encoder::Encoders;
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{Counters, Source, Viewfinder};
@@ -64,6 +64,8 @@ pub struct Worker {
     mailbox: Mailbox<Notice>,
     main_loop: glib::MainLoop,
     facts: Facts,
+    /// What the disk is asked for, and which files are held.
+    disk: DiskWatch,
     space: Option<(PathBuf, SpaceWatch)>,
     exit: Option<u8>,
     status_at: MonoNs,
@@ -108,13 +110,15 @@ impl Worker {
         main_loop: glib::MainLoop,
     ) -> anyhow::Result<Self> {
         let now = crate::sys::clock::mono_now();
+        let disk = DiskWatch::default();
         Ok(Self {
             state: State::new(input.clone(), now),
             started: now,
             runtime,
             link,
             answers: Answers::default(),
-            facts: Facts::start(input, mailbox.clone())?,
+            facts: Facts::start(input, mailbox.clone(), disk.list())?,
+            disk,
             viewers: Viewers::new(mailbox.clone()),
             mailbox,
             main_loop,
@@ -146,7 +150,7 @@ impl Worker {
     pub fn on_tick(&mut self, now: MonoNs) {
         self.link.tick(now);
         let held_up = self.state.stood_still(now);
-        self.tick_parts(now, held_up);
+        self.tick_parts(now, held_up, held_up.max(self.state.held_up_by_disk(now)));
         if self.releasing.as_mut().is_some_and(|patience| patience.is_over(now, held_up)) {
             self.releasing = None;
             self.decide(now, Event::TeardownStuck);
@@ -178,6 +182,7 @@ impl Worker {
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
             nice: rustix::process::getpriority_process(None).ok(),
+            disk_waits_since: self.disk.waits_since(),
             ..Evidence::default()
         };
         self.look_at_parts(&mut evidence);
@@ -231,11 +236,13 @@ impl Worker {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
             }
-            Notice::FactsFailed(reason) => self.decide(now, Event::FactsFailed { reason }),
+            Notice::FactsFailed(trouble) => self.decide(now, Event::FactsFailed { trouble }),
             Notice::SessionHeld(reply, session, result) => {
                 self.decide(now, Event::SessionHeld { reply, session, result });
             }
-            Notice::Space(free_bytes) => self.decide(now, Event::Space { free_bytes }),
+            Notice::Space(Ok(free_bytes)) => self.decide(now, Event::Space { free_bytes }),
+            Notice::Space(Err(trouble)) => self.decide(now, Event::SpaceUnknown { trouble }),
+            Notice::FilePlace(file, place) => self.decide(now, Event::FilePlace { file, place }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
             | Notice::Sound(..)
@@ -280,12 +287,12 @@ impl Worker {
             Effect::ReleaseEncoders => self.release_encoder(),
             Effect::WriteFact { session, dir, t_ns, fact } => {
                 if let Err(reason) = self.facts.write(Entry { session, dir, t_ns, at: wall_now(), fact: *fact }) {
-                    self.mailbox.send(Notice::FactsFailed(format!("a fact is lost: {reason}")));
+                    self.mailbox.send(Notice::FactsFailed(Trouble::Write(format!("a fact is lost: {reason}"))));
                 }
             }
             Effect::HoldSession { reply, session, dir } => {
                 if let Err(reason) = self.facts.hold(Hold { reply, session, dir }) {
-                    let result = Err(HoldFault::Disk(reason.to_owned()));
+                    let result = Err(HoldFault::Disk(Trouble::Write(reason.to_owned())));
                     self.mailbox.send(Notice::SessionHeld(reply, session, result));
                 }
             }

@@ -27,12 +27,13 @@ fn meters<'a>(encoder: &'a Option<Encoder>, stage: &'a Option<Stage>) -> Option<
 }
 
 impl Worker {
-    pub(super) fn tick_parts(&mut self, now: MonoNs, held_up: Duration) {
+    /// Before `now` the worker stood still for `held_up`, and its files had no chance for `files_held_up`.
+    pub(super) fn tick_parts(&mut self, now: MonoNs, held_up: Duration, files_held_up: Duration) {
         if let Some(encoder) = &mut self.encoder {
             encoder.tick(now, held_up);
         }
         for take in [&mut self.take, &mut self.settling].into_iter().flatten() {
-            take.tick(now, held_up);
+            take.tick(now, files_held_up);
         }
     }
 
@@ -91,10 +92,9 @@ impl Worker {
 
     fn on_part_ended(&mut self, now: MonoNs, part: u32) {
         let is_it = |take: &&mut Option<Take>| take.as_ref().is_some_and(|take| take.plan.part == part);
-        let mut slots = [&mut self.take, &mut self.settling];
-        let ended =
-            slots.iter_mut().find(|slot| is_it(slot)).filter(|slot| slot.as_ref().is_some_and(Take::is_part_ending));
-        if let Some(take) = ended.and_then(|slot| slot.take()) {
+        let slot = [&mut self.take, &mut self.settling].into_iter().find(is_it);
+        let ended = slot.and_then(|slot| slot.take_if(Take::on_ended));
+        if let Some(take) = ended {
             self.finish(take);
             self.decide(now, Event::PartFlushed { part });
         } else {
@@ -110,7 +110,7 @@ impl Worker {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let listener = take::listen(generation, progress.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
-        let options = SinkOptions { name: format!("{}-sink", plan.element_name()), path };
+        let options = SinkOptions { name: format!("{}-sink", plan.element_name()), path, watch: self.disk.clone() };
         let (encoders, encoding, with_audio) = (self.encoders.clone(), plan.ticket.encoding.clone(), plan.with_audio);
         self.pending.push(Pending { generation, plan, progress, dropped: false });
         let spawned = std::thread::Builder::new().name("open-part".to_owned()).spawn(move || {
@@ -308,9 +308,5 @@ fn unencodable(error: BuildError) -> PartRefusal {
 
 /// Why there is no file, for the state.
 fn refusal(error: OpenError) -> PartRefusal {
-    let OpenError::Io { path, error } = error else { return PartRefusal::Exists };
-    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    let full = matches!(code, Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    PartRefusal::Disk { full, reason: format!("{file}: {error}") }
+    error.trouble().map_or(PartRefusal::Exists, PartRefusal::Disk)
 }

@@ -101,13 +101,14 @@ impl Worker {
         if wanted.as_ref() == self.space.as_ref().map(|(dir, _)| dir) {
             return;
         }
-        self.space = wanted.and_then(|dir| match SpaceWatch::start(dir.clone(), self.mailbox.clone()) {
-            Ok(watch) => Some((dir, watch)),
-            Err(error) => {
-                tracing::warn!(%error, "the free space is not watched");
-                None
-            }
-        });
+        self.space =
+            wanted.and_then(|dir| match SpaceWatch::start(dir.clone(), self.disk.clone(), self.mailbox.clone()) {
+                Ok(watch) => Some((dir, watch)),
+                Err(error) => {
+                    tracing::warn!(%error, "neither the free space nor the files are watched");
+                    None
+                }
+            });
     }
 
     /// Waits for the last facts, lets go of everything, and says with which code to exit.

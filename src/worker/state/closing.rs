@@ -5,8 +5,8 @@
 //!     └──────────(cut)───────────▲
 //! ```
 //! Contract: every step has a deadline. A part that misses one of the last two is left behind: its thread may still
-//! finish it, else the close of the session does. A part that could not be finalised gets no fact of its end, for
-//! the same reason.
+//! finish it, else the close of the session does. A part that could not be finalised is left to that as well, with what
+//! is known of it.
 
 use super::recording::{Phase, Recording, Step, Then, sum};
 use super::{Effect, PartClosing, State};
@@ -81,6 +81,7 @@ impl State {
         self.raise(now, incident, out);
         let Some(recording) = &mut self.recording else { return };
         let Phase::Closing { part, then, .. } = recording.phase else { return };
+        let stuck_in_a_stall = recording.stalled == Some(part);
         recording.left_behind.insert(part);
         let take = std::mem::take(&mut recording.take);
         recording.add_unclosed(take);
@@ -89,15 +90,21 @@ impl State {
             recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(PartEnd::Cut).to_owned()));
         }
         let pause = recording.pace.after(PartEnd::Cut, take.progress.written);
+        if then == Then::Next && stuck_in_a_stall && !recording.stopping {
+            // What hung the part may hang the next one too: another process is to go on with it (R-FM-2).
+            recording.handed_on = true;
+            self.terminate(now, 1, out);
+        }
         self.go_on(now, then, pause, out);
     }
 
     pub(super) fn on_part_closed(&mut self, now: MonoNs, closing: PartClosing, out: &mut Vec<Effect>) {
-        let PartClosing { session, record, frames, safe, unfinalised } = closing;
+        let PartClosing { session, mut record, frames, safe, unfinalised } = closing;
         let Some(recording) = &mut self.recording else { return };
         if recording.session() != session || recording.is_done() {
             return;
         }
+        recording.name_displaced(&mut record);
         if recording.left_behind.remove(&record.part) {
             // Counted when it was left behind; but it is whole after all.
             if unfinalised.is_none() {
@@ -125,16 +132,22 @@ impl State {
         if let (Some(then), Some(offset)) = (then, record.offset_ns.filter(|_| record.end != PartEnd::Empty)) {
             recording.note_gap(now, offset, out);
             let end_ns = offset.saturating_add_unsigned(record.duration_ns);
-            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause_of(record.end).to_owned()));
+            let fault = recording.fault.filter(|_| record.end == PartEnd::DiskError);
+            let cause = fault.map_or(cause_of(record.end), IncidentCode::as_str);
+            recording.lost_since = (then == Then::Next).then(|| (end_ns, cause.to_owned()));
         }
         let pause = then.map(|_| recording.pace.after(record.end, media));
         match unfinalised {
             None => recording.write_fact(now, FactKind::PartClosed(record), out),
             Some(reason) => {
                 let reason = format!("{} could not be finalised: {reason}", record.file);
+                recording.write_fact(now, FactKind::PartUnfinished(record), out);
                 let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
                 out.push(Effect::Log(incident.clone()));
-                self.raise(now, incident, out);
+                // Of a disk that refuses the part itself more was said than that.
+                if recording.fault.is_none() {
+                    self.raise(now, incident, out);
+                }
             }
         }
         match (then, pause) {
@@ -170,6 +183,7 @@ fn cause_of(end: PartEnd) -> &'static str {
         PartEnd::DiskFull => IncidentCode::DiskFull,
         PartEnd::DiskError => IncidentCode::DiskError,
         PartEnd::WorkerDied => IncidentCode::WorkerDied,
+        PartEnd::Displaced => IncidentCode::FileDisplaced,
         PartEnd::Completed | PartEnd::Split | PartEnd::Cut | PartEnd::Empty | PartEnd::Damaged => {
             IncidentCode::PipelineFailed
         }

@@ -92,7 +92,7 @@ impl State {
             // The media matters more than what guards its session.
             Err(HoldFault::Disk(reason)) => {
                 ack(reply, out);
-                self.on_facts_failed(now, reason, out);
+                self.on_facts_failed(now, &reason, out);
             }
             // What came from here on would stand in no manifest.
             Err(HoldFault::Closing) => {

@@ -151,7 +151,7 @@ pub enum Event {
     /// The disk holds up facts, or one is lost because it has held up too many.
     FactsFailed {
         /// Why.
-        reason: String,
+        trouble: Trouble,
     },
     /// A pipeline does not let go.
     TeardownStuck,
@@ -159,6 +159,18 @@ pub enum Event {
     Space {
         /// Bytes free for us.
         free_bytes: u64,
+    },
+    /// The room is not known.
+    SpaceUnknown {
+        /// Why.
+        trouble: Trouble,
+    },
+    /// Something has changed at the path of a file that is written.
+    FilePlace {
+        /// Its name.
+        file: String,
+        /// What is there now.
+        place: Place,
     },
     /// Time passes; this is what can be seen.
     Tick(Box<Evidence>),
@@ -170,12 +182,7 @@ pub enum PartRefusal {
     /// A file of that name is there.
     Exists,
     /// The disk said no.
-    Disk {
-        /// Whether it is full.
-        full: bool,
-        /// Why.
-        reason: String,
-    },
+    Disk(Trouble),
     /// No encoder for it works here.
     Encoder {
         /// Why.
@@ -194,7 +201,21 @@ pub enum HoldFault {
     /// Somebody is closing it.
     Closing,
     /// The disk said no.
-    Disk(String),
+    Disk(Trouble),
+}
+
+/// What is found at the path of a file that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The file: it was there all the time, or is there again.
+    Found,
+    /// Nothing, or another file.
+    Displaced,
+    /// Not even its folder.
+    Gone {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A closed part: what is in it and until when it reached.
@@ -229,6 +250,8 @@ pub struct Evidence {
     pub preview: Option<PreviewView>,
     /// Nice value read back.
     pub nice: Option<i32>,
+    /// Since when the disk owes an answer to a call, if it does.
+    pub disk_waits_since: Option<MonoNs>,
 }
 
 /// What can be seen of a part.

@@ -14,7 +14,11 @@ mod answers;
 mod audio;
 mod closing;
 mod commands;
+mod disk;
+mod displaced;
 mod event;
+mod frozen;
+mod growth;
 mod opening;
 mod pace;
 mod pause;
@@ -28,7 +32,7 @@ mod watch;
 
 pub use allegiance::{Allegiance, Greeting};
 pub use answers::{Answers, Asked};
-pub use event::{Effect, Event, Evidence, HoldFault, PartClosing, PartRefusal, Reply, TakeEvidence};
+pub use event::{Effect, Event, Evidence, HoldFault, PartClosing, PartRefusal, Place, Reply, TakeEvidence};
 pub use pause::Patience;
 
 use crate::model::incident::{Incident, IncidentCode};
@@ -91,6 +95,10 @@ pub struct State {
     excused: bool,
     /// Frames are missed from here on, if none has come since.
     frames_from: MonoNs,
+    /// An answer of the disk is missed from here on, if it owed one before.
+    disk_from: MonoNs,
+    /// What is told of the disk because its room is not known.
+    space_fault: Option<IncidentCode>,
 }
 
 impl State {
@@ -112,6 +120,8 @@ impl State {
             ticked: now,
             excused: false,
             frames_from: now,
+            disk_from: now,
+            space_fault: None,
         }
     }
 
@@ -145,9 +155,11 @@ impl State {
             Event::PartReleased { part } => self.step_on(now, part, Step::Releasing, Step::Finalising),
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
-            Event::FactsFailed { reason } => self.on_facts_failed(now, reason, out),
+            Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
             Event::Space { free_bytes } => self.on_space(now, free_bytes, out),
+            Event::SpaceUnknown { trouble } => self.on_space_unknown(now, &trouble, out),
+            Event::FilePlace { file, place } => self.on_place(now, &file, place, out),
             Event::Tick(evidence) => {
                 self.evidence = *evidence;
                 self.on_tick(now, out);
@@ -165,6 +177,7 @@ impl State {
             // A process that was stopped itself sees old evidence everywhere; the next look is fair again.
             return self.hold_up(now, held_up);
         }
+        self.watch_disk(now, out);
         self.watch_source(now, out);
         self.watch_audio(now, out);
         self.watch_recording(now, out);
@@ -254,7 +267,7 @@ impl State {
 }
 
 /// Incidents about one part: over when another one grows.
-const OF_A_PART: [IncidentCode; 7] = [
+const OF_A_PART: [IncidentCode; 8] = [
     IncidentCode::QueueOverflow,
     IncidentCode::RecordingStalled,
     IncidentCode::PipelineFailed,
@@ -262,9 +275,17 @@ const OF_A_PART: [IncidentCode; 7] = [
     IncidentCode::SplitFailed,
     IncidentCode::StopCut,
     IncidentCode::TeardownStuck,
+    IncidentCode::FileDisplaced,
 ];
 /// Incidents about the disk: over when media of another part is safe.
-const OF_THE_DISK: [IncidentCode; 3] = [IncidentCode::DiskFull, IncidentCode::DiskError, IncidentCode::SyncFailed];
+const OF_THE_DISK: [IncidentCode; 6] = [
+    IncidentCode::DiskFull,
+    IncidentCode::QuotaExceeded,
+    IncidentCode::DiskError,
+    IncidentCode::DiskReadOnly,
+    IncidentCode::StorageVanished,
+    IncidentCode::SyncFailed,
+];
 
 /// Whether an incident is about one recording, and so over when the next begins; the others last until their cause
 /// has gone.

@@ -2,6 +2,7 @@
 //!
 //! Contract: a part number is used once, whatever becomes of its file.
 
+use super::disk::incident_of;
 use super::recording::{Phase, Then};
 use super::source::SourceState;
 use super::{Effect, PartRefusal, State, TakeEvidence};
@@ -53,6 +54,7 @@ impl State {
         }
         recording.take = TakeEvidence::default();
         recording.rate_from = None;
+        recording.growth.restart(now.max(recording.ticket.start_at_ns));
         recording.last = Some((part, file.clone()));
         recording.phase =
             Phase::Writing { part, file: file.clone(), since: now, started: false, grown_at: None, overflowed: 0 };
@@ -70,8 +72,7 @@ impl State {
     pub(super) fn on_part_refused(&mut self, now: MonoNs, part: u32, refusal: PartRefusal, out: &mut Vec<Effect>) {
         let incident = match &refusal {
             PartRefusal::Exists => None,
-            PartRefusal::Disk { full: true, .. } => Some(Incident::new(IncidentCode::DiskFull)),
-            PartRefusal::Disk { reason, .. } => Some(Incident::new(IncidentCode::DiskError).with("reason", reason)),
+            PartRefusal::Disk(trouble) => Some(incident_of(trouble)),
             PartRefusal::Encoder { reason } => Some(Incident::new(IncidentCode::EncoderMissing).with("reason", reason)),
             PartRefusal::Pipeline { reason } => {
                 Some(Incident::new(IncidentCode::PipelineFailed).with("reason", reason))
@@ -86,11 +87,17 @@ impl State {
             return;
         }
         if !matches!(recording.phase, Phase::Opening { part: opening, .. } if opening == part) {
-            return self.on_next_refused(now, part, refusal == PartRefusal::Exists, out);
+            return self.on_next_refused(now, part, &refusal, out);
         }
         match refusal {
             _ if recording.stopping => recording.finish(now, false, out),
-            PartRefusal::Disk { .. } => recording.finish(now, true, out),
+            PartRefusal::Disk(trouble) if trouble.is_full() => recording.finish(now, true, out),
+            PartRefusal::Disk(trouble) => {
+                recording.blame(incident_of(&trouble).code);
+                let pause = recording.pace.after_refusal();
+                recording.phase = Phase::Awaiting { not_before: now.plus(pause) };
+                out.push(Effect::PublishStatus);
+            }
             PartRefusal::Exists => recording.phase = Phase::Awaiting { not_before: now },
             PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => {
                 let pause = recording.pace.after_failure();

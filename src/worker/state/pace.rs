@@ -9,6 +9,8 @@ const LASTING: Duration = Duration::from_secs(60);
 const SECOND_PAUSE: Duration = Duration::from_secs(1);
 /// A source that is good again is recorded after this long at the latest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The same where the disk refuses to make a file at all.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(5);
 
 /// Counts failures in a row. What fails without media is tried more and more slowly, because each attempt leaves a
 /// file; what fails after some media is tried on every second, because waiting longer would lose more than it saves.
@@ -32,8 +34,15 @@ impl Pace {
             | PartEnd::SignalLost
             | PartEnd::DiskFull
             | PartEnd::WorkerDied
+            | PartEnd::Displaced
             | PartEnd::Damaged => Duration::ZERO,
         }
+    }
+
+    /// The pause after a part that the disk refused: a disk that is back is noticed at once, for that such an attempt
+    /// leaves at most an empty file.
+    pub(super) fn after_refusal(&mut self) -> Duration {
+        self.after_failure().min(LONGEST_REFUSAL)
     }
 
     /// The pause after a part that could not even begin.
@@ -60,5 +69,8 @@ mod tests {
         assert_eq!(pace.after(PartEnd::Cut, Duration::from_millis(500)), SECOND_PAUSE, "some media again");
         assert_eq!(pace.after(PartEnd::Stalled, LASTING), Duration::ZERO, "a minute of media");
         assert_eq!(pace.after(PartEnd::SignalLost, Duration::from_secs(1)), Duration::ZERO, "not our failure");
+        let mut pace = Pace::default();
+        let pauses: Vec<u64> = (0..6).map(|_| pace.after_refusal().as_secs()).collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 5, 5]);
     }
 }

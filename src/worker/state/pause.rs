@@ -41,6 +41,7 @@ impl State {
         }
         self.frames_from = self.frames_from.max(self.evidence.frame_at.unwrap_or_default());
         hold_up(&mut self.frames_from, now, held_up);
+        self.disk_from = now;
         self.audio.hold_up(self.evidence.sound_at, |since| hold_up(since, now, held_up));
     }
 }
@@ -57,6 +58,7 @@ impl Recording {
         for since in [own, next, settling].into_iter().flatten() {
             hold_up(since, now, held_up);
         }
+        self.growth.restart(now);
     }
 }
 

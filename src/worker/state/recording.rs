@@ -1,9 +1,9 @@
 //! The recording: parts one after the other until somebody says stop.
 
+use super::growth::Growth;
 use super::pace::Pace;
 use super::split::{Next, Settling, Why};
 use super::{Effect, State, TakeEvidence};
-use crate::media::durable_sink::Trouble;
 use crate::media::signal::VideoFormat;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Fact, FactKind, Gap, LATE_START, PartEnd};
@@ -109,6 +109,15 @@ pub(super) struct Recording {
     pub(super) left_behind: BTreeSet<u32>,
     /// When the disk last gave reason to doubt it.
     pub(super) doubted_at: Option<MonoNs>,
+    /// What the disk refused the part that is written, or the next one, with; until a part grows.
+    pub(super) fault: Option<IncidentCode>,
+    /// The part that was thrown away because it had stalled.
+    pub(super) stalled: Option<u32>,
+    /// Parts that are not at their path.
+    pub(super) displaced: BTreeSet<u32>,
+    /// A stall counts from here on: before, the disk did not answer.
+    pub(super) stall_from: MonoNs,
+    pub(super) growth: Growth,
     noted: BTreeSet<IncidentCode>,
 }
 
@@ -141,6 +150,11 @@ impl Recording {
             pace: Pace::default(),
             left_behind: BTreeSet::new(),
             doubted_at: None,
+            fault: None,
+            stalled: None,
+            displaced: BTreeSet::new(),
+            stall_from: now,
+            growth: Growth::new(now),
             noted: BTreeSet::new(),
             ticket,
         }
@@ -179,9 +193,9 @@ impl Recording {
         }
     }
 
-    /// Writes an incident once per session.
+    /// Writes an incident once per session, or once per file.
     pub(super) fn note_incident(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
-        if self.noted.insert(incident.code) {
+        if self.noted.insert(incident.code) || incident.code == IncidentCode::FileDisplaced {
             self.write_fact(now, FactKind::Incident(incident), out);
         }
     }
@@ -225,6 +239,18 @@ impl Recording {
         out.push(Effect::PublishStatus);
     }
 
+    /// Nothing is open, and nothing more is to be.
+    pub(super) fn finish_if_awaiting(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Awaiting { .. }) {
+            self.finish(now, true, out);
+        }
+    }
+
+    /// What follows the part that is being closed, if one is.
+    pub(super) fn closing_then(&self) -> Option<Then> {
+        if let Phase::Closing { then, .. } = self.phase { Some(then) } else { None }
+    }
+
     /// The settling part is closed: perhaps it was the last.
     pub(super) fn finish_if_ending(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
         if let Phase::Ending { failed } = self.phase {
@@ -263,6 +289,9 @@ impl Recording {
             | Phase::Ending { .. } => return,
         };
         self.drop_next(now, Why::GivenUp, out);
+        if end == PartEnd::Stalled {
+            self.stalled = Some(part);
+        }
         self.phase = Phase::Closing { part, file, since: now, then, step: Step::Releasing };
         out.push(Effect::CutPart { end });
         out.push(Effect::PublishStatus);
@@ -306,48 +335,9 @@ impl State {
             if let Some(beside) = part.filter(|part| recording.is_beside(*part)) {
                 return self.on_beside_failed(now, beside, out);
             }
-            let then = if recording.stopping { Then::Done } else { Then::Next };
+            let then = recording.then();
             recording.cut(now, PartEnd::Cut, then, out);
         }
-    }
-
-    pub(super) fn on_trouble(&mut self, now: MonoNs, part: Option<u32>, trouble: Trouble, out: &mut Vec<Effect>) {
-        let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
-        let (incident, end) = match trouble {
-            Trouble::DiskFull => (Incident::new(IncidentCode::DiskFull), Some(PartEnd::DiskFull)),
-            Trouble::Write(reason) => {
-                (Incident::new(IncidentCode::DiskError).with("reason", reason), Some(PartEnd::DiskError))
-            }
-            Trouble::Stream(reason) => return self.on_take_failed(now, part, reason, out),
-            Trouble::Sync(reason) => (Incident::new(IncidentCode::SyncFailed).with("reason", reason), None),
-        };
-        out.push(Effect::Log(incident.clone()));
-        self.raise(now, incident, out);
-        // One file's trouble is its own; a full disk is everybody's.
-        if let Some(beside) = beside.filter(|_| end == Some(PartEnd::DiskError)) {
-            return self.on_beside_failed(now, beside, out);
-        }
-        if let (Some(recording), Some(end)) = (&mut self.recording, end) {
-            recording.close(now, end, Then::Failed, out);
-        }
-    }
-
-    pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
-        if free_bytes < self.policy().critical_free_bytes && self.is_recording() {
-            self.on_trouble(now, None, Trouble::DiskFull, out);
-            if let Some(recording) = &mut self.recording
-                && matches!(recording.phase, Phase::Awaiting { .. })
-            {
-                recording.finish(now, true, out);
-            }
-        }
-    }
-
-    pub(super) fn on_facts_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
-        let incident = Incident::new(IncidentCode::DiskError).with("reason", reason);
-        out.push(Effect::Log(incident.clone()));
-        // The media goes on; this stands in line behind what is held up.
-        self.raise(now, incident, out);
     }
 
     pub(super) fn stop_recording(&mut self, now: MonoNs, out: &mut Vec<Effect>) {

@@ -11,7 +11,7 @@
 //! written ends the new one. Every step has a deadline.
 
 use super::recording::{Phase, Recording, Step, Then};
-use super::{Effect, Reply, State, TakeEvidence};
+use super::{Effect, PartRefusal, Reply, State, TakeEvidence};
 use crate::media::pipeline::TEARDOWN_DEADLINE;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::policy::Split;
@@ -109,6 +109,12 @@ impl Recording {
         }
     }
 
+    /// The number of the part that comes next, or settles, by its file.
+    pub(super) fn beside_named(&self, name: &str) -> Option<u32> {
+        let next = self.next.as_ref().filter(|next| next.file == name).map(|next| next.part);
+        next.or_else(|| self.settling.as_ref().filter(|settling| settling.file == name).map(|settling| settling.part))
+    }
+
     /// When the part being written should end by `policy`, if that is soon.
     fn split_due(&self, now: MonoNs, policy: &Split) -> Option<MonoNs> {
         let TakeEvidence { progress, origin: Some(origin), .. } = self.take else { return None };
@@ -155,6 +161,7 @@ impl State {
                 let reason = format!("{} could not begin within {} s", next.file, limit.as_secs());
                 recording.drop_next(now, Why::GivenUp, out);
                 self.raise_split_failed(now, reason, out);
+                self.replace_displaced(now, out);
             }
             return;
         }
@@ -162,7 +169,8 @@ impl State {
         if recording.settling.is_some() || now < recording.no_split_before {
             return;
         }
-        let wanted = recording.split_wanted.or_else(|| recording.split_due(now, &policy));
+        let displaced = recording.is_displaced().then_some(now);
+        let wanted = recording.split_wanted.or(displaced).or_else(|| recording.split_due(now, &policy));
         if let Some(at) = wanted {
             self.open_next(now, at, out);
         }
@@ -247,13 +255,17 @@ impl State {
     }
 
     /// A file beside the part that is written could not be made.
-    pub(super) fn on_next_refused(&mut self, now: MonoNs, part: u32, exists: bool, out: &mut Vec<Effect>) {
+    pub(super) fn on_next_refused(&mut self, now: MonoNs, part: u32, why: &PartRefusal, out: &mut Vec<Effect>) {
         let Some(recording) = &mut self.recording else { return };
         if recording.is_next(part) {
             recording.next = None;
-            if !exists {
-                recording.no_split_before = now.plus(FAILED_PAUSE);
-            }
+            let pause = match why {
+                PartRefusal::Exists => Duration::ZERO,
+                // The part before it is nowhere to be found: there is nothing to be spared.
+                _ if recording.is_displaced() => recording.pace.after_refusal(),
+                PartRefusal::Disk(_) | PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => FAILED_PAUSE,
+            };
+            recording.no_split_before = recording.no_split_before.max(now.plus(pause));
         } else if recording.is_settling(part) {
             recording.settling = None;
             recording.finish_if_ending(now, out);

@@ -105,15 +105,21 @@ impl Recording {
             Phase::Done { failed: true } => RecordingState::Failed,
             Phase::Done { failed: false } => RecordingState::Done,
             _ if self.is_stopping() => RecordingState::Stopping,
+            // It may well grow, but nobody can find it.
+            _ if self.is_displaced() => RecordingState::Stalled,
             Phase::Writing { grown_at: Some(at), .. } if now.since(*at) < policy.stall_shown => {
                 RecordingState::Recording
             }
             Phase::Writing { grown_at: Some(_), .. } => RecordingState::Stalled,
+            // Tried again: nothing has got better yet.
+            Phase::Writing { .. } | Phase::Opening { .. } if self.fault.is_some() => RecordingState::Stalled,
             Phase::Writing { since, .. } | Phase::Opening { since, .. } => {
                 let waited = now.since((*since).max(self.ticket.start_at_ns));
                 if waited < policy.stall_shown { RecordingState::Starting } else { RecordingState::Stalled }
             }
-            Phase::Awaiting { .. } | Phase::Closing { .. } | Phase::Ending { .. } if self.last.is_none() => {
+            Phase::Awaiting { .. } | Phase::Closing { .. } | Phase::Ending { .. }
+                if self.last.is_none() && self.fault.is_none() =>
+            {
                 RecordingState::Starting
             }
             Phase::Awaiting { .. } | Phase::Closing { .. } | Phase::Ending { .. } => RecordingState::Stalled,

@@ -55,10 +55,13 @@ fn ticket(start_at_ns: MonoNs) -> Ticket {
 }
 
 mod bench;
+mod disk;
+mod displaced;
 mod histories;
 mod parts;
 mod source;
 mod split;
+mod stall;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -5,6 +5,7 @@ use super::source::SourceState;
 use super::{Effect, OF_A_PART, OF_THE_DISK, State};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::policy::StallAction;
 use crate::model::session::PartEnd;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ impl State {
                 self.watch_split(now, out);
             }
             Some(Phase::Closing { .. }) => self.watch_closing(now, out),
-            // Creating a file waits for the disk only.
-            Some(Phase::Opening { since, .. }) if now.since(*since) >= STALL_INCIDENT => {
+            // Creating a file waits for the disk only; of one that does not answer more was said than that.
+            Some(Phase::Opening { since, .. }) if now.since(*since) >= STALL_INCIDENT && !self.disk_is_frozen(now) => {
                 self.raise(now, Incident::new(IncidentCode::RecordingStalled), out);
             }
             Some(Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } | Phase::Done { .. }) | None => {
@@ -38,14 +39,15 @@ impl State {
         let Phase::Writing { part, since, .. } = recording.phase else { return };
         let before = std::mem::replace(&mut recording.take, take);
         recording.tell_begin(now, part, out);
+        let trickles = recording.growth.add(now, take.progress.bytes.saturating_sub(before.progress.bytes));
         let Phase::Writing { started, grown_at, overflowed, .. } = &mut recording.phase else { return };
         let mut over: &[IncidentCode] = &[];
         let mut first = false;
         if take.progress.written > before.progress.written {
             match (std::mem::replace(started, true), grown_at.replace(now)) {
                 (false, _) => (first, over) = (true, &OF_A_PART),
-                (true, Some(at)) if now.since(at) >= policy.stall_shown => over = &[IncidentCode::RecordingStalled],
-                (true, _) => {}
+                (true, Some(_)) => over = &[IncidentCode::RecordingStalled],
+                (true, None) => {}
             }
         }
         let mut incident = None;
@@ -53,27 +55,42 @@ impl State {
             *overflowed = take.overflowed;
             incident = Some(Incident::new(IncidentCode::QueueOverflow).with("frames", take.overflowed));
         }
-        let quiet = now.since(grown_at.unwrap_or(since).max(recording.ticket.start_at_ns));
+        let quiet_from = grown_at.unwrap_or(since).max(recording.ticket.start_at_ns).max(recording.stall_from);
+        let quiet = now.since(quiet_from);
         if first {
+            recording.fault = None;
             if let Some(origin) = take.origin {
                 let offset = recording.since_origin(origin);
                 recording.note_gap(now, offset, out);
             }
             out.push(Effect::PublishStatus);
         }
+        let stalls = frames_arrive && (quiet >= STALL_INCIDENT || trickles);
         if frames_arrive && quiet >= policy.stall_restart {
-            recording.cut(now, PartEnd::Stalled, Then::Next, out);
-        } else if frames_arrive && quiet >= STALL_INCIDENT {
+            let then = if policy.stall_action == StallAction::Stop { Then::Failed } else { Then::Next };
+            recording.cut(now, PartEnd::Stalled, then, out);
+        } else if stalls {
             incident = Some(Incident::new(IncidentCode::RecordingStalled));
         }
         // A disk that was doubted before this part began and makes some of it safe works again.
         let proven = before.progress.safe.is_zero() && !take.progress.safe.is_zero();
         let disk_works = proven && recording.doubted_at.is_none_or(|at| at < since);
-        for code in over.iter().chain(OF_THE_DISK.iter().filter(|_| disk_works)) {
+        let over = over.iter().filter(|code| !(stalls && **code == IncidentCode::RecordingStalled));
+        for code in over.chain(OF_THE_DISK.iter().filter(|_| disk_works)) {
             self.clear(*code, out);
         }
         if let Some(incident) = incident {
             self.raise(now, incident, out);
+        }
+        if !frames_arrive {
+            self.count_growth_anew(now);
+        }
+    }
+
+    /// Nobody expects a file to grow without frames.
+    fn count_growth_anew(&mut self, now: MonoNs) {
+        if let Some(recording) = &mut self.recording {
+            recording.growth.restart(now);
         }
     }
 }

@@ -109,6 +109,20 @@ impl Disk {
         assert_eq!(done.code, Some(0), "{program}: {done:?}");
     }
 
+    /// Another limit for a quota (as btrfs reads it).
+    pub fn limit(&self, limit: &str) {
+        // A quota that is used up may refuse to be changed until what was removed is gone for good.
+        let deadline = process::Deadline::after(DONE_WITHIN);
+        loop {
+            let done = self.ask("btrfs", ["qgroup", "limit", limit, "0/5"], true);
+            if done.code == Some(0) {
+                return;
+            }
+            assert!(deadline.left().is_some(), "{}", done.stderr);
+            drop(self.ask("sync", ["-f"], true));
+        }
+    }
+
     /// Another size for a disk in memory.
     pub fn resize(&self, size: &str) {
         self.run("mount", ["-o", &format!("remount,size={size}")], true);

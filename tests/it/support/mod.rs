@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod flash_tick;
 pub mod frames;
 pub mod guest;
+pub mod inject;
 pub mod loss;
 pub mod media_file;
 pub mod nal;

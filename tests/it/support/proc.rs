@@ -28,8 +28,8 @@ const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Floors that a small test machine is above; tests of the floors set their own.
-const SMALL_FLOORS: &str =
-    "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n";
+const SMALL_FLOORS: &str = "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n\
+     warn_free = \"100MB\"\nwarn_used_percent = 100\ncritical_used_percent = 100\n";
 
 /// How many rounds a random test runs: few in every check, many in `make torture`.
 pub fn rounds(in_ci: u32, in_torture: u32) -> u32 {

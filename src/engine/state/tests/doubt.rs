@@ -172,7 +172,7 @@ fn every_late_plan_of_a_refused_start_is_closed() {
             bench.start(&format!("k{n}"), None);
             let session = bench.session_id();
             bench.tick_for(7000);
-            assert_eq!(refusal(&bench.done[bench.done.len() - 1..]).code, "not_persisted");
+            assert_eq!(refusal(&bench.done[bench.done.len() - 1..]).code, "storage_frozen");
             session
         })
         .collect();

@@ -12,6 +12,7 @@ mod priority;
 mod promises;
 mod proof;
 mod start_up;
+mod storage;
 mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};
@@ -19,6 +20,7 @@ use super::super::worker_state::Act;
 use super::*;
 use crate::config::StorageRules;
 use crate::model::encoding::Encoding;
+use crate::model::incident::IncidentCode;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};

@@ -87,11 +87,11 @@ fn a_plan_that_cannot_be_written_starts_nothing_and_frees_its_key() {
     bench.start("k", None);
     let session = bench.session_id();
     let effects = bench.feed(Event::Persisted { session, result: Err("no room".into()) });
-    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "not_persisted"));
+    assert_eq!((refusal(&effects).status, refusal(&effects).code), (503, "storage_frozen"));
     assert!(bench.view().session.is_none());
     bench.start("k", None);
     let session = bench.session_id();
-    let full = Unwritten { reason: "the disk is full".into(), full: true };
+    let full = Unwritten { reason: "the disk is full".into(), code: IncidentCode::DiskFull };
     let effects = bench.feed(Event::Persisted { session, result: Err(full) });
     assert_eq!((refusal(&effects).status, refusal(&effects).code), (507, "no_space"));
     bench.record("k");
@@ -163,6 +163,34 @@ fn stop_waits_for_the_workers_then_signals_then_closes_around_them() {
     assert!(bench.done.contains(&Effect::Worker(id("b"), Act::Kill)));
     let effects = bench.worker("b", WorkerEvent::Exited { pid: 2, how: "signal: 9".into() });
     assert_eq!(closes(&effects), Some(Closed::Completed));
+}
+
+/// DESIGN §1: never while storage is its only fault.
+#[test]
+fn nobody_is_signalled_while_the_disk_does_not_answer() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.stop();
+    let signalled = |bench: &Bench| bench.done.contains(&Effect::Worker(id("a"), Act::Terminate));
+    while bench.ms < 60_000 {
+        bench.tick_for(200);
+        let mut status = status(Some(session), RecordingState::Stopping, 1000);
+        status.active = vec![Incident::new(IncidentCode::StorageFrozen)];
+        let link = bench.last_link("a");
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(status) });
+    }
+    assert!(!signalled(&bench));
+    let thawed = bench.ms;
+    while bench.ms < thawed + 14_000 {
+        bench.tick_for(200);
+        bench.status("a", Some(session), RecordingState::Stopping, 1000);
+    }
+    assert!(!signalled(&bench), "its time begins when the disk answers");
+    for _ in 0..20 {
+        bench.tick_for(200);
+        bench.status("a", Some(session), RecordingState::Stopping, 1000);
+    }
+    assert!(signalled(&bench));
 }
 
 #[test]

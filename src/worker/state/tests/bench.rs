@@ -15,6 +15,10 @@ pub(super) struct Bench {
     pub(super) exit: Option<u8>,
     /// Parts cannot be built.
     pub(super) refuses: bool,
+    /// The disk refuses to make files.
+    pub(super) disk_refuses: Option<Trouble>,
+    /// When the call began that the disk does not answer.
+    pub(super) disk_waits_since: Option<MonoNs>,
     /// Parts asked for.
     pub(super) attempts: usize,
     /// Why parts cannot be finalised.
@@ -59,6 +63,8 @@ impl Bench {
             facts: Vec::new(),
             exit: None,
             refuses: false,
+            disk_refuses: None,
+            disk_waits_since: None,
             attempts: 0,
             unfinalised: None,
             origin_at_growth: false,
@@ -94,10 +100,11 @@ impl Bench {
 
     fn perform(&mut self, effect: Effect, events: &mut Vec<Event>) {
         match effect {
-            Effect::OpenPart { part, .. } if self.refuses => {
+            Effect::OpenPart { part, .. } if self.refuses || self.disk_refuses.is_some() => {
                 self.attempts += 1;
                 self.opened.push(part);
-                let refusal = PartRefusal::Pipeline { reason: "no encoder".into() };
+                let pipeline = || PartRefusal::Pipeline { reason: "no encoder".into() };
+                let refusal = self.disk_refuses.clone().map_or_else(pipeline, PartRefusal::Disk);
                 events.push(Event::PartRefused { part, refusal });
             }
             Effect::OpenPart { part, split_at: Some(_), .. } => {
@@ -210,7 +217,7 @@ impl Bench {
     pub(super) fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(100));
         let progress =
-            |written| Progress { written, safe: written, bytes: 1 + written.as_millis() as u64, video_frames: 1 };
+            |written| Progress { written, safe: written, bytes: 1 + 2 * written.as_millis() as u64, video_frames: 1 };
         let grown = self.written.is_some_and(|written| !written.is_zero());
         if self.origin_at_growth && grown && self.origin.is_none() {
             self.origin = Some(self.now);
@@ -219,7 +226,12 @@ impl Bench {
         let take =
             self.written.map(|written| TakeEvidence { progress: progress(written), origin, ..TakeEvidence::default() });
         let frame_at = self.frames.then_some(self.now);
-        self.feed(Event::Tick(Box::new(Evidence { frame_at, take, ..Evidence::default() })));
+        self.feed(Event::Tick(Box::new(Evidence {
+            frame_at,
+            take,
+            disk_waits_since: self.disk_waits_since,
+            ..Evidence::default()
+        })));
     }
 
     pub(super) fn run(&mut self, time: Duration, growing: bool) {
@@ -233,6 +245,12 @@ impl Bench {
 
     pub(super) fn start(&mut self) {
         self.feed(Event::Start { reply: REPLY, ticket: Box::new(ticket(self.now)) });
+    }
+
+    /// This is found at the path of the part that is written.
+    pub(super) fn place(&mut self, place: Place) {
+        let part = self.number();
+        self.feed(Event::FilePlace { file: format!("cam1.part{part}.mp4"), place });
     }
 
     pub(super) fn ask_split(&mut self) {

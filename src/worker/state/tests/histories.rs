@@ -16,7 +16,7 @@ impl Bench {
             prop_assert!(!over, "a fact after the end: {:?}", kind);
             match kind {
                 FactKind::PartOpened { part, .. } => prop_assert!(opened.insert(*part), "part {part} opened twice"),
-                FactKind::PartClosed(record) => {
+                FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                     prop_assert!(opened.contains(&record.part), "part {} was never opened", record.part);
                     prop_assert!(closed.insert(record.part), "part {} closed twice", record.part);
                 }
@@ -42,7 +42,7 @@ impl Bench {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..25, 1..60), slow_files: bool) {
+    fn any_order_of_events_keeps_the_promises(ops in prop::collection::vec(0u8..31, 1..60), slow_files: bool) {
         let mut bench = Bench::new(OnSignalLoss::Split);
         bench.slow_files = slow_files;
         bench.origin_at_growth = true;
@@ -70,6 +70,14 @@ proptest! {
                     bench.feed(Event::PartRefused { part, refusal: PartRefusal::Exists });
                 }
                 21 => bench.run(s(1), true),
+                25 if bench.part.is_some() => {
+                    bench.feed(Event::PartTrouble { part: bench.number(), trouble: Trouble::ReadOnly("EROFS".into()) });
+                }
+                26 => bench.disk_refuses = Some(Trouble::Vanished("ENOENT".into())),
+                27 => bench.disk_refuses = None,
+                28 => bench.disk_waits_since = bench.disk_waits_since.xor(Some(bench.now)),
+                29 if bench.part.is_some() => bench.place(Place::Displaced),
+                30 if bench.part.is_some() => bench.place(Place::Found),
                 // Everybody stands still.
                 24 => bench.now = bench.now.plus(s(40)),
                 0 => bench.start(),
@@ -98,6 +106,7 @@ proptest! {
                 prop_assert!(bench.part.is_some_and(|(_, end)| end.is_none()));
             }
         }
+        (bench.disk_refuses, bench.disk_waits_since) = (None, None);
         // Whatever happened, asked to leave it leaves as soon as its file is closed.
         bench.feed(Event::Terminate);
         for _ in 0..6 {

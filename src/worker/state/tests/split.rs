@@ -55,8 +55,8 @@ fn time_and_size_begin_a_split_by_themselves() {
     by_time.run(s(2), true);
     assert_eq!(by_time.next, Some(2), "prepared before the ten seconds are over");
 
-    // The bench's sink writes 1000 bytes a second; two seconds are the margin.
-    let mut by_size = recording(None, Some(10_000));
+    // The bench's sink writes 2000 bytes a second; two seconds are the margin.
+    let mut by_size = recording(None, Some(20_000));
     by_size.run(s(5), true);
     assert_eq!(by_size.next, None);
     by_size.run(s(2), true);

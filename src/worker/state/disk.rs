@@ -1,0 +1,107 @@
+//! What the disk refuses: each refusal by its own name, and what becomes of the recording.
+//!
+//! Contract: only a disk without room ends a recording (R-FM-4). Whatever else it refuses costs the part that is written;
+//! the next one is tried, more and more slowly, until the disk takes it or somebody says stop. What is refused beside the
+//! media (facts, the question for room) is told and costs nothing.
+
+use super::recording::{Recording, Then};
+use super::{Effect, State};
+use crate::media::durable_sink::Trouble;
+use crate::model::MonoNs;
+use crate::model::incident::{Incident, IncidentCode};
+use crate::model::session::{LATE_START, PartEnd};
+
+/// What the operator learns of `trouble`.
+pub(super) fn incident_of(trouble: &Trouble) -> Incident {
+    let (code, reason) = match trouble {
+        Trouble::DiskFull => return Incident::new(IncidentCode::DiskFull),
+        Trouble::QuotaExceeded => return Incident::new(IncidentCode::QuotaExceeded),
+        Trouble::ReadOnly(reason) => (IncidentCode::DiskReadOnly, reason),
+        Trouble::Vanished(reason) => (IncidentCode::StorageVanished, reason),
+        Trouble::Write(reason) => (IncidentCode::DiskError, reason),
+        Trouble::Sync(reason) => (IncidentCode::SyncFailed, reason),
+        Trouble::Stream(reason) => (IncidentCode::PipelineFailed, reason),
+    };
+    Incident::new(code).with("reason", reason)
+}
+
+impl Recording {
+    /// What follows a part that fails now.
+    pub(super) fn then(&self) -> Then {
+        match self.closing_then() {
+            Some(then) => then,
+            None if self.is_stopping() => Then::Done,
+            None => Then::Next,
+        }
+    }
+
+    /// The disk has this against the part that is written, or against the next one.
+    pub(super) fn blame(&mut self, code: IncidentCode) {
+        self.fault = Some(code);
+        if let Some((_, cause)) = self.lost_since.as_mut().filter(|(_, cause)| cause == LATE_START) {
+            code.as_str().clone_into(cause);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn on_trouble(&mut self, now: MonoNs, part: Option<u32>, trouble: Trouble, out: &mut Vec<Effect>) {
+        if let Trouble::Stream(reason) = trouble {
+            return self.on_take_failed(now, part, reason, out);
+        }
+        let incident = incident_of(&trouble);
+        let code = incident.code;
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
+        let Some(recording) = &mut self.recording else { return };
+        match trouble {
+            // The part goes on: what it says of its safety is true.
+            Trouble::Sync(_) | Trouble::Stream(_) => {}
+            Trouble::DiskFull | Trouble::QuotaExceeded => {
+                recording.blame(code);
+                recording.close(now, PartEnd::DiskFull, Then::Failed, out);
+            }
+            // One file's trouble is its own; a full disk is everybody's.
+            Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => match beside {
+                Some(beside) => self.on_beside_failed(now, beside, out),
+                // Its file takes nothing any more: what the pipelines still hold has nowhere to go.
+                None => {
+                    recording.blame(code);
+                    let then = recording.then();
+                    recording.cut(now, PartEnd::DiskError, then, out);
+                }
+            },
+        }
+    }
+
+    pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
+        if let Some(code) = self.space_fault.take() {
+            self.clear(code, out);
+        }
+        if free_bytes < self.policy().critical_free_bytes && self.is_recording() {
+            self.on_trouble(now, None, Trouble::DiskFull, out);
+            if let Some(recording) = &mut self.recording {
+                recording.finish_if_awaiting(now, out);
+            }
+        }
+    }
+
+    /// Nobody knows how much room there is: that is no reason to believe in it (R-FM-4).
+    pub(super) fn on_space_unknown(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
+        let incident = incident_of(trouble);
+        if self.active.contains_key(&incident.code) {
+            return;
+        }
+        self.space_fault = Some(incident.code);
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+    }
+
+    pub(super) fn on_facts_failed(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
+        let incident = incident_of(trouble);
+        out.push(Effect::Log(incident.clone()));
+        // The media goes on; this stands in line behind what is held up.
+        self.raise(now, incident, out);
+    }
+}

@@ -1,0 +1,153 @@
+//! A disk that refuses, one that does not answer, and one of which nothing is known.
+
+use super::*;
+use crate::media::pipeline::TEARDOWN_DEADLINE;
+use crate::model::session::{Gap, LATE_START};
+
+fn trouble(bench: &mut Bench, trouble: Trouble) {
+    bench.feed(Event::PartTrouble { part: bench.number(), trouble });
+}
+
+fn gap_causes(bench: &Bench) -> Vec<String> {
+    let cause = |(_, kind): &(u64, FactKind)| match kind {
+        // The bench tells the origin of a part a moment late.
+        FactKind::Gap(Gap { cause, .. }) if cause != LATE_START => Some(cause.clone()),
+        _ => None,
+    };
+    bench.facts.iter().filter_map(cause).collect()
+}
+
+#[test]
+fn what_is_refused_costs_a_part_and_is_tried_again_until_the_disk_takes_it() {
+    let refusals = [
+        (Trouble::Write("EIO".into()), IncidentCode::DiskError),
+        (Trouble::ReadOnly("EROFS".into()), IncidentCode::DiskReadOnly),
+        (Trouble::Vanished("ENODEV".into()), IncidentCode::StorageVanished),
+    ];
+    for (refused, code) in refusals {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.origin_at_growth = true;
+        bench.start();
+        bench.run(s(2), true);
+        bench.origin = None;
+        bench.disk_refuses = Some(refused.clone());
+        trouble(&mut bench, refused);
+        assert_eq!(bench.part, Some((1, Some(PartEnd::DiskError))));
+        bench.close_part();
+        bench.run(s(60), false);
+        assert_eq!(bench.shown().1, Some(RecordingState::Stalled), "{code:?}");
+        assert!(bench.state.active.contains_key(&code), "{:?}", bench.state.active);
+        assert!((8..=16).contains(&bench.attempts), "{} attempts in a minute", bench.attempts);
+        bench.disk_refuses = None;
+        bench.run(s(7), true);
+        assert_eq!(bench.shown().1, Some(RecordingState::Recording), "{code:?}");
+        assert_eq!(bench.incidents(), [code]);
+        assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+        assert_eq!(gap_causes(&bench), [code.as_str()]);
+    }
+}
+
+#[test]
+fn a_disk_that_refuses_the_first_file_is_told_as_that_and_a_stop_ends_the_waiting() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.disk_refuses = Some(Trouble::Vanished("ENOENT".into()));
+    bench.start();
+    bench.run(s(3), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stalled));
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    assert_eq!(bench.shown().1, Some(RecordingState::Failed), "nothing was recorded");
+    assert_eq!(gap_causes(&bench), ["storage_vanished"]);
+}
+
+#[test]
+fn a_quota_ends_the_recording_like_a_full_disk_and_in_its_own_words() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    trouble(&mut bench, Trouble::QuotaExceeded);
+    assert_eq!(bench.part, Some((1, Some(PartEnd::DiskFull))));
+    bench.close_part();
+    assert_eq!((bench.shown().1, bench.incidents()), (Some(RecordingState::Failed), vec![IncidentCode::QuotaExceeded]));
+
+    let mut refused = Bench::new(OnSignalLoss::Split);
+    refused.disk_refuses = Some(Trouble::QuotaExceeded);
+    refused.start();
+    assert_eq!(refused.shown().1, Some(RecordingState::Failed));
+}
+
+/// What ends a recording is not undone by what goes wrong while its last part is closed.
+#[test]
+fn a_full_disk_that_also_fails_does_not_begin_another_part() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    trouble(&mut bench, Trouble::DiskFull);
+    trouble(&mut bench, Trouble::Write("EIO".into()));
+    bench.close_part();
+    bench.run(s(5), false);
+    assert_eq!((bench.shown().1, bench.opened.len()), (Some(RecordingState::Failed), 1));
+}
+
+#[test]
+fn while_the_disk_does_not_answer_nothing_is_cut_and_all_deadlines_begin_behind_it() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    bench.disk_waits_since = Some(bench.now);
+    bench.run(Duration::from_millis(1500), false);
+    assert!(bench.state.active.contains_key(&IncidentCode::StorageFrozen));
+    bench.run(s(600), false);
+    assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Stalled)));
+    bench.disk_waits_since = None;
+    bench.run(s(1), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stalled), "nothing has been written yet");
+    bench.run(s(1), true);
+    assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Recording)));
+    assert_eq!((bench.incidents(), bench.state.active.len()), (vec![IncidentCode::StorageFrozen], 0));
+
+    // A stop waits for the disk, in every step, and has its own time behind it.
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.disk_waits_since = Some(bench.now);
+    bench.run(s(100), false);
+    assert_eq!((bench.part, bench.shown().1), (Some((1, Some(PartEnd::Completed))), Some(RecordingState::Stopping)));
+    bench.feed(Event::PartFlushed { part: 1 });
+    bench.run(TEARDOWN_DEADLINE + s(5), false);
+    bench.feed(Event::PartReleased { part: 1 });
+    bench.run(s(100), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stopping));
+    bench.disk_waits_since = None;
+    bench.run(s(50), false);
+    assert_eq!(bench.shown().1, Some(RecordingState::Stopping), "finalising has its whole time");
+    bench.close_part();
+    assert_eq!((bench.shown().1, bench.incidents()), (Some(RecordingState::Done), vec![IncidentCode::StorageFrozen]));
+}
+
+#[test]
+fn a_worker_that_stood_still_does_not_blame_the_disk_for_it() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    bench.disk_waits_since = Some(bench.now);
+    bench.now = bench.now.plus(s(40));
+    bench.run(s(1), false);
+    assert_eq!(bench.incidents(), []);
+    bench.run(s(1), false);
+    assert_eq!(bench.incidents(), [IncidentCode::StorageFrozen]);
+}
+
+#[test]
+fn room_that_is_not_known_is_told_until_it_is() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    let unknown = || Event::SpaceUnknown { trouble: Trouble::Write("EIO".into()) };
+    bench.feed(unknown());
+    bench.feed(unknown());
+    bench.run(s(1), true);
+    assert!(bench.state.active.contains_key(&IncidentCode::DiskError));
+    assert_eq!((bench.shown().1, bench.incidents()), (Some(RecordingState::Recording), vec![IncidentCode::DiskError]));
+    bench.feed(Event::Space { free_bytes: u64::MAX });
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+    bench.feed(Event::Space { free_bytes: 1 });
+    assert_eq!(bench.part, Some((1, Some(PartEnd::DiskFull))));
+}

@@ -1,0 +1,102 @@
+//! A disk without room: the workers close every file whole, also without an engine (R-FM-4, R-SUP-16).
+
+use super::*;
+use crate::record::RECORDS_WITHIN;
+use crate::support::demux;
+use crate::support::disk::Disk;
+use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::Filler;
+use crate::support::proc::{test_inputs, wait_for_change};
+use std::path::Path;
+
+const INPUTS: [&str; 2] = ["cam1", "cam2"];
+/// A disk that is full is noticed with the next fragment, and a file closed within a second.
+const CLOSED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Two inputs, and no floor before the disk is really full.
+fn without_floors() -> Holdfast {
+    let floors = "[storage]\nmin_free_start = \"1MB\"\nstop_new_free = \"1MB\"\ncritical_free = \"1KB\"\n";
+    Holdfast::new(&(test_inputs(2, "auto") + floors))
+}
+
+/// Every file of `session` is closed, whole, and said to have ended for want of room, as `code`.
+fn assert_closed(session: &Path, code: &str) {
+    let manifest = manifest(session);
+    for input in INPUTS {
+        let parts = media_parts(&manifest, input);
+        // A quota may also refuse the sync and what finalises the file: that is more than a full disk, and said.
+        let ends: &[&str] = if code == "disk_full" { &["disk_full"] } else { &["disk_full", "disk_error"] };
+        assert_eq!(parts.len(), 1, "{manifest:#}");
+        assert!(ends.contains(&parts[0]["end"].as_str().unwrap_or_default()), "{manifest:#}");
+        let found = assert_no_frame_missing(&session.join(format!("{input}.mp4")));
+        assert_eq!(parts[0]["frames"]["written"], found.video.samples() as u64, "{manifest:#}");
+        assert_eq!(parts[0]["frames"]["dropped"], 0, "{manifest:#}");
+        assert!(incidents(&manifest, input).contains(&code.to_owned()), "{manifest:#}");
+    }
+}
+
+fn wait_failed(holdfast: &Holdfast, code: &str) {
+    for input in INPUTS {
+        println!("{input}: told after {:?}", wait_alert(holdfast, input, code, monotonic()));
+        // The session ends with its last recording, and is closed at once.
+        holdfast.wait_until("it has ended", CLOSED_WITHIN, |snapshot| {
+            ["failed", "done"].contains(&recording(snapshot, input)["state"].as_str().unwrap_or_default())
+        });
+    }
+}
+
+fn wait_closed(holdfast: &Holdfast, session: &Path) {
+    holdfast.wait_until("the session is closed", Duration::from_secs(40), |_| session.join("session.json").exists());
+}
+
+#[test]
+fn a_full_disk_closes_every_file_whole() {
+    let mut holdfast = without_floors();
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "100m") else { return };
+    begin(&mut holdfast, &INPUTS);
+    let session = holdfast.session();
+    let filler = Filler::fill(&holdfast.library());
+    wait_failed(&holdfast, "disk_full");
+    drop(filler);
+    wait_closed(&holdfast, &session);
+    assert_closed(&session, "disk_full");
+}
+
+#[test]
+fn a_quota_that_is_used_up_closes_every_file_whole_although_there_is_room() {
+    let mut holdfast = without_floors();
+    let Some(disk) = Disk::btrfs_with_quota(&holdfast.library(), "60M") else { return };
+    begin(&mut holdfast, &INPUTS);
+    let session = holdfast.session();
+    let filler = Filler::fill(&holdfast.library());
+    let room = rustix::fs::statvfs(holdfast.library()).map(|stat| stat.f_bavail * stat.f_frsize).expect("a disk");
+    assert!(room > 100_000_000, "{room} bytes are left: that is no quota");
+    wait_failed(&holdfast, "quota_exceeded");
+    drop(filler);
+    disk.limit("400M");
+    wait_closed(&holdfast, &session);
+    assert_closed(&session, "quota_exceeded");
+}
+
+#[test]
+fn without_an_engine_the_workers_keep_the_floor_and_the_next_one_learns_of_it() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "300m") else { return };
+    begin(&mut holdfast, &INPUTS);
+    let session = holdfast.session();
+    holdfast.engine().kill();
+    let filler = Filler::leave(&holdfast.library(), 45_000_000);
+    let deadline = Deadline::after(CLOSED_WITHIN);
+    let ordinary = |input: &str| {
+        let bytes = std::fs::read(session.join(format!("{input}.mp4"))).unwrap_or_default();
+        demux::top_level_boxes(&bytes) == ["ftyp", "mdat", "moov"]
+    };
+    while !INPUTS.iter().all(|input| ordinary(input)) {
+        assert!(deadline.left().is_some(), "the workers record on below the floor");
+        wait_for_change(&session, Duration::from_millis(200));
+    }
+    drop(filler);
+    holdfast.spawn_engine();
+    holdfast.wait_until("the session is closed", RECORDS_WITHIN, |_| session.join("session.json").exists());
+    assert_closed(&session, "disk_full");
+}

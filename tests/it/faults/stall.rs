@@ -1,0 +1,101 @@
+//! A pipeline that stalls although frames arrive: seen, told, set up anew; without an engine as well (R-FM-2, R-SUP-16).
+
+use super::*;
+use crate::record::RECORDS_WITHIN;
+use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::inject::{Injected, thread_named};
+use crate::support::proc::{test_inputs, wait_for_change};
+use crate::support::truth::Watch;
+use std::path::Path;
+
+const INPUTS: [&str; 3] = ["cam1", "cam2", "cam3"];
+/// From a stall to the next part here; 30 s are the default.
+const RESTART: &str = "[watchdog]\nstall_restart_ms = 3000\n";
+/// A worker that cannot let go of a stalled pipeline gives up after this, and some.
+const LET_GO_WITHIN: Duration = Duration::from_secs(15);
+
+/// The thread of the muxer of `input` stands still from here on; its other threads go on, and its disk is well.
+fn hold_muxer(holdfast: &Holdfast, input: &str) -> Option<Injected> {
+    let thread = thread_named(holdfast.worker_pid(input), &format!("{input}-part-mux"));
+    Injected::into_thread(thread, "futex:delay_enter=100000000")
+}
+
+/// The parts of `input` are whole, and two.
+fn assert_two_parts(session: &Path, manifest: &Value, input: &str) {
+    let parts = media_parts(manifest, input);
+    assert_eq!(parts.len(), 2, "{input}: {manifest:#}");
+    for part in parts {
+        assert_no_frame_missing(&session.join(part["file"].as_str().expect("a name")));
+    }
+    assert!(!gap_causes(manifest, input).is_empty(), "{input}: {manifest:#}");
+}
+
+#[test]
+fn a_stalled_part_is_followed_by_the_next_and_a_stuck_worker_by_another() {
+    let mut holdfast = Holdfast::new(&(test_inputs(3, "auto") + RESTART));
+    begin(&mut holdfast, &INPUTS);
+    let session = holdfast.session();
+    let workers = INPUTS.map(|input| holdfast.worker_pid(input));
+    let watch = Watch::start(holdfast.socket(), session.clone(), &INPUTS);
+    let Some(soon) = hold_muxer(&holdfast, "cam1") else { return };
+    let Some(never) = hold_muxer(&holdfast, "cam2") else { return };
+    for input in &INPUTS[..2] {
+        wait_state(&holdfast, input, "stalled", TOLD_WITHIN);
+    }
+    // Until cam1 has been told to throw its pipelines away; then they let go.
+    wait_for_change(&holdfast.root().join("home"), Duration::from_millis(2500));
+    drop(soon);
+    for input in &INPUTS[..2] {
+        holdfast.wait_until("the next part", LET_GO_WITHIN, |snapshot| {
+            let recording = recording(snapshot, input);
+            recording["part"] == 2 && recording["state"] == "recording"
+        });
+        wait_more(&holdfast, input);
+    }
+    drop(never);
+    let seen = watch.stop();
+    assert_true(&seen, &INPUTS);
+    assert!(seen.told_after("cam3", Duration::ZERO).is_none(), "cam3 was not called recording throughout");
+    let now = INPUTS.map(|input| holdfast.worker_pid(input));
+    assert_eq!((now[0], now[2]), (workers[0], workers[2]), "only a worker that is stuck makes room");
+    assert_ne!(now[1], workers[1], "a worker that is stuck makes room");
+    holdfast.cli_ok(&["record", "stop"]);
+    let manifest = manifest(&session);
+    for input in &INPUTS[..2] {
+        assert_two_parts(&session, &manifest, input);
+    }
+    assert_eq!(gap_causes(&manifest, "cam1"), ["recording_stalled"], "{manifest:#}");
+    let untouched = media_parts(&manifest, "cam3");
+    assert_eq!(untouched.len(), 1, "{manifest:#}");
+    assert_exact(untouched[0], assert_no_frame_missing(&session.join("cam3.mp4")).video.samples());
+}
+
+#[test]
+fn without_an_engine_a_stalled_part_is_followed_by_the_next_all_the_same() {
+    let mut holdfast = Holdfast::new(&(test_inputs(2, "auto") + RESTART));
+    begin(&mut holdfast, &INPUTS[..2]);
+    let session = holdfast.session();
+    let workers = [holdfast.worker_pid("cam1"), holdfast.worker_pid("cam2")];
+    let Some(held) = hold_muxer(&holdfast, "cam1") else { return };
+    holdfast.engine().kill();
+    wait_for_change(&holdfast.root().join("home"), Duration::from_millis(4500));
+    drop(held);
+    let deadline = Deadline::after(RECORDS_WITHIN);
+    let next = session.join("cam1.part2.mp4");
+    while std::fs::metadata(&next).map_or(0, |meta| meta.len()) < 100_000 {
+        assert!(deadline.left().is_some(), "the worker did not begin another part by itself");
+        wait_for_change(&session, Duration::from_millis(200));
+    }
+    holdfast.spawn_engine();
+    holdfast.wait_until("both record", RECORDS_WITHIN, |snapshot| {
+        INPUTS[..2].iter().all(|input| recording(snapshot, input)["state"] == "recording")
+    });
+    assert_eq!([holdfast.worker_pid("cam1"), holdfast.worker_pid("cam2")], workers);
+    holdfast.cli_ok(&["record", "stop"]);
+    let manifest = manifest(&session);
+    assert_two_parts(&session, &manifest, "cam1");
+    assert_eq!(gap_causes(&manifest, "cam1"), ["recording_stalled"], "{manifest:#}");
+    let untouched = media_parts(&manifest, "cam2");
+    assert_eq!(untouched.len(), 1, "{manifest:#}");
+    assert_exact(untouched[0], assert_no_frame_missing(&session.join("cam2.mp4")).video.samples());
+}
