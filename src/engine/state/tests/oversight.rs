@@ -1,6 +1,7 @@
 //! Memory, limits, error rates and long operations against the whole state: what is told, and that nothing is stopped.
 
 use super::*;
+use crate::engine::event::StorageEvent;
 use crate::engine::resources::{Gauge, Processes, Resources};
 use crate::engine::tally::Counted;
 use crate::model::incident::Severity;
@@ -198,8 +199,8 @@ fn what_is_critical_reaches_the_operators_command_once_and_the_log_each_time() {
     let mut bench = Bench::ready(&["a"]);
     let alarms = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::Alarm { .. })).count();
     let lines = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::Log { .. })).count();
-    let effects = bench.feed(Event::Space(None));
-    assert_eq!(lines(&effects), 1, "who asks for it does not matter: {effects:?}");
+    let effects = bench.feed(Event::Storage(StorageEvent::Frozen(true)));
+    assert_eq!((alarms(&effects), lines(&effects)), (1, 1), "who asks for it does not matter: {effects:?}");
     let effects = bench.worker("a", WorkerEvent::Exited { pid: 1, how: "signal: 9".into() });
     assert_eq!((alarms(&effects), lines(&effects)), (1, 1), "{effects:?}");
     bench.spawned("a", 2);
