@@ -173,6 +173,7 @@ fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), 
         120_000,
         &mut policy.flush_deadline,
     )?;
+    super::supervision::apply(&mut config.supervision, at, supervision)?;
     at.millis("supervision.orphan_exit_ms", &supervision.orphan_exit_ms, 1_000, 3_600_000, &mut policy.orphan_exit)?;
     at.millis("watchdog.signal_timeout_ms", &watchdog.signal_timeout_ms, 100, 60_000, &mut policy.signal_timeout)?;
     at.millis("watchdog.stall_shown_ms", &watchdog.stall_shown_ms, 500, 60_000, &mut policy.stall_shown)?;
@@ -254,7 +255,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn millis(
+    /// A time in milliseconds between two bounds.
+    pub fn millis(
         &self,
         key: &str,
         value: &Option<Spanned<i64>>,
@@ -270,7 +272,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn size(&self, key: &str, value: &Option<Spanned<String>>, into: &mut u64) -> Result<(), Problem> {
+    /// A size in bytes.
+    pub fn size(&self, key: &str, value: &Option<Spanned<String>>, into: &mut u64) -> Result<(), Problem> {
         let Some(value) = value else { return Ok(()) };
         *into = size::parse(value.get_ref()).ok_or_else(|| {
             self.problem(value, key, format!("\"{}\" is not a size; use {}", value.get_ref(), size::ALLOWED))

@@ -70,6 +70,18 @@ pub(super) struct Storage {
 pub(super) struct Supervision {
     pub flush_deadline_ms: Option<Spanned<i64>>,
     pub orphan_exit_ms: Option<Spanned<i64>>,
+    pub memory_baseline_ms: Option<Spanned<i64>>,
+    pub memory_margin: Option<Spanned<String>>,
+    pub memory_floor: Option<Spanned<String>>,
+    pub min_free_memory: Option<Spanned<String>>,
+    pub warn_memory_percent: Option<Spanned<i64>>,
+    pub warn_limit_percent: Option<Spanned<i64>>,
+    pub operation_start_ms: Option<Spanned<i64>>,
+    pub operation_stop_ms: Option<Spanned<i64>>,
+    pub operation_finalise_ms: Option<Spanned<i64>>,
+    pub operation_verify_ms: Option<Spanned<i64>>,
+    pub alert_command: Option<Spanned<Vec<String>>>,
+    pub alert_command_limit_ms: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

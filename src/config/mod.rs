@@ -11,8 +11,10 @@ mod input;
 mod pairs;
 mod problem;
 pub mod size;
+mod supervision;
 
 pub use problem::Problem;
+pub use supervision::SupervisionRules;
 
 use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec};
@@ -81,6 +83,8 @@ pub struct Config {
     pub storage: StorageRules,
     /// Rules handed to every worker.
     pub policy: WorkerPolicy,
+    /// What the engine watches.
+    pub supervision: SupervisionRules,
 }
 
 impl Config {

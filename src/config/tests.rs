@@ -171,6 +171,40 @@ fn an_unknown_key_is_refused_with_its_line_and_the_known_ones() {
 }
 
 #[test]
+fn what_the_engine_watches_can_be_set_and_is_checked() {
+    let config = read(
+        "[supervision]\nmemory_baseline_ms = 5000\nmemory_margin = \"32MB\"\nmemory_floor = \"1GB\"\n\
+         min_free_memory = \"500MB\"\nwarn_memory_percent = 80\nwarn_limit_percent = 70\noperation_start_ms = 5000\n\
+         operation_stop_ms = 6000\noperation_finalise_ms = 7000\noperation_verify_ms = 8000\n\
+         alert_command = [\"notify-send\", \"Holdfast\"]\nalert_command_limit_ms = 2000\n",
+    );
+    let rules = config.expect("a good configuration").supervision;
+    assert_eq!(
+        (rules.memory_baseline.as_secs(), rules.memory_margin, rules.memory_floor),
+        (5, 32_000_000, 1_000_000_000)
+    );
+    assert_eq!((rules.min_free_memory, rules.warn_memory_percent, rules.warn_limit_percent), (500_000_000, 80, 70));
+    let deadlines = [rules.operation_start, rules.operation_stop, rules.operation_finalise, rules.operation_verify];
+    assert_eq!(deadlines.map(|deadline| deadline.as_secs()), [5, 6, 7, 8]);
+    assert_eq!((rules.alert_command.len(), rules.alert_command_limit.as_secs()), (2, 2));
+    assert_eq!(read("[supervision]\nalert_command = []").map(|config| config.supervision), Ok(Default::default()));
+    for (key, wrong) in [
+        ("memory_baseline_ms", "10"),
+        ("memory_margin", "\"lots\""),
+        ("warn_memory_percent", "0"),
+        ("warn_limit_percent", "101"),
+        ("operation_stop_ms", "1"),
+        ("alert_command", "[\"\"]"),
+        ("alert_command", "[\" \", \"x\"]"),
+        ("alert_command_limit_ms", "99"),
+    ] {
+        let problem = refusal(&format!("[supervision]\n{key} = {wrong}"));
+        assert!(problem.starts_with(&format!("config.toml:2: supervision.{key}: ")), "{problem}");
+    }
+    assert!(refusal("[supervision]\nalert_command = \"notify-send\"").contains("config.toml:2"));
+}
+
+#[test]
 fn one_device_twice_is_refused() {
     let input = |id: &str| format!("[[input]]\nid = \"{id}\"\nkind = \"v4l2\"\ndevice = \"/dev/video0\"\n");
     let message = refusal(&(input("a") + &input("b")));

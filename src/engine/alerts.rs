@@ -1,14 +1,32 @@
 //! The list of alerts. Pure.
 //!
 //! Contract: repeats of one code at one source fold into one alert with a count; a cause that has gone leaves the
-//! alert resolved; the last [`KEPT`] are kept, and an active critical one is never dropped for a newer one.
+//! alert resolved; an alert stays until it was acknowledged, as far as the last [`KEPT`] reach, and a critical one that
+//! nobody has acknowledged is never dropped for a newer one. Acknowledged means: this trouble was seen. Repeats while it
+//! goes on leave that so; trouble that comes back is new, and wants to be seen again.
 
 use super::event::Now;
-use crate::model::incident::{Incident, IncidentCode, Severity};
+use crate::model::incident::{Action, Incident, IncidentCode, Severity};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
 
 /// How many alerts are kept (R-ALR-1).
-const KEPT: usize = 100;
+pub const KEPT: usize = 100;
+/// Critical ones that nobody has acknowledged are kept beyond [`KEPT`]. There are as many as sources times codes; this
+/// is for a book that is damaged or made by somebody else.
+const KEPT_AT_MOST: usize = 1000;
+/// Causes told and not yet passed on; [`Alerts::take_raised`] empties it with every event.
+const RAISED: usize = 1000;
+
+/// A cause that has come (again), for the log, the hook and the error rates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raised {
+    /// Where.
+    pub source: String,
+    /// What.
+    pub incident: Incident,
+    /// It did not go on already.
+    pub fresh: bool,
+}
 
 /// Every alert kept, newest first.
 #[derive(Debug, Clone, Default)]
@@ -17,13 +35,15 @@ pub struct Alerts {
     next_id: u64,
     /// Alerts changed since they were last published.
     changed: Vec<u64>,
+    raised: Vec<Raised>,
 }
 
 impl Alerts {
     /// The list an earlier engine left.
-    pub fn restore(list: Vec<Alert>) -> Self {
+    pub fn restore(mut list: Vec<Alert>) -> Self {
+        list.iter_mut().for_each(offer);
         let next_id = list.iter().map(|alert| alert.id).max().unwrap_or(0);
-        Self { list, next_id, changed: Vec::new() }
+        Self { list, next_id, ..Self::default() }
     }
 
     /// Nothing is known of any cause any more: what still goes on will be told anew. Only a damaged file stays one.
@@ -32,8 +52,7 @@ impl Alerts {
         let lasts = |alert: &Alert| lasting.contains(&alert.code.as_str());
         let over = |alert: &&mut Alert| alert.state == AlertState::Active && !lasts(alert);
         for alert in self.list.iter_mut().filter(over) {
-            alert.state = AlertState::Resolved;
-            alert.resolved_at = Some(now.at);
+            end(alert, now);
             self.changed.push(alert.id);
         }
     }
@@ -60,9 +79,11 @@ impl Alerts {
         &self.list
     }
 
-    /// How many are active.
+    /// How many are active, and how many nobody has acknowledged.
     pub fn counts(&self) -> AlertCounts {
-        let mut counts = AlertCounts::default();
+        let unseen = self.list.iter().filter(|alert| !alert.acknowledged).count();
+        let mut counts =
+            AlertCounts { unacknowledged: u32::try_from(unseen).unwrap_or(u32::MAX), ..AlertCounts::default() };
         for alert in self.list.iter().filter(|alert| alert.state == AlertState::Active) {
             match alert.severity {
                 Severity::Critical => counts.critical += 1,
@@ -78,14 +99,15 @@ impl Alerts {
         let code = incident.code.as_str();
         let known = self.list.iter().position(|alert| alert.source == source && alert.code == code);
         let folded = known.map(|place| self.list.remove(place));
-        let (id, at, count) = match folded {
-            Some(alert) => (alert.id, alert.at, alert.count.saturating_add(1)),
+        let goes_on = folded.as_ref().is_some_and(|alert| alert.state == AlertState::Active);
+        let (id, at, count, acknowledged) = match folded {
+            Some(alert) => (alert.id, alert.at, alert.count.saturating_add(1), alert.acknowledged && goes_on),
             None => {
                 self.next_id += 1;
-                (self.next_id, now.at, 1)
+                (self.next_id, now.at, 1, false)
             }
         };
-        let alert = Alert {
+        let mut alert = Alert {
             id,
             seq: 0,
             at,
@@ -97,11 +119,15 @@ impl Alerts {
             count,
             state: AlertState::Active,
             resolved_at: None,
-            acknowledged: false,
+            acknowledged,
             actions: Vec::new(),
         };
+        offer(&mut alert);
         self.list.insert(0, alert);
         self.mark(id);
+        if self.raised.len() < RAISED {
+            self.raised.push(Raised { source: source.to_owned(), incident: incident.clone(), fresh: !goes_on });
+        }
         self.shorten();
     }
 
@@ -117,11 +143,25 @@ impl Alerts {
         let active =
             |alert: &&mut Alert| alert.source == source && alert.code == code && alert.state == AlertState::Active;
         if let Some(alert) = self.list.iter_mut().find(active) {
-            alert.state = AlertState::Resolved;
-            alert.resolved_at = Some(now.at);
+            end(alert, now);
             let id = alert.id;
             self.mark(id);
         }
+    }
+
+    /// The operator has seen alert `id`; `None` = there is none. Doing it again changes nothing.
+    pub fn acknowledge(&mut self, id: u64) -> Option<Alert> {
+        let alert = self.list.iter_mut().find(|alert| alert.id == id)?;
+        if !std::mem::replace(&mut alert.acknowledged, true) {
+            offer(alert);
+            self.mark(id);
+        }
+        self.list.iter().find(|alert| alert.id == id).cloned()
+    }
+
+    /// The causes that have come since the last call, oldest first.
+    pub fn take_raised(&mut self) -> Vec<Raised> {
+        std::mem::take(&mut self.raised)
     }
 
     /// Whether the cause of `code` at `source` goes on.
@@ -151,61 +191,58 @@ impl Alerts {
 
     fn shorten(&mut self) {
         while self.list.len() > KEPT {
-            let expendable =
-                |alert: &Alert| alert.state == AlertState::Resolved || alert.severity != Severity::Critical;
-            let place = self.list.iter().rposition(expendable).unwrap_or(self.list.len() - 1);
+            // The oldest of those that matter least.
+            let least = self.list.iter().enumerate().rev().min_by_key(|(_, alert)| weight(alert));
+            let Some((place, alert)) = least else { return };
+            if weight(alert) == Weight::Unseen && self.list.len() <= KEPT_AT_MOST {
+                return;
+            }
             self.list.remove(place);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::MonoNs;
-    use jiff::Timestamp;
+/// What goes first when the list is full, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Over, and seen.
+    Settled,
+    /// Over.
+    Over,
+    /// Goes on.
+    GoesOn,
+    /// Goes on, and is critical.
+    Critical,
+    /// Critical, and nobody has acknowledged it.
+    Unseen,
+}
 
-    fn now() -> Now {
-        Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH }
-    }
-
-    #[test]
-    fn repeats_fold_and_a_gone_cause_is_resolved() {
-        let mut alerts = Alerts::default();
-        let incident = Incident::new(IncidentCode::NoSignal);
-        alerts.raise(now(), "cam1", &incident);
-        alerts.raise(now(), "cam2", &incident);
-        alerts.raise(now(), "cam1", &incident);
-        assert_eq!(alerts.list().len(), 2);
-        assert_eq!((alerts.list()[0].source.as_str(), alerts.list()[0].count), ("cam1", 2));
-        assert_eq!(alerts.counts().warning, 2);
-        alerts.resolve(now(), "cam1", "no_signal");
-        assert_eq!(alerts.counts().warning, 1);
-        let mut seq = 10;
-        assert_eq!(alerts.take_changed(&mut seq).len(), 2);
-        assert_eq!((seq, alerts.take_changed(&mut seq).len()), (12, 0));
-    }
-
-    #[test]
-    fn a_new_engine_believes_no_cause_it_has_not_seen_but_a_damaged_file_stays_one() {
-        let mut alerts = Alerts::default();
-        for code in [IncidentCode::WorkerDied, IncidentCode::FileDamaged] {
-            alerts.raise(now(), "cam1", &Incident::new(code));
-        }
-        let mut restored = Alerts::restore(alerts.list().to_vec());
-        restored.forget_causes(now());
-        assert!(!restored.is_active("cam1", "worker_died") && restored.is_active("cam1", "file_damaged"));
-        assert_eq!(restored.take_changed(&mut 0).len(), 1);
-    }
-
-    #[test]
-    fn an_active_critical_alert_outlives_a_flood() {
-        let mut alerts = Alerts::default();
-        alerts.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));
-        for n in 0..300 {
-            alerts.raise(now(), &format!("x{n}"), &Incident::new(IncidentCode::SessionRecovered));
-        }
-        assert_eq!(alerts.list().len(), KEPT);
-        assert!(alerts.is_active("cam1", "disk_full"));
+fn weight(alert: &Alert) -> Weight {
+    match (alert.severity, alert.state, alert.acknowledged) {
+        (Severity::Critical, _, false) => Weight::Unseen,
+        (_, AlertState::Resolved, true) => Weight::Settled,
+        (_, AlertState::Resolved, false) => Weight::Over,
+        (Severity::Critical, AlertState::Active, true) => Weight::Critical,
+        (_, AlertState::Active, _) => Weight::GoesOn,
     }
 }
+
+fn end(alert: &mut Alert, now: Now) {
+    alert.state = AlertState::Resolved;
+    alert.resolved_at = Some(now.at);
+    offer(alert);
+}
+
+/// The buttons that make sense now.
+fn offer(alert: &mut Alert) {
+    let code = IncidentCode::ALL.into_iter().find(|code| code.as_str() == alert.code);
+    let active = alert.state == AlertState::Active;
+    let remedies = code.map(IncidentCode::remedies).unwrap_or_default().iter().copied();
+    let useful = remedies.filter(|action| active || !action.is_about_the_cause());
+    let seen = (!alert.acknowledged).then_some(Action::Acknowledge);
+    alert.actions = useful.chain(seen).map(|action| action.as_str().to_owned()).collect();
+}
+
+#[cfg(test)]
+#[path = "alerts_tests.rs"]
+mod tests;

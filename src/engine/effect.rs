@@ -3,6 +3,7 @@
 
 use super::disk::{Disk, Job};
 use super::event::{Effect, Event, ProofEvent, Reply, Token};
+use super::hook::Hook;
 use super::inhibit;
 use super::kept::Account;
 use super::link::{Handles, Link};
@@ -47,6 +48,7 @@ pub struct Shell {
     prover: Prover,
     /// Whether the machine is kept awake.
     awake: watch::Sender<bool>,
+    hook: Hook,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -54,7 +56,15 @@ pub struct Shell {
 
 impl Shell {
     /// A shell that has done nothing yet.
-    pub fn new(runtime: Runtime, demo: bool, library: &Path, epoch: u64, events: Sender<Event>, disk: Disk) -> Self {
+    pub fn new(
+        runtime: Runtime,
+        demo: bool,
+        library: &Path,
+        epoch: u64,
+        events: Sender<Event>,
+        disk: Disk,
+        hook: Hook,
+    ) -> Self {
         Self {
             awake: inhibit::start(events.clone()),
             runtime,
@@ -69,6 +79,7 @@ impl Shell {
             next_token: 0,
             next_command: SHELL_COMMANDS,
             prover: Prover::default(),
+            hook,
             exit: false,
             superseded: None,
             epoch,
@@ -157,6 +168,7 @@ impl Shell {
                     self.tell(Event::Proof { number, event: kept });
                 }
             }
+            Effect::Alarm { source, incident } => self.hook.tell(&source, &incident),
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
             Effect::Exit => self.exit = true,

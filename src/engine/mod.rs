@@ -4,12 +4,16 @@
 //! everything into [`event::Event`]s, lets [`state::State`] decide, and lets [`effect::Shell`] act.
 
 pub mod alerts;
+mod answer;
 mod breaks;
+mod budget;
 mod disk;
 mod effect;
+mod errors;
 pub mod event;
 mod fence;
 mod growth;
+mod hook;
 mod inhibit;
 mod kept;
 mod ladder;
@@ -18,6 +22,7 @@ mod lifetime;
 mod link;
 mod locks;
 mod notify;
+mod operations;
 mod orders;
 mod probe;
 mod proof;
@@ -25,6 +30,7 @@ mod protect;
 mod publish;
 pub mod recover;
 mod reply;
+mod resources;
 mod restart;
 mod search;
 mod server;
@@ -32,14 +38,15 @@ mod signals;
 mod start;
 pub mod state;
 mod takeover;
+mod tally;
 pub mod worker_event;
 pub mod worker_state;
 
 use crate::config::Config;
-use crate::model::InputId;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::time::ClockOffsets;
-use crate::protocol::api::StartRequest;
+use crate::model::{InputId, MonoNs};
+use crate::protocol::api::HealthReply;
 use crate::storage::space::Home;
 use crate::sys::clock;
 use crate::sys::notify::Manager;
@@ -47,14 +54,16 @@ use crate::sys::paths::Runtime;
 use anyhow::Context;
 use disk::Disk;
 use effect::Shell;
-use event::{Event, Now, StartCommand};
+use event::{Event, Now};
 use fence::Fence;
+use hook::Hook;
 use kept::{Account, Keeping, Kept, Missing};
 use lifetime::Lifetime;
 use notify::Notify;
 use publish::Publisher;
+use resources::Watched;
 use restart::Restarts;
-use server::{Board, Clients, Request, Subscription};
+use server::{Board, Clients};
 use signals::Signals;
 use start::{Left, Library};
 use state::State;
@@ -62,6 +71,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tally::Tally;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -73,6 +83,8 @@ const CLOCKS: Duration = Duration::from_millis(500);
 const EVENTS: usize = 1024;
 /// Requests that may wait for the loop: every client one.
 const REQUESTS: usize = 64;
+/// Health is put together anew this often, and behind every clean-up.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// Sequence numbers are reserved in steps, so that a crash never reuses one; the next step is asked for while half of
 /// this one is left, because the disk may take its time.
 const SEQ_STEP: u64 = 10_000;
@@ -130,6 +142,8 @@ struct Loop {
     clocks: Option<ClockOffsets>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
+    health: watch::Sender<Arc<HealthReply>>,
+    health_told: MonoNs,
     pids: watch::Sender<Vec<(InputId, u32)>>,
     /// The folder that is written: the running session's, else the library.
     written: watch::Sender<PathBuf>,
@@ -151,6 +165,7 @@ impl Engine {
         let (recalled, kept) = (kept.is_some(), kept.unwrap_or_else(|| Kept::unread(now.mono)));
         let setup = left.setup(&self.options, self.library.clone(), self.epoch, &kept);
         let (state, effects) = State::new(now, setup);
+        let rules = &self.options.config.supervision;
         let mut shell = Shell::new(
             self.options.runtime.clone(),
             self.options.demo,
@@ -158,6 +173,7 @@ impl Engine {
             self.epoch,
             events.clone(),
             disk.clone(),
+            Hook::start(rules.alert_command.clone(), rules.alert_command_limit),
         );
         for effect in effects {
             shell.perform(effect);
@@ -171,8 +187,10 @@ impl Engine {
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
             clocks: state.clocks(),
+            alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
+            health: watch::Sender::new(Arc::new(state.health(now, &first))),
+            health_told: now.mono,
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
-            alerts: watch::Sender::new(Arc::new(kept.alerts)),
             pids: watch::Sender::new(Vec::new()),
             written: watch::Sender::new(self.library.clone()),
             clients: broadcast::Sender::new(server::EVENT_BUFFER),
@@ -184,7 +202,20 @@ impl Engine {
         flush(disk.clone()).await;
         let socket = self.options.runtime.engine_socket();
         let clients = Clients::default();
-        let board = Board { snapshot: core.snapshot.subscribe(), alerts: core.alerts.subscribe() };
+        let board = Board {
+            snapshot: core.snapshot.subscribe(),
+            alerts: core.alerts.subscribe(),
+            health: core.health.subscribe(),
+        };
+        let api = Tally::default();
+        tokio::spawn(resources::watch(Watched {
+            snapshot: core.snapshot.subscribe(),
+            events: events.clone(),
+            requests: requests.clone(),
+            disk: disk.clone(),
+            clients: clients.clone(),
+            api: api.clone(),
+        }));
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.home.clone(), core.written.subscribe(), events.clone()));
         tokio::spawn(disk::watch::run(disk.at_work().clone(), events.clone()));
@@ -213,13 +244,23 @@ impl Engine {
             if let Some((requests, board)) = unserved.take_if(|_| settled) {
                 let listener =
                     server::bind(&socket).with_context(|| format!("{} cannot be bound", socket.display()))?;
-                tokio::spawn(server::serve(listener, requests, board, self.library.clone(), clients.clone()));
+                tokio::spawn(server::serve(
+                    listener,
+                    requests,
+                    board,
+                    self.library.clone(),
+                    clients.clone(),
+                    api.clone(),
+                ));
             }
             tokio::select! {
                 Some(event) = queue.recv() => core.handle(event),
                 Some(request) = asked.recv() => core.answer(request),
                 _ = ticks.tick() => {
                     core.handle(Event::Tick);
+                    if clock::mono_now().since(core.health_told) >= HEALTH_EVERY {
+                        core.tell_health(self::now());
+                    }
                     let over = |lifetime: &mut Lifetime| lifetime.is_over(clock::mono_now(), clients.count(), core.state.is_idle());
                     if lifetime.as_mut().is_some_and(over) {
                         core.handle(Event::Leave);
@@ -267,38 +308,6 @@ impl Loop {
         }
     }
 
-    fn answer(&mut self, request: Request) {
-        match request {
-            Request::Start { trace, key, body, reply } => {
-                let token = self.shell.expect_reply(reply);
-                let fresh = key.is_none();
-                let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-                let id = crate::model::SessionId(uuid::Uuid::now_v7());
-                let digest = digest(&body);
-                let default_name = default_name();
-                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
-                self.handle(Event::Start(command));
-            }
-            Request::Stop { session, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Stop { token, session });
-            }
-            Request::Split { session, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Split { token, session });
-            }
-            Request::Retry { input, reply } => {
-                let token = self.shell.expect_reply(reply);
-                self.handle(Event::Retry { token, input });
-            }
-            Request::Subscribe { since, reply } => {
-                let first = self.publisher.begin(clock::wall_now(), since);
-                // The client went away again.
-                drop(reply.send(Subscription { first, events: self.clients.subscribe() }));
-            }
-        }
-    }
-
     fn publish(&mut self, now: Now) {
         let mut next = self.state.snapshot(now);
         let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
@@ -338,6 +347,13 @@ impl Loop {
         }
     }
 
+    /// Publishes how the recorder is.
+    fn tell_health(&mut self, now: Now) {
+        let snapshot = self.snapshot.borrow().clone();
+        self.health.send_replace(Arc::new(self.state.health(now, &snapshot)));
+        self.health_told = now.mono;
+    }
+
     /// Keeps what the next engine has to know.
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
@@ -361,16 +377,6 @@ fn remove(socket: &Path) {
         }
         _ => {}
     }
-}
-
-/// Tells two bodies of one key apart, also after a restart.
-fn digest(body: &StartRequest) -> String {
-    blake3::hash(&serde_json::to_vec(body).unwrap_or_default()).to_hex().to_string()
-}
-
-/// The operator's own time: this name is for people.
-fn default_name() -> String {
-    clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
 }
 
 /// Waits until everything queued so far is written; the loop's thread does not wait for the disk.

@@ -1,6 +1,6 @@
 //! How requests end, before the server puts it into HTTP.
 
-use crate::protocol::api::{RetryReply, SplitReply, StartReply, StopReply};
+use crate::protocol::api::{AckReply, CleanupReply, RetryReply, SplitReply, StartReply, StopReply};
 
 /// How a request ended, for the server to put into HTTP.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,10 @@ pub enum Reply {
     Split(SplitReply),
     /// 202.
     Retried(RetryReply),
+    /// 200.
+    Acknowledged(Box<AckReply>),
+    /// 200.
+    Cleaned(CleanupReply),
     /// An error.
     Refused(Refused),
 }

@@ -55,6 +55,7 @@ impl Left {
             encoding: config.encoding.clone(),
             policy: config.policy.clone(),
             storage: config.storage,
+            supervision: config.supervision.clone(),
             library,
             epoch,
             config_file,

@@ -1,7 +1,9 @@
 //! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors. The event stream is
-//! [`super::event`].
+//! [`super::event`]; health and operations have files of their own.
 
-use crate::model::snapshot::{Alert, AlertCounts, HealthVerdict};
+pub use super::health::*;
+pub use super::operations::*;
+use crate::model::snapshot::{Alert, AlertCounts};
 use crate::model::{InputId, SessionId, SessionName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -105,32 +107,23 @@ pub struct RetryReply {
     pub input: InputId,
 }
 
-/// Reply to `GET /api/v1/alerts`: every alert kept, newest first.
+/// Reply to `GET /api/v1/alerts`: the newest alerts first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertsReply {
-    /// The alerts.
+    /// As many of them as were asked for.
     pub alerts: Vec<Alert>,
-    /// How many of them are active.
+    /// How many of all that are kept are active, and how many wait to be seen.
     pub counts: AlertCounts,
+    /// How many are kept.
+    #[serde(default)]
+    pub kept: u32,
 }
 
-/// Reply to `GET /api/v1/health`.
+/// Reply to `POST /api/v1/alerts/{id}/ack`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct HealthReply {
-    /// The worst of the parts.
-    pub overall: HealthVerdict,
-    /// Version of the program.
-    pub version: String,
-    /// Process id of the engine.
-    pub pid: u32,
-    /// Time since the engine started.
-    pub uptime_ms: u64,
-    /// Workers that answer.
-    pub workers: u32,
-    /// Configured inputs.
-    pub inputs: u32,
-    /// Connected event clients.
-    pub clients: u32,
+pub struct AckReply {
+    /// The alert, acknowledged.
+    pub alert: Alert,
 }
 
 /// One line of `GET /api/v1/sessions`, newest first.

@@ -4,8 +4,8 @@
 //! after a transport error or a reply that says `retryable` (R-CMD-4). Needs a Tokio runtime.
 
 use super::api::{
-    AlertsReply, ApiError, CLIENT, HealthReply, IDEMPOTENCY_KEY, RetryReply, SessionsReply, SplitReply, SplitRequest,
-    StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
+    AckReply, AlertsReply, ApiError, CLIENT, CleanupReply, HealthReply, IDEMPOTENCY_KEY, OperationsReply, RetryReply,
+    SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
 use crate::model::InputId;
@@ -101,9 +101,24 @@ impl Client {
         self.get("/api/v1/health").await
     }
 
-    /// `GET /api/v1/alerts`.
-    pub async fn alerts(&self) -> Result<AlertsReply, ClientError> {
-        self.get("/api/v1/alerts").await
+    /// `GET /api/v1/alerts`, newest first, at most `limit`.
+    pub async fn alerts(&self, limit: usize) -> Result<AlertsReply, ClientError> {
+        self.get(&format!("/api/v1/alerts?limit={limit}")).await
+    }
+
+    /// `POST /api/v1/alerts/{id}/ack`.
+    pub async fn acknowledge(&self, alert: u64) -> Result<AckReply, ClientError> {
+        self.send(Method::POST, &format!("/api/v1/alerts/{alert}/ack"), None, None::<&()>).await
+    }
+
+    /// `GET /api/v1/operations`.
+    pub async fn operations(&self) -> Result<OperationsReply, ClientError> {
+        self.get("/api/v1/operations").await
+    }
+
+    /// `POST /api/v1/operations/{id}/cleanup`.
+    pub async fn clean_up(&self, operation: u64) -> Result<CleanupReply, ClientError> {
+        self.send(Method::POST, &format!("/api/v1/operations/{operation}/cleanup"), None, None::<&()>).await
     }
 
     /// `GET /api/v1/sessions`, newest first, from `cursor` of the page before.

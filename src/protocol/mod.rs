@@ -4,4 +4,6 @@ pub mod api;
 pub mod client;
 pub mod codec;
 pub mod event;
+pub mod health;
+pub mod operations;
 pub mod worker;

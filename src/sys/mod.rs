@@ -5,6 +5,7 @@
 pub mod build;
 pub mod clock;
 pub mod fd_passing;
+pub mod hook;
 pub mod inhibit;
 pub mod lock;
 pub mod log;
@@ -14,3 +15,4 @@ pub mod paths;
 pub mod priority;
 pub mod process;
 pub mod unix_listener;
+pub mod usage;

@@ -5,7 +5,7 @@ use crate::model::snapshot::{Alert, AlertState, InputState, SessionState, Snapsh
 use crate::protocol::event::{Event, fold_alert};
 
 /// Most alerts kept here; the engine keeps as many (R-ALR-1).
-const ALERTS_KEPT: usize = 100;
+pub(super) const ALERTS_KEPT: usize = 100;
 
 /// Whether the engine is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -194,19 +194,19 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Free some space now."),
         ),
         IncidentCode::WorkerMemory => (
-            gettext("The recording process of this input uses {used} of memory; {budget} were to be expected."),
-            gettext("It records on; a recording process is never restarted for that."),
+            gettext("{used} of memory are used for recording; {budget} were to be expected."),
+            gettext("A process that records is never restarted for that; one that waits makes room for a new one."),
             gettext("Nothing. If it keeps growing, stop and start again when it suits you."),
         ),
         IncidentCode::MemoryLow => (
             gettext("The machine has little memory left: {free}."),
-            gettext("Recording goes on."),
+            gettext("The recording begins all the same."),
             gettext("Close other programs."),
         ),
         IncidentCode::LimitNear => (
             gettext("{used} of {limit} {what} are in use."),
             gettext("Recording goes on."),
-            gettext("Stop and start the recorder when nothing is being recorded."),
+            gettext("Close other programs, or start the recorder anew when nothing is being recorded."),
         ),
         IncidentCode::ClockStepped => (
             gettext("The clock of this machine was moved by {seconds} s."),

@@ -12,6 +12,7 @@
 )]
 
 mod adopt;
+mod alerts;
 mod api;
 mod architecture;
 mod builds;
@@ -34,6 +35,7 @@ mod kill;
 mod limits;
 mod lossy;
 mod matroska;
+mod operations;
 mod packages;
 mod power;
 mod priority;

@@ -12,6 +12,7 @@ pub mod watch;
 use super::event::Event;
 use super::fence::Fence;
 use super::kept::{Account, Kept};
+use super::tally::Traffic;
 use crate::model::SessionId;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, LookLine, Plan};
@@ -29,7 +30,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 /// Jobs that may wait: a minute of facts of sixteen inputs.
-const QUEUE: usize = 1024;
+pub const QUEUE: usize = 1024;
 /// Finalising reads a part once: an hour of 4K is 20 GB, read at 100 MB/s in idle class.
 const FINALISE_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -104,6 +105,8 @@ pub struct Disk {
     /// Jobs that keep what survives a restart and are not done.
     saves: Arc<AtomicUsize>,
     at_work: watch::AtWork,
+    /// What waits, and what was written.
+    traffic: Traffic,
 }
 
 impl Disk {
@@ -118,7 +121,7 @@ impl Disk {
         let (jobs, queue) = sync_channel(QUEUE);
         let (told, kept) = oneshot::channel();
         let saves = Arc::<AtomicUsize>::default();
-        let at_work = watch::AtWork::default();
+        let (at_work, traffic) = <(watch::AtWork, Traffic)>::default();
         let worker = DiskThread {
             library,
             home,
@@ -129,10 +132,11 @@ impl Disk {
             fence: fence.clone(),
             saves: saves.clone(),
             at_work: at_work.clone(),
+            traffic: traffic.clone(),
             doubted: None,
         };
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || worker.run(&queue, told))?;
-        Ok((Self { jobs, fence, saves, at_work }, kept))
+        Ok((Self { jobs, fence, saves, at_work, traffic }, kept))
     }
 
     /// What the thread is at.
@@ -157,7 +161,13 @@ impl Disk {
 
     /// Queues a job; `false` when the queue is full.
     pub fn push(&self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        self.traffic.enter();
+        self.jobs.try_send(job).inspect_err(|_| self.traffic.leave()).is_ok()
+    }
+
+    /// What waits, and what was written.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The engine with this number has taken over: nothing more is written, also nothing that was queued.

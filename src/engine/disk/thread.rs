@@ -4,6 +4,7 @@ use super::{Job, explain, finalise, watch};
 use crate::engine::event::{CloseFault, Event, ProofEvent, StorageEvent, Unwritten};
 use crate::engine::fence::Fence;
 use crate::engine::kept::Kept;
+use crate::engine::tally::Traffic;
 use crate::model::SessionId;
 use crate::model::incident::IncidentCode;
 use crate::model::session::{Closed, JournalKind, Line, Plan};
@@ -46,6 +47,8 @@ pub(super) struct DiskThread {
     pub saves: Arc<AtomicUsize>,
     /// What the thread is at, for others to see.
     pub at_work: watch::AtWork,
+    /// What waits, and what was written, for others to see.
+    pub traffic: Traffic,
     /// What the disk refused last.
     pub doubted: Option<IncidentCode>,
 }
@@ -57,6 +60,7 @@ impl DiskThread {
         // The engine has ended meanwhile.
         drop(told.send(self.kept.clone()));
         while let Some(job) = self.next(queue) {
+            self.traffic.leave();
             if let Some(epoch) = self.fence.fallen() {
                 return self.tell(Event::Superseded { epoch });
             }
@@ -141,6 +145,7 @@ impl DiskThread {
     fn save(&mut self) {
         let may = self.fence.check().and_then(|()| self.home.check());
         let saved = may.and_then(|()| self.kept.save(&self.library));
+        self.traffic.tally.note(saved.is_ok());
         // What goes on is tried every two seconds, and told once.
         if let Err(error) = &saved
             && self.doubted.is_none()
@@ -196,7 +201,9 @@ impl DiskThread {
             Some(open) if open.dir() == dir => open,
             open => open.insert(Journal::open(dir)?),
         };
-        journal.append(line)
+        let written = journal.append(line);
+        self.traffic.tally.note(written.is_ok());
+        written
     }
 
     /// Appends a line, whatever it takes; if it cannot be, that is said.

@@ -104,6 +104,13 @@ pub enum Effect {
         /// What was found.
         parts: Vec<ProvedPart>,
     },
+    /// Something critical has happened: tell the operator's own command.
+    Alarm {
+        /// Input, `engine` …
+        source: String,
+        /// What.
+        incident: Incident,
+    },
     /// Write one log line.
     Log {
         /// Input or `engine`.

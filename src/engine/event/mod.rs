@@ -4,6 +4,7 @@ use super::kept::Kept;
 mod effect;
 
 pub use super::reply::{Refused, Reply};
+use super::resources::Resources;
 use super::worker_state::WorkerEvent;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::proof::ProofLine;
@@ -108,6 +109,20 @@ pub enum Event {
         /// Which, as it was written.
         input: String,
     },
+    /// Somebody has seen an alert.
+    Acknowledge {
+        /// The request.
+        token: Token,
+        /// Its id.
+        alert: u64,
+    },
+    /// Somebody wants a stuck operation given up.
+    Cleanup {
+        /// The request.
+        token: Token,
+        /// Its number.
+        operation: u64,
+    },
     /// A plan was written, or not.
     Persisted {
         /// Its session.
@@ -181,6 +196,8 @@ pub enum Event {
     Clocks(ClockOffsets),
     /// Of what keeps the machine awake.
     Inhibit(InhibitEvent),
+    /// Machine, processes and queues were looked at.
+    Resources(Box<Resources>),
     /// The priority that was achieved.
     Protection(Box<PriorityView>),
     /// The engine is told to leave.

@@ -4,7 +4,8 @@ use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
 use super::{Api, READ_DEADLINE, Request};
 use crate::engine::event::Reply;
 use crate::protocol::api::{
-    ApiError, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+    AckReply, ApiError, CleanupReply, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest,
+    StopReply, StopRequest,
 };
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -111,6 +112,38 @@ pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> 
     ask(&api, |reply| Request::Retry { input, reply }).await
 }
 
+/// An alert was seen. It stays so while its cause goes on; trouble that comes back wants to be seen again.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/ack",
+    params(("id" = u64, Path, description = "The alert")),
+    responses(
+        (status = 200, description = "It is acknowledged, or was so before", body = AckReply),
+        (status = 404, description = "There is no such alert (`unknown_alert`)", body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
+    ))]
+pub(super) async fn acknowledge(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    match id.parse() {
+        Ok(alert) => ask(&api, |reply| Request::Acknowledge { alert, reply }).await,
+        Err(_) => refusal(404, "unknown_alert", format!("{id:?} is no number of an alert"), false),
+    }
+}
+
+/// Give up an operation that is stuck: it counts as failed, and nobody waits for it any more. Media is never touched.
+#[utoipa::path(post, path = "/api/v1/operations/{id}/cleanup",
+    params(("id" = u64, Path, description = "The operation")),
+    responses(
+        (status = 200, description = "It was given up, now or before", body = CleanupReply),
+        (status = 404, description = "There is no such operation (`unknown_operation`)", body = ApiError),
+        (status = 409, description = "It still has time (`not_stuck`), or has ended by itself (`operation_ended`)",
+            body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
+    ))]
+pub(super) async fn clean_up(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    match id.parse() {
+        Ok(operation) => ask(&api, |reply| Request::Cleanup { operation, reply }).await,
+        Err(_) => refusal(404, "unknown_operation", format!("{id:?} is no number of an operation"), false),
+    }
+}
+
 /// The body as JSON; nothing at all is the default.
 async fn body<T: DeserializeOwned + Default>(request: axum::extract::Request) -> Result<T, Response> {
     use axum::extract::FromRequest;
@@ -151,6 +184,8 @@ fn respond(reply: Reply) -> Response {
         Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Acknowledged(body) => Json(*body).into_response(),
+        Reply::Cleaned(body) => Json(body).into_response(),
         Reply::Refused(refused) => refuse(refused),
     }
 }

@@ -5,11 +5,12 @@
 
 use super::CLIENTS;
 use crate::engine::event::Refused;
+use crate::engine::tally::Tally;
 use crate::model::MonoNs;
 use crate::protocol::api::{ApiError, RESPONSE_TIME_MS, TRACE_ID};
 use crate::sys::clock;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,7 +33,7 @@ pub(super) const NAME_MAX_BYTES: usize = 128;
 pub(super) struct Trace(pub String);
 
 /// Puts the trace id and the time taken on every answer, and the trace id into every error.
-pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
+pub(super) async fn envelope(State(tally): State<Tally>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(TRACE_ID).and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
     let trace = given.map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -41,6 +42,7 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();
     let refused = response.extensions_mut().remove().or_else(|| foreign(status));
+    tally.note(!refused.as_ref().is_some_and(is_fault));
     if let Some(Refused { status, code, message, retryable }) = refused {
         tracing::info!(trace_id = trace, %method, path, status, code, message, "a request was refused");
         let error = ApiError { code: code.to_owned(), message, retryable, trace_id: trace.clone() };
@@ -62,6 +64,12 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+/// Whether a refusal is the recorder's own trouble: that there is nothing to record, no room or no engine any more is an
+/// answer like any other.
+fn is_fault(refused: &Refused) -> bool {
+    refused.status >= 500 && !["nothing_to_record", "no_space", "leaving"].contains(&refused.code)
 }
 
 /// Whether a client's id may stand in headers, logs and journals.

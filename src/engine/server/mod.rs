@@ -12,9 +12,10 @@ mod routes;
 mod stream;
 
 use super::event::Reply;
+use super::tally::Tally;
 use crate::model::SessionId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::StartRequest;
+use crate::protocol::api::{HealthReply, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -79,6 +80,20 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// An alert was seen.
+    Acknowledge {
+        /// Its id.
+        alert: u64,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Give a stuck operation up.
+    Cleanup {
+        /// Its number.
+        operation: u64,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// The state, and every event after it.
     Subscribe {
         /// The number the client had come to: what it missed is enough.
@@ -104,6 +119,8 @@ pub struct Board {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Every alert kept, newest first.
     pub alerts: watch::Receiver<Arc<Vec<Alert>>>,
+    /// How the recorder is, but for what only the server knows.
+    pub health: watch::Receiver<Arc<HealthReply>>,
 }
 
 /// Everything a handler may use.
@@ -115,6 +132,8 @@ struct Api {
     started: crate::model::MonoNs,
     clients: Clients,
     listings: Arc<Semaphore>,
+    /// Answers, and those that were our fault.
+    tally: Tally,
 }
 
 /// The place of one connection; whoever serves the client longest holds it.
@@ -125,14 +144,23 @@ struct Place {
     peer: Option<u32>,
 }
 
-/// The event clients that are connected.
-#[derive(Debug, Clone, Default)]
-pub struct Clients(Arc<Mutex<Vec<Client>>>);
+/// The event clients that are connected, and the places for connections of every kind.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    events: Arc<Mutex<Vec<Client>>>,
+    places: Arc<Semaphore>,
+}
 
 /// One of them: the process of a window, else nothing is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Client {
     window: Option<u32>,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { events: Arc::default(), places: Arc::new(Semaphore::new(CLIENTS)) }
+    }
 }
 
 impl Clients {
@@ -146,6 +174,11 @@ impl Clients {
         self.lock().iter().filter_map(|client| client.window).collect()
     }
 
+    /// How many places there are, and how many are taken.
+    pub fn places(&self) -> (usize, usize) {
+        (CLIENTS, CLIENTS.saturating_sub(self.places.available_permits()))
+    }
+
     /// Counts one more until the guard is dropped.
     fn enter(&self, window: Option<u32>) -> ClientGuard {
         let client = Client { window };
@@ -154,7 +187,7 @@ impl Clients {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Client>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,11 +214,13 @@ pub async fn serve(
     board: Board,
     library: PathBuf,
     clients: Clients,
+    tally: Tally,
 ) {
     let started = crate::sys::clock::mono_now();
-    let router =
-        routes::make(Api { requests, board, library, started, clients, listings: Arc::new(Semaphore::new(LISTINGS)) });
-    let [places, queue, heard] = [CLIENTS, WAITING, HEARD].map(|most| Arc::new(Semaphore::new(most)));
+    let places = clients.places.clone();
+    let listings = Arc::new(Semaphore::new(LISTINGS));
+    let router = routes::make(Api { requests, board, library, started, clients, listings, tally });
+    let [queue, heard] = [WAITING, HEARD].map(|most| Arc::new(Semaphore::new(most)));
     let ours = rustix::process::getuid().as_raw();
     loop {
         let stream = match listener.accept().await {

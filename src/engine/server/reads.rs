@@ -3,8 +3,10 @@
 
 use super::envelope::refusal;
 use super::{Api, Place, events};
-use crate::model::snapshot::{HealthVerdict, Snapshot};
-use crate::protocol::api::{AlertsReply, ApiError, CLIENT, HealthReply, SessionRow, SessionsReply, WINDOW};
+use crate::model::snapshot::Snapshot;
+use crate::protocol::api::{
+    AlertsReply, ApiError, CLIENT, HealthReply, LiveReply, OperationsReply, SessionRow, SessionsReply, WINDOW,
+};
 use crate::storage::recovery;
 use crate::sys::clock;
 use axum::extract::rejection::QueryRejection;
@@ -21,6 +23,8 @@ use tokio::time::timeout;
 
 /// A library that does not answer a listing within this is frozen.
 const LIST_DEADLINE: Duration = Duration::from_secs(8);
+/// Alerts of a reply when none are asked for (R-ALR-7).
+const ALERTS: usize = 20;
 /// Sessions of a page when none are asked for.
 const PAGE: usize = 50;
 /// Most sessions of a page.
@@ -40,15 +44,29 @@ pub(super) async fn status(State(api): State<Api>) -> Response {
     Json(&*snapshot).into_response()
 }
 
-/// Every alert kept, newest first.
-#[utoipa::path(get, path = "/api/v1/alerts", responses(
+/// How many alerts.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Newest {
+    /// Alerts at most; 20 without it.
+    limit: Option<usize>,
+}
+
+/// The newest alerts, newest first; the counts are over all that are kept.
+#[utoipa::path(get, path = "/api/v1/alerts", params(Newest), responses(
         (status = 200, description = "The alerts", body = AlertsReply),
+        (status = 422, description = "The query is not understood (`bad_query`)", body = ApiError),
         (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
-pub(super) async fn alerts(State(api): State<Api>) -> Response {
-    let alerts = (**api.board.alerts.borrow()).clone();
+pub(super) async fn alerts(State(api): State<Api>, newest: Result<Query<Newest>, QueryRejection>) -> Response {
+    let Ok(Query(Newest { limit })) = newest else {
+        return refusal(422, "bad_query", "use limit=…, a number", false);
+    };
+    let all = api.board.alerts.borrow().clone();
     let counts = api.board.snapshot.borrow().alerts;
-    Json(AlertsReply { alerts, counts }).into_response()
+    let alerts = all.iter().take(limit.unwrap_or(ALERTS)).cloned().collect();
+    Json(AlertsReply { alerts, counts, kept: u32::try_from(all.len()).unwrap_or(u32::MAX) }).into_response()
 }
 
 /// How the recorder is.
@@ -57,20 +75,37 @@ pub(super) async fn alerts(State(api): State<Api>) -> Response {
         (status = 503, description = "All places are taken (`busy`)", body = ApiError),
     ))]
 pub(super) async fn health(State(api): State<Api>) -> Response {
-    let snapshot = api.board.snapshot.borrow().clone();
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let inputs = snapshot.inputs.iter().map(|input| input.health.verdict).max();
-    let storage = if snapshot.storage.free_bytes.is_some() { HealthVerdict::Healthy } else { HealthVerdict::Unhealthy };
+    let known = api.board.health.borrow().clone();
     let reply = HealthReply {
-        overall: inputs.unwrap_or(HealthVerdict::Healthy).max(storage),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        uptime_ms: u64::try_from(clock::mono_now().since(api.started).as_millis()).unwrap_or(u64::MAX),
-        workers: count(snapshot.inputs.iter().filter(|input| input.worker.is_some()).count()),
-        inputs: count(snapshot.inputs.len()),
-        clients: count(api.clients.count()),
+        uptime_ms: uptime_ms(&api),
+        clients: u32::try_from(api.clients.count()).unwrap_or(u32::MAX),
+        ..(*known).clone()
     };
     Json(reply).into_response()
+}
+
+/// Whether the recorder lives; it asks nobody else.
+#[utoipa::path(get, path = "/api/v1/health/live", responses(
+        (status = 200, description = "It lives", body = LiveReply),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
+    ))]
+pub(super) async fn live(State(api): State<Api>) -> Response {
+    Json(LiveReply { status: "live".to_owned(), pid: std::process::id(), uptime_ms: uptime_ms(&api) }).into_response()
+}
+
+fn uptime_ms(api: &Api) -> u64 {
+    u64::try_from(clock::mono_now().since(api.started).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Long operations that run, those that are stuck first.
+#[utoipa::path(get, path = "/api/v1/operations", responses(
+        (status = 200, description = "How many, and the first ten", body = OperationsReply),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
+    ))]
+pub(super) async fn operations(State(api): State<Api>) -> Response {
+    let known = api.board.health.borrow().clone();
+    Json(&known.operations).into_response()
 }
 
 /// How an event stream begins.

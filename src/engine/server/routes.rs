@@ -38,7 +38,7 @@ pub(super) fn make(api: Api) -> Router {
         })
         .layer(Extension(Document(Arc::new(document))))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .layer(middleware::from_fn(envelope))
+        .layer(middleware::from_fn_with_state(api.tally.clone(), envelope))
         .with_state(api)
 }
 
@@ -48,11 +48,15 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reads::event_stream))
         .routes(routes!(reads::alerts))
         .routes(routes!(reads::health))
+        .routes(routes!(reads::live))
+        .routes(routes!(reads::operations))
         .routes(routes!(reads::sessions))
         .routes(routes!(commands::start))
         .routes(routes!(commands::stop))
         .routes(routes!(commands::split))
         .routes(routes!(commands::retry))
+        .routes(routes!(commands::acknowledge))
+        .routes(routes!(commands::clean_up))
         .routes(routes!(openapi))
 }
 

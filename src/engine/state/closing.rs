@@ -79,14 +79,19 @@ impl State {
 
     pub(super) fn close_later(&mut self, now: Now) {
         let Some(session) = &mut self.session else { return };
-        let Phase::Closing { retry, state, asked } = &mut session.phase else { return };
+        let Phase::Closing { retry, .. } = &mut session.phase else { return };
         session.unclosed += 1;
         if session.unclosed < CLOSE_TRIES {
             *retry = Some(now.mono.plus(CLOSE_AGAIN));
             return;
         }
-        // Nobody shall be kept from the next recording by a file of the last one.
-        let (state, asked) = (*state, *asked);
+        self.close_aside(now);
+    }
+
+    /// Nobody shall be kept from the next recording by a file of the last one: it is closed in the background.
+    pub(super) fn close_aside(&mut self, now: Now) {
+        let Some(session) = &mut self.session else { return };
+        let Phase::Closing { state, asked, .. } = session.phase else { return };
         let (plan, dir) = (session.plan.clone(), session.dir.clone());
         session.phase = Phase::Over;
         self.freeze(now, None);

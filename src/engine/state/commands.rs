@@ -132,6 +132,7 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         self.rebase_clocks(now, out);
+        self.check_memory(now);
         let container = self.setup.encoding.container;
         let plan = Plan {
             id: command.id,

@@ -49,6 +49,13 @@ pub struct Handover {
     pub(super) deaf: bool,
 }
 
+impl Handover {
+    /// It is replaced as soon as it records nothing.
+    pub(super) fn make_room(&mut self) {
+        self.outdated = true;
+    }
+}
+
 impl State {
     /// A worker is linked: configure it, then say what it should be doing.
     pub(super) fn on_ready(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
@@ -147,6 +154,8 @@ impl State {
             return;
         }
         self.calm_orders(now, id);
+        let refusals = u64::from(refused.is_some());
+        self.oversight.errors.note(now.mono, id.as_str(), refusals, 1 - refusals);
         let Some(input) = self.input_mut(id) else { return };
         input.orders.answered(command);
         let handover = &mut input.handover;

@@ -107,6 +107,16 @@ impl Recovery {
         matching.max_by_key(|(_, job)| job.found.plan.start_at_ns).map(|(place, job)| (job, place))
     }
 
+    /// The session that is being closed in the background.
+    pub fn closes(&self) -> Option<SessionId> {
+        self.running.as_ref().map(|job| job.found.plan.id)
+    }
+
+    /// Nobody waits any longer for the session that is being closed: it is left for the next engine.
+    pub fn leave_running(&mut self) {
+        self.left.extend(self.running.take());
+    }
+
     /// The disk works again: everything that could not be closed is tried anew.
     pub fn retry_now(&mut self) {
         self.waiting.extend(self.left.drain(..).map(|job| Job { tries: 0, ..job }));

@@ -5,15 +5,20 @@
 //! Stop is always carried out; media is never touched here.
 
 mod adoption;
+mod alarms;
 mod clock;
 mod closing;
 mod commands;
 mod evidence;
 mod handover;
+mod health;
 mod inhibit;
 mod interrupted;
 mod keys;
+mod memory;
+mod operations;
 mod orders;
+mod oversight;
 mod pause;
 mod priority;
 mod proof;
@@ -39,6 +44,7 @@ use crate::model::{InputId, MonoNs, SessionId};
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
+use oversight::Oversight;
 use proof::Proofs;
 use session::{Phase, Session};
 use setup::Input;
@@ -76,6 +82,7 @@ pub struct State {
     clocks: clock::Clocks,
     /// The machine is to be kept awake.
     awake: bool,
+    oversight: Oversight,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -122,6 +129,7 @@ impl State {
             alerts,
             clocks: clock::Clocks::new(setup.clocks),
             awake: false,
+            oversight: Oversight::new(setup.epoch),
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -151,6 +159,8 @@ impl State {
             Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
             Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
+            Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
+            Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
             Event::StopWritten { session } => self.on_stop_written(now, session, &mut out),
             Event::Closed { session, dir, result } => self.on_closed(now, session, &dir, result, &mut out),
@@ -163,7 +173,8 @@ impl State {
             Event::Proof { number, event } => self.on_proof(now, number, event, &mut out),
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
-            Event::Usage(usage) => self.on_usage(usage),
+            Event::Usage(usage) => self.on_usage(now, usage),
+            Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
             Event::Space(space) => self.on_space(now, space, &mut out),
             Event::Storage(event) => self.on_storage(now, event, &mut out),
@@ -175,6 +186,7 @@ impl State {
         self.advance(now, &mut out);
         self.write_clocks(&mut out);
         self.keep_awake(now, &mut out);
+        self.tell_raised(now, &mut out);
         out
     }
 
@@ -211,12 +223,13 @@ impl State {
         self.space.filter(|(at, _)| now.since(*at) < SPACE_AGE).map(|(_, space)| space)
     }
 
-    fn on_usage(&mut self, usage: Vec<(InputId, WorkerUsage)>) {
+    fn on_usage(&mut self, now: Now, usage: Vec<(InputId, WorkerUsage)>) {
         for (id, usage) in usage {
             if let Some(input) = self.input_mut(&id) {
                 input.usage = usage;
             }
         }
+        self.watch_memory(now);
     }
 
     fn on_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -229,6 +242,8 @@ impl State {
         self.watch_session(now, out);
         self.watch_proof(now, out);
         self.watch_clocks(now);
+        self.watch_operations(now);
+        self.watch_errors(now);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -301,7 +316,7 @@ impl State {
 
     fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
         self.alerts.raise(now, source, &incident);
-        out.push(Effect::Log { source: source.to_owned(), incident });
+        self.tell_raised(now, out);
     }
 }
 

@@ -32,6 +32,7 @@ impl State {
             Phase::Running { since } | Phase::Stopping { since, .. } => Some(since),
             Phase::Persisting { .. } | Phase::Closing { .. } | Phase::Over => None,
         });
+        self.oversight.operations.excuse(time);
         for at in inputs.chain(strays).chain(session) {
             *at = at.plus(time);
         }

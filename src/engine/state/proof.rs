@@ -82,6 +82,12 @@ impl Proofs {
         running.map(|running| (running.percent, read(&running.parts))).or_else(waiting)
     }
 
+    /// The proof that reads, by its number, and how long that should take.
+    pub fn reads(&self) -> Option<(u64, Duration)> {
+        let running = self.running.as_ref()?;
+        Some((running.number, Duration::from_secs(running.job.session.bytes / BYTES_PER_S)))
+    }
+
     /// A proof runs, or its result is being kept.
     #[cfg(test)]
     pub fn is_running(&self) -> bool {
@@ -154,6 +160,13 @@ impl State {
             }
             Step::Reading | Step::Busy | Step::Late(_) | Step::Keeping => {}
         }
+    }
+
+    /// The operator does not want to wait for it any longer.
+    pub(super) fn leave_stuck_proof(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(Running { job, number, .. }) = self.proofs.running.take() else { return };
+        out.push(Effect::EndProof { number });
+        self.give_up_proof(now, &job, "reading took too long and was given up", out);
     }
 
     /// The engine leaves: the next one proves again.

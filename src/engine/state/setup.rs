@@ -1,7 +1,7 @@
 //! What the state machine is made from, and what it holds of each input.
 
 use super::handover::Handover;
-use crate::config::StorageRules;
+use crate::config::{StorageRules, SupervisionRules};
 use crate::engine::event::{Now, WorkerUsage};
 use crate::engine::orders::Orders;
 use crate::engine::restart::Restarts;
@@ -28,6 +28,8 @@ pub struct Setup {
     pub policy: WorkerPolicy,
     /// Space rules.
     pub storage: StorageRules,
+    /// What the engine itself watches.
+    pub supervision: SupervisionRules,
     /// Where sessions go.
     pub library: PathBuf,
     /// This boot.

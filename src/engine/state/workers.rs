@@ -3,13 +3,16 @@
 use super::super::event::{Effect, Now};
 use super::super::worker_state::{Act, WorkerEvent};
 use super::State;
-use super::session::{Ending, Phase};
+use super::session::{Ending, Phase, Take};
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
-use crate::model::snapshot::RecordingState;
+use crate::model::snapshot::{InputState, RecordingState};
 use crate::protocol::worker::WorkerStatus;
 use std::time::Duration;
+
+/// A worker that leaves has closed its parts a moment before; one that stopped by its policy stays.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
 
 impl State {
     pub(super) fn on_worker(&mut self, now: Now, id: &InputId, event: WorkerEvent, out: &mut Vec<Effect>) {
@@ -36,6 +39,7 @@ impl State {
     }
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
+        self.reopen(now, id);
         let wanted = self.is_wanted(id);
         self.fold_death(id);
         if let Some(input) = self.input_mut(id) {
@@ -53,6 +57,17 @@ impl State {
             }
         }
         self.raise(now, id.as_str(), Incident::new(IncidentCode::WorkerDied).with("reason", reason), out);
+    }
+
+    /// A worker that was told to leave by somebody else closes its parts first and says so: its end is an end while
+    /// recording all the same, also with code 0, and the input goes on (R-SUP-5).
+    fn reopen(&mut self, now: Now, id: &InputId) {
+        let running = self.session.as_mut().filter(|session| session.runs());
+        let take = running.and_then(|session| session.take_mut(id));
+        let just_done = |take: &Take| take.done_at.is_some_and(|at| now.mono.since(at) <= LEAVES_WITHIN);
+        if let Some(take) = take.filter(|take| take.ending == Some(Ending::Done) && just_done(take)) {
+            take.ending = None;
+        }
     }
 
     fn on_gave_up(&mut self, now: Now, id: &InputId, code: IncidentCode, out: &mut Vec<Effect>) {
@@ -79,10 +94,12 @@ impl State {
             self.on_worker(now, id, WorkerEvent::Media { written }, out);
         }
         let Some(input) = self.input_mut(id).filter(|input| input.worker.is_linked()) else { return };
+        let opened = openings(input.status.as_ref().map(|(_, before)| before), &status);
         let closed =
             status.recording.as_ref().is_none_or(|r| matches!(r.state, RecordingState::Done | RecordingState::Failed));
         let released = input.orphan.is_some() && (status.session != input.orphan || closed);
         let before = input.status.replace((now.mono, status)).map(|(_, status)| status.active).unwrap_or_default();
+        self.oversight.errors.note(now.mono, id.as_str(), opened.0, opened.1);
         if released {
             self.release_orphan(now, id, out);
         }
@@ -106,4 +123,13 @@ impl State {
             self.keep(now, id.as_str(), incident, out);
         }
     }
+}
+
+/// How often its source could not be opened, and could be, since the report before. Attempts are counted as they begin:
+/// the last one may still succeed.
+fn openings(before: Option<&WorkerStatus>, now: &WorkerStatus) -> (u64, u64) {
+    let Some(before) = before else { return (0, 0) };
+    let failed = now.retry.attempt.saturating_sub(before.retry.attempt.max(1));
+    let opened = now.state == InputState::Live && before.state != InputState::Live;
+    (u64::from(failed), u64::from(opened))
 }

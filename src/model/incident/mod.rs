@@ -3,9 +3,11 @@
 //! Contract: the wire carries `code` + `params`; translated words are made in the window only, from the same
 //! codes. A message says what happened, what was done about it, and what the operator can do.
 
+mod action;
 mod code;
 mod words;
 
+pub use action::Action;
 pub use code::{IncidentCode, Severity};
 pub use words::Words;
 

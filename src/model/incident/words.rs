@@ -173,17 +173,19 @@ impl IncidentCode {
                 "Free some space now.",
             ),
             IncidentCode::WorkerMemory => (
-                "The recording process of this input uses {used} of memory; {budget} were to be expected.",
-                "It records on; a recording process is never restarted for that.",
+                "{used} of memory are used for recording; {budget} were to be expected.",
+                "A process that records is never restarted for that; one that waits makes room for a new one.",
                 "Nothing. If it keeps growing, stop and start again when it suits you.",
             ),
-            IncidentCode::MemoryLow => {
-                ("The machine has little memory left: {free}.", "Recording goes on.", "Close other programs.")
-            }
+            IncidentCode::MemoryLow => (
+                "The machine has little memory left: {free}.",
+                "The recording begins all the same.",
+                "Close other programs.",
+            ),
             IncidentCode::LimitNear => (
                 "{used} of {limit} {what} are in use.",
                 "Recording goes on.",
-                "Stop and start the recorder when nothing is being recorded.",
+                "Close other programs, or start the recorder anew when nothing is being recorded.",
             ),
             IncidentCode::ClockStepped => (
                 "The clock of this machine was moved by {seconds} s.",

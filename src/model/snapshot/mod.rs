@@ -160,7 +160,7 @@ pub enum LevelName {
     Critical,
 }
 
-/// Counts of active alerts.
+/// Counts of active alerts, and of those that wait to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertCounts {
     /// Active critical alerts.
@@ -169,6 +169,9 @@ pub struct AlertCounts {
     pub warning: u32,
     /// Active notices.
     pub info: u32,
+    /// Alerts that nobody has acknowledged, also those whose cause has gone (R-ALR-1: they stay until then).
+    #[serde(default)]
+    pub unacknowledged: u32,
 }
 
 /// An external service.

@@ -156,7 +156,8 @@ impl App {
         self.alerts_asked += 1;
         self.alerts_missing = false;
         let (client, number) = (self.client.clone(), self.alerts_asked);
-        sender.oneshot_command(async move { AppCmd::Alerts(number, client.alerts().await) });
+        sender
+            .oneshot_command(async move { AppCmd::Alerts(number, client.alerts(crate::ui::desk::ALERTS_KEPT).await) });
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {

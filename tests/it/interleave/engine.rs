@@ -5,7 +5,9 @@ use super::world::{BOOT, Chore, Clock, World};
 use holdfast::engine::event::{CloseFault, Effect, Event, Now, Reply, Space, Token};
 use holdfast::engine::state::{Setup, State};
 use holdfast::engine::worker_event::{Act, WorkerEvent};
-use holdfast::model::encoding::Container;
+use holdfast::model::encoding::{Container, Encoding};
+use holdfast::model::input::InputSpec;
+use holdfast::model::policy::WorkerPolicy;
 use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecord};
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
@@ -14,7 +16,7 @@ use holdfast::storage::recovery::CloseError;
 use holdfast::storage::{history, layout, recent, recovery, search};
 use holdfast::sys::lock::is_held;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Folders an engine looks at before it is told of any; these histories have a handful of sessions.
@@ -22,6 +24,25 @@ const NEWEST: usize = 2;
 
 /// First number of the commands the shell makes.
 const SHELL_COMMANDS: u64 = 1 << 32;
+
+/// What engine number `epoch` is made from.
+pub fn engine_setup(inputs: Vec<InputSpec>, library: PathBuf, epoch: u64) -> Setup {
+    Setup {
+        inputs,
+        encoding: Encoding::default(),
+        policy: WorkerPolicy::default(),
+        storage: Default::default(),
+        supervision: Default::default(),
+        library,
+        boot_id: BOOT.to_owned(),
+        epoch,
+        config_file: "config.toml".to_owned(),
+        alerts: Vec::new(),
+        strays: Vec::new(),
+        clocks: None,
+        restarts: Default::default(),
+    }
+}
 
 /// A connection attempt that waits for its turn.
 #[derive(Debug)]
@@ -116,12 +137,9 @@ impl SimEngine {
                 self.looks.push_back(Look { input, link, child });
             }
             Effect::Exit => self.left = true,
-            // Proofs, and whether the machine may sleep, change no state that is looked at here.
-            Effect::Log { .. }
-            | Effect::Inhibit(_)
-            | Effect::Prove { .. }
-            | Effect::EndProof { .. }
-            | Effect::KeepProof { .. } => {}
+            // Proofs, alarms, and whether the machine may sleep, change no state that is looked at here.
+            Effect::Log { .. } | Effect::Alarm { .. } | Effect::Inhibit(_) => {}
+            Effect::Prove { .. } | Effect::EndProof { .. } | Effect::KeepProof { .. } => {}
             other => return Some(other),
         }
         None

@@ -5,14 +5,11 @@
 //! order.
 
 use super::clients::Promises;
-use super::engine::{Look, SimEngine};
+use super::engine::{Look, SimEngine, engine_setup};
 use super::worker::{SimWorker, holder};
 use holdfast::engine::event::{Event, Token};
-use holdfast::engine::state::Setup;
 use holdfast::engine::worker_event::WorkerEvent;
-use holdfast::model::encoding::Encoding;
 use holdfast::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
-use holdfast::model::policy::WorkerPolicy;
 use holdfast::model::snapshot::InputState;
 use holdfast::model::{InputId, MonoNs, SessionId};
 use holdfast::protocol::worker::{Command, Report};
@@ -118,20 +115,7 @@ impl World {
             None => {}
         }
         self.epoch += 1;
-        let setup = Setup {
-            inputs: self.inputs.clone(),
-            encoding: Encoding::default(),
-            policy: WorkerPolicy::default(),
-            storage: Default::default(),
-            library: self.library(),
-            boot_id: BOOT.to_owned(),
-            epoch: self.epoch,
-            config_file: "config.toml".to_owned(),
-            alerts: Vec::new(),
-            strays: Vec::new(),
-            clocks: None,
-            restarts: Default::default(),
-        };
+        let setup = engine_setup(self.inputs.clone(), self.library(), self.epoch);
         let engine = SimEngine::new(self.clock, self.epoch, setup, &self.library());
         self.engines.push(engine);
     }

@@ -1,7 +1,7 @@
 //! The proof after Stop: clean sessions are called clean, and damage planted in real recordings is found by name.
 
 mod clean;
-mod crash;
+pub mod crash;
 mod damage;
 mod window;
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::storage::search::Unread;
 
 impl Bench {
-    fn ask(&mut self, event: impl FnOnce(Token) -> Event) -> Vec<Effect> {
+    pub(super) fn ask(&mut self, event: impl FnOnce(Token) -> Event) -> Vec<Effect> {
         self.token += 1;
         let token = self.token;
         self.feed(event(token))

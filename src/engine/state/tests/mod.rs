@@ -7,6 +7,7 @@ mod handover;
 mod histories;
 mod lives;
 mod orders;
+mod oversight;
 mod pause;
 mod priority;
 mod promises;
@@ -65,6 +66,7 @@ fn setup(inputs: &[&str]) -> Setup {
         encoding: Encoding::default(),
         policy: WorkerPolicy::default(),
         storage: StorageRules::default(),
+        supervision: Default::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
         epoch: 3,

@@ -1,0 +1,183 @@
+//! The alert book against the requirements it states, and against random histories.
+
+use super::*;
+use crate::model::MonoNs;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+fn now() -> Now {
+    Now { mono: MonoNs(0), at: Timestamp::UNIX_EPOCH }
+}
+
+#[test]
+fn repeats_fold_and_a_gone_cause_is_resolved() {
+    let mut alerts = Alerts::default();
+    let incident = Incident::new(IncidentCode::NoSignal);
+    alerts.raise(now(), "cam1", &incident);
+    alerts.raise(now(), "cam2", &incident);
+    alerts.raise(now(), "cam1", &incident);
+    assert_eq!(alerts.list().len(), 2);
+    assert_eq!((alerts.list()[0].source.as_str(), alerts.list()[0].count), ("cam1", 2));
+    assert_eq!(alerts.counts().warning, 2);
+    alerts.resolve(now(), "cam1", "no_signal");
+    assert_eq!(alerts.counts().warning, 1);
+    let mut seq = 10;
+    assert_eq!(alerts.take_changed(&mut seq).len(), 2);
+    assert_eq!((seq, alerts.take_changed(&mut seq).len()), (12, 0));
+}
+
+#[test]
+fn a_new_engine_believes_no_cause_it_has_not_seen_but_a_damaged_file_stays_one() {
+    let mut alerts = Alerts::default();
+    for code in [IncidentCode::WorkerDied, IncidentCode::FileDamaged] {
+        alerts.raise(now(), "cam1", &Incident::new(code));
+    }
+    let mut restored = Alerts::restore(alerts.list().to_vec());
+    restored.forget_causes(now());
+    assert!(!restored.is_active("cam1", "worker_died") && restored.is_active("cam1", "file_damaged"));
+    assert_eq!(restored.take_changed(&mut 0).len(), 1);
+}
+
+#[test]
+fn an_active_critical_alert_outlives_a_flood() {
+    let mut alerts = Alerts::default();
+    alerts.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));
+    for n in 0..300 {
+        alerts.raise(now(), &format!("x{n}"), &Incident::new(IncidentCode::SessionRecovered));
+    }
+    assert_eq!(alerts.list().len(), KEPT);
+    assert!(alerts.is_active("cam1", "disk_full"));
+}
+
+#[test]
+fn what_was_acknowledged_stays_so_while_it_goes_on_and_is_new_when_it_comes_back() {
+    let mut alerts = Alerts::default();
+    let incident = Incident::new(IncidentCode::WorkerGaveUp);
+    alerts.raise(now(), "cam1", &incident);
+    assert_eq!(
+        (alerts.counts().unacknowledged, &alerts.list()[0].actions[..]),
+        (1, &words(&["retry", "acknowledge"])[..])
+    );
+    let id = alerts.list()[0].id;
+    assert_eq!(alerts.acknowledge(id + 1), None);
+    alerts.take_changed(&mut 0);
+    for _ in 0..2 {
+        assert!(alerts.acknowledge(id).is_some_and(|alert| alert.acknowledged && alert.actions == words(&["retry"])));
+    }
+    assert_eq!(alerts.take_changed(&mut 0).len(), 1, "acknowledging twice changes nothing");
+    // It goes on, and was seen.
+    alerts.raise(now(), "cam1", &incident);
+    assert!(alerts.list()[0].acknowledged && alerts.counts().unacknowledged == 0);
+    alerts.resolve(now(), "cam1", "worker_gave_up");
+    assert!(alerts.list()[0].actions.is_empty());
+    // Over and back again: that was not seen.
+    alerts.raise(now(), "cam1", &incident);
+    assert!(!alerts.list()[0].acknowledged && alerts.list()[0].count == 3);
+    // Latched: gone, but not seen.
+    alerts.resolve(now(), "cam1", "worker_gave_up");
+    assert_eq!((alerts.counts().critical, alerts.counts().unacknowledged), (0, 1));
+    assert_eq!(alerts.list()[0].actions, words(&["acknowledge"]));
+}
+
+#[test]
+fn a_critical_alert_that_nobody_has_seen_outlives_a_flood_also_when_it_is_over() {
+    let mut alerts = Alerts::default();
+    alerts.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));
+    alerts.resolve(now(), "cam1", "disk_full");
+    for n in 0..300 {
+        alerts.raise(now(), &format!("x{n}"), &Incident::new(IncidentCode::NoSignal));
+    }
+    assert!(alerts.list().iter().any(|alert| alert.code == "disk_full"));
+    let id = alerts.list().iter().find(|alert| alert.code == "disk_full").expect("it is there").id;
+    alerts.acknowledge(id);
+    alerts.raise(now(), "y", &Incident::new(IncidentCode::NoSignal));
+    assert!(alerts.list().iter().all(|alert| alert.code != "disk_full"), "it was seen, and is over");
+}
+
+#[test]
+fn every_incident_can_be_raised_and_is_told_once_with_its_words_and_how_bad_it_is() {
+    let mut alerts = Alerts::default();
+    for code in IncidentCode::ALL {
+        alerts.raise(now(), "cam1", &Incident::new(code));
+        let alert = &alerts.list()[0];
+        assert_eq!((alert.code.as_str(), alert.severity), (code.as_str(), code.severity()));
+        assert!(alert.message.starts_with(&fill_start(code)) && alert.actions.contains(&"acknowledge".to_owned()));
+        let told = alerts.take_raised();
+        assert_eq!((told.len(), told[0].incident.code, told[0].fresh), (1, code, true));
+        alerts.keep(now(), "cam1", &Incident::new(code));
+        assert!(alerts.take_raised().is_empty(), "what goes on is not told again");
+        alerts.raise(now(), "cam1", &Incident::new(code));
+        assert!(alerts.take_raised().iter().all(|told| !told.fresh));
+    }
+}
+
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn fill_start(code: IncidentCode) -> String {
+    crate::model::incident::fill(code.words().happened, &Default::default())
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Raise(usize, u8),
+    Resolve(usize, u8),
+    Acknowledge(usize),
+    Restart,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let code = || 0..IncidentCode::ALL.len();
+    prop_oneof![
+        6 => (code(), 0u8..12).prop_map(|(code, source)| Op::Raise(code, source)),
+        2 => (code(), 0u8..12).prop_map(|(code, source)| Op::Resolve(code, source)),
+        2 => (0usize..200).prop_map(Op::Acknowledge),
+        1 => Just(Op::Restart),
+    ]
+}
+
+proptest! {
+    /// Bounded, one alert per cause, and nothing critical is lost unseen (R-ALR-1).
+    #[test]
+    fn no_history_loses_a_critical_alert_that_nobody_has_seen(ops in prop::collection::vec(op(), 0..600)) {
+        let mut alerts = Alerts::default();
+        let mut unseen = std::collections::BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::Raise(code, source) => {
+                    let (code, source) = (IncidentCode::ALL[code], format!("cam{source}"));
+                    let seen = alerts.list().iter().any(|a| {
+                        a.source == source && a.code == code.as_str() && a.acknowledged && a.state == AlertState::Active
+                    });
+                    alerts.raise(now(), &source, &Incident::new(code));
+                    if code.severity() == Severity::Critical && !seen {
+                        unseen.insert((source, code.as_str()));
+                    }
+                }
+                Op::Resolve(code, source) => {
+                    alerts.resolve(now(), &format!("cam{source}"), IncidentCode::ALL[code].as_str());
+                }
+                Op::Acknowledge(place) => {
+                    let Some(alert) = alerts.list().get(place).cloned() else { continue };
+                    prop_assert!(alerts.acknowledge(alert.id).is_some());
+                    unseen.retain(|(source, code)| (source, *code) != (&alert.source, alert.code.as_str()));
+                }
+                Op::Restart => {
+                    alerts = Alerts::restore(alerts.list().to_vec());
+                    alerts.forget_causes(now());
+                }
+            }
+            let causes: std::collections::BTreeSet<_> = alerts.list().iter().map(|a| (&a.source, &a.code)).collect();
+            prop_assert_eq!(causes.len(), alerts.list().len());
+            let ids: std::collections::BTreeSet<_> = alerts.list().iter().map(|a| a.id).collect();
+            prop_assert_eq!(ids.len(), alerts.list().len());
+            for (source, code) in &unseen {
+                let kept = alerts.list().iter().any(|a| a.source == *source && a.code == *code && !a.acknowledged);
+                prop_assert!(kept, "{} of {} was lost", code, source);
+            }
+            let expendable = alerts.list().iter().filter(|a| a.severity != Severity::Critical || a.acknowledged).count();
+            prop_assert!(alerts.list().len() <= KEPT || expendable == 0);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a handler asks becomes an event, with everything that is not pure about it.
+
+use super::Loop;
+use super::event::{Event, StartCommand};
+use super::server::{Request, Subscription};
+use crate::protocol::api::StartRequest;
+use crate::sys::clock;
+
+impl Loop {
+    /// Turns a request into an event, or answers it.
+    pub(super) fn answer(&mut self, request: Request) {
+        match request {
+            Request::Start { trace, key, body, reply } => {
+                let token = self.shell.expect_reply(reply);
+                let fresh = key.is_none();
+                let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+                let id = crate::model::SessionId(uuid::Uuid::now_v7());
+                let digest = digest(&body);
+                let default_name = default_name();
+                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
+                self.handle(Event::Start(command));
+            }
+            Request::Stop { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Stop { token, session });
+            }
+            Request::Split { session, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Split { token, session });
+            }
+            Request::Retry { input, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Retry { token, input });
+            }
+            Request::Acknowledge { alert, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Acknowledge { token, alert });
+            }
+            Request::Cleanup { operation, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Cleanup { token, operation });
+                self.tell_health(super::now());
+            }
+            Request::Subscribe { since, reply } => {
+                let first = self.publisher.begin(clock::wall_now(), since);
+                // The client went away again.
+                drop(reply.send(Subscription { first, events: self.clients.subscribe() }));
+            }
+        }
+    }
+}
+
+/// Tells two bodies of one key apart, also after a restart.
+fn digest(body: &StartRequest) -> String {
+    blake3::hash(&serde_json::to_vec(body).unwrap_or_default()).to_hex().to_string()
+}
+
+/// The operator's own time: this name is for people.
+fn default_name() -> String {
+    clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
+}

@@ -1,0 +1,81 @@
+//! Memory of the workers, and of the machine before a start (R-SUP-4, R-SUP-15).
+//!
+//! Contract: a worker that records, or whose session runs, is never replaced for memory. One that waits and has been
+//! above its budget for [`IDLE_OVER`] makes room for a new one, which costs its picture a second: memory that it keeps
+//! would be missing to the next recording.
+
+use super::super::budget;
+use super::super::event::Now;
+use super::{ENGINE, State};
+use crate::config::size;
+use crate::model::InputId;
+use crate::model::incident::{Incident, IncidentCode};
+use std::time::Duration;
+
+/// Long enough for a burst of pictures to be gone, and for somebody who is about to press Record to have done so.
+const IDLE_OVER: Duration = Duration::from_secs(60);
+/// Memory is no longer low above this share of what there should be, in percent.
+const CALM_PERCENT: u64 = 110;
+
+impl State {
+    /// The workers were measured.
+    pub(super) fn watch_memory(&mut self, now: Now) {
+        let idle = self.is_idle();
+        let rules = self.setup.supervision.clone();
+        let code = IncidentCode::WorkerMemory;
+        let ids: Vec<InputId> = self.inputs.iter().map(|input| input.spec.id.clone()).collect();
+        for id in &ids {
+            let recording = self.may_record(id);
+            let Some(input) = self.input(id) else { continue };
+            let (pid, rss) = (input.worker.pid(), input.usage.rss_bytes);
+            let memory = self.oversight.memory.entry(id.clone()).or_default();
+            match pid {
+                Some(pid) => memory.measured(now.mono, &rules, pid, recording, rss),
+                None => memory.gone(),
+            }
+            let (over, used, budget) = (memory.over_for(now.mono), memory.used(), memory.budget(&rules));
+            match (over, used.zip(budget)) {
+                (Some(over), Some((used, budget))) => {
+                    if !self.alerts.is_active(id.as_str(), code.as_str()) {
+                        self.alerts.raise(now, id.as_str(), &too_much(used, budget));
+                    }
+                    if let Some(input) = self.input_mut(id).filter(|_| idle && !recording && over >= IDLE_OVER) {
+                        tracing::info!(input = %id, used, budget, "an idle worker makes room for one that needs less memory");
+                        input.handover.make_room();
+                    }
+                }
+                _ => self.alerts.resolve(now, id.as_str(), code.as_str()),
+            }
+        }
+        match budget::together(self.oversight.memory.values(), &rules) {
+            Some((used, budget)) if used > budget => {
+                if !self.alerts.is_active(ENGINE, code.as_str()) {
+                    self.alerts.raise(now, ENGINE, &too_much(used, budget));
+                }
+            }
+            Some(together) if !budget::is_calm(together) => {}
+            _ => self.alerts.resolve(now, ENGINE, code.as_str()),
+        }
+    }
+
+    /// A recording is about to begin: that there is little memory is said, and keeps nobody from it.
+    pub(super) fn check_memory(&mut self, now: Now) {
+        let free = self.oversight.resources.memory.map(|memory| memory.available);
+        if let Some(free) = free.filter(|free| *free < self.setup.supervision.min_free_memory) {
+            let incident = Incident::new(IncidentCode::MemoryLow).with("free", size::format(free));
+            self.alerts.raise(now, ENGINE, &incident);
+        }
+    }
+
+    /// There is memory again.
+    pub(super) fn calm_memory(&mut self, now: Now) {
+        let wanted = self.setup.supervision.min_free_memory / 100 * CALM_PERCENT;
+        if self.oversight.resources.memory.is_some_and(|memory| memory.available >= wanted) {
+            self.alerts.resolve(now, ENGINE, IncidentCode::MemoryLow.as_str());
+        }
+    }
+}
+
+fn too_much(used: u64, budget: u64) -> Incident {
+    Incident::new(IncidentCode::WorkerMemory).with("used", size::format(used)).with("budget", size::format(budget))
+}

@@ -1,0 +1,170 @@
+//! How the recorder is, as the API tells it (R-OBS-2). `None` (`null`) = not known, or not there.
+
+use super::operations::OperationsReply;
+use crate::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelView};
+use serde::{Deserialize, Serialize};
+
+/// Reply to `GET /api/v1/health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HealthReply {
+    /// The worst of the parts: services, and what arrives at the inputs.
+    pub overall: HealthVerdict,
+    /// Version of the program.
+    pub version: String,
+    /// Process id of the engine.
+    pub pid: u32,
+    /// Time since the engine started.
+    pub uptime_ms: u64,
+    /// Workers that answer.
+    pub workers: u32,
+    /// Configured inputs.
+    pub inputs: u32,
+    /// Connected event clients.
+    pub clients: u32,
+    /// Engine, each worker, storage.
+    #[serde(default)]
+    pub services: Vec<ServiceHealth>,
+    /// Load level.
+    #[serde(default)]
+    pub level: Option<LevelView>,
+    /// Circuit breakers.
+    #[serde(default)]
+    pub breakers: Vec<BreakerView>,
+    /// Errors of the last five minutes, of all sources together.
+    #[serde(default)]
+    pub error_rate: Option<ErrorRate>,
+    /// The same of each source that has had operations.
+    #[serde(default)]
+    pub error_rates: Vec<SourceErrorRate>,
+    /// What each process of the recorder uses.
+    #[serde(default)]
+    pub resources: Vec<ProcessResources>,
+    /// Memory of the machine.
+    #[serde(default)]
+    pub memory: Option<MachineMemory>,
+    /// Bounded things and how full they are.
+    #[serde(default)]
+    pub limits: Vec<LimitView>,
+    /// Long operations.
+    #[serde(default)]
+    pub operations: OperationsReply,
+    /// Active alerts.
+    #[serde(default)]
+    pub alerts: AlertCounts,
+}
+
+/// Reply to `GET /api/v1/health/live`: whoever gets it has asked an engine that lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LiveReply {
+    /// `live`.
+    pub status: String,
+    /// Process id of the engine.
+    pub pid: u32,
+    /// Time since the engine started.
+    pub uptime_ms: u64,
+}
+
+/// What a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceKind {
+    /// The supervisor.
+    Engine,
+    /// The recording process of an input.
+    Worker,
+    /// The library's file system.
+    Storage,
+}
+
+/// How one service is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ServiceHealth {
+    /// What it is.
+    pub kind: ServiceKind,
+    /// `engine`, `storage`, or the id of the input.
+    pub name: String,
+    /// How it is.
+    pub verdict: HealthVerdict,
+    /// Why it is not healthy, as codes.
+    pub reasons: Vec<String>,
+    /// Its version, where it has one.
+    pub version: Option<String>,
+}
+
+/// A circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BreakerView {
+    /// The input.
+    pub name: String,
+    /// Its state.
+    pub status: BreakerState,
+    /// How often it has opened, `None` = not counted.
+    pub open_count: Option<u64>,
+}
+
+/// How often something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ErrorRate {
+    /// Errors.
+    pub errors: u64,
+    /// Operations that went well.
+    pub successes: u64,
+    /// Both.
+    pub total: u64,
+    /// Errors in percent of all, `None` without any operation.
+    pub percent: Option<f64>,
+    /// Over how many seconds.
+    pub window_s: u64,
+}
+
+/// How often something went wrong at one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SourceErrorRate {
+    /// Input, `storage`, `engine` or `api`.
+    pub source: String,
+    /// The rate.
+    pub rate: ErrorRate,
+}
+
+/// What a process uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ProcessResources {
+    /// `engine`, or the id of the worker's input.
+    pub name: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Resident memory.
+    pub memory_bytes: Option<u64>,
+    /// What it may use before an alert says so: a worker only, once its own measure was taken.
+    pub memory_budget_bytes: Option<u64>,
+    /// CPU in percent of the whole machine.
+    pub cpu_percent: Option<f64>,
+    /// Open files.
+    pub open_files: Option<u64>,
+    /// How many it may open.
+    pub open_files_limit: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
+}
+
+/// Memory of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MachineMemory {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What can be had without swapping.
+    pub available_bytes: u64,
+}
+
+/// Something bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LimitView {
+    /// `machine`, `engine`, or the id of a worker's input.
+    pub source: String,
+    /// What, in English.
+    pub what: String,
+    /// How much of it is in use.
+    pub used: u64,
+    /// How much there is.
+    pub limit: u64,
+}

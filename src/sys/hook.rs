@@ -1,0 +1,123 @@
+//! A program of the operator's that is told about something: run once, at idle priority, with a time limit.
+//!
+//! Contract: in a session of its own, with nothing of ours but standard error; when it has ended, or after the limit,
+//! it and what it started in that session are killed. Whatever it does never reaches a recording.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The nice value of secondary work.
+const IDLE_NICE: i32 = 19;
+/// `ioprio_set(2)`: this process.
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+/// `ioprio_set(2)`: class idle.
+const IOPRIO_IDLE: libc::c_int = 3 << 13;
+/// A killed program has ended within this, unless a disk holds it.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Runs `command` (program and arguments) with these variables on top of our own. Blocks up to `limit` and a second; an
+/// error says why it did not end well.
+pub fn run(command: &[String], variables: &[(&str, String)], limit: Duration) -> io::Result<()> {
+    let mut child = start(command, variables)?;
+    let pid = Pid::from_child(&child);
+    let in_time = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
+        let in_time = ends_within(&pidfd, limit)?;
+        // Also what it left behind. The group is still its own, because nobody has waited for it.
+        match kill_process_group(pid, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ends_within(&pidfd, KILLED_WITHIN)?;
+        Ok(in_time)
+    });
+    let ended = child.try_wait()?;
+    if ended.is_none() {
+        // A disk holds it in the kernel: whoever waits for it must not be somebody we need.
+        std::thread::spawn(move || child.wait());
+    }
+    match (in_time?, ended) {
+        (true, Some(status)) if status.success() => Ok(()),
+        (true, Some(status)) => Err(io::Error::other(format!("it ended with {status}"))),
+        (true, None) => Err(io::Error::other("how it ended is not known")),
+        (false, Some(_)) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("it was ended after {} s", limit.as_secs())))
+        }
+        (false, None) => Err(io::Error::new(io::ErrorKind::TimedOut, "it cannot be ended")),
+    }
+}
+
+#[allow(unsafe_code, reason = "pre_exec: session and priority must be set before the program starts")]
+#[allow(clippy::disallowed_methods, reason = "programs are started in sys")]
+fn start(command: &[String], variables: &[(&str, String)]) -> io::Result<Child> {
+    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // SAFETY: between fork and exec only plain system calls are made; nothing is allocated and no lock is taken.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            let _ = rustix::process::setpriority_process(None, IDLE_NICE);
+            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+fn ends_within(pidfd: &rustix::fd::OwnedFd, limit: Duration) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    };
+    loop {
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Vec<String> {
+        ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn it_is_told_and_how_it_ends_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = folder.path().join("told");
+        let script = format!("echo \"$HOLDFAST_ALERT_CODE $(nice)\" > {}", told.display());
+        let variables = [("HOLDFAST_ALERT_CODE", "disk_full".to_owned())];
+        run(&sh(&script), &variables, Duration::from_secs(10)).expect("it runs");
+        assert_eq!(std::fs::read_to_string(told).expect("it wrote").trim(), "disk_full 19");
+        let failed = run(&sh("exit 3"), &[], Duration::from_secs(10)).expect_err("it failed");
+        assert!(failed.to_string().contains("exit status: 3"), "{failed}");
+        assert!(run(&["/nowhere/at-all".to_owned()], &[], Duration::from_secs(1)).is_err());
+        assert!(run(&[], &[], Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = folder.path().join("child");
+        let script = format!("tail -f /dev/null & echo $! > {}; wait", child.display());
+        let began = super::super::clock::mono_now();
+        let late = run(&sh(&script), &[], Duration::from_millis(500)).expect_err("it hangs");
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut, "{late}");
+        assert!(super::super::clock::mono_now().since(began) < Duration::from_secs(5));
+        let pid: u32 = std::fs::read_to_string(child).expect("it wrote").trim().parse().expect("a pid");
+        // Its new parent may not have looked yet, and signals take their time.
+        while super::super::usage::of(pid).is_some_and(|usage| !usage.zombie) {
+            assert!(super::super::clock::mono_now().since(began) < Duration::from_secs(10), "what it started lives on");
+            std::thread::yield_now();
+        }
+    }
+}
