@@ -2,14 +2,12 @@
 
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
+use crate::support::inject::Injected;
 use crate::support::loss::monotonic;
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
-use crate::support::process::{self, Running};
-use crate::support::skip::skip;
 use crate::support::truth::Watch;
 use rustix::process::Signal;
 use serde_json::Value;
-use std::process::Stdio;
 use std::time::Duration;
 
 const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
@@ -72,18 +70,6 @@ fn a_worker_that_stands_still_is_replaced_and_the_others_are_untouched() {
     }
 }
 
-/// Holds up the one thread of `pid` that talks and decides, each time it would wait for something, and no other.
-fn make_mute(holdfast: &Holdfast, pid: u32) -> Option<Running> {
-    if process::program("strace").is_none() {
-        skip("there is no strace to hold a thread up");
-        return None;
-    }
-    let late = format!("inject=poll,ppoll,epoll_wait:delay_enter={}", MUTE.as_micros());
-    let mut command = holdfast.command("strace");
-    command.args(["-qq", "-o", "/dev/null", "-p", &pid.to_string(), "-e", "trace=poll,ppoll,epoll_wait", "-e", &late]);
-    Some(Running::start("strace", command.stdout(Stdio::null())))
-}
-
 #[test]
 fn a_worker_that_only_fails_to_report_while_its_file_grows_is_not_killed() {
     let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
@@ -93,15 +79,16 @@ fn a_worker_that_only_fails_to_report_while_its_file_grows_is_not_killed() {
     wait_media(&holdfast, "cam1", Duration::from_secs(2));
     let (pid, session) = (holdfast.worker_pid("cam1"), holdfast.session());
     let watch = Watch::start(holdfast.socket(), session.clone(), &["cam1"]);
-    let Some(mut strace) = make_mute(&holdfast, pid) else { return };
+    // The one thread that talks and decides is held up each time it would wait for something, and no other.
+    let held_up = format!("poll,ppoll,epoll_wait:delay_enter={}", MUTE.as_micros());
+    let Some(mute) = Injected::into_thread(pid, &held_up) else { return };
     let began = monotonic();
     holdfast.wait_until("it is silent", MUTE, |snapshot| {
         let input = find_input(snapshot, "cam1");
         input["recording"]["state"] == "stalled" && input["detail_code"] == "worker_silent"
     });
-    // Once it may speak again it does: strace lets go of it when it ends.
-    assert!(strace.wait(MUTE.saturating_sub(monotonic() - began)).is_none(), "strace ended by itself");
-    strace.signal(Signal::INT);
+    holdfast.wait_until("it has been silent for long", 2 * MUTE, |_| monotonic() - began >= MUTE);
+    drop(mute);
     holdfast.wait_until("it reports again", MUTE + RECORDS_WITHIN, |snapshot| {
         recording(snapshot, "cam1")["state"] == "recording"
     });

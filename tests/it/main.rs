@@ -24,6 +24,7 @@ mod counters;
 mod desk;
 mod disk;
 mod endurance;
+mod fault_table;
 mod faults;
 mod formats;
 mod golden;

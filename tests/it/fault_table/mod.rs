@@ -1,0 +1,247 @@
+//! The fault table of the README, kept true: every fault really happens to two inputs that are being recorded, and what
+//! the API said meanwhile, and what is missing in the files, is measured by somebody who believes neither.
+//!
+//! Contract: a fault costs at most what its row promises; nothing is called recording for more than [`LIE`] without a
+//! byte; whatever happened, Stop is answered and every file with media is sound. `make torture` provokes all of them and
+//! prints the table; `make test` those that are quick.
+
+mod disks;
+mod measure;
+mod processes;
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::disk::Disk;
+use crate::support::loss::monotonic;
+use crate::support::proc::{Holdfast, find_input, test_inputs};
+use crate::support::truth::{Seen, Watch};
+use measure::{Lost, lost, parts_with_media};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The input things happen to, and the one beside it.
+const VICTIM: &str = "cam1";
+const OTHER: &str = "cam2";
+const INPUTS: [&str; 2] = [VICTIM, OTHER];
+/// Nothing is called recording for longer without a byte: 2 s are promised, the rest is a machine under full load.
+const LIE: Duration = Duration::from_millis(2500);
+/// What a measurement may be off: a frame, and the moment between a command and the clock.
+const SLACK: Duration = Duration::from_millis(150);
+
+/// What a fault may do.
+pub struct Fault {
+    /// As the table calls it.
+    name: &'static str,
+    /// What the operator sees, and what happens.
+    then: &'static str,
+    /// Media of the victim, and of the other input, that may be lost.
+    costs: (Duration, Duration),
+    /// Whether it is provoked in every check, or in `make torture` only.
+    quick: bool,
+    /// Makes it happen, and undoes it where that belongs to it; where it needs what this machine does not have, it says so.
+    provoke: fn(&mut Stage) -> Result<(), String>,
+    /// What the library lies on; `None` = the disk of everything else.
+    disk: Option<fn(&Path) -> Option<Disk>>,
+    /// How it goes on.
+    goes_on: GoesOn,
+}
+
+/// What becomes of the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    /// Both inputs record again by themselves.
+    Recording,
+    /// Everything is closed by itself.
+    Closed,
+    /// Nothing is recorded, and that is said; Stop closes what there is.
+    Waiting,
+    /// Everything is closed by the next start.
+    Recovered,
+}
+
+/// A recorder to which something happens.
+pub struct Stage {
+    /// Dropped before the recorder: nobody can leave whom a frozen disk holds.
+    disk: Option<Disk>,
+    holdfast: Holdfast,
+    session: PathBuf,
+    /// When it happened.
+    at: Duration,
+    /// Parts of the victim that are not at their paths any more.
+    elsewhere: Vec<PathBuf>,
+}
+
+impl Stage {
+    /// It happens now.
+    fn now(&mut self) {
+        self.at = monotonic();
+    }
+
+    fn recording<'a>(snapshot: &'a Value, input: &str) -> &'a Value {
+        &find_input(snapshot, input)["recording"]
+    }
+
+    /// Waits until both inputs are recorded and have grown by a second.
+    fn wait_recording(&self, time: Duration) {
+        let media = |snapshot: &Value, input| Self::recording(snapshot, input)["media_ms"].as_u64().unwrap_or(0);
+        let records = |snapshot: &Value, input| Self::recording(snapshot, input)["state"] == "recording";
+        let from = self
+            .holdfast
+            .wait_until("both record", time, |snapshot| INPUTS.iter().all(|input| records(snapshot, input)));
+        self.holdfast.wait_until("both grow", time, |snapshot| {
+            INPUTS.iter().all(|input| records(snapshot, input) && media(snapshot, input) >= media(&from, input) + 1000)
+        });
+    }
+
+    /// Waits for what becomes of it; until when media is to be there, `None` = until the API said otherwise.
+    fn wait_outcome(&self, goes_on: GoesOn) -> Option<Duration> {
+        let (holdfast, time) = (&self.holdfast, 2 * RECORDS_WITHIN);
+        let all = |snapshot: &Value, states: &[&str]| {
+            let state = |input: &str| Self::recording(snapshot, input)["state"].as_str().unwrap_or_default().to_owned();
+            INPUTS.iter().all(|input| states.contains(&state(input).as_str()))
+        };
+        match goes_on {
+            GoesOn::Recording => {
+                self.wait_recording(time);
+                Some(monotonic())
+            }
+            GoesOn::Closed => {
+                holdfast.wait_until("everything is closed", time, |snapshot| {
+                    snapshot["session"].is_null() && all(snapshot, &["done", "failed"])
+                });
+                None
+            }
+            GoesOn::Waiting => {
+                holdfast.wait_until("both say that they do not record", time, |snapshot| all(snapshot, &["stalled"]));
+                None
+            }
+            GoesOn::Recovered => {
+                holdfast.wait_until("everything is recovered", time, |snapshot| {
+                    snapshot["session"].is_null() && snapshot["last_session"]["state"] == "recovered"
+                });
+                Some(self.at)
+            }
+        }
+    }
+
+    /// Stops what runs, and waits until its manifest is written: behind a repair where the disk needs one.
+    fn stop(&mut self, goes_on: GoesOn) {
+        let stopped = self.holdfast.cli(&["record", "stop", "--no-wait"]);
+        println!("record stop: {:?} {}", stopped.code, stopped.stderr.trim());
+        if goes_on == GoesOn::Waiting {
+            let everybody = self.holdfast.processes();
+            everybody.iter().for_each(|pid| self.holdfast.signal(*pid, Signal::KILL));
+            assert!(everybody.iter().all(|pid| self.holdfast.ended(*pid, RECORDS_WITHIN)), "somebody does not end");
+            self.holdfast.engine().wait(RECORDS_WITHIN);
+            self.disk.as_ref().expect("a disk").restore();
+            self.holdfast.spawn_engine();
+        }
+        let dir = self.session.display().to_string();
+        self.holdfast.wait_until("the session is closed", 2 * RECORDS_WITHIN, |snapshot| {
+            snapshot["session"].is_null() && snapshot["last_session"]["dir"] == dir
+        });
+    }
+}
+
+/// What a fault came to.
+pub struct Outcome {
+    seen: Seen,
+    /// Until the victim was not called recording any more; `None` = it always was.
+    told: Option<Duration>,
+    lost: [Lost; 2],
+}
+
+/// Lets `fault` happen and measures what it costs; an error says why it cannot be provoked here.
+fn happen(fault: &Fault) -> Result<Outcome, String> {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    let disk = match fault.disk {
+        Some(make) => Some(make(&holdfast.library()).ok_or("it needs a disk of its own")?),
+        None => None,
+    };
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &INPUTS);
+    for input in INPUTS {
+        wait_media(&holdfast, input, Duration::from_secs(3));
+    }
+    let session = holdfast.session();
+    let watch = Watch::start(holdfast.socket(), session.clone(), &INPUTS);
+    let mut stage = Stage { disk, holdfast, session, at: monotonic(), elsewhere: Vec::new() };
+    (fault.provoke)(&mut stage)?;
+    let until = stage.wait_outcome(fault.goes_on);
+    let seen = watch.stop();
+    stage.stop(fault.goes_on);
+    let Stage { session, at, elsewhere, .. } = &stage;
+    let end = |input| until.or_else(|| seen.told_after(input, *at)).unwrap_or_else(monotonic);
+    let files = |input| {
+        parts_with_media(session, input).into_iter().chain(elsewhere.iter().filter(move |_| input == VICTIM).cloned())
+    };
+    let lost = INPUTS.map(|input| lost(files(input), end(input)));
+    let told = seen.told_after(VICTIM, *at).map(|told| told.saturating_sub(*at));
+    Ok(Outcome { seen, told, lost })
+}
+
+/// One row of the table, measured; fails where a promise is broken.
+fn row(fault: &Fault, outcome: &Outcome) -> String {
+    let lie = INPUTS.map(|input| outcome.seen.lie(input)).into_iter().max().unwrap_or_default();
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let told = outcome.told.map_or("not affected".to_owned(), seconds);
+    let [victim, other] = outcome.lost.map(|lost| lost.all());
+    let row = format!(
+        "| {} | {} | {} | {} ({}) | {} ({}) | {} |",
+        fault.name,
+        fault.then,
+        told,
+        seconds(fault.costs.0),
+        seconds(victim),
+        seconds(fault.costs.1),
+        seconds(other),
+        seconds(lie)
+    );
+    println!("{row}\n    {:?}", outcome.lost);
+    assert!(lie <= LIE, "{}: something was called recording {lie:?} without a byte", fault.name);
+    for (lost, costs) in [(victim, fault.costs.0), (other, fault.costs.1)] {
+        assert!(lost <= costs + SLACK, "{}: {lost:?} are lost, {costs:?} were promised", fault.name);
+    }
+    row
+}
+
+const HEAD: &str = "| Fault | What happens | Seen after | Lost of that input, at most (measured) | of another (measured) | Longest lie |\n\
+                    |---|---|---|---|---|---|";
+
+/// Every fault, in the order of the table.
+fn faults() -> impl Iterator<Item = &'static Fault> {
+    processes::FAULTS.iter().chain(disks::FAULTS)
+}
+
+#[test]
+fn every_fault_costs_what_the_table_says_and_no_more() {
+    let torture = std::env::var_os("TORTURE").is_some();
+    let mut table = Vec::new();
+    for fault in faults().filter(|fault| torture || fault.quick) {
+        match happen(fault) {
+            Ok(outcome) => table.push(row(fault, &outcome)),
+            Err(why) => crate::support::skip::skip(&format!("\"{}\" cannot happen here: {why}", fault.name)),
+        }
+    }
+    println!("{HEAD}\n{}", table.join("\n"));
+}
+
+#[test]
+fn the_readme_promises_what_is_measured() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README");
+    let rows: Vec<Vec<&str>> = readme
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    for fault in faults() {
+        let row = rows.iter().find(|cells| cells.get(1) == Some(&fault.name));
+        let row = row.unwrap_or_else(|| panic!("\"{}\" is not in the README", fault.name));
+        let promised = |place: usize| row.get(place).and_then(|cell| cell.split(' ').next()?.parse::<f64>().ok());
+        assert_eq!(row.get(2), Some(&fault.then), "{}", fault.name);
+        assert_eq!(promised(4), Some(fault.costs.0.as_secs_f64()), "{}: {row:?}", fault.name);
+        assert_eq!(promised(5), Some(fault.costs.1.as_secs_f64()), "{}: {row:?}", fault.name);
+    }
+}
