@@ -22,6 +22,7 @@ const PORTAL: (&str, &str, &str) =
 const FLAGS: u32 = 1 | 4 | 8;
 /// What logind is asked to inhibit. Of all three at once it refuses everything when one may not be had.
 const WHATS: [&str; 3] = ["sleep", "shutdown", "idle"];
+const NO_ANSWER: &str = "no answer";
 const WHO: &str = "Holdfast";
 const APP: &str = "io.github.holdfast.Holdfast";
 
@@ -183,13 +184,15 @@ where
 async fn in_time<T>(asked: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
         Ok(answer) => answer.map_err(|error| words(&error)),
-        Err(_) => Err("no answer".to_owned()),
+        Err(_) => Err(NO_ANSWER.to_owned()),
     }
 }
 
 fn words(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(name, text, _) => text.clone().unwrap_or_else(|| name.to_string()),
+        // One call took all the time there was; either deadline may be the first to be seen.
+        zbus::Error::InputOutput(error) if error.kind() == std::io::ErrorKind::TimedOut => NO_ANSWER.to_owned(),
         other => other.to_string(),
     }
 }
