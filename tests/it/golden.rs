@@ -3,6 +3,8 @@
 //! Contract: fields may be added, never renamed or taken away (DESIGN §4). `HOLDFAST_GOLDEN=write` writes the files
 //! anew, and refuses to where a field of the old file is missing.
 
+mod health;
+
 use holdfast::model::calendar::{ClockStep, Suspend};
 use holdfast::model::incident::Severity;
 use holdfast::model::loss::Loss;
@@ -198,23 +200,6 @@ fn alert() -> Alert {
     }
 }
 
-fn operations() -> OperationsReply {
-    let operation = OperationView {
-        id: 7,
-        kind: OperationKind::Stop,
-        source: "cam1".into(),
-        since_ms: 21_000,
-        deadline_ms: 20_000,
-        stuck: true,
-        cancellable: true,
-    };
-    OperationsReply { count: 1, stuck: 1, action_required: true, operations: vec![operation] }
-}
-
-fn rate() -> ErrorRate {
-    ErrorRate { errors: 1, successes: 99, total: 100, percent: Some(1.0), window_s: 300 }
-}
-
 fn counts() -> AlertCounts {
     AlertCounts { critical: 0, warning: 1, info: 0, unacknowledged: 1 }
 }
@@ -334,47 +319,11 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     check("reply_retry", &RetryReply { input: cam1() });
     check("reply_alerts", &AlertsReply { alerts: vec![alert()], counts: counts(), kept: 1 });
     check("reply_ack", &AckReply { alert: alert() });
-    check("reply_operations", &operations());
+    check("reply_operations", &health::operations());
     let source = "cam1".to_owned();
     check("reply_cleanup", &CleanupReply { id: 7, kind: OperationKind::Stop, source, status: "cleaned".into() });
     check("reply_live", &LiveReply { status: "live".into(), pid: 1, uptime_ms: 1 });
-    check(
-        "reply_health",
-        &HealthReply {
-            overall: HealthVerdict::Healthy,
-            version: "0.1.0".into(),
-            pid: 1,
-            uptime_ms: 1,
-            workers: 1,
-            inputs: 1,
-            clients: 1,
-            services: vec![ServiceHealth {
-                kind: ServiceKind::Worker,
-                name: "cam1".into(),
-                verdict: HealthVerdict::Degraded,
-                reasons: vec!["worker_memory".into()],
-                version: None,
-            }],
-            level: Some(LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() }),
-            breakers: vec![BreakerView { name: "cam1".into(), status: BreakerState::Closed, open_count: None }],
-            error_rate: Some(rate()),
-            error_rates: vec![SourceErrorRate { source: "cam1".into(), rate: rate() }],
-            resources: vec![ProcessResources {
-                name: "cam1".into(),
-                pid: 123,
-                memory_bytes: Some(1),
-                memory_budget_bytes: None,
-                cpu_percent: Some(7.5),
-                open_files: Some(40),
-                open_files_limit: Some(1024),
-                threads: Some(20),
-            }],
-            memory: Some(MachineMemory { total_bytes: 2, available_bytes: 1 }),
-            limits: vec![LimitView { source: "engine".into(), what: "open files".into(), used: 40, limit: 1024 }],
-            operations: operations(),
-            alerts: counts(),
-        },
-    );
+    check("reply_health", &health::health(counts()));
     let dir = "2026-11-21_20-30-15_keynote_7f3a".to_owned();
     let row = |manifest| SessionRow { dir: dir.clone(), manifest, shortened: false };
     let rows = vec![row(Some(manifest())), row(None)];
