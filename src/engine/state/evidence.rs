@@ -39,7 +39,7 @@ impl State {
             out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
         }
         if done && let Some(take) = session.take_mut(id) {
-            (take.ending, take.done_at) = (Some(Ending::Done), Some(now.mono));
+            take.ending = Some(Ending::Done);
         }
     }
 

@@ -72,8 +72,6 @@ pub struct Take {
     /// New media was seen in its file at least once.
     pub evident: bool,
     pub ending: Option<Ending>,
-    /// When its worker said that all parts are closed.
-    pub done_at: Option<MonoNs>,
     /// Since when its worker's reports call it ended although the fact has not come.
     pub ended_since: Option<MonoNs>,
     /// Its worker wrote something and may be gone; nobody has written that down.
@@ -131,7 +129,6 @@ impl Session {
             ticketed: false,
             evident: false,
             ending: None,
-            done_at: None,
             ended_since: None,
             missed: false,
             past: Vec::new(),

@@ -3,16 +3,13 @@
 use super::super::event::{Effect, Now};
 use super::super::worker_state::{Act, WorkerEvent};
 use super::State;
-use super::session::{Ending, Phase, Take};
+use super::session::{Ending, Phase};
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
 use crate::model::snapshot::{InputState, RecordingState};
 use crate::protocol::worker::WorkerStatus;
 use std::time::Duration;
-
-/// A worker that leaves has closed its parts a moment before; one that stopped by its policy stays.
-const LEAVES_WITHIN: Duration = Duration::from_secs(2);
 
 impl State {
     pub(super) fn on_worker(&mut self, now: Now, id: &InputId, event: WorkerEvent, out: &mut Vec<Effect>) {
@@ -39,7 +36,6 @@ impl State {
     }
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
-        self.reopen(now, id);
         let wanted = self.is_wanted(id);
         self.fold_death(id);
         if let Some(input) = self.input_mut(id) {
@@ -57,17 +53,6 @@ impl State {
             }
         }
         self.raise(now, id.as_str(), Incident::new(IncidentCode::WorkerDied).with("reason", reason), out);
-    }
-
-    /// A worker that was told to leave by somebody else closes its parts first and says so: its end is an end while
-    /// recording all the same, also with code 0, and the input goes on (R-SUP-5).
-    fn reopen(&mut self, now: Now, id: &InputId) {
-        let running = self.session.as_mut().filter(|session| session.runs());
-        let take = running.and_then(|session| session.take_mut(id));
-        let just_done = |take: &Take| take.done_at.is_some_and(|at| now.mono.since(at) <= LEAVES_WITHIN);
-        if let Some(take) = take.filter(|take| take.ending == Some(Ending::Done) && just_done(take)) {
-            take.ending = None;
-        }
     }
 
     fn on_gave_up(&mut self, now: Now, id: &InputId, code: IncidentCode, out: &mut Vec<Effect>) {

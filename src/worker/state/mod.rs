@@ -138,7 +138,10 @@ impl State {
             Event::Split { reply, session, at } => self.on_split(now, reply, session, at, out),
             Event::Retry { reply } => self.on_retry(now, reply, out),
             Event::Leave { reply } => self.on_leave(now, reply, out),
-            Event::Terminate => self.terminate(now, 0, out),
+            Event::Terminate => {
+                self.hand_on();
+                self.terminate(now, 0, out);
+            }
             Event::SourceFormat(format) => self.on_format(now, format, out),
             Event::SourceSilent => self.audio.absent = true,
             Event::SourceFailed { reason, permanent } => self.on_source_failed(now, reason, permanent, out),
@@ -259,10 +262,16 @@ impl State {
     fn on_stage_failed(&mut self, now: MonoNs, reason: String, out: &mut Vec<Effect>) {
         // The stage lives as long as the worker: a worker without one makes room for a new worker.
         self.raise(now, Incident::new(IncidentCode::PipelineFailed).with("reason", reason), out);
+        self.hand_on();
+        self.terminate(now, 1, out);
+    }
+
+    /// This worker ends although nobody asked to stop the session: what it says of its parts is no end of the recording,
+    /// so that its successor goes on with the next one (R-SUP-5).
+    fn hand_on(&mut self) {
         if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.stopping) {
             recording.handed_on = true;
         }
-        self.terminate(now, 1, out);
     }
 }
 

@@ -342,23 +342,3 @@ fn a_flood_of_alerts_touches_no_recording() {
     assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Recording));
     assert!(bench.is_told("api", "error_rate"));
 }
-
-#[test]
-fn a_worker_that_closes_its_parts_and_leaves_in_the_middle_of_a_session_is_replaced() {
-    let mut bench = Bench::ready(&["a", "b"]);
-    let session = bench.record("k");
-    for input in ["a", "b"] {
-        bench.status(input, Some(session), RecordingState::Recording, 1000);
-    }
-    bench.done_fact("a", session);
-    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "exit status: 0".into() });
-    assert!(bench.is_told("a", "worker_died"));
-    let effects = bench.spawned("a", 3);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Number { .. })), "it goes on: {effects:?}");
-    // One that has stopped by its policy does not begin again because its process dies later.
-    bench.done_fact("b", session);
-    bench.ms += 10_000;
-    bench.worker("b", WorkerEvent::Exited { pid: 2, how: "signal: 9".into() });
-    let effects = bench.spawned("b", 4);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Number { .. })), "{effects:?}");
-}

@@ -291,15 +291,21 @@ fn where_every_look_is_late_a_stall_is_seen_and_a_stop_is_cut_all_the_same() {
     assert_eq!(bench.part, Some((1, Some(PartEnd::Cut))));
 }
 
-/// A worker that leaves because it failed is replaced; one that says it is done is not (R-SUP-5).
+/// A worker that leaves although nobody asked to stop the session is replaced, whether it failed or somebody ended it; one
+/// that says it is done is not (R-SUP-5).
 #[test]
-fn a_worker_whose_stage_failed_closes_its_part_and_leaves_the_recording_to_another() {
+fn a_worker_that_leaves_unasked_closes_its_part_and_leaves_the_recording_to_another() {
     let done = |bench: &Bench| bench.facts.iter().any(|(_, kind)| matches!(kind, FactKind::Done { .. }));
-    for (event, said) in [(Event::StageFailed { reason: "gone".into() }, false), (Event::Terminate, true)] {
+    let stop = || Event::Stop { reply: REPLY, session: session() };
+    let failed = || Event::StageFailed { reason: "gone".into() };
+    let cases = [(vec![failed()], false), (vec![Event::Terminate], false), (vec![stop(), Event::Terminate], true)];
+    for (events, said) in cases {
         let mut bench = Bench::new(OnSignalLoss::Split);
         bench.start();
         bench.run(s(2), true);
-        bench.feed(event);
+        for event in events {
+            bench.feed(event);
+        }
         bench.close_part();
         bench.tick();
         assert_eq!((closed(&bench), done(&bench), bench.exit.is_some()), (vec![1], said, true));
