@@ -140,7 +140,7 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     /// Bounded, one alert per cause, and nothing critical is lost unseen (R-ALR-1).
     #[test]
-    fn no_history_loses_a_critical_alert_that_nobody_has_seen(ops in prop::collection::vec(op(), 0..600)) {
+    fn no_history_loses_a_critical_alert_that_nobody_has_seen(ops in prop::collection::vec(op(), 0..300)) {
         let mut alerts = Alerts::default();
         let mut unseen = std::collections::BTreeSet::new();
         for op in ops {

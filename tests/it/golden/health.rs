@@ -37,7 +37,7 @@ pub fn health(alerts: AlertCounts) -> HealthReply {
         memory: Some(MachineMemory { total_bytes: 2, available_bytes: 1 }),
         limits: vec![LimitView { source: "engine".into(), what: "open files".into(), used: 40, limit: 1024 }],
         operations: operations(),
-        alerts: alerts,
+        alerts,
     }
 }
 
