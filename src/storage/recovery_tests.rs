@@ -8,6 +8,9 @@ use crate::model::{MonoNs, SessionId};
 use crate::storage::search::{Found, search};
 use std::cell::Cell;
 
+/// The lock of the close before lives on for a moment where a neighbouring test has just forked.
+const FORKED: Duration = Duration::from_secs(2);
+
 const SECOND: i64 = 1_000_000_000;
 
 fn plan() -> Plan {
@@ -104,7 +107,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
         calls.set(calls.get() + 1);
         read_all(Path::new(""))
     };
-    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &finalise).expect("closed");
+    let closed = close(dir.path(), Closed::Completed, FORKED, &finalise).expect("closed");
     let a = &closed.manifest.inputs[0];
     assert_eq!(a.parts.iter().map(|part| part.file.as_str()).collect::<Vec<_>>(), ["a.mp4", "a.part2.mp4"]);
     let gap = Gap { from_ns: 2 * SECOND, to_ns: 3 * SECOND, cause: "worker_died".into() };
@@ -113,7 +116,7 @@ fn a_killed_part_is_finalised_and_its_gap_named_and_a_second_run_changes_nothing
     assert_eq!(closed.manifest.incidents.len(), 1);
     assert_eq!(a.lost, Some(Loss { ms: 1000, within_ms: Some(33) }), "the next part begins a second behind it");
     let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
-    let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &finalise).expect("closed again");
+    let again = close(dir.path(), Closed::Recovered, FORKED, &finalise).expect("closed again");
     assert_eq!(calls.get(), 1);
     assert_eq!(again.manifest.inputs, closed.manifest.inputs);
     assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
@@ -131,7 +134,7 @@ fn a_part_that_could_not_be_finalised_keeps_what_its_worker_said_and_one_that_is
     for (n, kind) in [(3, FactKind::PartUnfinished(told)), (4, opened)] {
         facts.append(&line(5, Fact { n, kind })).expect("a fact");
     }
-    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Completed, FORKED, &read_all).expect("closed");
     let a = &closed.manifest.inputs[0];
     let ends: Vec<_> = a.parts.iter().map(|part| (part.file.as_str(), part.end)).collect();
     let expected =
@@ -139,7 +142,7 @@ fn a_part_that_could_not_be_finalised_keeps_what_its_worker_said_and_one_that_is
     assert_eq!(ends, expected);
     assert_eq!((a.parts[0].frames.captured, a.parts[0].lost), (Some(60), None), "its worker lived to count");
     let journal_bytes = fs::read(dir.path().join(layout::JOURNAL)).expect("a journal");
-    close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed again");
+    close(dir.path(), Closed::Recovered, FORKED, &read_all).expect("closed again");
     assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), journal_bytes);
 }
 
@@ -166,13 +169,13 @@ fn a_pulse_tells_the_loss_and_is_gone_once_that_is_told_for_good() {
     // Killed before the manifest is written: a folder stands in its place.
     let manifest = dir.path().join(layout::MANIFEST);
     fs::create_dir(&manifest).expect("a folder");
-    close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect_err("no manifest");
+    close(dir.path(), Closed::Recovered, FORKED, &read_all).expect_err("no manifest");
     fs::remove_dir(&manifest).expect("removed");
     assert!(!pulse.exists(), "what it told is in the journal");
-    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Recovered, FORKED, &read_all).expect("closed");
     assert_eq!(closed.manifest.inputs[0].lost, told);
     assert_eq!(closed.lost().map(|(id, lost)| (id.to_string(), Some(lost))).collect::<Vec<_>>(), [("a".into(), told)]);
-    let again = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
+    let again = close(dir.path(), Closed::Recovered, FORKED, &read_all).expect("closed");
     assert_eq!(again.manifest.inputs, closed.manifest.inputs);
 }
 
@@ -184,7 +187,7 @@ fn a_part_that_holds_nothing_lies_nowhere_and_has_lost_what_follows_its_first_pi
     let nothing = |_: &Path| {
         Ok(of(vec![PartRecord { offset_ns: None, duration_ns: 0, ..record("a.mp4", 1, 0, PartEnd::Empty) }]))
     };
-    let a = close(dir.path(), Closed::Recovered, Duration::ZERO, &nothing).expect("closed").manifest.inputs.remove(0);
+    let a = close(dir.path(), Closed::Recovered, FORKED, &nothing).expect("closed").manifest.inputs.remove(0);
     assert_eq!((a.parts[0].offset_ns, a.parts[0].end), (None, PartEnd::Empty));
     assert_eq!(a.lost, Some(Loss { ms: 2300, within_ms: Some(83) }));
 }
@@ -220,14 +223,14 @@ fn whoever_loses_the_right_to_write_closes_no_further_and_another_does() {
             lost.borrow_mut().get_or_insert_with(written);
             Err(io::Error::other("another engine has taken over"))
         };
-        let result = close_while(dir.path(), Closed::Completed, Duration::ZERO, &read_all, &may_write);
+        let result = close_while(dir.path(), Closed::Completed, FORKED, &read_all, &may_write);
         let Some(lost) = lost.take() else {
             assert!(result.is_ok() && allowed >= 6, "it is asked before every line and file: {allowed}");
             return;
         };
         assert!(matches!(result, Err(CloseError::Io { .. })), "{allowed}: {result:?}");
         assert_eq!(written(), lost, "{allowed}: something was written behind that");
-        close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("the other one closes it");
+        close(dir.path(), Closed::Recovered, FORKED, &read_all).expect("the other one closes it");
         let (lines, _) = journal::read::<Line<JournalKind>>(&dir.path().join(layout::JOURNAL)).expect("a journal");
         let ends = lines.iter().filter(|line| matches!(line.kind, JournalKind::Closed { .. })).count();
         let facts = lines.iter().filter(|line| matches!(line.kind, JournalKind::Fact { .. })).count();
@@ -240,7 +243,7 @@ fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     let foreign = |_: &Path| Ok(of(vec![record("a.mp4", 1, 0, PartEnd::Damaged)]));
-    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &foreign).expect("closed");
+    let closed = close(dir.path(), Closed::Recovered, FORKED, &foreign).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::Damaged);
     assert!(dir.path().join("a.mp4").exists());
 }
@@ -249,10 +252,10 @@ fn a_part_that_cannot_be_read_is_kept_and_called_damaged() {
 fn a_part_that_could_not_be_looked_at_is_tried_again_and_nothing_is_said_of_it() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
-    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
+    let result = close(dir.path(), Closed::Recovered, FORKED, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Unread(name)) if name == "a.mp4"));
     assert!(!dir.path().join(layout::MANIFEST).exists());
-    let closed = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Recovered, FORKED, &read_all).expect("closed");
     assert_eq!(closed.manifest.inputs[0].parts[0].end, PartEnd::WorkerDied);
 }
 
@@ -261,7 +264,7 @@ fn a_part_that_somebody_reads_is_in_use_and_not_unread() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     let busy = |_: &Path| Ok(Finalised { parts: Vec::new(), busy: vec!["a.mp4".to_owned()] });
-    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &busy);
+    let result = close(dir.path(), Closed::Recovered, FORKED, &busy);
     assert!(matches!(result, Err(CloseError::Locked(name)) if name == "a.mp4"));
 }
 
@@ -273,7 +276,7 @@ fn facts_that_cannot_be_read_are_not_taken_for_none() {
     fs::remove_file(&facts).expect("removed");
     fs::create_dir(&facts).expect("a folder in its place");
     assert!(next_numbers(dir.path(), &"a".parse().expect("an id")).is_err());
-    assert!(matches!(close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all), Err(CloseError::Io { .. })));
+    assert!(matches!(close(dir.path(), Closed::Recovered, FORKED, &read_all), Err(CloseError::Io { .. })));
 }
 
 #[test]
@@ -286,7 +289,7 @@ fn a_session_stopped_properly_that_lost_only_its_engine_is_completed() {
     let part = FactKind::PartClosed(record("b.mp4", 1, 0, PartEnd::Completed));
     facts.append(&line(2, Fact { n: 1, kind: part })).expect("a fact");
     fs::write(dir.path().join("b.mp4"), b"media").expect("a file");
-    let state = |dir: &Path| close(dir, Closed::Recovered, Duration::ZERO, &read_all).expect("closed").manifest.state;
+    let state = |dir: &Path| close(dir, Closed::Recovered, FORKED, &read_all).expect("closed").manifest.state;
     assert_eq!(state(dir.path()), Closed::Recovered);
     let frames = crate::model::snapshot::Frames::default();
     facts.append(&line(2, Fact { n: 2, kind: FactKind::Done { frames } })).expect("a fact");
@@ -306,7 +309,7 @@ fn every_stretch_without_media_is_named_also_behind_the_last_part() {
         log.append(&line(9, JournalKind::Fact { input: a.clone(), fact: Fact { n, kind } })).expect("a fact");
     }
     log.append(&line(15, JournalKind::StopRequested)).expect("a line");
-    let closed = close(dir.path(), Closed::Completed, Duration::ZERO, &read_all).expect("closed");
+    let closed = close(dir.path(), Closed::Completed, FORKED, &read_all).expect("closed");
     let gaps: Vec<_> = closed.manifest.inputs[0].parts.iter().map(|part| part.gaps.clone()).collect();
     let gap = |from, to, cause: &str| Gap { from_ns: from * SECOND, to_ns: to * SECOND, cause: cause.into() };
     let third = vec![told, gap(8, 9, "no_signal"), gap(11, 15, "recording_stalled")];
@@ -318,7 +321,7 @@ fn a_session_with_a_part_being_written_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     crashed_session(dir.path());
     let _held = lock::try_lock(&dir.path().join("b.mp4")).expect("locked").expect("free");
-    let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &|_| Ok(Finalised::default()));
+    let result = close(dir.path(), Closed::Recovered, FORKED, &|_| Ok(Finalised::default()));
     assert!(matches!(result, Err(CloseError::Locked(name)) if name == "b.mp4"));
 }
 
@@ -330,7 +333,7 @@ fn a_session_that_a_worker_without_an_open_part_records_is_left_alone() {
     // Two inputs, as two processes hold them.
     let workers = [(); 2].map(|()| journal::hold(dir.path()).expect("a journal").expect("nobody closes it"));
     for worker in workers {
-        let result = close(dir.path(), Closed::Recovered, Duration::ZERO, &read_all);
+        let result = close(dir.path(), Closed::Recovered, FORKED, &read_all);
         assert!(matches!(result, Err(CloseError::Locked(_))), "{result:?}");
         assert!(!dir.path().join(layout::MANIFEST).exists());
         assert_eq!(fs::read(dir.path().join(layout::JOURNAL)).expect("a journal"), before);
@@ -340,7 +343,7 @@ fn a_session_that_a_worker_without_an_open_part_records_is_left_alone() {
         assert!(journal::hold(path)?.is_none(), "a recording began while its session was being closed");
         read_all(path)
     };
-    close(dir.path(), Closed::Recovered, Duration::ZERO, &meanwhile).expect("closed");
+    close(dir.path(), Closed::Recovered, FORKED, &meanwhile).expect("closed");
     assert!(journal::hold(dir.path()).expect("a journal").is_some());
 }
 
@@ -358,7 +361,7 @@ fn a_session_behind_a_link_belongs_to_another_library() {
     fs::create_dir(&here).expect("a folder");
     std::os::unix::fs::symlink(there.join(layout::JOURNAL), here.join(layout::JOURNAL)).expect("a link");
     assert!(journal::Log::open(&here.join(layout::JOURNAL)).is_err());
-    assert!(matches!(close(&here, Closed::Recovered, Duration::ZERO, &read_all), Err(CloseError::Io { .. })));
+    assert!(matches!(close(&here, Closed::Recovered, FORKED, &read_all), Err(CloseError::Io { .. })));
     assert!(!there.join(layout::MANIFEST).exists());
 }
 
@@ -370,7 +373,7 @@ fn interrupted_sessions_are_found_newest_first_and_closed_ones_are_not() {
         crashed_session(&library.path().join(name));
     }
     let middle = library.path().join("2026-01-02_00-00-00_x_bbbb");
-    close(&middle, Closed::Completed, Duration::ZERO, &read_all).expect("closed");
+    close(&middle, Closed::Completed, FORKED, &read_all).expect("closed");
     let Found { interrupted, last, .. } = search(library.path()).expect("searched");
     let names: Vec<_> = interrupted.iter().filter_map(|session| session.dir.file_name()).collect();
     assert_eq!(names, ["2026-01-03_00-00-00_x_cccc", "2026-01-01_00-00-00_x_aaaa"]);
