@@ -366,3 +366,21 @@ fn a_stop_that_waits_for_a_frozen_disk_is_not_stuck() {
     }
     assert!(!bench.is_told("a", "operation_stuck"), "what waits in memory would be lost by a clean-up");
 }
+
+#[test]
+fn a_journal_that_is_being_closed_gets_no_line_from_anybody_else() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.live(1000, Some(session), RecordingState::Recording);
+    bench.stop();
+    bench.done_fact("a", session);
+    assert!(bench.done.iter().any(|effect| matches!(effect, Effect::Close { .. })), "it is being closed");
+    let before = bench.done.len();
+    // Its worker answers none of its commands, which is told.
+    for _ in 0..60 {
+        bench.live(1000, Some(session), RecordingState::Done);
+    }
+    assert!(bench.is_told("a", "command_unanswered"));
+    let lines = bench.done[before..].iter().filter(|effect| matches!(effect, Effect::Journal { .. })).count();
+    assert_eq!(lines, 0);
+}
