@@ -4,7 +4,7 @@
 //! the next one is tried, more and more slowly, until the disk takes it or somebody says stop. What is refused beside the
 //! media (facts, the question for room) is told and costs nothing.
 
-use super::recording::{Recording, Then};
+use super::recording::{Phase, Recording, Then};
 use super::{Effect, State};
 use crate::media::durable_sink::Trouble;
 use crate::model::MonoNs;
@@ -35,6 +35,20 @@ impl Recording {
         }
     }
 
+    /// Nothing more of `part` becomes safe: it is to be split off soon, whatever kept a split waiting before. A disk that
+    /// refuses every sync gets new files more and more slowly.
+    fn follow_unsynced(&mut self, now: MonoNs, part: u32) {
+        if self.unsynced.insert(part) {
+            let pause = self.sync_pace.after(PartEnd::DiskError, self.take.progress.safe);
+            self.no_split_before = now.plus(pause);
+        }
+    }
+
+    /// Whether nothing more of the part that is written becomes safe.
+    pub(super) fn is_unsynced(&self) -> bool {
+        matches!(&self.phase, Phase::Writing { part, .. } if self.unsynced.contains(part))
+    }
+
     /// The disk has this against the part that is written, or against the next one.
     pub(super) fn blame(&mut self, code: IncidentCode) {
         self.fault = Some(code);
@@ -56,8 +70,13 @@ impl State {
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let Some(recording) = &mut self.recording else { return };
         match trouble {
-            // The part goes on: what it says of its safety is true.
-            Trouble::Sync(_) | Trouble::Stream(_) => {}
+            // The part goes on, and what it says of its safety is true; but the next one can be safe again.
+            Trouble::Sync(_) => {
+                if let Some(part) = part.filter(|part| !recording.is_settling(*part)) {
+                    recording.follow_unsynced(now, part);
+                }
+            }
+            Trouble::Stream(_) => {}
             Trouble::DiskFull | Trouble::QuotaExceeded => {
                 recording.blame(code);
                 recording.close(now, PartEnd::DiskFull, Then::Failed, out);

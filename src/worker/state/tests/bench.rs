@@ -34,6 +34,8 @@ pub(super) struct Bench {
     pub(super) creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     pub(super) slow_files: bool,
+    /// The disk makes nothing safe.
+    pub(super) nothing_safe: bool,
     /// The keyframe of the next part has come, and nobody has been told yet.
     pub(super) decided: bool,
 }
@@ -73,6 +75,7 @@ impl Bench {
             settling: Vec::new(),
             creating: None,
             slow_files: false,
+            nothing_safe: false,
             decided: false,
         };
         bench.feed(Event::EngineConnected);
@@ -216,8 +219,13 @@ impl Bench {
 
     pub(super) fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(100));
-        let progress =
-            |written| Progress { written, safe: written, bytes: 1 + 2 * written.as_millis() as u64, video_frames: 1 };
+        let safe = |written| if self.nothing_safe { Duration::ZERO } else { written };
+        let progress = |written| Progress {
+            written,
+            safe: safe(written),
+            bytes: 1 + 2 * written.as_millis() as u64,
+            video_frames: 1,
+        };
         let grown = self.written.is_some_and(|written| !written.is_zero());
         if self.origin_at_growth && grown && self.origin.is_none() {
             self.origin = Some(self.now);

@@ -151,3 +151,40 @@ fn room_that_is_not_known_is_told_until_it_is() {
     bench.feed(Event::Space { free_bytes: 1 });
     assert_eq!(bench.part, Some((1, Some(PartEnd::DiskFull))));
 }
+
+#[test]
+fn a_part_that_cannot_be_made_safe_is_split_off_at_once_and_then_more_and_more_slowly() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.origin_at_growth = true;
+    bench.start();
+    bench.run(s(120), true);
+    // A split that failed lately does not keep it back.
+    bench.ask_split();
+    bench.tick();
+    bench.feed(Event::PartTrouble { part: 2, trouble: Trouble::Write("EIO".into()) });
+    bench.settle();
+    trouble(&mut bench, Trouble::Sync("EIO".into()));
+    bench.tick();
+    assert_eq!((bench.part, bench.next), (Some((1, None)), Some(3)));
+    bench.keyframe();
+    bench.run(s(1), true);
+    bench.settle();
+    bench.run(s(600), true);
+    assert_eq!((bench.number(), bench.next), (3, None), "one part, one split");
+    assert!(!bench.state.active.contains_key(&IncidentCode::SyncFailed));
+
+    let mut broken = Bench::new(OnSignalLoss::Split);
+    broken.origin_at_growth = true;
+    broken.nothing_safe = true;
+    broken.start();
+    for _ in 0..600 {
+        if broken.written == Some(Duration::ZERO) {
+            trouble(&mut broken, Trouble::Sync("EIO".into()));
+        }
+        broken.run(Duration::from_millis(500), true);
+        broken.keyframe();
+        broken.settle();
+    }
+    assert!((8..=20).contains(&broken.opened.len()), "{} parts in five minutes", broken.opened.len());
+    assert_eq!(broken.shown().1, Some(RecordingState::Recording));
+}
