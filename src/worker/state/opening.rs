@@ -65,6 +65,8 @@ impl State {
             recording.close(now, PartEnd::Completed, Then::Done, out);
         } else if !live {
             recording.close(now, PartEnd::SignalLost, Then::Next, out);
+        } else {
+            self.replace_displaced(now, out);
         }
         out.push(Effect::PublishStatus);
     }

@@ -34,6 +34,8 @@ pub(super) struct Bench {
     pub(super) creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     pub(super) slow_files: bool,
+    /// This is told of the next first part before it is opened.
+    pub(super) before_opened: Option<Event>,
     /// The disk makes nothing safe.
     pub(super) nothing_safe: bool,
     /// The keyframe of the next part has come, and nobody has been told yet.
@@ -75,6 +77,7 @@ impl Bench {
             settling: Vec::new(),
             creating: None,
             slow_files: false,
+            before_opened: None,
             nothing_safe: false,
             decided: false,
         };
@@ -141,6 +144,9 @@ impl Bench {
                 self.opened.push(part);
                 self.part = Some((part, None));
                 self.written = Some(Duration::ZERO);
+                if let Some(event) = self.before_opened.take() {
+                    self.handle(event, events);
+                }
                 events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
             }
             Effect::ClosePart { end, .. } | Effect::CutPart { end } => {

@@ -101,3 +101,18 @@ fn what_is_found_of_files_nobody_writes_is_no_matter() {
     bench.place(Place::Displaced);
     assert_eq!((bench.incidents(), bench.opened), (vec![], vec![1]));
 }
+
+#[test]
+fn a_file_that_is_gone_before_it_is_known_is_not_forgotten() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.before_opened = Some(Event::FilePlace { file: "cam1.mp4".into(), place: Place::Displaced });
+    bench.start();
+    assert_eq!(
+        (bench.part, bench.incidents()),
+        (Some((1, Some(PartEnd::Displaced))), vec![IncidentCode::FileDisplaced])
+    );
+    bench.close_part();
+    bench.run(s(1), true);
+    assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Recording), vec![1, 2]));
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+}
