@@ -35,6 +35,15 @@ impl Recording {
         }
     }
 
+    /// There is no room for a part behind the one that is being closed.
+    fn expect_no_more(&mut self) {
+        if let Phase::Closing { then: then @ Then::Next, .. } = &mut self.phase
+            && !self.stopping
+        {
+            *then = Then::Failed;
+        }
+    }
+
     /// Nothing more of `part` becomes safe: it is to be split off soon, whatever kept a split waiting before. A disk that
     /// refuses every sync gets new files more and more slowly.
     fn follow_unsynced(&mut self, now: MonoNs, part: u32) {
@@ -80,6 +89,7 @@ impl State {
             Trouble::DiskFull | Trouble::QuotaExceeded => {
                 recording.blame(code);
                 recording.close(now, PartEnd::DiskFull, Then::Failed, out);
+                recording.expect_no_more();
             }
             // One file's trouble is its own; a full disk is everybody's.
             Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => match beside {

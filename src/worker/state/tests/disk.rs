@@ -188,3 +188,18 @@ fn a_part_that_cannot_be_made_safe_is_split_off_at_once_and_then_more_and_more_s
     assert!((8..=20).contains(&broken.opened.len()), "{} parts in five minutes", broken.opened.len());
     assert_eq!(broken.shown().1, Some(RecordingState::Recording));
 }
+
+/// Whatever else it was closed for, and whatever asks for it.
+#[test]
+fn a_disk_that_is_full_while_a_part_is_closed_takes_no_other() {
+    for full in [Trouble::DiskFull, Trouble::QuotaExceeded] {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.start();
+        bench.run(s(2), true);
+        trouble(&mut bench, Trouble::Write("EIO".into()));
+        trouble(&mut bench, full.clone());
+        bench.close_part();
+        bench.run(s(5), false);
+        assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Failed), vec![1]), "{full:?}");
+    }
+}
