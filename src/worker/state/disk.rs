@@ -75,6 +75,7 @@ impl State {
         let incident = incident_of(&trouble);
         let code = incident.code;
         out.push(Effect::Log(incident.clone()));
+        self.blame_media(code);
         self.raise(now, incident, out);
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let Some(recording) = &mut self.recording else { return };
@@ -104,6 +105,11 @@ impl State {
         }
     }
 
+    /// What stands for `code` is the media from now on: that something beside it works again says nothing of it.
+    pub(super) fn blame_media(&mut self, code: IncidentCode) {
+        self.space_fault.take_if(|fault| *fault == code);
+    }
+
     pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
         if let Some(code) = self.space_fault.take() {
             self.clear(code, out);
@@ -119,6 +125,9 @@ impl State {
     /// Nobody knows how much room there is: that is no reason to believe in it (R-FM-4).
     pub(super) fn on_space_unknown(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
         let incident = incident_of(trouble);
+        if let Some(before) = self.space_fault.take_if(|before| *before != incident.code) {
+            self.clear(before, out);
+        }
         if self.active.contains_key(&incident.code) {
             return;
         }

@@ -82,6 +82,7 @@ impl State {
         };
         if let Some(incident) = incident {
             out.push(Effect::Log(incident.clone()));
+            self.blame_media(incident.code);
             self.raise(now, incident, out);
         }
         let Some(recording) = &mut self.recording else { return };

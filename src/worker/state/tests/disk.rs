@@ -203,3 +203,20 @@ fn a_disk_that_is_full_while_a_part_is_closed_takes_no_other() {
         assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Failed), vec![1]), "{full:?}");
     }
 }
+
+#[test]
+fn room_that_is_unknown_for_another_reason_leaves_only_that_and_takes_nothing_from_the_media() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(Event::SpaceUnknown { trouble: Trouble::Write("EIO".into()) });
+    bench.feed(Event::SpaceUnknown { trouble: Trouble::Vanished("ENODEV".into()) });
+    assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::StorageVanished]);
+    bench.feed(Event::Space { free_bytes: u64::MAX });
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+
+    bench.feed(Event::SpaceUnknown { trouble: Trouble::Write("EIO".into()) });
+    trouble(&mut bench, Trouble::Write("EIO".into()));
+    bench.feed(Event::Space { free_bytes: u64::MAX });
+    assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the part is refused all the same");
+}
