@@ -17,6 +17,14 @@ impl Recording {
         matches!(&self.phase, Phase::Writing { part, .. } if self.displaced.contains(part))
     }
 
+    /// Whether any part that is open is not at its path.
+    fn misses_a_file(&self) -> bool {
+        self.displaced.iter().any(|part| {
+            let main = matches!(&self.phase, Phase::Writing { part: open, .. } | Phase::Closing { part: open, .. } if open == part);
+            main || self.is_beside(*part)
+        })
+    }
+
     /// The number of the part that is written, closed or beside it, by its file.
     fn part_named(&self, name: &str) -> Option<u32> {
         match &self.phase {
@@ -55,7 +63,7 @@ impl State {
         let Some(part) = opening.or_else(|| recording.part_named(file)) else { return };
         let incident = match place {
             Place::Found => {
-                if recording.displaced.remove(&part) {
+                if recording.displaced.remove(&part) && !recording.misses_a_file() {
                     self.clear(IncidentCode::FileDisplaced, out);
                     self.clear(IncidentCode::StorageVanished, out);
                 }

@@ -116,3 +116,30 @@ fn a_file_that_is_gone_before_it_is_known_is_not_forgotten() {
     assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Recording), vec![1, 2]));
     assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
 }
+
+#[test]
+fn a_file_is_missed_until_it_is_found_itself() {
+    let named = |part: u32, place| Event::FilePlace { file: format!("cam1.part{part}.mp4"), place };
+    let missed = |bench: &Bench| bench.state.active.contains_key(&IncidentCode::FileDisplaced);
+    let mut bench = recording();
+    bench.ask_split();
+    bench.run(s(1), true);
+    bench.ask_split();
+    bench.tick();
+    assert_eq!(bench.next, Some(2));
+    bench.feed(named(2, Place::Displaced));
+    bench.keyframe();
+    bench.run(s(1), true);
+    assert!(missed(&bench), "it grows, but nobody can find it");
+
+    let mut both = recording();
+    both.run(s(3), true);
+    both.ask_split();
+    both.tick();
+    both.feed(named(1, Place::Displaced));
+    both.feed(named(2, Place::Displaced));
+    both.feed(named(1, Place::Found));
+    assert!(missed(&both), "another one is missed still");
+    both.feed(named(2, Place::Found));
+    assert!(!missed(&both));
+}
