@@ -235,6 +235,7 @@ impl Worker {
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
+                self.decide(now, Event::FactWritten);
             }
             Notice::FactsFailed(trouble) => self.decide(now, Event::FactsFailed { trouble }),
             Notice::SessionHeld(reply, session, result) => {

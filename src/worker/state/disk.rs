@@ -108,6 +108,7 @@ impl State {
     /// What stands for `code` is the media from now on: that something beside it works again says nothing of it.
     pub(super) fn blame_media(&mut self, code: IncidentCode) {
         self.space_fault.take_if(|fault| *fault == code);
+        self.facts_fault.take_if(|fault| *fault == code);
     }
 
     pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
@@ -136,10 +137,23 @@ impl State {
         self.raise(now, incident, out);
     }
 
+    /// The media goes on, and none of it is in doubt for this.
     pub(super) fn on_facts_failed(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
         let incident = incident_of(trouble);
         out.push(Effect::Log(incident.clone()));
-        // The media goes on; this stands in line behind what is held up.
-        self.raise(now, incident, out);
+        if let Some(before) = self.facts_fault.take_if(|before| *before != incident.code) {
+            self.clear(before, out);
+        }
+        if !self.active.contains_key(&incident.code) {
+            self.facts_fault = Some(incident.code);
+        }
+        // It stands in line behind what is held up.
+        self.note(now, incident, out);
+    }
+
+    pub(super) fn on_fact_written(&mut self, out: &mut Vec<Effect>) {
+        if let Some(code) = self.facts_fault.take() {
+            self.clear(code, out);
+        }
     }
 }

@@ -153,6 +153,8 @@ pub enum Event {
         /// Why.
         trouble: Trouble,
     },
+    /// A fact is on the disk.
+    FactWritten,
     /// A pipeline does not let go.
     TeardownStuck,
     /// Room on the library's file system.

@@ -99,6 +99,8 @@ pub struct State {
     disk_from: MonoNs,
     /// What is told of the disk because its room is not known.
     space_fault: Option<IncidentCode>,
+    /// What is told of the disk because it holds up facts.
+    facts_fault: Option<IncidentCode>,
 }
 
 impl State {
@@ -122,6 +124,7 @@ impl State {
             frames_from: now,
             disk_from: now,
             space_fault: None,
+            facts_fault: None,
         }
     }
 
@@ -159,6 +162,7 @@ impl State {
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
             Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
+            Event::FactWritten => self.on_fact_written(out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
             Event::Space { free_bytes } => self.on_space(now, free_bytes, out),
             Event::SpaceUnknown { trouble } => self.on_space_unknown(now, &trouble, out),
@@ -224,15 +228,18 @@ impl State {
 
     /// Notes an incident whose cause goes on: shown as active, written as a fact once per session.
     fn raise(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
-        let code = incident.code;
-        let known = self.active.insert(code, incident.clone()).is_some();
-        if !known {
+        if let Some(recording) = self.recording.as_mut().filter(|_| OF_THE_DISK.contains(&incident.code)) {
+            recording.doubted_at = Some(now);
+        }
+        self.note(now, incident, out);
+    }
+
+    /// The same without a doubt about the media.
+    fn note(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        if self.active.insert(incident.code, incident.clone()).is_none() {
             out.push(Effect::PublishStatus);
         }
         if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.is_done()) {
-            if OF_THE_DISK.contains(&code) {
-                recording.doubted_at = Some(now);
-            }
             recording.note_incident(now, incident, out);
         }
     }

@@ -82,6 +82,9 @@ impl State {
             IncidentCode::FileDisplaced | IncidentCode::StorageVanished => missed,
             _ => false,
         };
+        // What stands beside the media goes by its own evidence.
+        let beside = [self.space_fault, self.facts_fault];
+        let goes_on = |code: &IncidentCode| goes_on(code) || beside.contains(&Some(*code));
         for code in over.iter().chain(OF_THE_DISK.iter().filter(|_| disk_works)).filter(|code| !goes_on(code)) {
             self.clear(*code, out);
         }

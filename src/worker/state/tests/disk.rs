@@ -220,3 +220,29 @@ fn room_that_is_unknown_for_another_reason_leaves_only_that_and_takes_nothing_fr
     bench.feed(Event::Space { free_bytes: u64::MAX });
     assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the part is refused all the same");
 }
+
+#[test]
+fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the_media() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.feed(Event::FactsFailed { trouble: Trouble::Write("EIO".into()) });
+    bench.run(s(2), true);
+    assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the media is safe, the facts are not");
+    trouble(&mut bench, Trouble::Sync("EIO".into()));
+    bench.feed(Event::FactWritten);
+    assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::SyncFailed]);
+
+    let mut doubted = Bench::new(OnSignalLoss::Split);
+    doubted.start();
+    doubted.run(s(2), true);
+    trouble(&mut doubted, Trouble::Sync("EIO".into()));
+    doubted.tick();
+    doubted.keyframe();
+    doubted.feed(Event::FactsFailed { trouble: Trouble::Write("EIO".into()) });
+    doubted.run(s(2), true);
+    assert_eq!(doubted.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::DiskError], "the next part is safe");
+    // The media is refused as well, and says itself when that is over.
+    trouble(&mut doubted, Trouble::Write("EIO".into()));
+    doubted.feed(Event::FactWritten);
+    assert!(doubted.state.active.contains_key(&IncidentCode::DiskError));
+}
