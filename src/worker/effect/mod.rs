@@ -241,9 +241,9 @@ impl Worker {
             Notice::SessionHeld(reply, session, result) => {
                 self.decide(now, Event::SessionHeld { reply, session, result });
             }
-            Notice::Space(Ok(free_bytes)) => self.decide(now, Event::Space { free_bytes }),
-            Notice::Space(Err(trouble)) => self.decide(now, Event::SpaceUnknown { trouble }),
-            Notice::FilePlace(file, place) => self.decide(now, Event::FilePlace { file, place }),
+            Notice::Space(dir, Ok(free_bytes)) => self.decide(now, Event::Space { dir, free_bytes }),
+            Notice::Space(dir, Err(trouble)) => self.decide(now, Event::SpaceUnknown { dir, trouble }),
+            Notice::FilePlace(path, place) => self.decide(now, Event::FilePlace { path, place }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
             | Notice::Sound(..)

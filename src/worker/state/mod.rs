@@ -43,7 +43,7 @@ use audio::AudioWatch;
 use recording::{Recording, Step};
 use source::SourceState;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the engine handed down.
@@ -97,6 +97,9 @@ pub struct State {
     frames_from: MonoNs,
     /// An answer of the disk is missed from here on, if it owed one before.
     disk_from: MonoNs,
+    /// Whether the disk did not answer at the last look, and when that was seen last.
+    frozen: bool,
+    frozen_at: MonoNs,
     /// What is told of the disk because its room is not known.
     space_fault: Option<IncidentCode>,
     /// What is told of the disk because it holds up facts.
@@ -123,6 +126,8 @@ impl State {
             excused: false,
             frames_from: now,
             disk_from: now,
+            frozen: false,
+            frozen_at: now,
             space_fault: None,
             facts_fault: None,
         }
@@ -164,9 +169,16 @@ impl State {
             Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
             Event::FactWritten => self.on_fact_written(out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
-            Event::Space { free_bytes } => self.on_space(now, free_bytes, out),
-            Event::SpaceUnknown { trouble } => self.on_space_unknown(now, &trouble, out),
-            Event::FilePlace { file, place } => self.on_place(now, &file, place, out),
+            Event::Space { dir, free_bytes } if self.records_into(&dir) => self.on_space(now, free_bytes, out),
+            Event::SpaceUnknown { dir, trouble } if self.records_into(&dir) => {
+                self.on_space_unknown(now, &trouble, out);
+            }
+            Event::FilePlace { path, place } if path.parent().is_some_and(|dir| self.records_into(dir)) => {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                self.on_place(now, &file, place, out);
+            }
+            // Late words of another session.
+            Event::Space { .. } | Event::SpaceUnknown { .. } | Event::FilePlace { .. } => {}
             Event::Tick(evidence) => {
                 self.evidence = *evidence;
                 self.on_tick(now, out);
@@ -206,6 +218,10 @@ impl State {
     /// The session being recorded, if any.
     pub fn session(&self) -> Option<SessionId> {
         self.recording.as_ref().filter(|recording| !recording.is_done()).map(Recording::session)
+    }
+
+    fn records_into(&self, dir: &Path) -> bool {
+        self.recording.as_ref().is_some_and(|recording| !recording.is_done() && recording.ticket.dir == dir)
     }
 
     /// The folder of the session being recorded, if any.

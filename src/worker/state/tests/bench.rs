@@ -264,7 +264,7 @@ impl Bench {
     /// This is found at the path of the part that is written.
     pub(super) fn place(&mut self, place: Place) {
         let part = self.number();
-        self.feed(Event::FilePlace { file: format!("cam1.part{part}.mp4"), place });
+        self.feed(placed(&format!("cam1.part{part}.mp4"), place));
     }
 
     pub(super) fn ask_split(&mut self) {

@@ -95,7 +95,7 @@ fn a_folder_that_is_gone_is_waited_for_and_nothing_is_thrown_away_meanwhile() {
 #[test]
 fn what_is_found_of_files_nobody_writes_is_no_matter() {
     let mut bench = recording();
-    bench.feed(Event::FilePlace { file: "cam1.part7.mp4".into(), place: Place::Displaced });
+    bench.feed(placed("cam1.part7.mp4", Place::Displaced));
     bench.feed(Event::Stop { reply: REPLY, session: session() });
     bench.close_part();
     bench.place(Place::Displaced);
@@ -105,7 +105,7 @@ fn what_is_found_of_files_nobody_writes_is_no_matter() {
 #[test]
 fn a_file_that_is_gone_before_it_is_known_is_not_forgotten() {
     let mut bench = Bench::new(OnSignalLoss::Split);
-    bench.before_opened = Some(Event::FilePlace { file: "cam1.mp4".into(), place: Place::Displaced });
+    bench.before_opened = Some(placed("cam1.mp4", Place::Displaced));
     bench.start();
     assert_eq!(
         (bench.part, bench.incidents()),
@@ -119,7 +119,7 @@ fn a_file_that_is_gone_before_it_is_known_is_not_forgotten() {
 
 #[test]
 fn a_file_is_missed_until_it_is_found_itself() {
-    let named = |part: u32, place| Event::FilePlace { file: format!("cam1.part{part}.mp4"), place };
+    let named = |part: u32, place| placed(&format!("cam1.part{part}.mp4"), place);
     let missed = |bench: &Bench| bench.state.active.contains_key(&IncidentCode::FileDisplaced);
     let mut bench = recording();
     bench.ask_split();
