@@ -3,19 +3,26 @@
 //! Contract: repeats of one code at one source fold into one alert with a count; a cause that has gone leaves the
 //! alert resolved; an alert stays until it was acknowledged, as far as the last [`KEPT`] reach, and a critical one that
 //! nobody has acknowledged is never dropped for a newer one. Acknowledged means: this trouble was seen. Repeats while it
-//! goes on leave that so; trouble that comes back is new, and wants to be seen again.
+//! goes on leave that so; trouble that comes back is new, and wants to be seen again. A damaged file stays damaged: its
+//! cause never goes, so each such file is an alert of its own, and the next one is new ([`LASTING`]).
 
 use super::event::Now;
 use crate::model::incident::{Action, Incident, IncidentCode, Severity};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
+use std::collections::BTreeMap;
 
 /// How many alerts are kept (R-ALR-1).
 pub const KEPT: usize = 100;
-/// Critical ones that nobody has acknowledged are kept beyond [`KEPT`]. There are as many as sources times codes; this
-/// is for a book that is damaged or made by somebody else.
+/// Critical ones that nobody has acknowledged are kept beyond [`KEPT`]. There are as many as sources times codes, and
+/// as damaged files; this is for a disk that damages all of them, and for a book made by somebody else.
 const KEPT_AT_MOST: usize = 1000;
 /// Causes told and not yet passed on; [`Alerts::take_raised`] empties it with every event.
 const RAISED: usize = 1000;
+
+/// What is so for good once it was found.
+const LASTING: [IncidentCode; 2] = [IncidentCode::FileDamaged, IncidentCode::ProofFailed];
+/// Which parameters tell one of them from another.
+const WHICH: [&str; 2] = ["file", "session"];
 
 /// A cause that has come (again), for the log, the hook and the error rates.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +55,7 @@ impl Alerts {
 
     /// Nothing is known of any cause any more: what still goes on will be told anew. Only a damaged file stays one.
     pub fn forget_causes(&mut self, now: Now) {
-        let lasting = [IncidentCode::FileDamaged, IncidentCode::ProofFailed].map(IncidentCode::as_str);
-        let lasts = |alert: &Alert| lasting.contains(&alert.code.as_str());
-        let over = |alert: &&mut Alert| alert.state == AlertState::Active && !lasts(alert);
+        let over = |alert: &&mut Alert| alert.state == AlertState::Active && !lasts(&alert.code);
         for alert in self.list.iter_mut().filter(over) {
             end(alert, now);
             self.changed.push(alert.id);
@@ -61,7 +66,7 @@ impl Alerts {
     pub fn recall(&mut self, now: Now, list: Vec<Alert>) {
         let mut earlier = Self::restore(list);
         earlier.forget_causes(now);
-        let known = |alert: &Alert| self.list.iter().any(|ours| ours.source == alert.source && ours.code == alert.code);
+        let known = |alert: &Alert| self.list.iter().any(|ours| is_of(ours, &alert.source, &alert.code, &alert.params));
         let (mut more, mut next_id) = (Vec::new(), self.next_id.max(earlier.next_id));
         for mut alert in earlier.list.into_iter().filter(|alert| !known(alert)) {
             next_id += 1;
@@ -97,7 +102,7 @@ impl Alerts {
     /// The cause of `incident` at `source` has come (again).
     pub fn raise(&mut self, now: Now, source: &str, incident: &Incident) {
         let code = incident.code.as_str();
-        let known = self.list.iter().position(|alert| alert.source == source && alert.code == code);
+        let known = self.list.iter().position(|alert| is_of(alert, source, code, &incident.params));
         let folded = known.map(|place| self.list.remove(place));
         let goes_on = folded.as_ref().is_some_and(|alert| alert.state == AlertState::Active);
         let (id, at, count, acknowledged) = match folded {
@@ -133,7 +138,8 @@ impl Alerts {
 
     /// The cause of `code` at `source` goes on: raised once, not counted again.
     pub fn keep(&mut self, now: Now, source: &str, incident: &Incident) {
-        if !self.is_active(source, incident.code.as_str()) {
+        let same = |alert: &Alert| is_of(alert, source, incident.code.as_str(), &incident.params);
+        if !self.list.iter().any(|alert| same(alert) && alert.state == AlertState::Active) {
             self.raise(now, source, incident);
         }
     }
@@ -200,6 +206,16 @@ impl Alerts {
             self.list.remove(place);
         }
     }
+}
+
+fn lasts(code: &str) -> bool {
+    LASTING.iter().any(|lasting| lasting.as_str() == code)
+}
+
+/// Whether `alert` is about the cause of `code` at `source`, and of the same file if it is one that lasts.
+fn is_of(alert: &Alert, source: &str, code: &str, params: &BTreeMap<String, String>) -> bool {
+    let same_file = || WHICH.iter().all(|which| alert.params.get(*which) == params.get(*which));
+    alert.source == source && alert.code == code && (!lasts(code) || same_file())
 }
 
 /// What goes first when the list is full, least first.

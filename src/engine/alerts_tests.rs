@@ -39,6 +39,34 @@ fn a_new_engine_believes_no_cause_it_has_not_seen_but_a_damaged_file_stays_one()
 }
 
 #[test]
+fn another_damaged_file_is_a_new_alert_and_the_same_one_is_not() {
+    for code in [IncidentCode::FileDamaged, IncidentCode::ProofFailed] {
+        let damaged = |session: &str, file: &str| Incident::new(code).with("file", file).with("session", session);
+        let mut alerts = Alerts::default();
+        alerts.raise(now(), "cam1", &damaged("monday", "cam1.mp4"));
+        let id = alerts.list()[0].id;
+        alerts.acknowledge(id);
+        // Found again, in other words.
+        alerts.raise(now(), "cam1", &damaged("monday", "cam1.mp4").with("reason", "x"));
+        alerts.keep(now(), "cam1", &damaged("monday", "cam1.mp4"));
+        assert_eq!((alerts.list().len(), alerts.list()[0].count, alerts.list()[0].acknowledged), (1, 2, true));
+        let fresh = |alerts: &mut Alerts| alerts.take_raised().iter().map(|raised| raised.fresh).collect::<Vec<_>>();
+        assert_eq!(fresh(&mut alerts), [true, false]);
+        alerts.raise(now(), "cam1", &damaged("tuesday", "cam1.mp4"));
+        alerts.keep(now(), "cam1", &damaged("tuesday", "cam1_2.mp4"));
+        assert_eq!(fresh(&mut alerts), [true, true], "an alarm each");
+        assert_eq!((alerts.list().len(), alerts.counts().unacknowledged), (3, 2));
+        let first = alerts.list().iter().find(|alert| alert.id == id).expect("it is kept");
+        assert_eq!((&first.params["session"], first.acknowledged), (&"monday".into(), true));
+        // What an earlier engine left is known by its file, too.
+        let mut next = Alerts::default();
+        next.raise(now(), "cam1", &damaged("tuesday", "cam1.mp4"));
+        next.recall(now(), alerts.list().to_vec());
+        assert_eq!(next.list().len(), 3);
+    }
+}
+
+#[test]
 fn an_active_critical_alert_outlives_a_flood() {
     let mut alerts = Alerts::default();
     alerts.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));

@@ -1,10 +1,13 @@
 //! Keeps the machine awake while something is recorded (R-SUP-12), on a task of its own: nobody waits for a bus.
 //!
 //! Contract: what is held is held from the moment a session is asked for until nothing records, and is let go of
-//! within a second; what could not be had is told with its reason, and asked for again.
+//! within a second; what could not be had is told with its reason, and asked for again. What is lost is asked for at
+//! once. Who lets go and wants it again is told anew what came of it, however soon that was.
 
 use super::event::{Event, InhibitEvent};
+use crate::sys::clock::mono_now;
 use crate::sys::inhibit::Inhibitor;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::{self, Receiver};
@@ -12,8 +15,11 @@ use tokio::time::{sleep, timeout};
 
 /// Shown by the desktop where it says who keeps it from sleeping.
 const WHY: &str = "a recording is running";
-/// A bus that was not there, or went away, is looked for again after this long.
+/// A bus that was not there is looked for again after this long.
 const AGAIN: Duration = Duration::from_secs(30);
+/// What was lost sooner than this may be lost again and again: there is a pause of [`SOON`] before it is asked for.
+const STEADY: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(1);
 
 /// Starts the task; what is sent is whether the machine is to be kept awake.
 pub fn start(events: Sender<Event>) -> watch::Sender<bool> {
@@ -42,17 +48,49 @@ async fn hold(mut inhibitor: Inhibitor, wanted: &Receiver<bool>, events: &Sender
         // Told once, as an incident; asked for again and again.
         Some(_) => tracing::debug!(got, refused, "the machine may go to sleep while it records"),
     }
-    tell(events, InhibitEvent::Asked { reason: reason.clone() }).await;
-    let keeps_awake = reason.is_none();
-    tokio::select! {
-        () = lose(&mut inhibitor, events) => {
-            // What was held went with its bus.
-            let _ = timeout(AGAIN, let_go(wanted.clone())).await;
-        }
-        () = let_go(wanted.clone()) => {}
-        () = sleep(AGAIN), if !keeps_awake => {}
+    let begun = mono_now();
+    if stay(&mut inhibitor, wanted.clone(), reason, events).await == Over::Lost {
+        tracing::warn!("what keeps the machine awake was lost; it is asked for again");
+        let _ = timeout(pause_after(mono_now().since(begun)), let_go(wanted.clone())).await;
     }
     inhibitor.release().await;
+}
+
+/// Why nothing is held on to any longer.
+#[derive(Debug, PartialEq, Eq)]
+enum Over {
+    /// Nobody wants it, or the engine ends.
+    LetGo,
+    /// What was held went with its bus.
+    Lost,
+    /// It was not got; somebody may give it now.
+    AskAgain,
+}
+
+/// Tells what came of asking, and again to whom has let go and wants it again meanwhile.
+async fn stay(
+    inhibitor: &mut Inhibitor,
+    mut wanted: Receiver<bool>,
+    reason: Option<String>,
+    events: &Sender<Event>,
+) -> Over {
+    let keeps_awake = reason.is_none();
+    let mut lost = pin!(lose(inhibitor, events));
+    let mut again = pin!(sleep(AGAIN));
+    while *wanted.borrow_and_update() {
+        tell(events, InhibitEvent::Asked { reason: reason.clone() }).await;
+        tokio::select! {
+            () = &mut lost => return Over::Lost,
+            changed = wanted.changed() => if changed.is_err() { break },
+            () = &mut again, if !keeps_awake => return Over::AskAgain,
+        }
+    }
+    Over::LetGo
+}
+
+/// How long nobody is asked after something was lost that had been held for so long.
+fn pause_after(held: Duration) -> Duration {
+    if held < STEADY { SOON } else { Duration::ZERO }
 }
 
 /// Until nobody wants the machine to be kept awake any more, or the engine ends.
@@ -60,7 +98,7 @@ async fn let_go(mut wanted: Receiver<bool>) {
     let _ = wanted.wait_for(|wanted| !wanted).await;
 }
 
-/// Tells each time the system goes down, until its bus is lost.
+/// Tells each time the system goes down, until a bus is lost.
 async fn lose(inhibitor: &mut Inhibitor, events: &Sender<Event>) {
     while inhibitor.goes_down().await {
         tracing::warn!("the system goes down; what is recorded is closed first");
@@ -71,4 +109,38 @@ async fn lose(inhibitor: &mut Inhibitor, events: &Sender<Event>) {
 async fn tell(events: &Sender<Event>, event: InhibitEvent) {
     // The engine has ended.
     drop(events.send(Event::Inhibit(event)).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc::{self, channel};
+
+    async fn told(heard: &mut mpsc::Receiver<Event>) -> Option<String> {
+        let event = timeout(Duration::from_secs(10), heard.recv()).await.expect("it is told");
+        let Some(Event::Inhibit(InhibitEvent::Asked { reason })) = event else { panic!("{event:?}") };
+        reason
+    }
+
+    #[tokio::test]
+    async fn who_wants_it_again_before_it_was_let_go_is_told_again_that_it_was_refused() {
+        let (want, wanted) = watch::channel(true);
+        let (events, mut heard) = channel(8);
+        let mut refused = Inhibitor::default();
+        refused.refused.push("no system bus".to_owned());
+        let held = tokio::spawn(async move { hold(refused, &wanted, &events).await });
+        assert_eq!(told(&mut heard).await.as_deref(), Some("no system bus"));
+        want.send_replace(false);
+        want.send_replace(true);
+        assert_eq!(told(&mut heard).await.as_deref(), Some("no system bus"));
+        want.send_replace(false);
+        timeout(Duration::from_secs(10), held).await.expect("it is let go").expect("a task");
+        assert!(heard.recv().await.is_none());
+    }
+
+    #[test]
+    fn what_is_lost_is_asked_for_at_once_and_what_is_lost_always_is_not_asked_for_always() {
+        assert_eq!(pause_after(Duration::from_secs(60)), Duration::ZERO);
+        assert_eq!(pause_after(Duration::from_millis(1)), SOON);
+    }
 }

@@ -28,6 +28,10 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Of many threads only those are worth a place that used this much of the time since the last look, of 1000.
 const WORKS: u32 = 3;
 
+/// Questions between two looks: both helpers are called, and asked for as many threads as are lent; some that have ended
+/// are asked for besides. Whatever a helper answers, there is an end of it.
+const ASKS: u32 = 64;
+
 /// One thread of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thread {
@@ -122,6 +126,8 @@ pub struct Ladder {
     helpers: [Asked; 2],
     /// Threads that were asked for since the last look.
     asked: HashSet<(Helper, u32)>,
+    /// Questions answered since the last look.
+    asks: u32,
     looked: bool,
 }
 
@@ -149,13 +155,14 @@ impl Ladder {
     pub fn new(here: Here) -> Self {
         let asked = |helper| Asked { helper, state: State::Unknown, raised: HashSet::new() };
         let helpers = [asked(Helper::Portal), asked(Helper::RealtimeKit)];
-        Self { here, look: Look::default(), recorded: 0, helpers, asked: HashSet::new(), looked: false }
+        Self { here, look: Look::default(), recorded: 0, helpers, asked: HashSet::new(), asks: 0, looked: false }
     }
 
     /// Takes in a look.
     pub fn look(&mut self, look: Look) {
         self.recorded = if look.recording { self.recorded.saturating_add(1) } else { 0 };
         self.asked.clear();
+        self.asks = 0;
         let alive: HashSet<u32> = look.workers.iter().flat_map(|seen| &seen.threads).map(|thread| thread.tid).collect();
         for asked in &mut self.helpers {
             asked.raised.retain(|tid| alive.contains(tid));
@@ -167,7 +174,7 @@ impl Ladder {
     /// The next question; `None` = nothing is to be asked now.
     pub fn ask(&self, now: MonoNs) -> Option<Ask> {
         let needy = self.needy();
-        if needy.is_empty() {
+        if needy.is_empty() || self.asks >= ASKS {
             return None;
         }
         for Asked { helper, state, .. } in &self.helpers {
@@ -192,6 +199,7 @@ impl Ladder {
 
     /// Takes in an answer.
     pub fn answer(&mut self, now: MonoNs, ask: Ask, answer: Answer) {
+        self.asks += 1;
         let of = match ask {
             Ask::Call(helper) | Ask::Raise { helper, .. } => helper,
         };
@@ -209,7 +217,11 @@ impl Ladder {
                 let threads = self.look.workers.iter_mut().flat_map(|seen| &mut seen.threads);
                 threads.filter(|thread| thread.tid == tid).for_each(|thread| thread.nice = nice);
             }
-            (_, Err(Refusal::Gone)) => {}
+            (Ask::Raise { .. }, Err(Refusal::Gone)) => {}
+            // No thread is asked for yet: what is not there is the helper.
+            (Ask::Call(_), Err(Refusal::Gone)) => {
+                asked.state = State::Absent("it is not there".to_owned(), now.plus(AGAIN))
+            }
             (_, Err(Refusal::Busy)) => {
                 let lowest = match asked.state {
                     State::Here(lowest) | State::Busy(lowest, _) => lowest,

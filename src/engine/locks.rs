@@ -72,7 +72,7 @@ fn lock_library(library: &Path) -> anyhow::Result<Option<(Lock, Home)>> {
     let path = library.to_owned();
     let take = move || {
         let taken = std::fs::create_dir_all(&path).and_then(|()| try_lock(&path.join(layout::LIBRARY_LOCK)));
-        let taken = taken.and_then(|lock| lock.map(|lock| Ok((lock, Home::of(&path)?))).transpose());
+        let taken = taken.and_then(|lock| lock.map(|lock| Home::of(&path, &lock).map(|home| (lock, home))).transpose());
         // Nobody waits any more: the lock is let go again.
         drop(told.try_send(taken));
     };

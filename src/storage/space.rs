@@ -1,13 +1,20 @@
 //! A library's place: which file system it lies on, and the room there. Blocks when the file system does.
 //!
 //! Contract: what lies below the library's name is taken for the library only while it is the file system that was there
-//! at first; an empty folder that a disk has left behind has plenty of room, and nobody would look for a recording there.
+//! at first, or one that bears the library's id; an empty folder that a disk has left behind has plenty of room, and
+//! nobody would look for a recording there. The id is random and stands in the library's lock file: what a file system
+//! calls itself (`f_fsid`) is nothing on NFS and FUSE and another device's number elsewhere, and FAT numbers its files
+//! anew with every mount.
 
 use super::layout;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{pread, pwrite};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// Bytes an ordinary user may still write below `dir`, and of how many in all: what the file system keeps for others
 /// (5 % of an ext4) is not counted, so that the two tell how full it is to us, as `df` does.
@@ -27,21 +34,20 @@ fn room(stat: &rustix::fs::StatVfs) -> (u64, u64) {
 pub struct Home {
     library: PathBuf,
     device: u64,
-    /// The file system's own name for itself, 0 = it has none, and the number of a file of ours in it: a disk that was
-    /// unplugged comes back as another device.
-    file_system: u64,
-    lock: u64,
+    /// Stands in the library's lock file, for a disk that was unplugged comes back as another device; `None` = it could
+    /// be neither read nor written, and such a disk is not known again.
+    id: Option<Uuid>,
 }
 
 impl Home {
-    /// The place of `library`, in which the lock of an engine lies.
-    pub fn of(library: &Path) -> io::Result<Self> {
-        Ok(Self {
-            library: library.to_owned(),
-            device: fs::metadata(library)?.dev(),
-            file_system: rustix::fs::statvfs(library)?.f_fsid,
-            lock: fs::metadata(library.join(layout::LIBRARY_LOCK))?.ino(),
-        })
+    /// The place of `library`, whose `lock` is held by this engine: nobody else gives it an id meanwhile. It is asked
+    /// through the lock's own descriptor, for on SMB no other may read what is locked.
+    pub fn of(library: &Path, lock: impl AsFd) -> io::Result<Self> {
+        let id = marked(&lock).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the library cannot be marked; should its disk be unplugged, it is not known again");
+            None
+        });
+        Ok(Self { library: library.to_owned(), device: fs::metadata(library)?.dev(), id })
     }
 
     /// Says so when another file system lies below the library's name.
@@ -50,9 +56,9 @@ impl Home {
     }
 
     fn check_device(&self, device: u64) -> io::Result<()> {
-        let same = |now: Self| now.file_system != 0 && (now.file_system, now.lock) == (self.file_system, self.lock);
         // A library without its lock is none of ours.
-        if device == self.device || Self::of(&self.library).is_ok_and(same) {
+        let same = || self.id.is_some() && found(&self.library).is_ok_and(|id| id == self.id);
+        if device == self.device || same() {
             return Ok(());
         }
         let why = format!("another file system lies at {}", self.library.display());
@@ -75,30 +81,93 @@ impl Home {
     }
 }
 
+/// The id in a library's lock file; one without any, or with what a power cut made of it, is given one.
+fn marked(lock: impl AsFd) -> io::Result<Option<Uuid>> {
+    if let Some(known) = read_id(&lock)? {
+        return Ok(Some(known));
+    }
+    let id = Uuid::now_v7();
+    let line = format!("{}\n", id.hyphenated());
+    if pwrite(&lock, line.as_bytes(), 0)? < line.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    // A disk that is unplugged now must come back with it.
+    rustix::fs::fsync(&lock)?;
+    Ok(Some(id))
+}
+
+/// The id of whatever lies at `library` now.
+fn found(library: &Path) -> io::Result<Option<Uuid>> {
+    // Nobody waits for what may be a pipe there.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    read_id(open(library.join(layout::LIBRARY_LOCK), flags, Mode::empty())?)
+}
+
+fn read_id(lock: impl AsFd) -> io::Result<Option<Uuid>> {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let read = pread(lock, &mut text, 0)?;
+    Ok(Uuid::try_parse_ascii(&text[..read]).ok())
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "plants files")]
 mod tests {
     use super::*;
+    use crate::sys::lock::{Lock, is_held, try_lock};
+
+    fn lock(library: &Path) -> Lock {
+        try_lock(&library.join(layout::LIBRARY_LOCK)).expect("a lock").expect("free")
+    }
 
     #[test]
     fn a_library_is_at_home_where_it_was_and_nowhere_else() {
         let library = tempfile::tempdir().expect("a library");
-        assert!(Home::of(library.path()).is_err(), "nobody has its lock");
-        fs::write(library.path().join(layout::LIBRARY_LOCK), "").expect("ours");
-        let home = Home::of(library.path()).expect("a place");
+        let lock = lock(library.path());
+        let home = Home::of(library.path(), &lock).expect("a place");
         let (free, total) = home.look(library.path()).expect("room");
         assert!(free <= total && total > 0, "{free} of {total}");
         assert_eq!(measure(library.path()).expect("room").1, total);
         home.check().expect("at home");
-        // Plugged in again: another device, the same file system.
-        let back = Home { device: home.device + 1, ..home.clone() };
-        assert_eq!(back.check().is_ok(), home.file_system != 0);
-        for other in [Home { lock: home.lock + 1, ..back.clone() }, Home { file_system: 0, ..back }] {
-            let refused = other.look(library.path()).expect_err("another one");
-            assert_eq!(refused.kind(), io::ErrorKind::NotFound);
-            assert!(refused.to_string().starts_with("another file system lies at /"), "{refused}");
-        }
         let gone = home.look(&library.path().join("session")).expect_err("it was never there");
         assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_disk_that_was_unplugged_is_known_by_its_id_and_an_empty_folder_is_not_taken_for_it() {
+        let library = tempfile::tempdir().expect("a library");
+        let path = library.path().join(layout::LIBRARY_LOCK);
+        let held = lock(library.path());
+        let home = Home::of(library.path(), &held).expect("a place");
+        assert!(is_held(&path).expect("asked"), "marking it does not let go of it");
+        // Plugged in again: another device, and (on FAT) another number of every file.
+        let back = Home { device: home.device + 1, ..home.clone() };
+        let text = fs::read(&path).expect("an id");
+        fs::remove_file(&path).expect("unplugged");
+        let refused = back.look(library.path()).expect_err("an empty mount point");
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        assert!(refused.to_string().starts_with("another file system lies at /"), "{refused}");
+        fs::write(&path, &text).expect("plugged in");
+        back.check().expect("the same one");
+        back.look(library.path()).expect("room");
+        // Somebody else's, one that was never marked, and one that could not be.
+        for other in [format!("{}\n", Uuid::now_v7()), String::new(), "\0".repeat(37)] {
+            fs::write(&path, other).expect("planted");
+            assert!(back.check().is_err());
+            assert!(Home { id: None, ..back.clone() }.check().is_err());
+        }
+    }
+
+    #[test]
+    fn a_library_is_marked_once_and_again_only_after_a_power_cut_took_its_mark() {
+        let library = tempfile::tempdir().expect("a library");
+        let path = library.path().join(layout::LIBRARY_LOCK);
+        let first = Home::of(library.path(), lock(library.path())).expect("a place");
+        assert_eq!(Home::of(library.path(), lock(library.path())).expect("a place"), first);
+        fs::write(&path, "\0".repeat(37)).expect("a power cut");
+        let second = Home::of(library.path(), lock(library.path())).expect("a place");
+        assert!(second.id.is_some() && second != first);
+        // Where nothing can be written it is a library nevertheless.
+        let read_only = fs::File::open("/dev/null").expect("nothing");
+        assert_eq!(Home::of(library.path(), read_only).expect("a place").id, None);
     }
 }

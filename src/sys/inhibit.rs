@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use std::time::Duration;
 use zbus::proxy::{Builder, CacheProperties, SignalStream};
 use zbus::zvariant::{OwnedFd, OwnedObjectPath, Value};
-use zbus::{Connection, Message, connection};
+use zbus::{Connection, Message, MessageStream, connection};
 
 /// A bus answers within milliseconds, a portal that has to be started first within a second.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -110,15 +110,29 @@ impl Inhibitor {
         Ok(())
     }
 
-    /// Waits until the system goes down; `false` = its bus is gone, and so is what was got there.
+    /// Waits until the system goes down; `false` = a bus is gone, and so is what was got there.
     pub async fn goes_down(&mut self) -> bool {
-        let Some(signals) = &mut self.shutdown else { return std::future::pending().await };
-        while let Some(signal) = signals.next().await {
-            if signal.body().deserialize::<bool>().unwrap_or(false) {
-                return true;
+        let session = self.session.as_ref().map(|held| match held {
+            Held::Cookie(bus, _) | Held::Request(bus, _) => MessageStream::from(bus),
+        });
+        let lost = async {
+            let Some(mut messages) = session else { return std::future::pending().await };
+            while messages.next().await.is_some_and(|message| message.is_ok()) {}
+        };
+        let shutdown = &mut self.shutdown;
+        let down = async {
+            let Some(signals) = shutdown else { return std::future::pending().await };
+            while let Some(signal) = signals.next().await {
+                if signal.body().deserialize::<bool>().unwrap_or(false) {
+                    return true;
+                }
             }
+            false
+        };
+        tokio::select! {
+            down = down => down,
+            () = lost => false,
         }
-        false
     }
 
     /// Lets go of everything.
@@ -194,5 +208,23 @@ fn words(error: &zbus::Error) -> String {
         // One call took all the time there was; either deadline may be the first to be seen.
         zbus::Error::InputOutput(error) if error.kind() == std::io::ErrorKind::TimedOut => NO_ANSWER.to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn what_is_held_at_the_session_is_lost_with_its_bus() {
+        let (ours, theirs) = tokio::net::UnixStream::pair().expect("sockets");
+        // A bus that has said its greetings.
+        let guid = "0123456789abcdef0123456789abcdef";
+        let bus = connection::Builder::authenticated_socket(ours, guid).expect("a bus").build().await.expect("a bus");
+        let mut held = Inhibitor { session: Some(Held::Cookie(bus, 1)), ..Inhibitor::default() };
+        assert!(timeout(Duration::from_millis(50), held.goes_down()).await.is_err(), "it is held");
+        drop(theirs);
+        assert_eq!(timeout(Duration::from_secs(10), held.goes_down()).await, Ok(false));
     }
 }

@@ -5,7 +5,7 @@ use super::clock::mono_now;
 use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,14 +19,20 @@ const ASKINGS: u32 = 50;
 /// A lock that is held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _fd: OwnedFd,
+    fd: OwnedFd,
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// Takes the lock `path` (created with mode 0600 when missing). `Ok(None)` = somebody else holds it.
 pub fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = open(path, flags, Mode::from_raw_mode(0o600))?;
-    Ok(try_lock_fd(&fd)?.then_some(Lock { _fd: fd }))
+    Ok(try_lock_fd(&fd)?.then_some(Lock { fd }))
 }
 
 /// The same, tried for `time` before it is called held. Blocks.

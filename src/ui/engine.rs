@@ -3,8 +3,8 @@
 //!
 //! Contract: an engine that is mute is not ended from here. A new one is started, looks for itself and takes over; it
 //! is harmless when several windows start one each, because only one gets the lock. Where systemd runs the engine,
-//! systemd is asked and nothing is spawned; it is told to kill one only if that was asked for a sign of life and gave
-//! none, and not again while the next one comes up.
+//! systemd is asked and nothing is spawned, unless its unit does not come to serve ([`UNIT_SERVES`]); it is told to kill
+//! one only if that was asked for a sign of life and gave none, and not again while the next one comes up.
 
 use crate::model::MonoNs;
 use crate::protocol::api::SIGN_OF_LIFE;
@@ -34,6 +34,10 @@ const AT_ONCE: usize = 2;
 const UNIT: &str = "holdfast-engine.service";
 /// systemd answers within milliseconds; the operator must not wait for a bus that does not.
 const SYSTEMD_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The same for one that systemd was told to start. A unit that cannot start (its program was moved, it was started too
+/// often) must not leave the window without an engine: after this long it starts its own.
+const UNIT_SERVES: Duration = Duration::from_secs(20);
 
 /// Why an engine is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,8 @@ impl EngineStarter {
     /// folder, where an engine listens on `socket`. Call before the window's priority is changed.
     pub fn new(args: Vec<OsString>, socket: PathBuf, ours_alone: bool) -> io::Result<Self> {
         let (requests, waiting) = sync_channel(WAITING);
-        let systemd = (!ours_alone).then(|| Systemd { program: "systemctl".into(), socket, replaced: None });
+        let systemd =
+            (!ours_alone).then(|| Systemd { program: "systemctl".into(), socket, replaced: None, absent: None });
         let starter = Starter { args, systemd, engines: Vec::new() };
         let (say, told) = sync_channel(1);
         std::thread::Builder::new().name("engine-starter".to_owned()).spawn(move || {
@@ -120,8 +125,14 @@ impl Starter {
     /// asked again.
     fn ensure(&mut self, need: Need) -> io::Result<Started> {
         let failed = self.reap()?;
-        if let Some(systemd) = self.systemd.as_mut().filter(|systemd| systemd.runs_the_engine()) {
-            return Ok(systemd.bring(need));
+        // While one of ours runs it is the one, also where systemd's is given up.
+        let systemd = self.systemd.as_mut().filter(|_| self.engines.is_empty());
+        let mut instead = false;
+        if let Some(systemd) = systemd.filter(|systemd| systemd.runs_the_engine()) {
+            if systemd.is_waited_for(need, mono_now()) {
+                return Ok(systemd.bring(need));
+            }
+            instead = true;
         }
         if let (Need::Absent, Some(how)) = (need, failed) {
             return Ok(Started::Failed(how));
@@ -140,6 +151,11 @@ impl Starter {
         let mut all = vec![OsString::from("engine"), OsString::from("--spawned")];
         all.extend_from_slice(&self.args);
         self.engines.push(Engine { process: process::spawn(&all, Priority::Inherited)?, since: mono_now() });
+        if instead {
+            tracing::error!("{UNIT} does not come to serve; this window starts an engine itself");
+            let why = format!("{UNIT} does not start; this window starts an engine itself");
+            return Ok(Started::Failed(format!("{why}; see journalctl --user -u {UNIT}")));
+        }
         Ok(Started::Running)
     }
 
@@ -182,6 +198,8 @@ struct Systemd {
     socket: PathBuf,
     /// When it was last told to kill an engine and start another.
     replaced: Option<MonoNs>,
+    /// Since when nobody listens, and when that was seen last.
+    absent: Option<(MonoNs, MonoNs)>,
 }
 
 impl Systemd {
@@ -198,6 +216,20 @@ impl Systemd {
             // No systemd, or one that does not answer.
             Err(_) => false,
         }
+    }
+
+    /// Whether its engine may still come up by itself. A window asks every few seconds as long as nobody listens.
+    fn is_waited_for(&mut self, need: Need, now: MonoNs) -> bool {
+        let since = match (need, self.absent) {
+            (Need::Mute, _) => {
+                self.absent = None;
+                return true;
+            }
+            (Need::Absent, Some((since, last))) if now.since(last) < HEARD_OF => since,
+            (Need::Absent, _) => now,
+        };
+        self.absent = Some((since, now));
+        now.since(since) < UNIT_SERVES
     }
 
     /// A mute engine is killed first: it would not hear SIGTERM, and systemd would wait for it for 90 s. Its workers,
@@ -266,7 +298,7 @@ mod tests {
             told.display()
         );
         let program = program(folder, "systemctl", &script).into();
-        Systemd { program, socket: folder.join("socket"), replaced: None }
+        Systemd { program, socket: folder.join("socket"), replaced: None, absent: None }
     }
 
     fn told(folder: &Path) -> Vec<String> {
@@ -288,6 +320,25 @@ mod tests {
         // The one that comes up instead is left alone.
         let kill = format!("kill --kill-who=main --signal=SIGKILL {UNIT}");
         assert_eq!(told(folder.path()), [format!("start {UNIT}"), kill, format!("restart {UNIT}")]);
+    }
+
+    #[test]
+    fn a_unit_that_does_not_come_to_serve_is_given_up_and_the_window_starts_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut waited = systemd(folder.path(), "is-active:failed is-enabled:enabled");
+        let at = |seconds: u64| MonoNs(seconds * 1_000_000_000);
+        assert!((0..5).all(|n| waited.is_waited_for(Need::Absent, at(4 * n))), "it comes up");
+        assert!(!waited.is_waited_for(Need::Absent, at(20)));
+        // It had served meanwhile, and went away just now.
+        assert!(waited.is_waited_for(Need::Absent, at(100)));
+        assert!(waited.is_waited_for(Need::Mute, at(104)) && waited.absent.is_none());
+
+        let now = mono_now();
+        waited.absent = Some((MonoNs(now.0.saturating_sub(UNIT_SERVES.as_nanos() as u64)), now));
+        let mut starter = Starter { args: Vec::new(), systemd: Some(waited), engines: Vec::new() };
+        let Started::Failed(why) = starter.ensure(Need::Absent).expect("asked") else { panic!("it is said") };
+        assert!(why.contains(UNIT) && why.contains("itself"), "{why}");
+        assert_eq!((starter.engines.len(), told(folder.path()).len()), (1, 0));
     }
 
     #[test]

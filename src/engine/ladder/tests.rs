@@ -164,3 +164,29 @@ fn a_helper_that_goes_less_far_is_taken_at_its_word_and_a_gone_thread_is_nobodys
     ladder.look(Look::default());
     assert!(ladder.report().rungs.is_empty() && ladder.report().nice.is_none());
 }
+
+#[test]
+fn a_helper_that_says_gone_when_it_is_called_is_absent_for_a_while() {
+    let mut ladder = ladder(0);
+    ladder.look(look(1, 3, 0, true));
+    let gone = |_, _| Err(Refusal::Gone);
+    let calls = [Ask::Call(Helper::Portal), Ask::Call(Helper::RealtimeKit)];
+    assert_eq!(climb(&mut ladder, at(1), gone), calls);
+    ladder.look(look(1, 3, 0, true));
+    assert_eq!(climb(&mut ladder, at(1).plus(AGAIN / 2), gone), []);
+    assert_eq!(climb(&mut ladder, at(1).plus(AGAIN), gone), calls);
+}
+
+#[test]
+fn questions_between_two_looks_have_an_end_whatever_is_answered() {
+    let mut ladder = ladder(0);
+    for n in 1..=2 {
+        // Threads that are always others, and have always ended.
+        ladder.look(look(8, 50, 0, true));
+        let asked = climb(&mut ladder, at(n), |ask, _| match ask {
+            Ask::Call(_) => Ok(-11),
+            Ask::Raise { .. } => Err(Refusal::Gone),
+        });
+        assert!(asked.len() <= ASKS as usize && asked.len() > 2 * n as usize - 1, "{}", asked.len());
+    }
+}

@@ -124,12 +124,12 @@ impl State {
         match result {
             Ok(closed) if running => {
                 self.calm_disk(now);
-                self.tell_damaged(now, &closed.manifest, out);
+                self.tell_damaged(now, &closed.manifest, dir, out);
                 self.session_closed(now, dir, &closed);
                 self.prove_soon(&closed.manifest, dir);
             }
             Ok(closed) => {
-                self.tell_damaged(now, &closed.manifest, out);
+                self.tell_damaged(now, &closed.manifest, dir, out);
                 self.recovered(now, id, dir, &closed, out);
                 self.prove_soon(&closed.manifest, dir);
                 self.calm_disk(now);
@@ -142,10 +142,13 @@ impl State {
         }
     }
 
-    fn tell_damaged(&mut self, now: Now, manifest: &Manifest, out: &mut Vec<Effect>) {
+    fn tell_damaged(&mut self, now: Now, manifest: &Manifest, dir: &Path, out: &mut Vec<Effect>) {
+        // Files of one input have the same names in every session.
+        let session = dir.file_name().unwrap_or_default().to_string_lossy();
         for input in &manifest.inputs {
             for part in input.parts.iter().filter(|part| part.end == PartEnd::Damaged) {
                 let incident = Incident::new(IncidentCode::FileDamaged).with("file", &part.file);
+                let incident = incident.with("session", session.as_ref());
                 self.raise(now, input.id.as_str(), incident, out);
             }
         }

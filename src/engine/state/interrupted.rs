@@ -117,6 +117,19 @@ impl Recovery {
         self.left.extend(self.running.take());
     }
 
+    /// The job of `id`, which was closed: also when nobody waited for it any longer, and wherever it went since.
+    fn take_closed(&mut self, id: SessionId) -> Option<Job> {
+        let is = |job: &Job| job.found.plan.id == id;
+        if let Some(job) = self.running.take_if(|job| is(job)) {
+            return Some(job);
+        }
+        if let Some(place) = self.left.iter().position(is) {
+            return Some(self.left.swap_remove(place));
+        }
+        let place = self.waiting.iter().position(is)?;
+        self.waiting.remove(place)
+    }
+
     /// The disk works again: everything that could not be closed is tried anew.
     pub fn retry_now(&mut self) {
         self.waiting.extend(self.left.drain(..).map(|job| Job { tries: 0, ..job }));
@@ -194,7 +207,7 @@ impl State {
         closed: &ClosedSession,
         out: &mut Vec<Effect>,
     ) {
-        let Some(job) = self.recovery.running.take_if(|job| job.found.plan.id == id) else { return };
+        let Some(job) = self.recovery.take_closed(id) else { return };
         if job.state == Closed::Recovered {
             self.tell_recovered(now, closed, out);
         }

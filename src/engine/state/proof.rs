@@ -234,7 +234,7 @@ impl State {
         let unread = unread(manifest);
         if unread.is_none() || last_try {
             for input in manifest.inputs.iter().filter(|input| input.verdict == Verdict::Failed) {
-                self.tell_failed(now, manifest, input, out);
+                self.tell_failed(now, manifest, input, &dir, out);
             }
         }
         match unread {
@@ -251,11 +251,12 @@ impl State {
         }
     }
 
-    fn tell_failed(&mut self, now: Now, manifest: &Manifest, input: &ManifestInput, out: &mut Vec<Effect>) {
+    fn tell_failed(&mut self, now: Now, manifest: &Manifest, input: &ManifestInput, dir: &Path, out: &mut Vec<Effect>) {
+        let session = dir.file_name().unwrap_or_default().to_string_lossy();
         let ours = manifest.incidents.iter().filter(|known| known.input.as_ref() == Some(&input.id));
         let told: Vec<Incident> = ours
             .filter(|known| known.incident.code == IncidentCode::ProofFailed)
-            .map(|known| known.incident.clone())
+            .map(|known| known.incident.clone().with("session", session.as_ref()))
             .collect();
         for incident in told {
             self.raise(now, input.id.as_str(), incident, out);

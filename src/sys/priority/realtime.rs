@@ -72,7 +72,16 @@ impl Helper {
             let lowest = i32::try_from(answer.body().deserialize::<OwnedValue>()?)?;
             Ok(Realtime { helper: self, bus, lowest })
         };
-        in_time(connect).await
+        in_time(connect).await.map_err(called)
+    }
+}
+
+/// What a refusal means to who was only called: of threads there was no talk, so what is missing is the service, or
+/// the program that a bus was to start.
+fn called(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Gone => Refusal::Absent("it cannot be started".to_owned()),
+        other => other,
     }
 }
 
@@ -112,5 +121,22 @@ fn understand(error: &zbus::Error) -> Refusal {
         _ if words.contains("busy") => Refusal::Busy,
         _ if words.contains("No such") => Refusal::Gone,
         name => Refusal::Refused(if words.is_empty() { name.to_owned() } else { words }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_whose_program_is_missing_is_absent_and_no_ended_thread() {
+        let message = zbus::Message::method_call("/", "Get").expect("a name").build(&()).expect("a question");
+        let name =
+            zbus::names::OwnedErrorName::try_from("org.freedesktop.DBus.Error.Spawn.ExecFailed").expect("a name");
+        let words = "Failed to execute program: No such file or directory".to_owned();
+        let refusal = understand(&zbus::Error::MethodError(name, Some(words), message));
+        assert_eq!(refusal, Refusal::Gone, "so it is about a thread");
+        assert!(matches!(called(refusal), Refusal::Absent(_)));
+        assert_eq!(called(Refusal::Busy), Refusal::Busy);
     }
 }

@@ -121,6 +121,7 @@ fn what_was_found_damaged_is_an_alert_of_its_input() {
     found.incidents.push(crate::model::session::ManifestIncident { t_ns: 0, input: Some(id("a")), incident });
     bench.proof(1, ProofEvent::Kept(Ok(Box::new(found))));
     assert!(bench.state.alerts.is_active("a", IncidentCode::ProofFailed.as_str()));
+    assert_eq!(bench.state.alerts.list()[0].params["session"], "1", "the same file of another session is another one");
 }
 
 #[test]

@@ -50,6 +50,32 @@ fn interrupted_sessions_are_recovered_one_at_a_time_while_recording_is_possible(
 }
 
 #[test]
+fn a_session_that_is_closed_when_nobody_waits_for_it_any_longer_is_not_left_behind() {
+    let mut bench = Bench::cold(&["a"]);
+    bench.link("a", 1);
+    bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+    bench.feed(Event::Searched { interrupted: vec![interrupted(5, &["a"]), interrupted(4, &["a"])], last: None });
+    let closed = |bench: &mut Bench, n| {
+        let session = SessionId(uuid::Uuid::from_u128(n));
+        let result = Ok(Box::new(closed_session(session, Closed::Recovered)));
+        bench.feed(Event::Closed { session, dir: format!("/library/{n}").into(), result })
+    };
+    bench.state.alerts.raise(bench.now(), "engine", &Incident::new(IncidentCode::DiskError));
+    // It was slow, and cleaned up after: the next one has its turn.
+    bench.state.recovery.leave_running();
+    bench.tick_for(200);
+    closed(&mut bench, 4);
+    assert!(bench.state.alerts.is_active("engine", "disk_error"), "one is left");
+    closed(&mut bench, 5);
+    assert!(!bench.state.alerts.is_active("engine", "disk_error"));
+    assert!(bench.state.alerts.list().iter().any(|alert| alert.code == "session_recovered" && alert.count == 2));
+    let before = bench.done.len();
+    bench.state.recovery.retry_now();
+    bench.tick_for(200);
+    assert_eq!(closes(&bench.done[before..]), None, "it is not closed once more");
+}
+
+#[test]
 fn a_stray_worker_that_does_not_answer_is_told_and_keeps_nobody_from_recording() {
     let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
     bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
