@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Trouble is said within this; 2 s are promised, the rest is a busy machine.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// A disk that answers again is told after this long without a slow call.
+const CALM: Duration = Duration::from_secs(3);
 /// Alerts are looked at again after this.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Nothing is called recording for longer without a byte (2 s are promised).
@@ -67,7 +69,7 @@ fn wait_alert(holdfast: &Holdfast, input: &str, code: &str, from: Duration) -> D
 
 /// Waits until nothing is wrong with `input` any more as `code`.
 fn wait_resolved(holdfast: &Holdfast, input: &str, code: &str) {
-    let deadline = Deadline::after(TOLD_WITHIN);
+    let deadline = Deadline::after(TOLD_WITHIN + CALM);
     while alert(holdfast, input, code).is_none_or(|alert| alert["state"] != "resolved") {
         assert!(deadline.left().is_some(), "{code} of {input} goes on");
         wait_for_change(&holdfast.root().join("home"), LOOK_AGAIN);
