@@ -7,7 +7,6 @@
 
 use crate::config::SupervisionRules;
 use crate::model::MonoNs;
-use std::time::Duration;
 
 /// Where it is in order again, in percent of the budget: memory goes up and down by some buffers.
 const CALM_PERCENT: u64 = 90;
@@ -24,7 +23,7 @@ pub struct Memory {
     /// What it needs to record.
     busy: Option<u64>,
     rss: Option<u64>,
-    over: Option<MonoNs>,
+    over: bool,
 }
 
 impl Memory {
@@ -42,9 +41,9 @@ impl Memory {
             need.get_or_insert(rss);
         }
         self.over = match self.budget(rules) {
-            Some(budget) if rss > budget => self.over.or(Some(now)),
-            Some(budget) if rss > budget / 100 * CALM_PERCENT => self.over,
-            _ => None,
+            Some(budget) if rss > budget => true,
+            Some(budget) => self.over && rss > budget / 100 * CALM_PERCENT,
+            None => false,
         };
     }
 
@@ -68,9 +67,9 @@ impl Memory {
         self.rss
     }
 
-    /// For how long it has used more than it may, `None` = it does not.
-    pub fn over_for(&self, now: MonoNs) -> Option<Duration> {
-        self.over.map(|since| now.since(since))
+    /// Whether it uses more than it may.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 }
 
@@ -108,7 +107,7 @@ mod tests {
         let (rules, mut memory) = (SupervisionRules::default(), Memory::default());
         let mut look = |second, recording, mb: u64| {
             memory.measured(at(second), &rules, 7, recording, Some(mb * MB));
-            (memory.budget(&rules), memory.over_for(at(second)).is_some())
+            (memory.budget(&rules), memory.is_over())
         };
         assert_eq!(look(0, false, 900), (None, false), "nothing is known yet");
         assert_eq!(look(60, false, 150), (Some(214 * MB), false));
@@ -132,7 +131,7 @@ mod tests {
         memory.measured(at(60), &rules, 7, false, Some(50 * MB));
         assert_eq!(memory.budget(&rules), Some(200 * MB));
         memory.measured(at(61), &rules, 8, false, Some(500 * MB));
-        assert_eq!((memory.budget(&rules), memory.over_for(at(61))), (None, None));
+        assert_eq!((memory.budget(&rules), memory.is_over()), (None, false));
         let four: Vec<Memory> = (0..4)
             .map(|pid| {
                 let mut memory = Memory::default();
@@ -157,7 +156,7 @@ mod tests {
                 memory.measured(at(second), &rules, 7, recording, Some(mb * MB));
                 let budget = memory.budget(&rules);
                 prop_assert!(budget.is_none_or(|budget| budget >= rules.memory_floor));
-                let over = memory.over_for(at(second)).is_some();
+                let over = memory.is_over();
                 prop_assert!(!over || budget.is_some_and(|budget| mb * MB > budget / 100 * CALM_PERCENT));
                 prop_assert!(over || budget.is_none_or(|budget| mb * MB <= budget));
             }

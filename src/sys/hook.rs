@@ -3,6 +3,8 @@
 //! Contract: in a session of its own, with nothing of ours but standard error; when it has ended, or after the limit,
 //! it and what it started in that session are killed. Whatever it does never reaches a recording.
 
+use super::clock::mono_now;
+use super::priority::{ForChild, Priority};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io;
@@ -10,12 +12,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The nice value of secondary work.
-const IDLE_NICE: i32 = 19;
-/// `ioprio_set(2)`: this process.
-const IOPRIO_WHO_PROCESS: libc::c_int = 1;
-/// `ioprio_set(2)`: class idle.
-const IOPRIO_IDLE: libc::c_int = 3 << 13;
 /// A killed program has ended within this, unless a disk holds it.
 const KILLED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -24,16 +20,15 @@ const KILLED_WITHIN: Duration = Duration::from_secs(1);
 pub fn run(command: &[String], variables: &[(&str, String)], limit: Duration) -> io::Result<()> {
     let mut child = start(command, variables)?;
     let pid = Pid::from_child(&child);
-    let in_time = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
-        let in_time = ends_within(&pidfd, limit)?;
-        // Also what it left behind. The group is still its own, because nobody has waited for it.
-        match kill_process_group(pid, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error.into()),
-        }
-        ends_within(&pidfd, KILLED_WITHIN)?;
-        Ok(in_time)
-    });
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+    let in_time = pidfd.as_ref().map_err(again).and_then(|pidfd| ends_within(pidfd, limit));
+    // Whatever came of that, also what it left behind. The group is still its own, because nobody has waited for it.
+    let killed = match kill_process_group(pid, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(io::Error::from(error)),
+    };
+    let gone = pidfd.as_ref().map_err(again).and_then(|pidfd| ends_within(pidfd, KILLED_WITHIN));
+    let in_time = in_time.and_then(|in_time| killed.and(gone).map(|_| in_time));
     let ended = child.try_wait()?;
     if ended.is_none() {
         // A disk holds it in the kernel: whoever waits for it must not be somebody we need.
@@ -57,24 +52,32 @@ fn start(command: &[String], variables: &[(&str, String)]) -> io::Result<Child> 
     let mut command = Command::new(program);
     command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null());
+    let wishes = ForChild::new(Priority::Idle);
     // SAFETY: between fork and exec only plain system calls are made; nothing is allocated and no lock is taken.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             rustix::process::setsid()?;
-            let _ = rustix::process::setpriority_process(None, IDLE_NICE);
-            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+            wishes.apply();
             Ok(())
         });
     }
     command.spawn()
 }
 
+/// The same error for a second question.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
 fn ends_within(pidfd: &rustix::fd::OwnedFd, limit: Duration) -> io::Result<bool> {
-    let timeout = Timespec {
-        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(limit.subsec_nanos()),
-    };
+    let until = mono_now().plus(limit);
     loop {
+        // A signal begins the wait anew, not the limit.
+        let left = until.since(mono_now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
         match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => {}
             other => return Ok(other? > 0),

@@ -195,7 +195,7 @@ fn sentences(code: IncidentCode) -> Sentences {
         ),
         IncidentCode::WorkerMemory => (
             gettext("{used} of memory are used for recording; {budget} were to be expected."),
-            gettext("A process that records is never restarted for that; one that waits makes room for a new one."),
+            gettext("A recording process is never restarted for that."),
             gettext("Nothing. If it keeps growing, stop and start again when it suits you."),
         ),
         IncidentCode::MemoryLow => (

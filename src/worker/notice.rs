@@ -9,6 +9,7 @@ use crate::media::durable_sink::Trouble;
 use crate::media::encoder::Chosen;
 use crate::media::pipeline::BusEvent;
 use crate::model::{MonoNs, SessionId};
+use std::path::PathBuf;
 
 /// One thing to know.
 #[derive(Debug)]
@@ -49,8 +50,8 @@ pub enum Notice {
     SessionHeld(Reply, SessionId, Result<(), HoldFault>),
     /// A fact is held up by the disk, or does not fit into the queue any more.
     FactsFailed(Trouble),
-    /// Free bytes of the library's file system, or why they are not known.
-    Space(Result<u64, Trouble>),
-    /// Something has changed at the path of the file of this name.
-    FilePlace(String, Place),
+    /// Free bytes of the file system of this folder, or why they are not known.
+    Space(PathBuf, Result<u64, Trouble>),
+    /// Something has changed at the path of the file that was created there.
+    FilePlace(PathBuf, Place),
 }

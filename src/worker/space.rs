@@ -33,10 +33,10 @@ impl SpaceWatch {
             let calls = disk.list();
             let mut places = Places::default();
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                for (file, place) in places.look(&disk.held(), &calls) {
-                    mailbox.send(Notice::FilePlace(file, place));
+                for (path, place) in places.look(&disk.held(), &calls) {
+                    mailbox.send(Notice::FilePlace(path, place));
                 }
-                mailbox.send(Notice::Space(free_bytes(&dir, &calls)));
+                mailbox.send(Notice::Space(dir.clone(), free_bytes(&dir, &calls)));
             }
         })?;
         Ok(Self { _stop: stop })
@@ -56,7 +56,7 @@ struct Places(BTreeMap<PathBuf, Place>);
 
 impl Places {
     /// What has changed since the last look.
-    fn look(&mut self, held: &[Held], calls: &Calls) -> Vec<(String, Place)> {
+    fn look(&mut self, held: &[Held], calls: &Calls) -> Vec<(PathBuf, Place)> {
         self.0.retain(|path, _| held.iter().any(|held| held.path == *path));
         let mut changes = Vec::new();
         for held in held {
@@ -64,8 +64,7 @@ impl Places {
             let before = self.0.insert(held.path.clone(), place.clone()).unwrap_or(Place::Found);
             // A folder that is gone may be gone in other words at the next look; that is no news.
             if std::mem::discriminant(&before) != std::mem::discriminant(&place) {
-                let name = held.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                changes.push((name, place));
+                changes.push((held.path.clone(), place));
             }
         }
         changes
@@ -111,7 +110,7 @@ mod tests {
         let sink = durable_sink::make(options, |_| {}).expect("a part");
         let mut places = Places::default();
         let mut look = || places.look(&disk.held(), &calls);
-        let told = |place| vec![("cam1.mp4".to_owned(), place)];
+        let told = |place| vec![(path.clone(), place)];
         assert_eq!(look(), []);
         fs::rename(&path, &aside).expect("renamed");
         assert_eq!(look(), told(Place::Displaced));

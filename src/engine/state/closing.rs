@@ -7,7 +7,7 @@ use crate::model::SessionId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{Closed, Manifest, PartEnd};
 use crate::storage::recovery::{self, ClosedSession};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// After this many tries a session is closed in the background.
@@ -15,7 +15,20 @@ const CLOSE_TRIES: u32 = 3;
 /// Pause before closing is tried again when a file was still locked or the disk refused.
 const CLOSE_AGAIN: Duration = Duration::from_secs(5);
 
+/// Keeps lines out of the journal in `closing`: it belongs to the thread that closes the session, which gives its reserve
+/// back by its length and writes its last line. What is told meanwhile stands in the log and among the alerts.
+pub(super) fn leave_alone(closing: Option<&Path>, out: &mut Vec<Effect>) {
+    let about = |effect: &Effect| matches!(effect, Effect::Journal { dir, .. } if Some(dir.as_path()) == closing);
+    out.retain(|effect| !about(effect));
+}
+
 impl State {
+    /// The folder of the session that is being closed on disk.
+    pub(super) fn closing_dir(&self) -> Option<PathBuf> {
+        let session = self.session.as_ref().filter(|session| matches!(session.phase, Phase::Closing { .. }));
+        session.map(|session| session.dir.clone())
+    }
+
     /// Closes the session on disk once no worker has anything of it open.
     pub(super) fn advance_session(&mut self, now: Now, out: &mut Vec<Effect>) {
         let Some(session) = &self.session else { return };

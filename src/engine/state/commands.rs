@@ -133,6 +133,7 @@ impl State {
     ) {
         self.rebase_clocks(now, out);
         self.check_memory(now);
+        self.begin_with_room();
         let container = self.setup.encoding.container;
         let plan = Plan {
             id: command.id,

@@ -49,13 +49,6 @@ pub struct Handover {
     pub(super) deaf: bool,
 }
 
-impl Handover {
-    /// It is replaced as soon as it records nothing.
-    pub(super) fn make_room(&mut self) {
-        self.outdated = true;
-    }
-}
-
 impl State {
     /// A worker is linked: configure it, then say what it should be doing.
     pub(super) fn on_ready(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {

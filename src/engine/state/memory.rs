@@ -1,8 +1,7 @@
 //! Memory of the workers, and of the machine before a start (R-SUP-4, R-SUP-15).
 //!
-//! Contract: a worker that records, or whose session runs, is never replaced for memory. One that waits and has been
-//! above its budget for [`IDLE_OVER`] makes room for a new one, which costs its picture a second: memory that it keeps
-//! would be missing to the next recording.
+//! Contract: no worker is ever replaced for memory, not even one that waits: the moment it would leave may be the one in
+//! which somebody presses Record. What a session needed its worker gives back by itself ([`crate::sys::memory`]).
 
 use super::super::budget;
 use super::super::event::Now;
@@ -10,17 +9,13 @@ use super::{ENGINE, State};
 use crate::config::size;
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
-use std::time::Duration;
 
-/// Long enough for a burst of pictures to be gone, and for somebody who is about to press Record to have done so.
-const IDLE_OVER: Duration = Duration::from_secs(60);
 /// Memory is no longer low above this share of what there should be, in percent.
 const CALM_PERCENT: u64 = 110;
 
 impl State {
     /// The workers were measured.
     pub(super) fn watch_memory(&mut self, now: Now) {
-        let idle = self.is_idle();
         let rules = self.setup.supervision.clone();
         let code = IncidentCode::WorkerMemory;
         let ids: Vec<InputId> = self.inputs.iter().map(|input| input.spec.id.clone()).collect();
@@ -33,15 +28,11 @@ impl State {
                 Some(pid) => memory.measured(now.mono, &rules, pid, recording, rss),
                 None => memory.gone(),
             }
-            let (over, used, budget) = (memory.over_for(now.mono), memory.used(), memory.budget(&rules));
+            let (over, used, budget) = (memory.is_over(), memory.used(), memory.budget(&rules));
             match (over, used.zip(budget)) {
-                (Some(over), Some((used, budget))) => {
+                (true, Some((used, budget))) => {
                     if !self.alerts.is_active(id.as_str(), code.as_str()) {
                         self.alerts.raise(now, id.as_str(), &too_much(used, budget));
-                    }
-                    if let Some(input) = self.input_mut(id).filter(|_| idle && !recording && over >= IDLE_OVER) {
-                        tracing::info!(input = %id, used, budget, "an idle worker makes room for one that needs less memory");
-                        input.handover.make_room();
                     }
                 }
                 _ => self.alerts.resolve(now, id.as_str(), code.as_str()),

@@ -41,6 +41,7 @@ use super::worker_state::{Worker, WorkerEvent};
 use crate::model::incident::Incident;
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::{InputId, MonoNs, SessionId};
+use closing::leave_alone;
 use handover::Handover;
 use interrupted::Recovery;
 use keys::Keys;
@@ -140,6 +141,7 @@ impl State {
     /// Decides what an event means and what has to be done.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        let closing = self.closing_dir();
         self.notice_pause(now.mono);
         if let Event::Superseded { epoch } = event {
             // Whatever else this engine had in mind is another one's business now.
@@ -187,6 +189,7 @@ impl State {
         self.write_clocks(&mut out);
         self.keep_awake(now, &mut out);
         self.tell_raised(now, &mut out);
+        leave_alone(closing.as_deref(), &mut out);
         out
     }
 

@@ -23,7 +23,7 @@ impl State {
 
     /// Looks what runs; what is past its deadline is told once.
     pub(super) fn watch_operations(&mut self, now: Now) {
-        let changes = self.oversight.operations.follow(now.mono, self.tasks());
+        let changes = self.oversight.operations.follow(now.mono, self.tasks(now));
         for (operation, took) in changes.stuck {
             let incident = Incident::new(IncidentCode::OperationStuck)
                 .with("operation", name(operation.task.kind))
@@ -43,7 +43,7 @@ impl State {
         }
     }
 
-    fn tasks(&self) -> Vec<Task> {
+    fn tasks(&self, now: Now) -> Vec<Task> {
         let rules = &self.setup.supervision;
         let mut tasks = Vec::new();
         let mut add = |kind, source: &str, key: String, within| {
@@ -62,7 +62,9 @@ impl State {
                     }
                 }
                 Phase::Stopping { .. } => {
-                    for take in session.takes.iter().filter(open) {
+                    // What a frozen disk holds up is neither late nor to be given up: it is written when the disk answers.
+                    let frozen = |take: &&Take| self.input(&take.input).is_some_and(|input| input.waits_for_disk(now));
+                    for take in session.takes.iter().filter(open).filter(|take| !frozen(take)) {
                         add(OperationKind::Stop, take.input.as_str(), key(), rules.operation_stop);
                     }
                 }
@@ -87,6 +89,8 @@ impl State {
 
     /// Somebody wants a stuck operation given up.
     pub(super) fn on_cleanup(&mut self, now: Now, token: Token, id: u64, out: &mut Vec<Effect>) {
+        // What has come since the last look counts: what records by now is not given up.
+        self.watch_operations(now);
         let answer = match self.oversight.operations.ask(id) {
             Cleanup::Stuck(operation) => {
                 tracing::warn!(id, kind = ?operation.task.kind, source = operation.task.source, "a stuck operation is given up");

@@ -78,6 +78,8 @@ impl State {
     /// The file system was asked for its room.
     pub(super) fn on_space(&mut self, now: Now, space: Option<Space>, out: &mut Vec<Effect>) {
         let limits = self.limits();
+        // A file system without a size says nothing about its room (some of FUSE).
+        let space = space.filter(|space| space.total > 0);
         match space {
             Some(space) => self.storage.level.look(now.mono, &limits, space),
             None => self.storage.level.doubt(),
@@ -88,6 +90,11 @@ impl State {
             self.stop_for_want_of_room(now, out);
         }
         self.tell_storage(now, out);
+    }
+
+    /// A session begins: whatever was stopped before, there is room again.
+    pub(super) fn begin_with_room(&mut self) {
+        self.storage.stopped = false;
     }
 
     /// Room is gone: everything that writes is stopped while its files can still be closed.

@@ -37,6 +37,11 @@ impl State {
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
         let wanted = self.is_wanted(id);
+        // What it said goes on died with it; its successor tells what it finds.
+        let told = self.input(id).and_then(|input| input.status.as_ref()).map(|(_, status)| status.active.clone());
+        for gone in told.into_iter().flatten() {
+            self.alerts.resolve(now, id.as_str(), gone.code.as_str());
+        }
         self.fold_death(id);
         if let Some(input) = self.input_mut(id) {
             input.orphan = None;

@@ -102,6 +102,19 @@ impl Reporter {
         (self.events)(SinkEvent::Trouble(trouble));
     }
 
+    /// A sync was refused. What the disk has against writes is told by that name, because that decides what follows; that
+    /// the part is in doubt is remembered all the same.
+    pub(super) fn sync_refused(&self, error: &io::Error) {
+        let doubt = Trouble::Sync(error.to_string());
+        match Trouble::of(error) {
+            refused @ (Trouble::DiskFull | Trouble::QuotaExceeded | Trouble::ReadOnly(_)) => {
+                self.lock().1.push(doubt);
+                self.trouble(refused);
+            }
+            _ => self.trouble(doubt),
+        }
+    }
+
     /// Whether the disk was found full.
     pub(super) fn is_full(&self) -> bool {
         self.lock().1.iter().any(Trouble::is_full)
@@ -118,6 +131,27 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sync_that_is_refused_has_the_name_of_its_refusal_and_is_a_doubt() {
+        let of = |errno: Errno| {
+            let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+            let theirs = std::sync::Arc::clone(&told);
+            let reporter = Reporter::new(std::sync::Arc::new(move |event| {
+                if let SinkEvent::Trouble(trouble) = event {
+                    theirs.lock().expect("not poisoned").push(trouble);
+                }
+            }));
+            reporter.sync_refused(&errno.into());
+            let doubted = reporter.gravest().is_some_and(|trouble| trouble.is_doubt());
+            let told = told.lock().expect("not poisoned").clone();
+            (told, doubted)
+        };
+        assert_eq!(of(Errno::NOSPC), (vec![Trouble::DiskFull], true));
+        assert_eq!(of(Errno::DQUOT), (vec![Trouble::QuotaExceeded], true));
+        assert!(matches!(&of(Errno::ROFS), (told, true) if matches!(&told[..], [Trouble::ReadOnly(_)])));
+        assert!(matches!(&of(Errno::IO), (told, true) if matches!(&told[..], [Trouble::Sync(_)])));
+    }
 
     #[test]
     fn every_refusal_has_a_name_of_its_own() {

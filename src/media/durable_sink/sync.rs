@@ -32,6 +32,8 @@ struct Shared {
 struct State {
     wanted: Option<Request>,
     quit: bool,
+    /// The disk has refused: nobody takes requests any more.
+    ended: bool,
 }
 
 /// Fragments that were written and are to be made safe.
@@ -62,6 +64,7 @@ impl Syncer {
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("part-sync".to_owned()).spawn(move || {
             if let Err(error) = serve(&theirs, &*store, &on_synced) {
+                theirs.end();
                 on_synced(Err(error));
             }
         })?;
@@ -71,6 +74,10 @@ impl Syncer {
     /// Asks for everything written so far, up to `request.media`, to be made safe.
     pub(super) fn request(&self, request: Request) {
         let mut state = self.shared.lock();
+        if state.ended {
+            // Nothing of this part becomes safe any more; what would take the disguises away is collected for nobody.
+            return;
+        }
         let wanted = state.wanted.get_or_insert_default();
         wanted.media = request.media;
         wanted.commits.extend(request.commits);
@@ -127,6 +134,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.wanted = None;
+    }
+
     fn next(&self, uncovered: bool) -> Next {
         let idle = |state: &mut State| state.wanted.is_none() && !state.quit;
         let mut state = if uncovered {
@@ -141,5 +154,52 @@ impl Shared {
             None if state.quit => Next::Quit,
             None => Next::Quiet,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    /// A disk that takes everything and makes nothing safe.
+    struct Refuses;
+
+    impl PartStore for Refuses {
+        fn write_at(&self, _offset: u64, _slices: &[IoSlice<'_>]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Err(rustix::io::Errno::IO.into())
+        }
+
+        fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+
+        fn reserve(&self, _offset: u64, _bytes: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn release(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_collects_nothing() {
+        let (told, refused) = sync_channel(1);
+        let syncer =
+            Syncer::start(Arc::new(Refuses), move |result| told.send(result.is_err()).expect("a test that waits"))
+                .expect("a thread");
+        syncer.request(Request::default());
+        assert_eq!(refused.recv_timeout(Duration::from_secs(10)), Ok(true));
+        syncer.request(Request::default());
+        assert!(syncer.shared.lock().wanted.is_none(), "for nobody");
     }
 }

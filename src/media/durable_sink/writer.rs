@@ -55,7 +55,7 @@ impl PartWriter {
         let theirs = Arc::clone(&reporter);
         let syncer = Syncer::start(synced, move |result| match result {
             Ok(media) => theirs.progress(|progress| progress.safe = media),
-            Err(error) => theirs.trouble(Trouble::Sync(error.to_string())),
+            Err(error) => theirs.sync_refused(&error),
         })?;
         Ok(Self {
             store,

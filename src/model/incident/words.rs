@@ -174,7 +174,7 @@ impl IncidentCode {
             ),
             IncidentCode::WorkerMemory => (
                 "{used} of memory are used for recording; {budget} were to be expected.",
-                "A process that records is never restarted for that; one that waits makes room for a new one.",
+                "A recording process is never restarted for that.",
                 "Nothing. If it keeps growing, stop and start again when it suits you.",
             ),
             IncidentCode::MemoryLow => (

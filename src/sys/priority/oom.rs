@@ -14,7 +14,7 @@ pub const WINDOW: i32 = 300;
 /// What recording processes ask for: late, but not never; one that eats all memory must not take the machine with it.
 pub const RECORDING: i32 = -500;
 
-/// What this process had before it raised itself.
+/// What this process had before it changed that itself.
 static BEFORE: OnceLock<i32> = OnceLock::new();
 
 /// That of `pid`, `None` when it has gone.
@@ -24,16 +24,21 @@ pub fn of(pid: u32) -> Option<i32> {
 
 /// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before.
 pub fn raise_own(score: i32) -> io::Result<()> {
-    if let Some(before) = of(std::process::id()) {
-        // Raised twice: the first value is the true one.
-        let _ = BEFORE.set(before);
-    }
+    remember();
     write(score.to_string().as_bytes())
 }
 
-/// Asks for [`RECORDING`] for this very process.
+/// Asks for [`RECORDING`] for this very process; what it starts beside recordings gets what was there before.
 pub fn lower_own() -> io::Result<()> {
+    remember();
     write(RECORDING.to_string().as_bytes())
+}
+
+fn remember() {
+    if let Some(before) = of(std::process::id()) {
+        // Changed twice: the first value is the true one.
+        let _ = BEFORE.set(before);
+    }
 }
 
 /// A single write, so that it can be done between fork and exec.
@@ -58,5 +63,23 @@ impl ForChild {
     /// Runs between fork and exec: system calls only.
     pub fn apply(&self) {
         let _ = self.0.iter().find(|score| write(score).is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_process_takes_upon_itself_is_not_passed_on() {
+        let before = of(std::process::id()).expect("it runs");
+        // Granted or not.
+        let lowered = lower_own();
+        assert_eq!(of(std::process::id()), Some(if lowered.is_ok() { RECORDING } else { before }));
+        let theirs = |priority| ForChild::new(priority).0;
+        let had = before.to_string().into_bytes();
+        assert_eq!((theirs(Priority::Idle), theirs(Priority::Inherited)), (vec![had.clone()], vec![had.clone()]));
+        assert_eq!(theirs(Priority::Recording), [RECORDING.to_string().into_bytes(), had]);
+        write(before.to_string().as_bytes()).expect("higher, or the same");
     }
 }

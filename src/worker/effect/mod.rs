@@ -235,14 +235,15 @@ impl Worker {
             Notice::FactWritten(entry) => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
+                self.decide(now, Event::FactWritten);
             }
             Notice::FactsFailed(trouble) => self.decide(now, Event::FactsFailed { trouble }),
             Notice::SessionHeld(reply, session, result) => {
                 self.decide(now, Event::SessionHeld { reply, session, result });
             }
-            Notice::Space(Ok(free_bytes)) => self.decide(now, Event::Space { free_bytes }),
-            Notice::Space(Err(trouble)) => self.decide(now, Event::SpaceUnknown { trouble }),
-            Notice::FilePlace(file, place) => self.decide(now, Event::FilePlace { file, place }),
+            Notice::Space(dir, Ok(free_bytes)) => self.decide(now, Event::Space { dir, free_bytes }),
+            Notice::Space(dir, Err(trouble)) => self.decide(now, Event::SpaceUnknown { dir, trouble }),
+            Notice::FilePlace(path, place) => self.decide(now, Event::FilePlace { path, place }),
             // Late words of pipelines that were thrown away, and ends nobody asked about.
             Notice::Source(..)
             | Notice::Sound(..)

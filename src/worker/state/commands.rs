@@ -69,6 +69,7 @@ impl State {
                 self.recording = Some(recording);
                 // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
                 self.active.retain(|code, _| !ends_with_session(*code));
+                (self.space_fault, self.facts_fault) = (None, None);
                 let active: Vec<_> = self.active.values().cloned().collect();
                 for incident in active {
                     self.raise(now, incident, out);

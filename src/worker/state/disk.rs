@@ -4,7 +4,7 @@
 //! the next one is tried, more and more slowly, until the disk takes it or somebody says stop. What is refused beside the
 //! media (facts, the question for room) is told and costs nothing.
 
-use super::recording::{Recording, Then};
+use super::recording::{Phase, Recording, Then};
 use super::{Effect, State};
 use crate::media::durable_sink::Trouble;
 use crate::model::MonoNs;
@@ -35,6 +35,29 @@ impl Recording {
         }
     }
 
+    /// There is no room for a part behind the one that is being closed.
+    fn expect_no_more(&mut self) {
+        if let Phase::Closing { then: then @ Then::Next, .. } = &mut self.phase
+            && !self.stopping
+        {
+            *then = Then::Failed;
+        }
+    }
+
+    /// Nothing more of `part` becomes safe: it is to be split off soon, whatever kept a split waiting before. A disk that
+    /// refuses every sync gets new files more and more slowly.
+    fn follow_unsynced(&mut self, now: MonoNs, part: u32) {
+        if self.unsynced.insert(part) {
+            let pause = self.sync_pace.after(PartEnd::DiskError, self.take.progress.safe);
+            self.no_split_before = now.plus(pause);
+        }
+    }
+
+    /// Whether nothing more of the part that is written becomes safe.
+    pub(super) fn is_unsynced(&self) -> bool {
+        matches!(&self.phase, Phase::Writing { part, .. } if self.unsynced.contains(part))
+    }
+
     /// The disk has this against the part that is written, or against the next one.
     pub(super) fn blame(&mut self, code: IncidentCode) {
         self.fault = Some(code);
@@ -52,15 +75,22 @@ impl State {
         let incident = incident_of(&trouble);
         let code = incident.code;
         out.push(Effect::Log(incident.clone()));
+        self.blame_media(code);
         self.raise(now, incident, out);
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let Some(recording) = &mut self.recording else { return };
         match trouble {
-            // The part goes on: what it says of its safety is true.
-            Trouble::Sync(_) | Trouble::Stream(_) => {}
+            // The part goes on, and what it says of its safety is true; but the next one can be safe again.
+            Trouble::Sync(_) => {
+                if let Some(part) = part.filter(|part| !recording.is_settling(*part)) {
+                    recording.follow_unsynced(now, part);
+                }
+            }
+            Trouble::Stream(_) => {}
             Trouble::DiskFull | Trouble::QuotaExceeded => {
                 recording.blame(code);
                 recording.close(now, PartEnd::DiskFull, Then::Failed, out);
+                recording.expect_no_more();
             }
             // One file's trouble is its own; a full disk is everybody's.
             Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => match beside {
@@ -73,6 +103,12 @@ impl State {
                 }
             },
         }
+    }
+
+    /// What stands for `code` is the media from now on: that something beside it works again says nothing of it.
+    pub(super) fn blame_media(&mut self, code: IncidentCode) {
+        self.space_fault.take_if(|fault| *fault == code);
+        self.facts_fault.take_if(|fault| *fault == code);
     }
 
     pub(super) fn on_space(&mut self, now: MonoNs, free_bytes: u64, out: &mut Vec<Effect>) {
@@ -90,6 +126,9 @@ impl State {
     /// Nobody knows how much room there is: that is no reason to believe in it (R-FM-4).
     pub(super) fn on_space_unknown(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
         let incident = incident_of(trouble);
+        if let Some(before) = self.space_fault.take_if(|before| *before != incident.code) {
+            self.clear(before, out);
+        }
         if self.active.contains_key(&incident.code) {
             return;
         }
@@ -98,10 +137,23 @@ impl State {
         self.raise(now, incident, out);
     }
 
+    /// The media goes on, and none of it is in doubt for this.
     pub(super) fn on_facts_failed(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) {
         let incident = incident_of(trouble);
         out.push(Effect::Log(incident.clone()));
-        // The media goes on; this stands in line behind what is held up.
-        self.raise(now, incident, out);
+        if let Some(before) = self.facts_fault.take_if(|before| *before != incident.code) {
+            self.clear(before, out);
+        }
+        if !self.active.contains_key(&incident.code) {
+            self.facts_fault = Some(incident.code);
+        }
+        // It stands in line behind what is held up.
+        self.note(now, incident, out);
+    }
+
+    pub(super) fn on_fact_written(&mut self, out: &mut Vec<Effect>) {
+        if let Some(code) = self.facts_fault.take() {
+            self.clear(code, out);
+        }
     }
 }

@@ -9,11 +9,20 @@ use super::{Effect, Place, State};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{PartEnd, PartRecord};
+use crate::storage::layout;
 
 impl Recording {
     /// Whether the part that is written is not at its path.
     pub(super) fn is_displaced(&self) -> bool {
         matches!(&self.phase, Phase::Writing { part, .. } if self.displaced.contains(part))
+    }
+
+    /// Whether any part that is open is not at its path.
+    fn misses_a_file(&self) -> bool {
+        self.displaced.iter().any(|part| {
+            let main = matches!(&self.phase, Phase::Writing { part: open, .. } | Phase::Closing { part: open, .. } if open == part);
+            main || self.is_beside(*part)
+        })
     }
 
     /// The number of the part that is written, closed or beside it, by its file.
@@ -45,10 +54,16 @@ impl State {
     /// What is at the path of `file` has changed.
     pub(super) fn on_place(&mut self, now: MonoNs, file: &str, place: Place, out: &mut Vec<Effect>) {
         let Some(recording) = self.recording.as_mut().filter(|recording| !recording.is_done()) else { return };
-        let Some(part) = recording.part_named(file) else { return };
+        let opening = match recording.phase {
+            // Its file is watched from the moment it exists, and each change is told once: also before its name is.
+            Phase::Opening { part, .. } => Some(part)
+                .filter(|part| layout::part_file(&self.input, *part, recording.ticket.encoding.container) == file),
+            _ => None,
+        };
+        let Some(part) = opening.or_else(|| recording.part_named(file)) else { return };
         let incident = match place {
             Place::Found => {
-                if recording.displaced.remove(&part) {
+                if recording.displaced.remove(&part) && !recording.misses_a_file() {
                     self.clear(IncidentCode::FileDisplaced, out);
                     self.clear(IncidentCode::StorageVanished, out);
                 }

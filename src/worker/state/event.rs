@@ -153,22 +153,28 @@ pub enum Event {
         /// Why.
         trouble: Trouble,
     },
+    /// A fact is on the disk.
+    FactWritten,
     /// A pipeline does not let go.
     TeardownStuck,
     /// Room on the library's file system.
     Space {
+        /// The folder it was asked for.
+        dir: PathBuf,
         /// Bytes free for us.
         free_bytes: u64,
     },
     /// The room is not known.
     SpaceUnknown {
+        /// The folder it was asked for.
+        dir: PathBuf,
         /// Why.
         trouble: Trouble,
     },
     /// Something has changed at the path of a file that is written.
     FilePlace {
-        /// Its name.
-        file: String,
+        /// Where it was created.
+        path: PathBuf,
         /// What is there now.
         place: Place,
     },

@@ -43,7 +43,7 @@ use audio::AudioWatch;
 use recording::{Recording, Step};
 use source::SourceState;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the engine handed down.
@@ -97,8 +97,13 @@ pub struct State {
     frames_from: MonoNs,
     /// An answer of the disk is missed from here on, if it owed one before.
     disk_from: MonoNs,
+    /// Whether the disk did not answer at the last look, and when that was seen last.
+    frozen: bool,
+    frozen_at: MonoNs,
     /// What is told of the disk because its room is not known.
     space_fault: Option<IncidentCode>,
+    /// What is told of the disk because it holds up facts.
+    facts_fault: Option<IncidentCode>,
 }
 
 impl State {
@@ -121,7 +126,10 @@ impl State {
             excused: false,
             frames_from: now,
             disk_from: now,
+            frozen: false,
+            frozen_at: now,
             space_fault: None,
+            facts_fault: None,
         }
     }
 
@@ -159,10 +167,18 @@ impl State {
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
             Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
+            Event::FactWritten => self.on_fact_written(out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
-            Event::Space { free_bytes } => self.on_space(now, free_bytes, out),
-            Event::SpaceUnknown { trouble } => self.on_space_unknown(now, &trouble, out),
-            Event::FilePlace { file, place } => self.on_place(now, &file, place, out),
+            Event::Space { dir, free_bytes } if self.records_into(&dir) => self.on_space(now, free_bytes, out),
+            Event::SpaceUnknown { dir, trouble } if self.records_into(&dir) => {
+                self.on_space_unknown(now, &trouble, out);
+            }
+            Event::FilePlace { path, place } if path.parent().is_some_and(|dir| self.records_into(dir)) => {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                self.on_place(now, &file, place, out);
+            }
+            // Late words of another session.
+            Event::Space { .. } | Event::SpaceUnknown { .. } | Event::FilePlace { .. } => {}
             Event::Tick(evidence) => {
                 self.evidence = *evidence;
                 self.on_tick(now, out);
@@ -204,6 +220,10 @@ impl State {
         self.recording.as_ref().filter(|recording| !recording.is_done()).map(Recording::session)
     }
 
+    fn records_into(&self, dir: &Path) -> bool {
+        self.recording.as_ref().is_some_and(|recording| !recording.is_done() && recording.ticket.dir == dir)
+    }
+
     /// The folder of the session being recorded, if any.
     pub fn recording_dir(&self) -> Option<PathBuf> {
         self.recording.as_ref().filter(|recording| !recording.is_done()).map(|recording| recording.ticket.dir.clone())
@@ -224,15 +244,18 @@ impl State {
 
     /// Notes an incident whose cause goes on: shown as active, written as a fact once per session.
     fn raise(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
-        let code = incident.code;
-        let known = self.active.insert(code, incident.clone()).is_some();
-        if !known {
+        if let Some(recording) = self.recording.as_mut().filter(|_| OF_THE_DISK.contains(&incident.code)) {
+            recording.doubted_at = Some(now);
+        }
+        self.note(now, incident, out);
+    }
+
+    /// The same without a doubt about the media.
+    fn note(&mut self, now: MonoNs, incident: Incident, out: &mut Vec<Effect>) {
+        if self.active.insert(incident.code, incident.clone()).is_none() {
             out.push(Effect::PublishStatus);
         }
         if let Some(recording) = self.recording.as_mut().filter(|recording| !recording.is_done()) {
-            if OF_THE_DISK.contains(&code) {
-                recording.doubted_at = Some(now);
-            }
             recording.note_incident(now, incident, out);
         }
     }

@@ -65,6 +65,8 @@ impl State {
             recording.close(now, PartEnd::Completed, Then::Done, out);
         } else if !live {
             recording.close(now, PartEnd::SignalLost, Then::Next, out);
+        } else {
+            self.replace_displaced(now, out);
         }
         out.push(Effect::PublishStatus);
     }
@@ -80,6 +82,7 @@ impl State {
         };
         if let Some(incident) = incident {
             out.push(Effect::Log(incident.clone()));
+            self.blame_media(incident.code);
             self.raise(now, incident, out);
         }
         let Some(recording) = &mut self.recording else { return };

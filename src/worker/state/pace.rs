@@ -29,6 +29,8 @@ impl Pace {
         }
         match end {
             PartEnd::Cut | PartEnd::Stalled | PartEnd::Empty | PartEnd::DiskError => self.after_failure(),
+            // Whoever takes a file away at once may do so with the next.
+            PartEnd::Displaced if media.is_zero() => self.after_refusal(),
             PartEnd::Completed
             | PartEnd::Split
             | PartEnd::SignalLost
@@ -72,5 +74,9 @@ mod tests {
         let mut pace = Pace::default();
         let pauses: Vec<u64> = (0..6).map(|_| pace.after_refusal().as_secs()).collect();
         assert_eq!(pauses, [0, 1, 2, 4, 5, 5]);
+        let mut pace = Pace::default();
+        let pauses: Vec<u64> = (0..6).map(|_| pace.after(PartEnd::Displaced, Duration::ZERO).as_secs()).collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 5, 5], "taken away before there was anything in it");
+        assert_eq!(pace.after(PartEnd::Displaced, Duration::from_secs(1)), Duration::ZERO);
     }
 }

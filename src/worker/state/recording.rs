@@ -115,6 +115,9 @@ pub(super) struct Recording {
     pub(super) stalled: Option<u32>,
     /// Parts that are not at their path.
     pub(super) displaced: BTreeSet<u32>,
+    /// Parts of which nothing more becomes safe, and how soon each is followed by one of which something may.
+    pub(super) unsynced: BTreeSet<u32>,
+    pub(super) sync_pace: Pace,
     /// A stall counts from here on: before, the disk did not answer.
     pub(super) stall_from: MonoNs,
     pub(super) growth: Growth,
@@ -153,6 +156,8 @@ impl Recording {
             fault: None,
             stalled: None,
             displaced: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
+            sync_pace: Pace::default(),
             stall_from: now,
             growth: Growth::new(now),
             noted: BTreeSet::new(),

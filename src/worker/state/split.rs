@@ -169,8 +169,8 @@ impl State {
         if recording.settling.is_some() || now < recording.no_split_before {
             return;
         }
-        let displaced = recording.is_displaced().then_some(now);
-        let wanted = recording.split_wanted.or(displaced).or_else(|| recording.split_due(now, &policy));
+        let needed = (recording.is_displaced() || recording.is_unsynced()).then_some(now);
+        let wanted = recording.split_wanted.or(needed).or_else(|| recording.split_due(now, &policy));
         if let Some(at) = wanted {
             self.open_next(now, at, out);
         }

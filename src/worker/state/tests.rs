@@ -54,6 +54,21 @@ fn ticket(start_at_ns: MonoNs) -> Ticket {
     }
 }
 
+/// This is found at the path of the file of that name.
+fn placed(file: &str, place: Place) -> Event {
+    Event::FilePlace { path: PathBuf::from("/library/session").join(file), place }
+}
+
+/// So much room is left for the session.
+fn space(free_bytes: u64) -> Event {
+    Event::Space { dir: "/library/session".into(), free_bytes }
+}
+
+/// It is not known how much.
+fn no_space_known(trouble: Trouble) -> Event {
+    Event::SpaceUnknown { dir: "/library/session".into(), trouble }
+}
+
 mod bench;
 mod disk;
 mod displaced;

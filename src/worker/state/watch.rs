@@ -75,8 +75,17 @@ impl State {
         // A disk that was doubted before this part began and makes some of it safe works again.
         let proven = before.progress.safe.is_zero() && !take.progress.safe.is_zero();
         let disk_works = proven && recording.doubted_at.is_none_or(|at| at < since);
-        let over = over.iter().filter(|code| !(stalls && **code == IncidentCode::RecordingStalled));
-        for code in over.chain(OF_THE_DISK.iter().filter(|_| disk_works)) {
+        // What grows may be nowhere to be found.
+        let missed = recording.is_displaced();
+        let goes_on = |code: &IncidentCode| match code {
+            IncidentCode::RecordingStalled => stalls,
+            IncidentCode::FileDisplaced | IncidentCode::StorageVanished => missed,
+            _ => false,
+        };
+        // What stands beside the media goes by its own evidence.
+        let beside = [self.space_fault, self.facts_fault];
+        let goes_on = |code: &IncidentCode| goes_on(code) || beside.contains(&Some(*code));
+        for code in over.iter().chain(OF_THE_DISK.iter().filter(|_| disk_works)).filter(|code| !goes_on(code)) {
             self.clear(*code, out);
         }
         if let Some(incident) = incident {

@@ -154,8 +154,8 @@ impl Disk {
 
     /// Writes block from here on, until [`Self::thaw`]. Not tmpfs.
     pub fn freeze(&mut self) {
-        self.run("fsfreeze", ["--freeze"], true);
         self.frozen = true;
+        self.run("fsfreeze", ["--freeze"], true);
     }
 
     /// Writes go on.

@@ -53,17 +53,13 @@ impl Bench {
     }
 }
 
-fn dismissals(effects: &[Effect]) -> usize {
-    effects.iter().filter(|effect| matches!(effect, Effect::Worker(_, Act::Dismiss))).count()
-}
-
 fn ends(effects: &[Effect]) -> usize {
     let ends = |effect: &&Effect| matches!(effect, Effect::Worker(_, Act::Terminate | Act::Kill | Act::Dismiss));
     effects.iter().filter(ends).count()
 }
 
 #[test]
-fn a_recording_worker_above_its_budget_is_told_and_left_alone_and_a_waiting_one_makes_room() {
+fn a_worker_above_its_budget_is_told_and_left_alone_whether_it_records_or_waits() {
     let mut bench = Bench::ready(&["a"]);
     let session = bench.record("k");
     bench.live(1000, Some(session), RecordingState::Recording);
@@ -91,11 +87,8 @@ fn a_recording_worker_above_its_budget_is_told_and_left_alone_and_a_waiting_one_
         bench.live(2000, Some(session), RecordingState::Done);
         bench.uses(5000);
     }
-    assert_eq!(dismissals(&bench.done[before..]), 1);
-    // It leaves as it was told: no death.
-    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "exit status: 0".into() });
-    bench.spawned("a", 2);
-    bench.live(1000, None, RecordingState::Done);
+    let dismissed = |effect: &Effect| matches!(effect, Effect::Worker(_, Act::Dismiss));
+    assert!(!bench.done[before..].iter().any(dismissed), "nor is one that waits: somebody may press Record");
     bench.uses(100);
     assert!(!bench.is_told("a", "worker_died") && !bench.is_told("a", "worker_memory"));
     assert!(!bench.is_told("engine", "worker_memory"));
@@ -341,4 +334,53 @@ fn a_flood_of_alerts_touches_no_recording() {
     assert_eq!(bench.recording(0), Some(RecordingState::Recording));
     assert_eq!(bench.view().session.map(|session| session.state), Some(SessionState::Recording));
     assert!(bench.is_told("api", "error_rate"));
+}
+
+#[test]
+fn what_a_worker_said_goes_on_dies_with_it() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let full = Incident::new(IncidentCode::DiskFull);
+    let said = WorkerStatus { active: vec![full], ..status(Some(session), RecordingState::Recording, 1000) };
+    let link = bench.last_link("a");
+    bench.feed(Event::Status { input: id("a"), link, status: Box::new(said) });
+    assert!(bench.is_told("a", "disk_full"));
+    bench.worker("a", WorkerEvent::Exited { pid: 1, how: "signal: 9".into() });
+    assert!(bench.is_told("a", "worker_died") && !bench.is_told("a", "disk_full"));
+}
+
+#[test]
+fn a_stop_that_waits_for_a_frozen_disk_is_not_stuck() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.live(1000, Some(session), RecordingState::Recording);
+    bench.stop();
+    let frozen = Incident::new(IncidentCode::StorageFrozen);
+    for _ in 0..60 {
+        bench.ms += 1000;
+        let said =
+            WorkerStatus { active: vec![frozen.clone()], ..status(Some(session), RecordingState::Stopping, 1000) };
+        let link = bench.last_link("a");
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(said) });
+        bench.feed(Event::Tick);
+    }
+    assert!(!bench.is_told("a", "operation_stuck"), "what waits in memory would be lost by a clean-up");
+}
+
+#[test]
+fn a_journal_that_is_being_closed_gets_no_line_from_anybody_else() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.live(1000, Some(session), RecordingState::Recording);
+    bench.stop();
+    bench.done_fact("a", session);
+    assert!(bench.done.iter().any(|effect| matches!(effect, Effect::Close { .. })), "it is being closed");
+    let before = bench.done.len();
+    // Its worker answers none of its commands, which is told.
+    for _ in 0..60 {
+        bench.live(1000, Some(session), RecordingState::Done);
+    }
+    assert!(bench.is_told("a", "command_unanswered"));
+    let lines = bench.done[before..].iter().filter(|effect| matches!(effect, Effect::Journal { .. })).count();
+    assert_eq!(lines, 0);
 }

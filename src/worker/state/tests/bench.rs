@@ -34,6 +34,10 @@ pub(super) struct Bench {
     pub(super) creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     pub(super) slow_files: bool,
+    /// This is told of the next first part before it is opened.
+    pub(super) before_opened: Option<Event>,
+    /// The disk makes nothing safe.
+    pub(super) nothing_safe: bool,
     /// The keyframe of the next part has come, and nobody has been told yet.
     pub(super) decided: bool,
 }
@@ -73,6 +77,8 @@ impl Bench {
             settling: Vec::new(),
             creating: None,
             slow_files: false,
+            before_opened: None,
+            nothing_safe: false,
             decided: false,
         };
         bench.feed(Event::EngineConnected);
@@ -138,6 +144,9 @@ impl Bench {
                 self.opened.push(part);
                 self.part = Some((part, None));
                 self.written = Some(Duration::ZERO);
+                if let Some(event) = self.before_opened.take() {
+                    self.handle(event, events);
+                }
                 events.push(Event::PartOpened { part, file: format!("cam1.part{part}.mp4") });
             }
             Effect::ClosePart { end, .. } | Effect::CutPart { end } => {
@@ -216,8 +225,13 @@ impl Bench {
 
     pub(super) fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(100));
-        let progress =
-            |written| Progress { written, safe: written, bytes: 1 + 2 * written.as_millis() as u64, video_frames: 1 };
+        let safe = |written| if self.nothing_safe { Duration::ZERO } else { written };
+        let progress = |written| Progress {
+            written,
+            safe: safe(written),
+            bytes: 1 + 2 * written.as_millis() as u64,
+            video_frames: 1,
+        };
         let grown = self.written.is_some_and(|written| !written.is_zero());
         if self.origin_at_growth && grown && self.origin.is_none() {
             self.origin = Some(self.now);
@@ -250,7 +264,7 @@ impl Bench {
     /// This is found at the path of the part that is written.
     pub(super) fn place(&mut self, place: Place) {
         let part = self.number();
-        self.feed(Event::FilePlace { file: format!("cam1.part{part}.mp4"), place });
+        self.feed(placed(&format!("cam1.part{part}.mp4"), place));
     }
 
     pub(super) fn ask_split(&mut self) {

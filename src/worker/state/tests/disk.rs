@@ -103,6 +103,7 @@ fn while_the_disk_does_not_answer_nothing_is_cut_and_all_deadlines_begin_behind_
     assert_eq!(bench.shown().1, Some(RecordingState::Stalled), "nothing has been written yet");
     bench.run(s(1), true);
     assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Recording)));
+    bench.run(s(1), true);
     assert_eq!((bench.incidents(), bench.state.active.len()), (vec![IncidentCode::StorageFrozen], 0));
 
     // A stop waits for the disk, in every step, and has its own time behind it.
@@ -140,14 +141,146 @@ fn room_that_is_not_known_is_told_until_it_is() {
     let mut bench = Bench::new(OnSignalLoss::Split);
     bench.start();
     bench.run(s(1), true);
-    let unknown = || Event::SpaceUnknown { trouble: Trouble::Write("EIO".into()) };
+    let unknown = || no_space_known(Trouble::Write("EIO".into()));
     bench.feed(unknown());
     bench.feed(unknown());
     bench.run(s(1), true);
     assert!(bench.state.active.contains_key(&IncidentCode::DiskError));
     assert_eq!((bench.shown().1, bench.incidents()), (Some(RecordingState::Recording), vec![IncidentCode::DiskError]));
-    bench.feed(Event::Space { free_bytes: u64::MAX });
+    bench.feed(space(u64::MAX));
     assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
-    bench.feed(Event::Space { free_bytes: 1 });
+    bench.feed(space(1));
     assert_eq!(bench.part, Some((1, Some(PartEnd::DiskFull))));
+}
+
+#[test]
+fn a_part_that_cannot_be_made_safe_is_split_off_at_once_and_then_more_and_more_slowly() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.origin_at_growth = true;
+    bench.start();
+    bench.run(s(120), true);
+    // A split that failed lately does not keep it back.
+    bench.ask_split();
+    bench.tick();
+    bench.feed(Event::PartTrouble { part: 2, trouble: Trouble::Write("EIO".into()) });
+    bench.settle();
+    trouble(&mut bench, Trouble::Sync("EIO".into()));
+    bench.tick();
+    assert_eq!((bench.part, bench.next), (Some((1, None)), Some(3)));
+    bench.keyframe();
+    bench.run(s(1), true);
+    bench.settle();
+    bench.run(s(600), true);
+    assert_eq!((bench.number(), bench.next), (3, None), "one part, one split");
+    assert!(!bench.state.active.contains_key(&IncidentCode::SyncFailed));
+
+    let mut broken = Bench::new(OnSignalLoss::Split);
+    broken.origin_at_growth = true;
+    broken.nothing_safe = true;
+    broken.start();
+    for _ in 0..600 {
+        if broken.written == Some(Duration::ZERO) {
+            trouble(&mut broken, Trouble::Sync("EIO".into()));
+        }
+        broken.run(Duration::from_millis(500), true);
+        broken.keyframe();
+        broken.settle();
+    }
+    assert!((8..=20).contains(&broken.opened.len()), "{} parts in five minutes", broken.opened.len());
+    assert_eq!(broken.shown().1, Some(RecordingState::Recording));
+}
+
+/// Whatever else it was closed for, and whatever asks for it.
+#[test]
+fn a_disk_that_is_full_while_a_part_is_closed_takes_no_other() {
+    for full in [Trouble::DiskFull, Trouble::QuotaExceeded] {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.start();
+        bench.run(s(2), true);
+        trouble(&mut bench, Trouble::Write("EIO".into()));
+        trouble(&mut bench, full.clone());
+        bench.close_part();
+        bench.run(s(5), false);
+        assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Failed), vec![1]), "{full:?}");
+    }
+}
+
+#[test]
+fn room_that_is_unknown_for_another_reason_leaves_only_that_and_takes_nothing_from_the_media() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(1), true);
+    bench.feed(no_space_known(Trouble::Write("EIO".into())));
+    bench.feed(no_space_known(Trouble::Vanished("ENODEV".into())));
+    assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::StorageVanished]);
+    bench.feed(space(u64::MAX));
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+
+    bench.feed(no_space_known(Trouble::Write("EIO".into())));
+    trouble(&mut bench, Trouble::Write("EIO".into()));
+    bench.feed(space(u64::MAX));
+    assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the part is refused all the same");
+}
+
+#[test]
+fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the_media() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.feed(Event::FactsFailed { trouble: Trouble::Write("EIO".into()) });
+    bench.run(s(2), true);
+    assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the media is safe, the facts are not");
+    trouble(&mut bench, Trouble::Sync("EIO".into()));
+    bench.feed(Event::FactWritten);
+    assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::SyncFailed]);
+
+    let mut doubted = Bench::new(OnSignalLoss::Split);
+    doubted.start();
+    doubted.run(s(2), true);
+    trouble(&mut doubted, Trouble::Sync("EIO".into()));
+    doubted.tick();
+    doubted.keyframe();
+    doubted.feed(Event::FactsFailed { trouble: Trouble::Write("EIO".into()) });
+    doubted.run(s(2), true);
+    assert_eq!(doubted.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::DiskError], "the next part is safe");
+    // The media is refused as well, and says itself when that is over.
+    trouble(&mut doubted, Trouble::Write("EIO".into()));
+    doubted.feed(Event::FactWritten);
+    assert!(doubted.state.active.contains_key(&IncidentCode::DiskError));
+}
+
+#[test]
+fn a_slow_disk_is_told_once_and_not_with_every_call() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    let known = |bench: &Bench| bench.state.active.contains_key(&IncidentCode::StorageFrozen);
+    for round in 0..20 {
+        bench.disk_waits_since = Some(bench.now);
+        bench.run(Duration::from_millis(1500), false);
+        assert!(known(&bench));
+        bench.disk_waits_since = None;
+        for _ in 0..20 {
+            bench.run(Duration::from_millis(100), true);
+            assert!(known(&bench), "round {round}");
+        }
+        assert_eq!(bench.shown().1, Some(RecordingState::Recording), "that goes by what is written");
+        assert_eq!(bench.state.held_up_by_disk(bench.now.plus(s(1))), Duration::ZERO, "it answers");
+    }
+    bench.run(s(2), true);
+    assert!(!known(&bench));
+}
+
+/// The watch of a session that has ended may still have something to say.
+#[test]
+fn what_is_told_of_another_folder_is_no_matter() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.start();
+    bench.run(s(2), true);
+    let dir = || PathBuf::from("/library/before");
+    bench.feed(Event::FilePlace { path: dir().join("cam1.part1.mp4"), place: Place::Displaced });
+    bench.feed(Event::SpaceUnknown { dir: dir(), trouble: Trouble::Write("EIO".into()) });
+    bench.feed(Event::Space { dir: dir(), free_bytes: 1 });
+    bench.run(s(1), true);
+    assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Recording)));
+    assert_eq!(bench.incidents(), []);
 }

@@ -95,9 +95,51 @@ fn a_folder_that_is_gone_is_waited_for_and_nothing_is_thrown_away_meanwhile() {
 #[test]
 fn what_is_found_of_files_nobody_writes_is_no_matter() {
     let mut bench = recording();
-    bench.feed(Event::FilePlace { file: "cam1.part7.mp4".into(), place: Place::Displaced });
+    bench.feed(placed("cam1.part7.mp4", Place::Displaced));
     bench.feed(Event::Stop { reply: REPLY, session: session() });
     bench.close_part();
     bench.place(Place::Displaced);
     assert_eq!((bench.incidents(), bench.opened), (vec![], vec![1]));
+}
+
+#[test]
+fn a_file_that_is_gone_before_it_is_known_is_not_forgotten() {
+    let mut bench = Bench::new(OnSignalLoss::Split);
+    bench.before_opened = Some(placed("cam1.mp4", Place::Displaced));
+    bench.start();
+    assert_eq!(
+        (bench.part, bench.incidents()),
+        (Some((1, Some(PartEnd::Displaced))), vec![IncidentCode::FileDisplaced])
+    );
+    bench.close_part();
+    bench.run(s(1), true);
+    assert_eq!((bench.shown().1, bench.opened), (Some(RecordingState::Recording), vec![1, 2]));
+    assert!(bench.state.active.is_empty(), "{:?}", bench.state.active);
+}
+
+#[test]
+fn a_file_is_missed_until_it_is_found_itself() {
+    let named = |part: u32, place| placed(&format!("cam1.part{part}.mp4"), place);
+    let missed = |bench: &Bench| bench.state.active.contains_key(&IncidentCode::FileDisplaced);
+    let mut bench = recording();
+    bench.ask_split();
+    bench.run(s(1), true);
+    bench.ask_split();
+    bench.tick();
+    assert_eq!(bench.next, Some(2));
+    bench.feed(named(2, Place::Displaced));
+    bench.keyframe();
+    bench.run(s(1), true);
+    assert!(missed(&bench), "it grows, but nobody can find it");
+
+    let mut both = recording();
+    both.run(s(3), true);
+    both.ask_split();
+    both.tick();
+    both.feed(named(1, Place::Displaced));
+    both.feed(named(2, Place::Displaced));
+    both.feed(named(1, Place::Found));
+    assert!(missed(&both), "another one is missed still");
+    both.feed(named(2, Place::Found));
+    assert!(!missed(&both));
 }
