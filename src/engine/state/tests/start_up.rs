@@ -76,6 +76,22 @@ fn a_session_that_is_closed_when_nobody_waits_for_it_any_longer_is_not_left_behi
 }
 
 #[test]
+fn the_same_file_damaged_in_two_sessions_is_two_alerts() {
+    let mut bench = Bench::cold(&["a"]);
+    bench.link("a", 1);
+    bench.feed(Event::Searched { interrupted: vec![interrupted(5, &["a"]), interrupted(4, &["a"])], last: None });
+    for n in [5, 4] {
+        let session = SessionId(uuid::Uuid::from_u128(n));
+        let mut closed = closed_session(session, Closed::Recovered);
+        let part = closed.manifest.inputs.iter_mut().flat_map(|input| &mut input.parts).next().expect("a part");
+        part.end = crate::model::session::PartEnd::Damaged;
+        bench.feed(Event::Closed { session, dir: format!("/library/{n}").into(), result: Ok(Box::new(closed)) });
+    }
+    let damaged = bench.state.alerts.list().iter().filter(|alert| alert.code == "file_damaged");
+    assert_eq!(damaged.map(|alert| alert.params["session"].as_str()).collect::<Vec<_>>(), ["4", "5"]);
+}
+
+#[test]
 fn a_stray_worker_that_does_not_answer_is_told_and_keeps_nobody_from_recording() {
     let mut bench = Bench::with(Setup { strays: vec![id("gone")], ..setup(&["a"]) });
     bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
