@@ -83,8 +83,12 @@ fn the_same_file_damaged_in_two_sessions_is_two_alerts() {
     for n in [5, 4] {
         let session = SessionId(uuid::Uuid::from_u128(n));
         let mut closed = closed_session(session, Closed::Recovered);
-        let part = closed.manifest.inputs.iter_mut().flat_map(|input| &mut input.parts).next().expect("a part");
-        part.end = crate::model::session::PartEnd::Damaged;
+        let golden = include_str!("../../../../tests/golden/reply_sessions.json");
+        let golden: crate::protocol::api::SessionsReply = serde_json::from_str(golden).expect("a reply");
+        let golden = golden.sessions.into_iter().find_map(|row| row.manifest).expect("a manifest");
+        closed.manifest.inputs = golden.inputs.into_iter().take(1).collect();
+        closed.manifest.inputs[0].parts.truncate(1);
+        closed.manifest.inputs[0].parts[0].end = crate::model::session::PartEnd::Damaged;
         bench.feed(Event::Closed { session, dir: format!("/library/{n}").into(), result: Ok(Box::new(closed)) });
     }
     let damaged = bench.state.alerts.list().iter().filter(|alert| alert.code == "file_damaged");
