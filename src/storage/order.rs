@@ -32,7 +32,10 @@ struct Listed {
 
 /// Sorts the names of session folders of `library`, newest first. Blocks on the disk.
 pub fn newest_first(library: &Path, names: &mut [String]) {
-    let file = std::fs::read(library.join(layout::ENGINE_STATE)).ok();
+    // Only an ordinary file: whoever waits for anything else waits for somebody who may never write.
+    let path = library.join(layout::ENGINE_STATE);
+    let is_file = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file());
+    let file = is_file.then(|| std::fs::read(&path).ok()).flatten();
     let listed: Option<Listed> = file.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let listed = listed.unwrap_or_default();
     let places = Places::of(&listed.displaced);

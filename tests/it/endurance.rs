@@ -59,7 +59,7 @@ fn settled(
     let look =
         || -> BTreeMap<String, Holds> { processes.iter().map(|(name, pid)| (name.clone(), Holds::of(*pid))).collect() };
     let same = |a: &BTreeMap<String, Holds>, b: &BTreeMap<String, Holds>| {
-        a.iter().zip(b).all(|((_, a), (_, b))| (a.descriptors, a.threads) == (b.descriptors, b.threads))
+        a.iter().zip(b).all(|((_, a), (_, b))| b.descriptors <= a.descriptors && b.threads <= a.threads)
     };
     let mut before = look();
     loop {
@@ -100,7 +100,11 @@ fn sessions_leave_nothing_behind_in_any_process() {
     for (name, before) in &before {
         let after = after[name];
         println!("{name}: {before:?} before {cycles} sessions, {after:?} behind them");
-        assert_eq!((before.descriptors, before.threads), (after.descriptors, after.threads), "{name}");
+        // Fewer is no leak: a thread of a pool that has nothing to do leaves after a while.
+        assert!(
+            after.descriptors <= before.descriptors && after.threads <= before.threads,
+            "{name}: {before:?}, {after:?}"
+        );
         let allowed = (before.rss_bytes as f64 * GROWTH) as u64 + NOISE;
         assert!(after.rss_bytes <= allowed, "{name} grew from {} to {} bytes", before.rss_bytes, after.rss_bytes);
     }
