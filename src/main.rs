@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Engine { spawned }) => supervise(&flags, spawned),
         Some(Command::Worker { input }) => record(input, demo),
         Some(Command::Prove { finalise, verify, path }) => {
-            log::init(Form::Json);
+            let _log = log::init(Form::Json);
             process::set_name(c"holdfast-prove");
             let task = match (finalise, verify) {
                 (true, _) => prove::Task::Finalise,
@@ -41,14 +41,14 @@ fn main() -> ExitCode {
 
 /// The window; it starts an engine when none runs.
 fn window(flags: Flags) -> ExitCode {
-    log::init(Form::Text);
+    let _log = log::init(Form::Text);
     let Flags { demo, library, config } = flags;
     ui::run(ui::Options { demo, library, config })
 }
 
 /// One input's recording process.
 fn record(input: InputId, demo: bool) -> ExitCode {
-    log::init(Form::Json);
+    let _log = log::init(Form::Json);
     process::set_name(c"holdfast-worker");
     match Runtime::open(demo) {
         Ok(runtime) => worker::run(WorkerArgs { input, runtime }),
@@ -58,7 +58,7 @@ fn record(input: InputId, demo: bool) -> ExitCode {
 
 /// The engine, in the foreground.
 fn supervise(flags: &Flags, spawned: bool) -> ExitCode {
-    log::init(Form::Json);
+    let _log = log::init(Form::Json);
     process::set_name(c"holdfast-engine");
     let run = || -> anyhow::Result<()> {
         let config = Config::load(flags)?;
@@ -78,7 +78,7 @@ fn supervise(flags: &Flags, spawned: bool) -> ExitCode {
 
 /// Closes what a crash interrupted; a running engine does that by itself.
 fn recover(flags: &Flags, form: cli::Json) -> cli::Outcome {
-    log::init(Form::Text);
+    let _log = log::init(Form::Text);
     let run = || -> anyhow::Result<Vec<cli::RecoveredSession>> {
         let config = Config::load(flags)?;
         let runtime = Runtime::open(flags.demo)?;

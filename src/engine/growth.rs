@@ -31,6 +31,11 @@ impl Growth {
         };
     }
 
+    /// The disk is to blame, whatever the size is: what was seen so far says nothing about the worker.
+    pub fn excuse(&mut self) {
+        self.still = None;
+    }
+
     /// For how long it is known not to have grown.
     pub fn still_for(&self) -> Duration {
         self.still.map_or(Duration::ZERO, |(_, since, last)| last.since(since))

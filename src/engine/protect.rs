@@ -92,6 +92,12 @@ async fn put(ask: Ask, helpers: &mut HashMap<Helper, Realtime>) -> Result<i32, R
 fn look(pids: &[u32], windows: &[u32], recording: bool, ran: &Ran) -> (Look, Ran) {
     let mut look = Look { recording, ..Look::default() };
     let mut now_ran = Ran::new();
+    // One per look: the kernel takes no more (see there), and the next look is in a second.
+    let lower = |pid: &&u32| nice::of_group(**pid).is_some_and(|group| group > nice::RECORDING);
+    if let Some(pid) = pids.iter().find(lower) {
+        // Refused nearly everywhere; what was got is read back below, and told.
+        let _ = nice::raise_group_of(*pid);
+    }
     for pid in pids {
         let mut seen = Seen { pid: *pid, oom: oom::of(*pid), group: nice::of_group(*pid), ..Seen::default() };
         for tid in threads(*pid) {

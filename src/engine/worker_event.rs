@@ -62,6 +62,8 @@ pub enum WorkerEvent {
         /// Bytes.
         bytes: u64,
     },
+    /// It was looked at in vain: the disk takes nothing from anybody.
+    DiskStands,
     /// A process we started ended.
     Exited {
         /// Its id.

@@ -130,6 +130,10 @@ impl Worker {
                 self.growth.seen(now, bytes);
                 Vec::new()
             }
+            WorkerEvent::DiskStands => {
+                self.growth.excuse();
+                Vec::new()
+            }
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
             WorkerEvent::Recalled { earlier } => self.recalled(now, earlier),
             WorkerEvent::Retry => self.retry(now),

@@ -233,6 +233,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         link.prop_map(|link| WorkerEvent::Heard { link }),
         (0u64..100).prop_map(|s| WorkerEvent::Media { written: Duration::from_secs(s) }),
         (0u64..9).prop_map(|bytes| WorkerEvent::Measured { bytes }),
+        Just(WorkerEvent::DiskStands),
         pid.prop_map(|pid| WorkerEvent::Exited { pid, how: "0".into() }),
         Just(WorkerEvent::Retry),
         Just(WorkerEvent::StopLate),

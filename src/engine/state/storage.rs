@@ -122,8 +122,13 @@ impl State {
 
     /// What keeps recordings from beginning, worst first: what was seen, or what does not return.
     fn trouble(&self) -> Option<Incident> {
-        let frozen = || (self.storage.frozen || self.is_frozen_to_a_worker()).then_some(IncidentCode::StorageFrozen);
+        let frozen = || self.disk_stands().then_some(IncidentCode::StorageFrozen);
         self.storage.seen.clone().or_else(|| frozen().map(Incident::new))
+    }
+
+    /// The disk takes nothing, as the engine or a worker that writes found out.
+    pub(super) fn disk_stands(&self) -> bool {
+        self.storage.frozen || self.is_frozen_to_a_worker()
     }
 
     /// A worker that writes finds the disk frozen. What one that has ended says may have gone since: it writes no more.

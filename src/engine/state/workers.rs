@@ -14,6 +14,11 @@ use std::time::Duration;
 impl State {
     pub(super) fn on_worker(&mut self, now: Now, id: &InputId, event: WorkerEvent, out: &mut Vec<Effect>) {
         let recording = self.may_record(id);
+        // Nothing grows on a disk that stands still, and nobody is killed for that (DESIGN §1).
+        let event = match event {
+            WorkerEvent::Measured { .. } if self.disk_stands() => WorkerEvent::DiskStands,
+            other => other,
+        };
         let Some(input) = self.input_mut(id) else { return self.on_stray(now, id, event, out) };
         for act in input.worker.handle(now.mono, event, recording) {
             match act {

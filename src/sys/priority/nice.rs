@@ -42,6 +42,12 @@ pub(super) fn set_group(nice: &[u8]) {
     }
 }
 
+/// Gives the scheduling group of another process the nice value of recordings. The kernel takes one such write per 100 ms
+/// from everybody without `CAP_SYS_ADMIN` (`EAGAIN`): of workers started together only the first gets it before exec.
+pub fn raise_group_of(pid: u32) -> io::Result<()> {
+    std::fs::write(format!("/proc/{pid}/autogroup"), RECORDING.to_string())
+}
+
 /// The nice value of the scheduling group of `pid`, `None` where there are no such groups.
 pub fn of_group(pid: u32) -> Option<i32> {
     let on = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;

@@ -1,6 +1,7 @@
 //! Workers that do not answer what they are told (R-CMD-6), and workers that say nothing at all (DESIGN §1).
 
 use super::*;
+use crate::engine::event::StorageEvent;
 
 /// Every half second the worker reports, for `ms`.
 fn talk(bench: &mut Bench, ms: u64, session: Option<SessionId>, state: RecordingState) -> Vec<Effect> {
@@ -155,6 +156,18 @@ fn a_worker_that_says_nothing_while_it_stops_is_not_ended_while_its_file_grows()
     bench.stop();
     assert_eq!(silence(&mut bench, 12_000, |ms| ms), 0, "it flushes");
     assert!(silence(&mut bench, 5_000, |_| 1) > 0, "then it does not even do that");
+}
+
+#[test]
+fn a_worker_that_says_nothing_on_a_disk_that_stands_is_not_ended() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    bench.status("a", Some(session), RecordingState::Recording, 500);
+    bench.feed(Event::Storage(StorageEvent::Frozen(true)));
+    assert_eq!(silence(&mut bench, 30_000, |_| 1), 0, "nothing grows there, whoever writes");
+    bench.feed(Event::Storage(StorageEvent::Frozen(false)));
+    assert_eq!(silence(&mut bench, 2_000, |_| 1), 0, "it has only just been given back");
+    assert!(silence(&mut bench, 5_000, |_| 1) > 0, "the disk is no excuse any more");
 }
 
 #[test]
