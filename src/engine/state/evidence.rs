@@ -29,6 +29,12 @@ impl State {
             self.keep(now, id.as_str(), incident.clone(), out);
         }
         let done = matches!(fact.kind, FactKind::Done { .. });
+        let stalled = match &fact.kind {
+            FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
+                Some(record.part).filter(|_| record.stalled)
+            }
+            _ => None,
+        };
         if done && self.input(id).is_some_and(|input| input.orphan == Some(about)) {
             self.release_orphan(now, id, out);
         }
@@ -40,6 +46,9 @@ impl State {
         }
         if done && let Some(take) = session.take_mut(id) {
             take.ending = Some(Ending::Done);
+        }
+        if let Some(part) = stalled {
+            self.on_stall(now, id, part, out);
         }
     }
 

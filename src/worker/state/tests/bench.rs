@@ -215,6 +215,7 @@ impl Bench {
             blake3: None,
             payload_blake3: None,
             lost: None,
+            stalled: false,
             end,
         };
         let frames = Frames { written: Some(3), ..Frames::default() };
