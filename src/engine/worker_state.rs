@@ -10,6 +10,7 @@
 //!                Waiting ───▶ Starting            Quarantined ──(operator)──▶ Starting
 //! ```
 //! `Replacing` goes from Linked to Starting: the worker leaves because its source was changed.
+//! A part that stalls in a worker that goes on by itself is an attempt as well; one too many, and the worker is ended.
 //! A link that breaks is not a death: the lock decides (DESIGN §1). `Ending` is any phase after we signalled it.
 
 mod ask;

@@ -46,6 +46,11 @@ impl Worker {
         self.phase == Phase::Quarantined
     }
 
+    /// Another one is to follow it.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. } | Phase::Replacing { .. })
+    }
+
     /// It is of another version than this engine.
     pub fn is_older(&self) -> bool {
         self.older
