@@ -73,6 +73,7 @@ mod bench;
 mod disk;
 mod displaced;
 mod histories;
+mod long;
 mod opening;
 mod parts;
 mod source;
