@@ -102,7 +102,9 @@ fn a_freeze_that_outlasts_the_queues_costs_whole_stretches_and_what_is_written_d
         let session = holdfast.session();
         let file = session.join("cam1.mp4");
         let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
-        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, &[file.clone()]) else { return };
+        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, std::slice::from_ref(&file)) else {
+            return;
+        };
         wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
         wait_for_change(&holdfast.root().join("home"), Duration::from_secs(36));
         drop(slow);

@@ -31,7 +31,7 @@ fn closed(part: u32, stalled: bool, end: PartEnd) -> Fact {
 
 impl Bench {
     fn close(&mut self, input: &str, session: SessionId, part: u32, stalled: bool) -> Vec<Effect> {
-        let end = if stalled && part % 2 == 0 { PartEnd::Empty } else { PartEnd::Stalled };
+        let end = if stalled && part.is_multiple_of(2) { PartEnd::Empty } else { PartEnd::Stalled };
         let fact = closed(part, stalled, if stalled { end } else { PartEnd::SignalLost });
         self.feed(Event::Fact { input: id(input), session, t_ns: 0, fact })
     }
