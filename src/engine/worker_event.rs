@@ -57,6 +57,8 @@ pub enum WorkerEvent {
         /// Since it started.
         written: Duration,
     },
+    /// A part of it was given up because it had stalled, and it goes on with the next one by itself.
+    Stalled,
     /// Size of the file it writes, looked at because it was silent.
     Measured {
         /// Bytes.

@@ -10,15 +10,18 @@
 //!                Waiting ───▶ Starting            Quarantined ──(operator)──▶ Starting
 //! ```
 //! `Replacing` goes from Linked to Starting: the worker leaves because its source was changed.
+//! A part that stalls in a worker that goes on by itself is an attempt as well; one too many, and the worker is ended.
 //! A link that breaks is not a death: the lock decides (DESIGN §1). `Ending` is any phase after we signalled it.
 
 mod ask;
+mod stall;
 
 use super::breaks::Breaks;
 use super::growth::Growth;
 use super::restart::{Next, PROVED_AFTER, Restarts, Settled};
 pub use super::worker_event::{Act, WorkerEvent};
 use crate::model::{MonoNs, SessionId};
+use stall::NewMedia;
 use std::time::Duration;
 
 /// A new worker that is not linked by then is replaced: program start and GStreamer take 0.3 s, ten times that
@@ -70,6 +73,8 @@ pub struct Worker {
     restarts: Restarts,
     /// What is over of an account that may still come ([`WorkerEvent::Recalled`]).
     settled: Settled,
+    /// What of its media proves it.
+    new_media: NewMedia,
     /// Number of the current connection; words of older ones are ignored.
     link: u64,
     breaks: Breaks,
@@ -91,6 +96,7 @@ impl Worker {
             phase: Phase::Connecting { tries: 0 },
             restarts,
             settled: Settled::default(),
+            new_media: NewMedia::ALL,
             link: 1,
             breaks: Breaks::default(),
             pid: None,
@@ -121,11 +127,10 @@ impl Worker {
                 Vec::new()
             }
             WorkerEvent::Media { written } => {
-                if written >= PROVED_AFTER {
-                    self.proved();
-                }
+                self.media(written);
                 Vec::new()
             }
+            WorkerEvent::Stalled => self.stalled(now),
             WorkerEvent::Measured { bytes } => {
                 self.growth.seen(now, bytes);
                 Vec::new()
@@ -249,7 +254,7 @@ impl Worker {
 
     /// It is dead, by exit or by lock: replace it now, later, or never.
     fn died(&mut self, now: MonoNs, reason: String) -> Vec<Act> {
-        (self.pid, self.child, self.started) = (None, false, None);
+        (self.pid, self.child, self.started, self.new_media) = (None, false, None, NewMedia::ALL);
         // A death is seen by exit and by lock; whatever comes second is of an older connection.
         self.link += 1;
         if matches!(self.phase, Phase::Dismissed | Phase::Gone) {

@@ -155,6 +155,23 @@ fn the_fourth_death_without_media_ends_in_quarantine_until_the_operator_asks() {
 }
 
 #[test]
+fn stalls_and_deaths_spend_the_same_attempts() {
+    let mut worker = linked_worker();
+    assert_eq!(worker.handle(at(10_000), WorkerEvent::Stalled, true), []);
+    let acts = worker.handle(at(20_000), WorkerEvent::Exited { pid: 7, how: "1".into() }, true);
+    assert!(acts.contains(&Act::Spawn));
+    worker.handle(at(20_100), WorkerEvent::Spawned { pid: 8 }, true);
+    let hello = WorkerEvent::Linked { link: worker.link(), pid: 8, started: at(2), session: None, older: false };
+    worker.handle(at(20_400), hello, true);
+    assert_eq!(worker.handle(at(60_000), WorkerEvent::Stalled, true), []);
+    assert_eq!(worker.attempts(), 3);
+    assert_eq!(worker.handle(at(90_000), WorkerEvent::Stalled, true), [Act::Terminate]);
+    assert_eq!(worker.handle(at(90_050), WorkerEvent::Stalled, true), [], "it is on its way");
+    let acts = worker.handle(at(90_100), WorkerEvent::Exited { pid: 8, how: "0".into() }, true);
+    assert_eq!(acts, [Act::Died { reason: "its recording stalled again and again".into() }, Act::GaveUp]);
+}
+
+#[test]
 fn a_late_stop_is_escalated_to_sigkill() {
     let mut worker = linked_worker();
     assert_eq!(worker.handle(at(1000), WorkerEvent::StopLate, false), [Act::Terminate]);
@@ -232,6 +249,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         link.clone().prop_map(|link| WorkerEvent::LinkLost { link }),
         link.prop_map(|link| WorkerEvent::Heard { link }),
         (0u64..100).prop_map(|s| WorkerEvent::Media { written: Duration::from_secs(s) }),
+        Just(WorkerEvent::Stalled),
         (0u64..9).prop_map(|bytes| WorkerEvent::Measured { bytes }),
         Just(WorkerEvent::DiskStands),
         pid.prop_map(|pid| WorkerEvent::Exited { pid, how: "0".into() }),

@@ -9,6 +9,7 @@
 
 pub mod boundary;
 pub mod clip;
+pub mod decodable;
 pub mod device;
 pub mod durable_sink;
 pub mod element;

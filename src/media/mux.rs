@@ -1,14 +1,16 @@
 //! One part: encoded streams into one file.
 //!
 //! ```text
-//! in (video) ────────────────▶ (window) ┐
+//! in (video) ─▶ (window) ─────▶ (gate) ──┐
 //! in (sound) ─▶ (pad offset) ─▶ (window) ┴▶ muxer ─▶ durable sink
 //! ```
-//! Contract: append only, one fragment per `fragment_ms`, first sample at 0, nothing outside its [`Window`]. Several
-//! parts may hang on one encoder. The inlets are not live: the muxer waits for both streams instead of guessing by
-//! time-out; the stage guarantees that sound never stops.
+//! Contract: append only, one fragment per `fragment_ms`, first sample at 0, nothing outside its [`Window`], no
+//! picture that a full queue has made undecodable ([`super::decodable`]). Several parts may hang on one encoder. The
+//! inlets are not live: the muxer waits for both streams instead of guessing by time-out; the stage guarantees that
+//! sound never stops.
 
 use super::boundary::Window;
+use super::decodable::Gate;
 use super::encoder::Encode;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits};
@@ -27,6 +29,7 @@ pub struct Part {
     pipeline: Pipeline,
     sink: gst::Element,
     video: Inlet,
+    gate: Gate,
     audio: Option<Inlet>,
 }
 
@@ -48,6 +51,8 @@ impl Part {
         let mut video = Inlet::add(&bin, &format!("{name}-video-in"), Limits::ENCODED, false)?;
         let pad = attach(&video, &mux, Stream::Video)?;
         window.attach_video(&pad);
+        let gate = Gate::default();
+        gate.attach(&video, &pad)?;
         if pad.find_property("trak-timescale").is_some() {
             pad.set_property("trak-timescale", timescale(encode.rate()));
             muxer::end_with_gap(&video.pad()?, &pad);
@@ -71,7 +76,7 @@ impl Part {
         if let Some(inlet) = &audio {
             inlet.open();
         }
-        Ok(Self { pipeline, sink, video, audio })
+        Ok(Self { pipeline, sink, video, gate, audio })
     }
 
     /// Writes what is queued, then reports [`BusEvent::Ended`]. Every stream must end, one alone never finishes.
@@ -99,12 +104,14 @@ impl Part {
 
     /// Encoded buffers lost because the disk was too slow for too long.
     pub fn overflowed(&self) -> u64 {
-        self.video.overflowed() + self.audio.as_ref().map_or(0, Inlet::overflowed)
+        self.lost_pictures(false) + self.audio.as_ref().map_or(0, Inlet::overflowed)
     }
 
-    /// Pictures among them; `ended` = everything that was not lost has passed, so that not one is missed.
+    /// Pictures among them, with those that could not be decoded without them; `ended` = everything that was not lost has
+    /// passed, so that not one is missed.
     pub fn lost_pictures(&self, ended: bool) -> u64 {
-        if ended { self.video.lost() } else { self.video.overflowed() }
+        let lost = if ended { self.video.lost() } else { self.video.overflowed() };
+        lost + self.gate.kept_out()
     }
 
     /// Throws the pipeline away and hands the sink, now at rest, to `done` on the teardown thread.

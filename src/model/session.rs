@@ -182,9 +182,16 @@ pub struct PartRecord {
     pub payload_blake3: Option<String>,
     /// Why it ended.
     pub end: PartEnd,
+    /// It was thrown away because it had stalled (R-FM-2), whatever else `end` names: a part without a fragment is `empty`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stalled: bool,
     /// What is missing behind it because nobody lived to write it; `None` = nothing, or nothing is known of it.
     #[serde(default)]
     pub lost: Option<Loss>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One line of the prove role when it looks at parts or finalises them.

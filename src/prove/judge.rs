@@ -336,6 +336,7 @@ fn new_record(file: &str, part: u32, found: &Found) -> PartRecord {
         blake3: None,
         payload_blake3: None,
         lost: None,
+        stalled: false,
         end,
     }
 }

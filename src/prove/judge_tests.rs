@@ -35,6 +35,7 @@ fn recorded() -> PartRecord {
         blake3: None,
         payload_blake3: Some("payload".into()),
         lost: None,
+        stalled: false,
         end: PartEnd::Completed,
     }
 }

@@ -126,6 +126,7 @@ fn look(path: &Path, finalise: bool) -> Result<LookLine> {
             blake3: None,
             payload_blake3: None,
             lost: None,
+            stalled: false,
             end,
         }))
     };

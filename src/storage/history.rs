@@ -39,6 +39,8 @@ pub struct InputHistory {
     pub served: bool,
     /// When workers were lost, since the session's origin, oldest first.
     pub lost_ns: Vec<i64>,
+    /// Parts that stalled, and when they were closed, since the session's origin, in their order.
+    pub stalled: Vec<(u32, i64)>,
 }
 
 /// A part, as far as it is known without reading its media.
@@ -92,6 +94,9 @@ impl History {
                     }
                     FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                         input.started |= record.end != PartEnd::Empty;
+                        if record.stalled && input.stalled.last().is_none_or(|(part, _)| *part < record.part) {
+                            input.stalled.push((record.part, line.t_ns));
+                        }
                         parts.insert(record.part, closed_part(record));
                     }
                     _ => {}
@@ -205,5 +210,73 @@ impl Journal {
         self.log.append(line)?;
         self.folded.extend(fact);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MonoNs;
+    use crate::model::encoding::{Container, Encoding};
+    use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+    use crate::model::session::{Fact, PartFrames};
+
+    #[test]
+    fn parts_that_stalled_are_read_once_each_whatever_they_are_called() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let id: InputId = "a".parse().expect("an id");
+        let source = SourceSpec::Test { pattern: TestPattern::Bars, width: 64, height: 64, fps: 30, tone_hz: 440 };
+        let spec = InputSpec {
+            id: id.clone(),
+            name: "A".into(),
+            source,
+            audio: AudioChoice::Auto,
+            on_signal_loss: OnSignalLoss::Split,
+            codec: None,
+            importance: 0,
+            armed: true,
+        };
+        let plan = Plan {
+            id: SessionId(uuid::Uuid::nil()),
+            name: "test".parse().expect("a name"),
+            key: "k".into(),
+            request: String::new(),
+            start_at_ns: MonoNs(0),
+            boot_id: "b".into(),
+            started_at: crate::sys::clock::wall_now(),
+            inputs: vec![spec],
+            encoding: Encoding::default(),
+            files: vec!["a.mp4".into()],
+        };
+        let part = |part, end, stalled| PartRecord {
+            part,
+            file: format!("a.part{part}.mp4"),
+            offset_ns: None,
+            duration_ns: 0,
+            bytes: 0,
+            container: Container::Mp4,
+            video: None,
+            audio: None,
+            frames: PartFrames::default(),
+            gaps: Vec::new(),
+            blake3: None,
+            payload_blake3: None,
+            lost: None,
+            stalled,
+            end,
+        };
+        let parts = [
+            FactKind::PartUnfinished(part(1, PartEnd::Stalled, true)),
+            FactKind::PartClosed(part(1, PartEnd::Stalled, true)),
+            FactKind::PartClosed(part(2, PartEnd::SignalLost, false)),
+            FactKind::PartClosed(part(3, PartEnd::Empty, true)),
+        ];
+        let mut log = journal::Log::open(&dir.path().join(layout::facts_file(&id))).expect("facts");
+        for (n, kind) in (1..).zip(parts) {
+            let line = Line { t_ns: n * 10, at: plan.started_at, kind: Fact { n: n.unsigned_abs(), kind } };
+            log.append(&line).expect("a fact");
+        }
+        let history = History::read(dir.path(), &plan, &[]).expect("read");
+        assert_eq!(history.inputs[&id].stalled, [(1, 10), (3, 40)]);
     }
 }

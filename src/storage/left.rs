@@ -12,6 +12,7 @@ pub(super) fn finished(told: &PartRecord, found: PartRecord) -> PartRecord {
     let whole = told.frames.written == found.frames.written;
     PartRecord {
         end: told.end,
+        stalled: told.stalled,
         offset_ns: told.offset_ns.or(found.offset_ns),
         frames: PartFrames { written: found.frames.written, ..told.frames },
         payload_blake3: told.payload_blake3.clone().filter(|_| whole),
@@ -46,6 +47,7 @@ pub(super) fn absent(
                 blake3: None,
                 payload_blake3: None,
                 lost: None,
+                stalled: false,
                 end: PartEnd::Displaced,
             };
             let told = facts.unfinished(part).map(|told| PartRecord { end: PartEnd::Displaced, ..told.clone() });

@@ -43,6 +43,7 @@ fn part(number: u32, from: Option<i64>, to: i64) -> PartRecord {
         blake3: None,
         payload_blake3: None,
         lost: None,
+        stalled: false,
         end: PartEnd::WorkerDied,
     }
 }

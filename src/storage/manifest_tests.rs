@@ -20,6 +20,7 @@ fn part(part: u32, fps: Option<f64>, offset_ns: i64, duration_ns: i64) -> PartRe
         blake3: None,
         payload_blake3: None,
         lost: None,
+        stalled: false,
         end: PartEnd::Split,
     }
 }

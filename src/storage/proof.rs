@@ -129,6 +129,7 @@ mod tests {
             blake3: None,
             payload_blake3: None,
             lost: None,
+            stalled: false,
             end,
         }
     }

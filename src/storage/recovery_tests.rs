@@ -54,6 +54,7 @@ fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
         blake3: None,
         payload_blake3: None,
         lost: None,
+        stalled: false,
         end,
     }
 }

@@ -40,7 +40,7 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Nothing. If it happens again, check this input's source."),
         ),
         IncidentCode::WorkerGaveUp => (
-            gettext("The recording process of this input ended again and again."),
+            gettext("The recording of this input ended or stalled again and again."),
             gettext("No further attempt is made; the other inputs go on."),
             gettext("Check this input's source, then start it again."),
         ),

@@ -247,6 +247,7 @@ fn manifest() -> Manifest {
         blake3: Some("00".into()),
         payload_blake3: Some("11".into()),
         lost: Some(Loss { ms: 250, within_ms: Some(84) }),
+        stalled: false,
         end: PartEnd::Completed,
     };
     let incident = holdfast::model::incident::Incident::new(holdfast::model::incident::IncidentCode::NoSignal);

@@ -149,12 +149,13 @@ impl State {
         out.push(Effect::Adopt { session: id, dir: session.dir.clone(), t_ns: session.t_ns(now.mono), epoch });
         let incident = Incident::new(IncidentCode::EngineRestarted);
         out.push(session.line(now, JournalKind::Incident { input: None, incident: incident.clone() }));
-        let losses = |input: &InputId| found.history.inputs.get(input).map(|past| past.lost_ns.clone());
         for input in &inputs {
-            let lost: Vec<MonoNs> =
-                losses(input).unwrap_or_default().into_iter().filter_map(|t_ns| session.at(t_ns)).collect();
+            let Some(past) = found.history.inputs.get(input) else { continue };
+            let times = |t_ns: &mut dyn Iterator<Item = i64>| t_ns.filter_map(|t_ns| session.at(t_ns)).collect();
+            let lost: Vec<MonoNs> = times(&mut past.lost_ns.iter().copied());
+            let stalled: Vec<MonoNs> = times(&mut past.stalled.iter().map(|(_, t_ns)| *t_ns));
             if let Some(input) = self.input_mut(input) {
-                input.worker.restore_losses(&lost);
+                input.worker.restore_losses(&lost, &stalled);
             }
         }
         self.session = Some(session);
@@ -253,6 +254,9 @@ impl State {
                         take.ending = take.ending.or(Some(Ending::Done));
                     }
                 }
+                for (id, past) in &history.inputs {
+                    past.stalled.iter().for_each(|(part, _)| self.count_late_stall(now, id, *part));
+                }
             }
             Err(reason) => {
                 // The workers keep their own facts; closing folds them all the same.
@@ -267,4 +271,5 @@ fn remember(take: &mut Take, past: &InputHistory) {
     take.evident = past.started;
     take.missed = past.served && !past.done;
     take.ending = past.done.then_some(Ending::Done);
+    take.stalled = past.stalled.last().map_or(0, |(part, _)| *part);
 }

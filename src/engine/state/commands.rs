@@ -3,10 +3,11 @@
 use super::super::event::{Effect, Now, Refused, Reply, StartCommand, Token, Unwritten};
 use super::super::worker_state::WorkerEvent;
 use super::State;
-use super::session::{Phase, Session, StopOrder};
+use super::session::{Ending, Phase, Session, StopOrder, Take};
 use super::storage::refusal_of;
 use crate::model::input::InputSpec;
 use crate::model::session::Plan;
+use crate::model::snapshot::{RecordingState, RecordingView};
 use crate::model::{InputId, SessionId, SessionName};
 use crate::protocol::api::{RetryReply, SplitReply, StartReply, StopReply};
 use crate::protocol::worker::Command;
@@ -275,23 +276,41 @@ impl State {
             out.push(refuse(token, 404, "unknown_input", format!("there is no input {asked:?}"), false));
             return;
         };
-        self.revive(&id);
+        let replaced = self.revive(&id);
         self.on_worker(now, &id, WorkerEvent::Retry, out);
-        if self.input(&id).is_some_and(|input| input.worker.is_linked()) {
+        if replaced {
+            self.replace_worker(now, &id, out);
+        } else if self.input(&id).is_some_and(|input| input.worker.is_linked()) {
             self.send(now, &id, out, |command| Command::Retry { id: command });
         }
         self.alerts.resolve(now, id.as_str(), crate::model::incident::IncidentCode::WorkerGaveUp.as_str());
         out.push(Effect::Reply(token, Reply::Retried(RetryReply { input: id })));
     }
 
-    /// A quarantined input joins the running session again.
-    fn revive(&mut self, id: &InputId) {
-        let quarantined = self.input(id).is_some_and(|input| input.worker.is_quarantined());
-        if let Some(session) = self.session.as_mut().filter(|session| session.runs() && quarantined)
-            && let Some(take) = session.take_mut(id)
-        {
-            take.ending = None;
-        }
+    /// An input whose recording was given up joins the running session again; whether a worker is linked that had to do
+    /// with that.
+    fn revive(&mut self, id: &InputId) -> bool {
+        let Some(worker) = self.input(id).map(|input| &input.worker) else { return false };
+        let (quarantined, linked) = (worker.is_quarantined(), worker.is_linked());
+        let take = self.session.as_mut().filter(|session| session.runs()).and_then(|session| session.take_mut(id));
+        // One that has recorded and says itself that it is done has come to its end.
+        let given_up = |take: &&mut Take| {
+            quarantined || take.ending == Some(Ending::Failed) || (take.ending.is_some() && !take.evident)
+        };
+        let Some(take) = take.filter(given_up) else { return false };
+        (take.ending, take.ended_since) = (None, None);
+        linked
+    }
+
+    /// Another process is to record what this one was not able to begin: nothing is reset.
+    fn replace_worker(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
+        let Some(input) = self.input_mut(id) else { return };
+        let closed = |view: &RecordingView| matches!(view.state, RecordingState::Done | RecordingState::Failed);
+        let idle = input.status.as_ref().is_some_and(|(_, status)| status.recording.as_ref().is_none_or(closed));
+        input.orders.forget();
+        // One that still hangs does not leave when it is told to.
+        let event = if idle { WorkerEvent::Outdated } else { WorkerEvent::StopLate };
+        self.on_worker(now, id, event, out);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::event::{Effect, Now};
 use super::State;
-use super::session::{Ending, Phase};
+use super::session::{Ending, Phase, Take};
 use crate::model::incident::IncidentCode;
 use crate::model::session::{Fact, FactKind, JournalKind};
 use crate::model::snapshot::RecordingState;
@@ -29,17 +29,30 @@ impl State {
             self.keep(now, id.as_str(), incident.clone(), out);
         }
         let done = matches!(fact.kind, FactKind::Done { .. });
+        let stalled = match &fact.kind {
+            FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
+                Some(record.part).filter(|_| record.stalled)
+            }
+            _ => None,
+        };
         if done && self.input(id).is_some_and(|input| input.orphan == Some(about)) {
             self.release_orphan(now, id, out);
         }
+        let leaves = self.input(id).is_some_and(|input| input.worker.is_leaving());
         let Some(session) = self.session.as_mut().filter(|session| session.plan.id == about) else { return };
+        let runs = session.runs();
         // A session being closed takes the facts from the worker's file: told here as well, they would stand twice.
         if !matches!(session.phase, Phase::Closing { .. } | Phase::Over) {
             let kind = JournalKind::Fact { input: id.clone(), fact };
             out.push(Effect::Journal { dir: session.dir.clone(), t_ns, kind: Box::new(kind) });
         }
-        if done && let Some(take) = session.take_mut(id) {
+        // What was given up does not become done by that; and whoever makes room for another ends nothing but his own.
+        let ends = |take: &&mut Take| done && !(runs && (leaves || take.ending == Some(Ending::Failed)));
+        if let Some(take) = session.take_mut(id).filter(ends) {
             take.ending = Some(Ending::Done);
+        }
+        if let Some(part) = stalled {
+            self.on_stall(now, id, part, out);
         }
     }
 

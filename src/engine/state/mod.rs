@@ -24,6 +24,7 @@ mod priority;
 mod proof;
 mod session;
 mod setup;
+mod stalls;
 mod storage;
 mod strays;
 mod view;

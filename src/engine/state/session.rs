@@ -76,6 +76,8 @@ pub struct Take {
     pub ended_since: Option<MonoNs>,
     /// Its worker wrote something and may be gone; nobody has written that down.
     pub missed: bool,
+    /// The last part that was counted as stalled (R-SUP-5).
+    pub stalled: u32,
     /// Parts that were there when this engine came.
     pub past: Vec<PastPart>,
     /// What workers that died before this engine's eyes had safely written.
@@ -131,6 +133,7 @@ impl Session {
             ending: None,
             ended_since: None,
             missed: false,
+            stalled: 0,
             past: Vec::new(),
             before: Totals::default(),
         };

@@ -1,6 +1,7 @@
 //! What others may ask of the supervision of a worker, and what an earlier engine has to say about it.
 
 use super::super::restart::{Next, Restarts, Settled};
+use super::stall::NewMedia;
 use super::{Act, MUTE_CONNECTS, Phase, Worker};
 use crate::model::MonoNs;
 
@@ -45,6 +46,11 @@ impl Worker {
         self.phase == Phase::Quarantined
     }
 
+    /// Another one is to follow it.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. } | Phase::Replacing { .. })
+    }
+
     /// It is of another version than this engine.
     pub fn is_older(&self) -> bool {
         self.older
@@ -55,9 +61,16 @@ impl Worker {
         self.child
     }
 
-    /// Deaths of earlier workers that an earlier engine wrote down, oldest first: they count against the limits.
-    pub fn restore_losses(&mut self, lost: &[MonoNs]) {
-        self.restarts.merge(Restarts::after(lost));
+    /// Deaths of earlier workers and stalls of parts that were written down before this engine came, oldest first: they
+    /// count against the limits.
+    pub fn restore_losses(&mut self, lost: &[MonoNs], stalled: &[MonoNs]) {
+        let mut spent = [lost, stalled].concat();
+        spent.sort_unstable();
+        self.restarts.merge(Restarts::after(&spent));
+        // It may be of the worker that writes now.
+        if stalled.last() > lost.last() {
+            self.new_media = NewMedia::FromNextReport;
+        }
     }
 
     /// What earlier engines had counted, learned only now. A worker that runs is left alone, whatever they had given up:

@@ -17,6 +17,7 @@ pub use choice::{Chosen, Encoders};
 
 use super::boundary::Boundary;
 use super::clip::Clip;
+use super::decodable;
 use super::element;
 use super::error::BuildError;
 use super::joint::{Inlet, Limits, Outlet};
@@ -125,6 +126,7 @@ impl Encode {
         }
         let armed = Arc::default();
         decide(&video.output.pad()?, &armed);
+        decodable::number(&video.output.pad()?);
         let (rate, audio_priming, audio_warm_up) =
             (format.recorded_rate(), chosen.audio_priming(), chosen.audio_warm_up());
         Ok(Self { pipeline, video, audio, rate, audio_priming, audio_warm_up, armed, kept })

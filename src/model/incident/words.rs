@@ -23,7 +23,7 @@ impl IncidentCode {
                 "Nothing. If it happens again, check this input's source.",
             ),
             IncidentCode::WorkerGaveUp => (
-                "The recording process of this input ended again and again.",
+                "The recording of this input ended or stalled again and again.",
                 "No further attempt is made; the other inputs go on.",
                 "Check this input's source, then start it again.",
             ),

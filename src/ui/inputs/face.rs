@@ -104,6 +104,7 @@ impl TileFace {
         let rec = contact && recording.is_some_and(|r| r.state == RecordingState::Recording);
         let current = |ms: Option<u64>| format::media_time_or_unknown(ms.filter(|_| contact));
         let runs = recording.filter(|r| r.state != RecordingState::Failed);
+        let given_up = recording.is_some() && runs.is_none();
         Self {
             id: input.id.clone(),
             name: input.name.clone(),
@@ -116,7 +117,8 @@ impl TileFace {
             safe: runs.map(|r| current(r.safe_ms)),
             picture: picture(input.state, sight),
             retry: contact
-                && matches!(input.state, InputState::Reconnecting | InputState::Quarantined | InputState::Failed),
+                && (matches!(input.state, InputState::Reconnecting | InputState::Quarantined | InputState::Failed)
+                    || (given_up && matches!(session, Some(SessionState::Starting | SessionState::Recording)))),
         }
     }
 
@@ -267,6 +269,18 @@ mod tests {
         }
         let frozen = face(&input("cam1", InputState::Live), true, Sight::Frozen);
         assert_eq!((frozen.picture, frozen.words.as_deref()), (Picture::Dimmed, Some("preview lost")));
+    }
+
+    #[test]
+    fn a_recording_that_was_given_up_can_be_tried_again_while_its_session_runs() {
+        let mut view = input("cam1", InputState::Live);
+        view.recording = Some(recording(RecordingState::Failed));
+        let offered = |session| TileFace::new(&view, session, true, Sight::Moving).retry;
+        assert!(offered(Some(SessionState::Recording)) && offered(Some(SessionState::Starting)));
+        assert!(!offered(Some(SessionState::Stopping)) && !offered(None));
+        assert!(!face(&view, false, Sight::Moving).retry);
+        view.recording = Some(recording(RecordingState::Stalled));
+        assert!(!face(&view, true, Sight::Moving).retry, "the recorder is at it");
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         blake3: None,
         payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
         lost: None,
+        stalled: false,
         end,
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }

@@ -104,6 +104,7 @@ impl State {
         if recording.session() != session || recording.is_done() {
             return;
         }
+        record.stalled = recording.stalled == Some(record.part);
         recording.name_displaced(&mut record);
         if recording.left_behind.remove(&record.part) {
             // Counted when it was left behind; but it is whole after all.

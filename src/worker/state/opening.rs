@@ -1,15 +1,20 @@
 //! Opening a part: when there is something to record, and what becomes of a file that could not be made.
 //!
-//! Contract: a part number is used once, whatever becomes of its file.
+//! Contract: a part number is used once, whatever becomes of its file. One that does not come into being although the disk
+//! answers hangs in a driver that is probed or a pipeline that starts, and so would the next one of this process: it is
+//! left to another one, if there is an engine to start that. Without one this worker stays, for nobody would follow, and
+//! what hangs may come to itself; it leaves as soon as an engine is there.
 
 use super::disk::incident_of;
 use super::recording::{Phase, Then};
 use super::source::SourceState;
-use super::{Effect, PartRefusal, State, TakeEvidence};
+use super::watch::STALL_INCIDENT;
+use super::{Effect, Engine, PartRefusal, State, TakeEvidence};
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::{FactKind, PartEnd};
 use crate::storage::layout;
+use std::time::Duration;
 
 impl State {
     pub(super) fn open_part_if_live(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
@@ -69,6 +74,36 @@ impl State {
             self.replace_displaced(now, out);
         }
         out.push(Effect::PublishStatus);
+    }
+
+    /// Notices a part that does not come into being.
+    pub(super) fn watch_opening(&mut self, now: MonoNs, out: &mut Vec<Effect>) {
+        let Some(recording) = &self.recording else { return };
+        let Phase::Opening { since, .. } = recording.phase else { return };
+        let waited = now.since(since.max(recording.stall_from));
+        // Of a disk that does not answer more was said than that.
+        if waited < STALL_INCIDENT || self.disk_is_frozen(now) {
+            return;
+        }
+        self.raise(now, Incident::new(IncidentCode::RecordingStalled), out);
+        // Encoders are probed and pipelines started within seconds: nobody is given up before he was named.
+        if waited >= self.policy().stall_restart && self.engine == Engine::Connected {
+            self.leave_opening(now, waited, out);
+        }
+    }
+
+    fn leave_opening(&mut self, now: MonoNs, waited: Duration, out: &mut Vec<Effect>) {
+        let reason = format!("its next part could not be begun within {} s", waited.as_secs());
+        let incident = Incident::new(IncidentCode::PipelineFailed).with("reason", reason);
+        out.push(Effect::Log(incident.clone()));
+        self.raise(now, incident, out);
+        self.hand_on();
+        let Some(recording) = &mut self.recording else { return };
+        let Phase::Opening { part, .. } = recording.phase else { return };
+        recording.left_behind.insert(part);
+        let asked = std::mem::replace(&mut recording.stopping, true);
+        recording.finish(now, !asked, out);
+        self.terminate(now, 1, out);
     }
 
     pub(super) fn on_part_refused(&mut self, now: MonoNs, part: u32, refusal: PartRefusal, out: &mut Vec<Effect>) {

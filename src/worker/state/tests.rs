@@ -74,6 +74,7 @@ mod disk;
 mod displaced;
 mod histories;
 mod long;
+mod opening;
 mod parts;
 mod source;
 mod split;

@@ -10,7 +10,7 @@ use crate::model::session::PartEnd;
 use std::time::Duration;
 
 /// A stall becomes an incident after this long (R-FM-2).
-const STALL_INCIDENT: Duration = Duration::from_secs(10);
+pub(super) const STALL_INCIDENT: Duration = Duration::from_secs(10);
 
 impl State {
     /// Takes in how far the part is, notices stalls, lost frames and deadlines.
@@ -23,12 +23,8 @@ impl State {
                 self.watch_split(now, out);
             }
             Some(Phase::Closing { .. }) => self.watch_closing(now, out),
-            // Creating a file waits for the disk only; of one that does not answer more was said than that.
-            Some(Phase::Opening { since, .. }) if now.since(*since) >= STALL_INCIDENT && !self.disk_is_frozen(now) => {
-                self.raise(now, Incident::new(IncidentCode::RecordingStalled), out);
-            }
-            Some(Phase::Awaiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } | Phase::Done { .. }) | None => {
-            }
+            Some(Phase::Opening { .. }) => self.watch_opening(now, out),
+            Some(Phase::Awaiting { .. } | Phase::Ending { .. } | Phase::Done { .. }) | None => {}
         }
     }
 

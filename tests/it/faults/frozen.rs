@@ -1,9 +1,11 @@
 //! A file system that does not answer: nothing deadlocks, nothing is cut, nothing is lost that fits the queues.
 
 use super::*;
+use crate::proof::wait_verdict;
 use crate::record::RECORDS_WITHIN;
 use crate::support::disk::Disk;
-use crate::support::evidence::{assert_no_frame_missing, manifest};
+use crate::support::evidence::{assert_no_frame_missing, assert_sound, findings, manifest};
+use crate::support::frames;
 use crate::support::inject::Injected;
 use crate::support::proc::{rounds, test_inputs, wait_for_change};
 use crate::support::truth::Watch;
@@ -88,5 +90,43 @@ fn one_file_that_is_not_answered_for_is_the_trouble_of_its_input_alone() {
         let parts = media_parts(&manifest, input);
         assert_eq!(parts.len(), 1, "{manifest:#}");
         assert_exact(parts[0], assert_no_frame_missing(&session.join(format!("{input}.mp4"))).video.samples());
+    }
+}
+
+#[test]
+fn a_freeze_that_outlasts_the_queues_costs_whole_stretches_and_what_is_written_decodes() {
+    // They hold 30 s.
+    for _ in 0..rounds(0, 1) {
+        let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+        begin(&mut holdfast, &INPUTS[..1]);
+        let session = holdfast.session();
+        let file = session.join("cam1.mp4");
+        let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
+        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, std::slice::from_ref(&file)) else {
+            return;
+        };
+        wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
+        wait_for_change(&holdfast.root().join("home"), Duration::from_secs(36));
+        drop(slow);
+        wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
+        wait_more(&holdfast, "cam1");
+        holdfast.cli_ok(&["record", "stop"]);
+        wait_verdict(&holdfast);
+        let manifest = manifest(&session);
+        let parts = media_parts(&manifest, "cam1");
+        assert_eq!((parts.len(), &parts[0]["end"]), (1, &"completed".into()), "{manifest:#}");
+        let frames = &parts[0]["frames"];
+        println!("{frames:#}");
+        let count = |name: &str| frames[name].as_u64().unwrap_or_else(|| panic!("{name} is not known: {frames:#}"));
+        assert_eq!(count("written"), assert_sound(&file).video.samples() as u64, "{frames:#}");
+        assert_eq!([count("encoded"), count("readable")], [count("written"); 2], "{frames:#}");
+        assert!(count("dropped") > 0, "the queue held it all");
+        assert_eq!(count("captured") + count("duplicated"), count("encoded") + count("dropped"), "{frames:#}");
+        assert!(!findings(&manifest, "cam1").contains(&"frames_differ".to_owned()), "{manifest:#}");
+        let numbers = frames::numbers(&file).expect("pictures");
+        let breaks = frames::breaks(&numbers);
+        println!("{breaks:?}");
+        assert_eq!(numbers.len() as u64, count("written"), "not every sample is a picture");
+        assert!(breaks.len() == 1 && numbers.iter().all(Option::is_some), "{breaks:?}");
     }
 }

@@ -6,6 +6,7 @@ use crate::support::evidence::{assert_no_frame_missing, manifest};
 use crate::support::inject::{Injected, thread_named};
 use crate::support::proc::{test_inputs, wait_for_change};
 use crate::support::truth::Watch;
+use rustix::process::Signal;
 use std::path::Path;
 
 const INPUTS: [&str; 3] = ["cam1", "cam2", "cam3"];
@@ -16,7 +17,12 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(15);
 
 /// The thread of the muxer of `input` stands still from here on; its other threads go on, and its disk is well.
 fn hold_muxer(holdfast: &Holdfast, input: &str) -> Option<Injected> {
-    let thread = thread_named(holdfast.worker_pid(input), &format!("{input}-part-mux"));
+    hold_muxer_of(holdfast, input, input)
+}
+
+/// The same of the part whose file is called `stem`: threads have names of 15 letters.
+fn hold_muxer_of(holdfast: &Holdfast, input: &str, stem: &str) -> Option<Injected> {
+    let thread = thread_named(holdfast.worker_pid(input), &format!("{stem}-part-mu"));
     Injected::into_thread(thread, "futex:delay_enter=100000000")
 }
 
@@ -68,6 +74,58 @@ fn a_stalled_part_is_followed_by_the_next_and_a_stuck_worker_by_another() {
     let untouched = media_parts(&manifest, "cam3");
     assert_eq!(untouched.len(), 1, "{manifest:#}");
     assert_exact(untouched[0], assert_no_frame_missing(&session.join("cam3.mp4")).video.samples());
+}
+
+/// Part `part` of `input` stalls for long enough that its worker throws it away, and can.
+fn stall(holdfast: &Holdfast, input: &str, part: u64) -> Option<()> {
+    let held = hold_muxer_of(holdfast, input, &format!("{input}.part{part}"))?;
+    wait_state(holdfast, input, "stalled", TOLD_WITHIN);
+    wait_for_change(&holdfast.root().join("home"), Duration::from_millis(2000));
+    drop(held);
+    Some(())
+}
+
+#[test]
+fn an_input_that_stalls_again_and_again_is_quarantined_like_one_whose_worker_dies_and_can_be_retried() {
+    let config = test_inputs(2, "auto").replace("\"cam1\"", "\"a\"").replace("\"cam2\"", "\"b\"");
+    let mut holdfast = Holdfast::new(&(config + RESTART));
+    begin(&mut holdfast, &["a", "b"]);
+    let session = holdfast.session();
+    let records = |holdfast: &Holdfast, part: u64| {
+        holdfast.wait_until("the next part", LET_GO_WITHIN, |snapshot| {
+            let recording = recording(snapshot, "a");
+            recording["part"] == part && recording["state"] == "recording"
+        });
+    };
+    // A death and two stalls in a row are three attempts.
+    holdfast.signal(holdfast.worker_pid("a"), Signal::KILL);
+    records(&holdfast, 2);
+    let (worker, other) = (holdfast.worker_pid("a"), holdfast.worker_pid("b"));
+    for part in [3, 4] {
+        let Some(()) = stall(&holdfast, "a", part - 1) else { return };
+        records(&holdfast, part);
+    }
+    assert_eq!(holdfast.worker_pid("a"), worker, "it goes on by itself");
+    let Some(()) = stall(&holdfast, "a", 4) else { return };
+    let quarantined = |snapshot: &Value| find_input(snapshot, "a")["state"] == "quarantined";
+    let shown = holdfast.wait_until("it is given up", LET_GO_WITHIN, quarantined);
+    assert_eq!(recording(&shown, "a")["state"], "failed");
+    assert_eq!(recording(&shown, "b")["state"], "recording");
+    wait_alert(&holdfast, "a", "worker_gave_up", monotonic());
+    assert_eq!(holdfast.worker_pid("b"), other);
+    let reply = holdfast.api("POST", "/api/v1/inputs/a/retry", &[], None).expect("a retry");
+    assert_eq!(reply.status, 202, "{:#}", reply.body);
+    holdfast
+        .wait_until("it records again", RECORDS_WITHIN, |snapshot| recording(snapshot, "a")["state"] == "recording");
+    wait_more(&holdfast, "a");
+    holdfast.cli_ok(&["record", "stop"]);
+    let manifest = manifest(&session);
+    assert!(incidents(&manifest, "a").contains(&"worker_gave_up".to_owned()), "{manifest:#}");
+    let stalled = media_parts(&manifest, "a").iter().filter(|part| part["stalled"] == true).count();
+    assert_eq!(stalled, 3, "{manifest:#}");
+    let untouched = media_parts(&manifest, "b");
+    assert_eq!(untouched.len(), 1, "{manifest:#}");
+    assert_exact(untouched[0], assert_no_frame_missing(&session.join("b.mp4")).video.samples());
 }
 
 #[test]

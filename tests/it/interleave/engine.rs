@@ -256,6 +256,7 @@ fn finalise(dir: &Path) -> Vec<PartRecord> {
         blake3: None,
         payload_blake3: None,
         lost: None,
+        stalled: false,
         end: PartEnd::WorkerDied,
     };
     parts.map(record).collect()

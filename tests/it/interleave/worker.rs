@@ -331,6 +331,7 @@ impl SimWorker {
             blake3: None,
             payload_blake3: None,
             lost: None,
+            stalled: false,
             end,
         };
         let closing = PartClosing {

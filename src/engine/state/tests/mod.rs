@@ -12,6 +12,8 @@ mod pause;
 mod priority;
 mod promises;
 mod proof;
+mod retry;
+mod stalls;
 mod start_up;
 mod stop;
 mod storage;

@@ -34,6 +34,8 @@ pub(super) struct Bench {
     pub(super) creating: Option<u32>,
     /// Files of next parts come into being only when told to.
     pub(super) slow_files: bool,
+    /// Parts that begin a stretch never come into being, and nobody says why not.
+    pub(super) opening_hangs: bool,
     /// This is told of the next first part before it is opened.
     pub(super) before_opened: Option<Event>,
     /// The disk makes nothing safe.
@@ -77,6 +79,7 @@ impl Bench {
             settling: Vec::new(),
             creating: None,
             slow_files: false,
+            opening_hangs: false,
             before_opened: None,
             nothing_safe: false,
             decided: false,
@@ -138,6 +141,10 @@ impl Bench {
             }
             Effect::DropNext => {
                 self.settling.push((self.next.take().expect("there is a next part"), None));
+            }
+            Effect::OpenPart { part, .. } if self.opening_hangs => {
+                self.attempts += 1;
+                self.opened.push(part);
             }
             Effect::OpenPart { part, .. } => {
                 self.attempts += 1;
@@ -215,6 +222,7 @@ impl Bench {
             blake3: None,
             payload_blake3: None,
             lost: None,
+            stalled: false,
             end,
         };
         let frames = Frames { written: Some(3), ..Frames::default() };

@@ -26,6 +26,24 @@ fn a_stall_ends_the_recording_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_part_says_that_it_stalled_also_when_there_is_nothing_in_it() {
+    let mut bench = stalled_for(StallAction::Restart, s(31));
+    bench.finish_part(1, s(2), PartEnd::Stalled);
+    bench.written = Some(Duration::ZERO);
+    bench.run(s(31), false);
+    bench.finish_part(2, Duration::ZERO, PartEnd::Empty);
+    bench.run(s(2), true);
+    bench.feed(Event::Stop { reply: REPLY, session: session() });
+    bench.close_part();
+    let stalled = |(_, kind): &(u64, FactKind)| match kind {
+        FactKind::PartClosed(record) => Some((record.part, record.stalled)),
+        _ => None,
+    };
+    let stalled: Vec<_> = bench.facts.iter().filter_map(stalled).collect();
+    assert_eq!(stalled, [(1, true), (2, true), (3, false)]);
+}
+
+#[test]
 fn a_stall_whose_teardown_hangs_leaves_the_recording_to_another_worker() {
     let mut bench = stalled_for(StallAction::Restart, s(31));
     assert_eq!(bench.part, Some((1, Some(PartEnd::Stalled))));
