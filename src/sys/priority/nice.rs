@@ -45,7 +45,10 @@ pub(super) fn set_group(nice: &[u8]) {
 /// Gives the scheduling group of another process the nice value of recordings. The kernel takes one such write per 100 ms
 /// from everybody without `CAP_SYS_ADMIN` (`EAGAIN`): of workers started together only the first gets it before exec.
 pub fn raise_group_of(pid: u32) -> io::Result<()> {
-    std::fs::write(format!("/proc/{pid}/autogroup"), RECORDING.to_string())
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let group = rustix::fs::open(format!("/proc/{pid}/autogroup"), flags, rustix::fs::Mode::empty())?;
+    rustix::io::write(&group, RECORDING.to_string().as_bytes())?;
+    Ok(())
 }
 
 /// The nice value of the scheduling group of `pid`, `None` where there are no such groups.
