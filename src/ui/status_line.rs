@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::format;
-use crate::model::snapshot::{InputView, PreviewState, RecordingState, SessionState, Snapshot};
+use crate::model::snapshot::{InputView, PreviewState, RecordingState, RecordingView, SessionState, Snapshot};
 use gettextrs::{gettext, ngettext};
 
 /// Left and right end of the line.
@@ -72,9 +72,10 @@ fn verdict(snapshot: &Snapshot) -> String {
         let (n, all) = (recording.to_string(), wanted.len().to_string());
         return format::fill(&gettext("{n} of {all} inputs record"), &[("n", &n), ("all", &all)]);
     }
-    match (session.state, session.media_ms, session.safe_ms) {
-        (SessionState::Recording, Some(media), Some(safe)) => {
-            let behind = media.saturating_sub(safe);
+    // Each input against itself: one that lost a minute is not a minute behind its disk.
+    let behind = |recording: &&RecordingView| Some(recording.media_ms?.saturating_sub(recording.safe_ms?));
+    match (session.state, wanted.iter().filter_map(behind).max()) {
+        (SessionState::Recording, Some(behind)) => {
             // Two fragments and a sync are on their way at any time; more means that the disk does not keep up.
             if behind <= SAFE_WITHIN_MS {
                 gettext("all safe ✓")
@@ -89,3 +90,30 @@ fn verdict(snapshot: &Snapshot) -> String {
 
 /// Media time that may be on its way to the disk while all is well (two fragments of 500 ms and one sync of 1 s).
 const SAFE_WITHIN_MS: u64 = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::InputState;
+    use crate::ui::desk::tests::{input, recording, session, snapshot};
+
+    #[test]
+    fn an_input_that_lost_a_minute_is_not_behind_its_disk() {
+        let of = |media, safe| {
+            let mut view = input("cam1", InputState::Live);
+            view.recording = Some(RecordingView {
+                media_ms: Some(media),
+                safe_ms: Some(safe),
+                ..recording(RecordingState::Recording)
+            });
+            view
+        };
+        let say = |inputs| {
+            let mut snapshot = snapshot(inputs);
+            snapshot.session = Some(session(SessionState::Recording));
+            verdict(&snapshot)
+        };
+        assert_eq!(say(vec![of(90_000, 89_500), of(30_000, 29_000)]), "all safe ✓");
+        assert_eq!(say(vec![of(90_000, 89_500), of(30_000, 26_500)]), "4 s not yet safe on disk");
+    }
+}

@@ -64,8 +64,10 @@ impl Guest {
         }
         run(Command::new("chmod").arg("755").arg(&wrapper), &root);
         run(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&root), &root);
+        // Nor has it a bus, not even one that would be looked for at the display of somebody else.
         let nowhere = format!("unix:path={}/no-bus", root.display());
-        Some(Self { holdfast, wrapper, env: vec![("DBUS_SYSTEM_BUS_ADDRESS", nowhere)], engine: None })
+        let env = vec![("DBUS_SYSTEM_BUS_ADDRESS", nowhere.clone()), ("DBUS_SESSION_BUS_ADDRESS", nowhere)];
+        Some(Self { holdfast, wrapper, env, engine: None })
     }
 
     /// Puts `name` into the environment of what is started from now on.
@@ -77,8 +79,13 @@ impl Guest {
     /// The program as its user, with `args` to come.
     pub fn command(&self) -> Command {
         let mut command = self.holdfast.command(&self.wrapper);
-        command.envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(self.holdfast.root());
+        command.envs(self.env()).current_dir(self.holdfast.root());
         command
+    }
+
+    /// What it sets besides.
+    pub fn env(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.env.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// Starts the engine and waits until it answers.
@@ -119,8 +126,8 @@ impl Guest {
             }
             super::proc::wait_for_change(&self.holdfast.root().join("home"), ASK_AGAIN);
         }
-        let log = process::tail(&self.holdfast.log(), 30);
-        panic!("{what}: not within {time:?}; last snapshot: {last:#}\n{log}");
+        let logs = ["engine.log", "window.log"].map(|name| process::tail(&self.holdfast.root().join(name), 30));
+        panic!("{what}: not within {time:?}; last snapshot: {last:#}\n{}\n{}", logs.join("\n"), last["priority"]);
     }
 }
 
