@@ -75,6 +75,7 @@ fn setup(inputs: &[&str]) -> Setup {
         strays: Vec::new(),
         clocks: None,
         restarts: Default::default(),
+        measured: Default::default(),
     }
 }
 
