@@ -144,16 +144,30 @@ fn cpu(report: &mut Report) {
     let folder = tempfile::tempdir().expect("a folder");
     let film = folder.path().join("film.mp4");
     media_file::camera_of_size(&film, 60, "640x360");
-    let (mut ours, mut bare): (Vec<f64>, Vec<f64>) = (0..PAIRS).map(|_| pair(&film)).unzip();
-    let mut ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
+    let pairs: Vec<Pair> = (0..PAIRS).map(|_| pair(&film)).collect();
+    let of = |take: fn(&Pair) -> f64| -> Vec<f64> { pairs.iter().map(take).collect() };
+    let (mut ours, mut bare, mut ratios) = (of(|p| p.cpu[0]), of(|p| p.cpu[1]), of(|p| p.cpu[0] / p.cpu[1]));
     report.line("CPU per frame, worker (640×360 file with sound)", percentile(&mut ours, 50) * 1e3, "ms", None);
     report.line("CPU per frame, gst-launch-1.0", percentile(&mut bare, 50) * 1e3, "ms", None);
     report.line("worker / gst-launch-1.0", percentile(&mut ratios, 50), "", Some(1.05));
     println!("  of the pairs: {ratios:.3?}");
+    // All a worker adds, of which supervision is a part: the preview's frames and the written fragment are in it too.
+    report.line("worker, PSS", percentile(&mut of(|p| p.memory[0]), 50), "MB", None);
+    report.line("gst-launch-1.0, PSS", percentile(&mut of(|p| p.memory[1]), 50), "MB", None);
+    report.line("worker - gst-launch-1.0", percentile(&mut of(|p| p.memory[0] - p.memory[1]), 50), "MB", Some(10.0));
 }
 
-/// CPU seconds per frame of a worker nobody watches and of the bare pipeline, recording `film` side by side.
-fn pair(film: &Path) -> (f64, f64) {
+/// What a worker nobody watches and the bare pipeline cost, in this order.
+#[derive(Debug)]
+struct Pair {
+    /// CPU seconds per frame.
+    cpu: [f64; 2],
+    /// Megabytes (PSS) at the end.
+    memory: [f64; 2],
+}
+
+/// Records `film` with both, side by side.
+fn pair(film: &Path) -> Pair {
     let input = "[[input]]\nid = \"cam1\"\nkind = \"file\"\nrepeat = true\n";
     let mut holdfast = Holdfast::new(&format!("{input}path = \"{}\"\n", film.display()));
     holdfast.spawn_engine();
@@ -167,6 +181,7 @@ fn pair(film: &Path) -> (f64, f64) {
     let (before, begin) = (pids.map(cpu_seconds), Instant::now());
     ended |= holdfast.ended(worker, COUNTED);
     let (after, frames) = (pids.map(cpu_seconds), begin.elapsed().as_secs_f64() * f64::from(media_file::FPS));
+    let memory = pids.map(pss_megabytes);
     assert!(!ended, "the worker ended: {}", process::tail(&holdfast.log(), 20));
     assert!(bare.runs(), "gst-launch-1.0 ended");
     bare.kill();
@@ -175,7 +190,7 @@ fn pair(film: &Path) -> (f64, f64) {
         let recorded = demux::ffprobe(file).video.samples() as f64;
         assert!(recorded >= frames * PACE, "{}: {recorded} of {frames:.0} frames", file.display());
     }
-    ((after[0] - before[0]) / frames, (after[1] - before[1]) / frames)
+    Pair { cpu: [(after[0] - before[0]) / frames, (after[1] - before[1]) / frames], memory }
 }
 
 /// Starts the bare pipeline at `nice`: decode, rate, scale, convert, x264, mixer, meters, AAC, fragmented MP4.
@@ -203,21 +218,30 @@ fn bare(film: &Path, file: &Path, nice: i32) -> Running {
 
 /// The nice level of a process.
 fn nice(pid: u32) -> i32 {
-    stat(pid).get(16).and_then(|field| field.parse().ok()).expect("the process runs")
+    nice_of(&stat_text(pid)).expect("the process runs")
+}
+
+/// The nice level in a `stat` file.
+fn nice_of(stat: &str) -> Option<i32> {
+    fields(stat).get(16)?.parse().ok()
 }
 
 /// CPU seconds a process has used (user and system, all threads).
 fn cpu_seconds(pid: u32) -> f64 {
-    let fields = stat(pid);
+    let text = stat_text(pid);
+    let fields = fields(&text);
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(f64::NAN);
     (ticks(11) + ticks(12)) / TICKS
 }
 
-/// The fields of `/proc/<pid>/stat` from the state on.
-fn stat(pid: u32) -> Vec<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+fn stat_text(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default()
+}
+
+/// The fields of a `stat` file from the state on.
+fn fields(stat: &str) -> Vec<&str> {
     // The name may hold anything, so fields are counted from its closing parenthesis.
-    stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect()
 }
 
 /// Memory of each process while four inputs record and a window shows them.

@@ -104,7 +104,8 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
         10_000,
         &mut encoding.keyframe_interval_ms,
     )?;
-    at.number("recording.fragment_ms", &keys.fragment_ms, 100, 10_000, &mut encoding.fragment_ms)
+    // A file that grows once a second at least: R-TRU-1 looks for growth within 2 s, R-FM-9 loses no more.
+    at.number("recording.fragment_ms", &keys.fragment_ms, 100, 1_000, &mut encoding.fragment_ms)
 }
 
 /// Minutes, whole or not; 0 = never.

@@ -138,7 +138,7 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
         ),
         (
             "[recording]\nfragment_ms = 5",
-            "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 10000",
+            "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 1000",
         ),
         (
             "[watchdog]\nstall_action = \"reboot\"",

@@ -220,7 +220,9 @@ fn a_step_and_a_sleep_that_nobody_lived_to_see_are_told_by_the_next_engine() {
     }
     if slept {
         let suspend = &manifest["suspends"][0];
-        assert_eq!(suspend["slept_ns"].as_i64().map(|ns| ns / HOUR_NS), Some(2), "{manifest:#}");
+        // Two clocks are read one after the other: a little more or less.
+        let slept = suspend["slept_ns"].as_i64().expect("how long");
+        assert!((slept - 2 * HOUR_NS).abs() < 1_000_000_000, "{manifest:#}");
         assert_eq!(kinds(&session, "suspend").len(), 1);
         assert_eq!(last["last_session"]["verdict"], "warning");
     }

@@ -73,6 +73,7 @@ mod bench;
 mod disk;
 mod displaced;
 mod histories;
+mod long;
 mod parts;
 mod source;
 mod split;
