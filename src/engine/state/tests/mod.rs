@@ -6,6 +6,7 @@ mod doubt;
 mod handover;
 mod histories;
 mod lives;
+mod memory;
 mod orders;
 mod oversight;
 mod pause;

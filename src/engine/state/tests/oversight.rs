@@ -21,14 +21,14 @@ impl Bench {
     }
 
     /// Worker `a` uses so much.
-    fn uses(&mut self, mb: u64) -> Vec<Effect> {
+    pub(super) fn uses(&mut self, mb: u64) -> Vec<Effect> {
         let process = self.state.input(&id("a")).and_then(|input| input.worker.pid()).map(|pid| (pid, 7));
         let usage = WorkerUsage { process, rss_bytes: Some(mb * MB), ..WorkerUsage::default() };
         self.feed(Event::Usage(vec![(id("a"), usage)]))
     }
 
     /// Two seconds pass, in which worker `a` reports what it does.
-    fn live(&mut self, ms: u64, session: Option<SessionId>, state: RecordingState) {
+    pub(super) fn live(&mut self, ms: u64, session: Option<SessionId>, state: RecordingState) {
         let until = self.ms + ms;
         while self.ms < until {
             self.tick_for(400);
@@ -41,7 +41,7 @@ impl Bench {
         self.state.alerts.list().iter().find(|alert| alert.source == source && alert.code == code).cloned()
     }
 
-    fn is_told(&self, source: &str, code: &str) -> bool {
+    pub(super) fn is_told(&self, source: &str, code: &str) -> bool {
         self.alert(source, code).is_some_and(|alert| alert.state == AlertState::Active)
     }
 
@@ -93,46 +93,6 @@ fn a_worker_above_its_budget_is_told_and_left_alone_whether_it_records_or_waits(
     bench.uses(100);
     assert!(!bench.is_told("a", "worker_died") && !bench.is_told("a", "worker_memory"));
     assert!(!bench.is_told("engine", "worker_memory"));
-}
-
-/// The next engine took what a worker had grown to for what it needs, and said nothing more.
-#[test]
-fn a_worker_that_has_grown_is_told_by_the_next_engine_at_once() {
-    let mut bench = Bench::ready(&["a"]);
-    bench.live(61_000, None, RecordingState::Done);
-    bench.uses(150);
-    bench.live(61_000, None, RecordingState::Done);
-    bench.uses(150);
-    let measured = bench.state.measured();
-    assert_eq!(measured.len(), 1);
-    let mut next = Bench::with(Setup { measured: measured.clone(), ..setup(&["a"]) });
-    // Before anybody knows which processes run, and before it was looked at for the first time.
-    next.feed(Event::Usage(Vec::new()));
-    assert_eq!(next.state.measured(), measured, "an engine that lives for a second keeps it, too");
-    next.link("a", 1);
-    next.feed(Event::Searched { interrupted: Vec::new(), last: None });
-    next.live(400, None, RecordingState::Done);
-    next.feed(Event::Usage(Vec::new()));
-    next.uses(900);
-    assert!(next.is_told("a", "worker_memory"));
-    next.live(120_000, None, RecordingState::Done);
-    next.uses(900);
-    assert!(next.is_told("a", "worker_memory") && next.state.measured() == measured);
-    // Remembered late.
-    let mut late = Bench::ready(&["a"]);
-    late.uses(900);
-    late.live(61_000, None, RecordingState::Done);
-    late.uses(900);
-    assert!(!late.is_told("a", "worker_memory"));
-    let kept = Kept { boot_id: "boot".to_owned(), measured: measured.clone(), ..Kept::default() };
-    late.feed(Event::Recalled(Box::new(kept)));
-    late.uses(900);
-    assert!(late.is_told("a", "worker_memory"));
-    // Another process of the same number, in another boot.
-    let mut other = Bench::ready(&["a"]);
-    other.feed(Event::Recalled(Box::new(Kept { boot_id: "another".to_owned(), measured, ..Kept::default() })));
-    other.uses(900);
-    assert!(!other.is_told("a", "worker_memory"));
 }
 
 #[test]
