@@ -57,8 +57,8 @@ pub(super) fn apply(config: &mut Config, marks: &mut Marks, origin: Origin<'_>) 
     }
     library(config, &at, &file)?;
     recording(config, marks, &at, &file)?;
-    storage(config, &at, &file)?;
-    supervision(config, &at, &file)?;
+    storage(config, marks, &at, &file)?;
+    supervision(config, marks, &at, &file)?;
     inputs(config, marks, &at, &file)
 }
 
@@ -153,8 +153,12 @@ fn split_bytes(at: &Reader<'_>, value: &Spanned<toml::Value>) -> Result<Option<u
     }
 }
 
-fn storage(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
+fn storage(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
     let (keys, storage) = (&file.storage, &mut config.storage);
+    at.note("storage.min_free_start", &keys.min_free_start, marks);
+    at.note("storage.stop_new_free", &keys.stop_new_free, marks);
+    at.note("storage.warn_free", &keys.warn_free, marks);
+    at.note("storage.warn_used_percent", &keys.warn_used_percent, marks);
     at.size("storage.min_free_start", &keys.min_free_start, &mut storage.min_free_start)?;
     at.size("storage.stop_new_free", &keys.stop_new_free, &mut storage.stop_new_free)?;
     at.size("storage.critical_free", &keys.critical_free, &mut config.policy.critical_free_bytes)?;
@@ -164,9 +168,11 @@ fn storage(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Prob
     at.number("storage.critical_used_percent", critical.0, 1, 100, critical.1)
 }
 
-fn supervision(config: &mut Config, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
+fn supervision(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
     let policy = &mut config.policy;
     let (supervision, watchdog, retry) = (&file.supervision, &file.watchdog, &file.retry);
+    at.note("watchdog.stall_shown_ms", &watchdog.stall_shown_ms, marks);
+    at.note("retry.first_ms", &retry.first_ms, marks);
     at.millis(
         "supervision.flush_deadline_ms",
         &supervision.flush_deadline_ms,
@@ -218,6 +224,13 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub fn problem<T>(&self, value: &Spanned<T>, key: &str, message: impl Into<String>) -> Problem {
         self.origin.problem(&value.span(), key, message)
+    }
+
+    /// Remembers where a value stands that has to be above or below others.
+    fn note<T>(&self, key: &'static str, value: &Option<Spanned<T>>, marks: &mut Marks) {
+        if let Some(value) = value {
+            marks.ordered.insert(key, self.origin.mark(&value.span(), key));
+        }
     }
 
     /// A key of a later issue.

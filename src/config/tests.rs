@@ -113,6 +113,30 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "config.toml:2: storage.critical_used_percent: 0 is not allowed; use a number from 1 to 100",
         ),
         (
+            "[storage]\ncritical_free = \"1GB\"\nwarn_free = \"500MB\"",
+            "config.toml:3: storage.warn_free: 500 MB is below storage.critical_free, where recordings are ended; use at least 1 GB, or a smaller storage.critical_free",
+        ),
+        (
+            "[storage]\nstop_new_free = \"500MB\"",
+            "config.toml:2: storage.stop_new_free: 500 MB is below storage.critical_free, where recordings are ended; use at least 1 GB, or a smaller storage.critical_free",
+        ),
+        (
+            "[storage]\nmin_free_start = \"3GB\"\ncritical_free = \"4GB\"",
+            "config.toml:2: storage.min_free_start: 3 GB is below storage.critical_free, where recordings are ended; use at least 4 GB, or a smaller storage.critical_free",
+        ),
+        (
+            "[storage]\nwarn_used_percent = 96",
+            "config.toml:2: storage.warn_used_percent: 96 is above storage.critical_used_percent; use at most 95, or a greater storage.critical_used_percent",
+        ),
+        (
+            "[watchdog]\nstall_shown_ms = 40000",
+            "config.toml:2: watchdog.stall_shown_ms: 40000 is above watchdog.stall_restart_ms; use at most 30000, or a greater watchdog.stall_restart_ms",
+        ),
+        (
+            "[retry]\nfirst_ms = 5000\ncap_ms = 4000",
+            "config.toml:2: retry.first_ms: 5000 is above retry.cap_ms; use at most 4000, or a greater retry.cap_ms",
+        ),
+        (
             "[recording]\nfragment_ms = 5",
             "config.toml:2: recording.fragment_ms: 5 is not allowed; use a number from 100 to 1000",
         ),
@@ -247,6 +271,12 @@ fn a_pair_that_only_the_environment_completes_is_judged_as_a_whole() {
         config.overlay(&mut marks, &variables)?;
         pairs::check(&config, &marks)
     };
+    // Nor is a floor that somebody raises held against those he has not named: they give way.
+    assert_eq!(overlaid("", &[("HOLDFAST_STORAGE__CRITICAL_FREE", "20GB")]), Ok(()));
+    assert_eq!(overlaid("[storage]\nwarn_free = \"1GB\"", &[("HOLDFAST_STORAGE__CRITICAL_FREE", "1GB")]), Ok(()));
+    let problem = overlaid("[storage]\nwarn_free = \"10GB\"", &[("HOLDFAST_STORAGE__CRITICAL_FREE", "20GB")]);
+    let said = problem.expect_err("it would warn too late").to_string();
+    assert!(said.starts_with("config.toml:2: storage.warn_free: 10 GB is below storage.critical_free"), "{said}");
     let pcm = "[recording]\naudio_codec = \"pcm\"";
     assert_eq!(overlaid(pcm, &[("HOLDFAST_RECORDING__CONTAINER", "mkv")]), Ok(()));
     let problem = overlaid(

@@ -2,20 +2,22 @@
 //!
 //! Contract: repeats of one code at one source fold into one alert with a count; a cause that has gone leaves the
 //! alert resolved; an alert stays until it was acknowledged, as far as the last [`KEPT`] reach, and a critical one that
-//! nobody has acknowledged is never dropped for a newer one. Acknowledged means: this trouble was seen. Repeats while it
+//! nobody has acknowledged is never dropped. Acknowledged means: this trouble was seen. Repeats while it
 //! goes on leave that so; trouble that comes back is new, and wants to be seen again. A damaged file stays damaged: its
-//! cause never goes, so each such file is an alert of its own, and the next one is new ([`LASTING`]).
+//! cause never goes, so each such file is an alert of its own, and the next one is new ([`LASTING`]). When [`KEPT`]
+//! critical alerts wait to be seen, the next such file has none: the newest of its source and code says how many more
+//! there are, and is counted as so many. So the list is bounded by what an engine took over, or [`KEPT`], and one for each
+//! source and code.
 
 use super::event::Now;
 use crate::model::incident::{Action, Incident, IncidentCode, Severity};
+use crate::model::snapshot::alert::{KEPT, shorten};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
 use std::collections::BTreeMap;
 
-/// How many alerts are kept (R-ALR-1).
-pub const KEPT: usize = 100;
-/// Critical ones that nobody has acknowledged are kept beyond [`KEPT`]. There are as many as sources times codes, and
-/// as damaged files; this is for a disk that damages all of them, and for a book made by somebody else.
-const KEPT_AT_MOST: usize = 1000;
+/// Critical alerts that wait to be seen and are taken over from an earlier engine, each by itself: of inputs that are gone
+/// as well, and of a book made by somebody else.
+const TAKEN_OVER: usize = 1000;
 /// Causes told and not yet passed on; [`Alerts::take_raised`] empties it with every event.
 const RAISED: usize = 1000;
 
@@ -48,6 +50,8 @@ pub struct Alerts {
 impl Alerts {
     /// The list an earlier engine left.
     pub fn restore(mut list: Vec<Alert>) -> Self {
+        crowd(&mut list);
+        shorten(&mut list);
         list.iter_mut().for_each(offer);
         let next_id = list.iter().map(|alert| alert.id).max().unwrap_or(0);
         Self { list, next_id, ..Self::default() }
@@ -76,7 +80,8 @@ impl Alerts {
         self.next_id = next_id;
         self.changed.extend(more.iter().map(|alert| alert.id));
         self.list.extend(more);
-        self.shorten();
+        crowd(&mut self.list);
+        shorten(&mut self.list);
     }
 
     /// Every alert, newest first.
@@ -84,16 +89,19 @@ impl Alerts {
         &self.list
     }
 
-    /// How many are active, and how many nobody has acknowledged.
+    /// How many are active, and how many nobody has acknowledged, also those that have no place of their own.
     pub fn counts(&self) -> AlertCounts {
-        let unseen = self.list.iter().filter(|alert| !alert.acknowledged).count();
-        let mut counts =
-            AlertCounts { unacknowledged: u32::try_from(unseen).unwrap_or(u32::MAX), ..AlertCounts::default() };
-        for alert in self.list.iter().filter(|alert| alert.state == AlertState::Active) {
+        let mut counts = AlertCounts::default();
+        for alert in &self.list {
+            let add = |count: &mut u32| *count = count.saturating_add(alert.more).saturating_add(1);
             match alert.severity {
-                Severity::Critical => counts.critical += 1,
-                Severity::Warning => counts.warning += 1,
-                Severity::Info => counts.info += 1,
+                _ if alert.state != AlertState::Active => {}
+                Severity::Critical => add(&mut counts.critical),
+                Severity::Warning => add(&mut counts.warning),
+                Severity::Info => add(&mut counts.info),
+            }
+            if !alert.acknowledged {
+                add(&mut counts.unacknowledged);
             }
         }
         counts
@@ -103,37 +111,33 @@ impl Alerts {
     pub fn raise(&mut self, now: Now, source: &str, incident: &Incident) {
         let code = incident.code.as_str();
         let known = self.list.iter().position(|alert| is_of(alert, source, code, &incident.params));
-        let folded = known.map(|place| self.list.remove(place));
-        let goes_on = folded.as_ref().is_some_and(|alert| alert.state == AlertState::Active);
-        let (id, at, count, acknowledged) = match folded {
-            Some(alert) => (alert.id, alert.at, alert.count.saturating_add(1), alert.acknowledged && goes_on),
+        let critical = incident.code.severity() == Severity::Critical;
+        let joined = if known.is_none() && critical { self.stand_in(source, code) } else { None };
+        let earlier = known.or(joined).map(|place| self.list.remove(place));
+        let goes_on = joined.is_none() && earlier.as_ref().is_some_and(|alert| alert.state == AlertState::Active);
+        let mut alert = match earlier {
+            Some(alert) => Alert { count: alert.count.saturating_add(1), ..alert },
             None => {
                 self.next_id += 1;
-                (self.next_id, now.at, 1, false)
+                first(self.next_id, now, source, incident)
             }
         };
-        let mut alert = Alert {
-            id,
-            seq: 0,
-            at,
-            severity: incident.code.severity(),
-            source: source.to_owned(),
-            code: code.to_owned(),
-            params: incident.params.clone(),
-            message: incident.message(),
-            count,
-            state: AlertState::Active,
-            resolved_at: None,
-            acknowledged,
-            actions: Vec::new(),
-        };
+        match joined {
+            Some(_) => alert.more = alert.more.saturating_add(1),
+            // Of a repeat, the last is told.
+            None => alert.params.clone_from(&incident.params),
+        }
+        alert.acknowledged &= goes_on;
+        (alert.state, alert.resolved_at) = (AlertState::Active, None);
+        say(&mut alert);
         offer(&mut alert);
+        let id = alert.id;
         self.list.insert(0, alert);
         self.mark(id);
         if self.raised.len() < RAISED {
             self.raised.push(Raised { source: source.to_owned(), incident: incident.clone(), fresh: !goes_on });
         }
-        self.shorten();
+        shorten(&mut self.list);
     }
 
     /// The cause of `code` at `source` goes on: raised once, not counted again.
@@ -195,16 +199,57 @@ impl Alerts {
         }
     }
 
-    fn shorten(&mut self) {
-        while self.list.len() > KEPT {
-            // The oldest of those that matter least.
-            let least = self.list.iter().enumerate().rev().min_by_key(|(_, alert)| weight(alert));
-            let Some((place, alert)) = least else { return };
-            if weight(alert) == Weight::Unseen && self.list.len() <= KEPT_AT_MOST {
-                return;
-            }
-            self.list.remove(place);
+    /// Another cause of this kind has no alert of its own any more: the place of the one that stands for it.
+    fn stand_in(&self, source: &str, code: &str) -> Option<usize> {
+        let full = self.list.iter().filter(|alert| alert.is_unseen()).count() >= KEPT;
+        let place = || self.list.iter().position(|a| a.is_unseen() && a.source == source && a.code == code);
+        full.then(place).flatten()
+    }
+}
+
+/// Of a list that somebody has left, whatever it holds, so much is taken over: the oldest critical alerts that nobody has
+/// acknowledged join a newer one of their code, or else the newest of all.
+fn crowd(list: &mut Vec<Alert>) {
+    let mut unseen = list.iter().filter(|alert| alert.is_unseen()).count();
+    while unseen > TAKEN_OVER
+        && let Some(oldest) = list.iter().rposition(Alert::is_unseen)
+    {
+        let alert = list.remove(oldest);
+        let newer = list.iter().position(|a| a.is_unseen() && a.code == alert.code);
+        if let Some(place) = newer.or_else(|| list.iter().position(Alert::is_unseen)) {
+            let stands = &mut list[place];
+            stands.count = stands.count.saturating_add(alert.count);
+            stands.more = stands.more.saturating_add(alert.more).saturating_add(1);
+            say(stands);
         }
+        unseen -= 1;
+    }
+}
+
+/// Its words, with how many more it stands for. A code of another build keeps what that build has said.
+fn say(alert: &mut Alert) {
+    if let Some(code) = IncidentCode::ALL.into_iter().find(|code| code.as_str() == alert.code) {
+        alert.message = Incident { code, params: alert.params.clone() }.message_of(alert.more);
+    }
+}
+
+/// The alert of a cause that comes for the first time.
+fn first(id: u64, now: Now, source: &str, incident: &Incident) -> Alert {
+    Alert {
+        id,
+        seq: 0,
+        at: now.at,
+        severity: incident.code.severity(),
+        source: source.to_owned(),
+        code: incident.code.as_str().to_owned(),
+        params: BTreeMap::new(),
+        message: String::new(),
+        count: 1,
+        more: 0,
+        state: AlertState::Active,
+        resolved_at: None,
+        acknowledged: false,
+        actions: Vec::new(),
     }
 }
 
@@ -216,31 +261,6 @@ fn lasts(code: &str) -> bool {
 fn is_of(alert: &Alert, source: &str, code: &str, params: &BTreeMap<String, String>) -> bool {
     let same_file = || WHICH.iter().all(|which| alert.params.get(*which) == params.get(*which));
     alert.source == source && alert.code == code && (!lasts(code) || same_file())
-}
-
-/// What goes first when the list is full, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// Over, and seen.
-    Settled,
-    /// Over.
-    Over,
-    /// Goes on.
-    GoesOn,
-    /// Goes on, and is critical.
-    Critical,
-    /// Critical, and nobody has acknowledged it.
-    Unseen,
-}
-
-fn weight(alert: &Alert) -> Weight {
-    match (alert.severity, alert.state, alert.acknowledged) {
-        (Severity::Critical, _, false) => Weight::Unseen,
-        (_, AlertState::Resolved, true) => Weight::Settled,
-        (_, AlertState::Resolved, false) => Weight::Over,
-        (Severity::Critical, AlertState::Active, true) => Weight::Critical,
-        (_, AlertState::Active, _) => Weight::GoesOn,
-    }
 }
 
 fn end(alert: &mut Alert, now: Now) {

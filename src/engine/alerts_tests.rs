@@ -123,6 +123,57 @@ fn a_critical_alert_that_nobody_has_seen_outlives_a_flood_also_when_it_is_over()
 }
 
 #[test]
+fn a_disk_that_damages_everything_is_counted_file_by_file_and_told_in_a_hundred_alerts() {
+    let damaged = |n: usize| Incident::new(IncidentCode::FileDamaged).with("file", format!("{n}.mp4"));
+    let mut alerts = Alerts::default();
+    alerts.raise(now(), "cam2", &damaged(0));
+    (0..5000).for_each(|n| alerts.raise(now(), "cam1", &damaged(n)));
+    assert_eq!((alerts.list().len(), alerts.counts().unacknowledged, alerts.counts().critical), (KEPT, 5001, 5001));
+    assert_eq!(
+        alerts.take_raised().iter().filter(|raised| raised.fresh).count(),
+        RAISED,
+        "each is a line and an alarm"
+    );
+    // It names the newest that has a name here, and how many it does not name.
+    let alert = &alerts.list()[0];
+    assert_eq!((alert.params["file"].as_str(), alert.more), ("98.mp4", 4901));
+    assert!(alert.message.starts_with("98.mp4 cannot be read.") && alert.message.ends_with("And 4901 more like this."));
+    let id = alert.id;
+    // Another trouble is not one of them, nor is it lost.
+    alerts.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));
+    alerts.raise(now(), "cam3", &damaged(0));
+    assert_eq!((alerts.list().len(), alerts.list()[0].more, alerts.counts().unacknowledged), (KEPT + 2, 0, 5003));
+    // The next engine goes on with that.
+    let mut alerts = Alerts::restore(alerts.list().to_vec());
+    alerts.raise(now(), "cam1", &damaged(98));
+    assert_eq!((alerts.list()[0].id, alerts.list()[0].more, alerts.counts().unacknowledged), (id, 4901, 5003));
+    // They were seen with the one that stands for them.
+    alerts.acknowledge(id);
+    assert_eq!(alerts.counts().unacknowledged, 101);
+    alerts.raise(now(), "cam1", &damaged(6000));
+    assert_ne!(alerts.list()[0].id, id);
+    assert_eq!((alerts.list()[0].more, alerts.list().len()), (1, KEPT + 1));
+}
+
+#[test]
+fn whatever_somebody_has_left_is_taken_over_within_bounds() {
+    let mut left = Vec::new();
+    for n in 0..3000u64 {
+        let incident = Incident::new(if n % 2 == 0 { IncidentCode::DiskFull } else { IncidentCode::WorkerDied });
+        let mut alert = first(3000 - n, now(), &format!("gone{n}"), &incident);
+        alert.code = if n == 2999 { "from_the_future".to_owned() } else { alert.code };
+        left.push(alert);
+    }
+    let restored = Alerts::restore(left.clone());
+    assert_eq!((restored.list().len(), restored.counts().unacknowledged), (TAKEN_OVER, 3000));
+    assert_eq!((restored.list()[0].id, restored.list()[0].more > 900), (3000, true));
+    let mut recalled = Alerts::default();
+    recalled.raise(now(), "cam1", &Incident::new(IncidentCode::DiskFull));
+    recalled.recall(now(), left);
+    assert_eq!((recalled.list().len(), recalled.counts().unacknowledged), (TAKEN_OVER, 3001));
+}
+
+#[test]
 fn every_incident_can_be_raised_and_is_told_once_with_its_words_and_how_bad_it_is() {
     let mut alerts = Alerts::default();
     for code in IncidentCode::ALL {
@@ -208,6 +259,39 @@ proptest! {
             // One that was just acknowledged stays until the next one comes: everybody is to hear of it first.
             let expendable = alerts.list().iter().filter(|a| a.severity != Severity::Critical || a.acknowledged).count();
             prop_assert!(alerts.list().len() <= KEPT || expendable == 0 || !raised);
+        }
+    }
+    /// However many files are damaged and whoever acknowledges what: bounded, and each that nobody has seen is counted.
+    #[test]
+    fn no_history_of_damaged_files_grows_without_bounds_or_miscounts(ops in prop::collection::vec((0u8..20, 0u8..3, 0usize..200), 0..600)) {
+        let (mut alerts, mut unseen, mut number) = (Alerts::default(), 0u32, 0);
+        for (op, source, place) in ops {
+            match op {
+                0 => {
+                    if let Some(alert) = alerts.list().get(place).cloned() {
+                        unseen -= if alert.acknowledged { 0 } else { alert.more + 1 };
+                        alerts.acknowledge(alert.id);
+                    }
+                }
+                1 => {
+                    alerts = Alerts::restore(alerts.list().to_vec());
+                    alerts.forget_causes(now());
+                }
+                _ => {
+                    number += 1;
+                    unseen += 1;
+                    let code = LASTING[place % LASTING.len()];
+                    let incident = Incident::new(code).with("file", number);
+                    alerts.raise(now(), &format!("cam{source}"), &incident);
+                    let told = alerts.take_raised();
+                    prop_assert!(told.len() == 1 && told[0].fresh);
+                }
+            }
+            prop_assert_eq!(alerts.counts().unacknowledged, unseen);
+            prop_assert!(alerts.counts().critical >= unseen);
+            prop_assert!(alerts.list().len() <= KEPT + 3 * LASTING.len(), "{}", alerts.list().len());
+            let ids: std::collections::BTreeSet<_> = alerts.list().iter().map(|a| a.id).collect();
+            prop_assert_eq!(ids.len(), alerts.list().len());
         }
     }
 }

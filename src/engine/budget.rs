@@ -3,41 +3,70 @@
 //! Contract: a worker is measured by itself. What it uses some time after it began is what it needs; a margin on top of
 //! that, and never less than a floor, is its budget. Recording needs more than waiting (an encoder, its queues), so it is
 //! measured for itself: nothing is said of a recording before that, nor counted as its fault. Each is measured once in
-//! the life of a process: what grows from session to session is to be seen. Over the budget ends at 90 % of it.
+//! the life of a process, which may be longer than an engine's ([`Measured`]): what grows from session to session is to be
+//! seen. Over the budget ends at 90 % of it.
 
 use crate::config::SupervisionRules;
 use crate::model::MonoNs;
+use serde::{Deserialize, Serialize};
 
 /// Where it is in order again, in percent of the budget: memory goes up and down by some buffers.
 const CALM_PERCENT: u64 = 90;
 
-/// What is known of one worker's memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
-    pid: Option<u32>,
-    recording: bool,
-    /// Since when it has done what it does.
-    since: MonoNs,
+/// What a process needs; kept for the next engine of this boot, to which one that has grown is no measure any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The process, and when it was started, in ticks since boot.
+    process: (u32, u64),
     /// What it needs while nothing is recorded.
     idle: Option<u64>,
     /// What it needs to record.
     busy: Option<u64>,
+}
+
+/// What is known of one worker's memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The process that was looked at last, or was measured by an earlier engine.
+    of: Option<Measured>,
+    recording: bool,
+    /// Since when it has done what it does, as far as this engine has seen.
+    since: MonoNs,
     rss: Option<u64>,
     over: bool,
 }
 
 impl Memory {
-    /// Process `pid` uses `rss` now.
-    pub fn measured(&mut self, now: MonoNs, rules: &SupervisionRules, pid: u32, recording: bool, rss: Option<u64>) {
-        if self.pid != Some(pid) {
-            *self = Self { pid: Some(pid), recording, since: now, ..Self::default() };
-        } else if self.recording != recording {
+    /// What an earlier engine has measured, before anything was seen of the process, or afterwards: it was earlier.
+    pub fn recall(&mut self, earlier: Measured) {
+        match &mut self.of {
+            Some(of) if of.process == earlier.process => {
+                (of.idle, of.busy) = (earlier.idle.or(of.idle), earlier.busy.or(of.busy));
+            }
+            Some(_) => {}
+            None => self.of = Some(earlier),
+        }
+    }
+
+    /// What was measured, for the next engine; `None` = nothing yet.
+    pub fn kept(&self) -> Option<Measured> {
+        self.of.clone().filter(|of| of.idle.or(of.busy).is_some())
+    }
+
+    /// This process (with the time it was started) uses `rss` now.
+    pub fn measured(&mut self, now: MonoNs, rules: &SupervisionRules, process: (u32, u64), recording: bool, rss: u64) {
+        if self.rss.is_none() || self.recording != recording {
             (self.recording, self.since) = (recording, now);
         }
-        self.rss = rss;
-        let Some(rss) = rss else { return };
-        if now.since(self.since) >= rules.memory_baseline {
-            let need = if recording { &mut self.busy } else { &mut self.idle };
+        if self.of.as_ref().is_none_or(|of| of.process != process) {
+            let of = Some(Measured { process, ..Measured::default() });
+            *self = Self { of, recording, since: now, ..Self::default() };
+        }
+        self.rss = Some(rss);
+        if now.since(self.since) >= rules.memory_baseline
+            && let Some(of) = &mut self.of
+        {
+            let need = if recording { &mut of.busy } else { &mut of.idle };
             need.get_or_insert(rss);
         }
         self.over = match self.budget(rules) {
@@ -54,7 +83,8 @@ impl Memory {
 
     /// What it needs, as it was measured. One that has recorded does not give everything back.
     fn need(&self) -> Option<u64> {
-        if self.recording { self.busy.map(|busy| busy.max(self.idle.unwrap_or(0))) } else { self.busy.max(self.idle) }
+        let Measured { idle, busy, .. } = self.of.as_ref()?;
+        if self.recording { busy.map(|busy| busy.max(idle.unwrap_or(0))) } else { (*busy).max(*idle) }
     }
 
     /// What it may use, `None` before it was measured.
@@ -77,8 +107,8 @@ impl Memory {
 /// what grows in all of them at once is seen sooner. `None` before all were measured.
 pub fn together<'a>(workers: impl IntoIterator<Item = &'a Memory>, rules: &SupervisionRules) -> Option<(u64, u64)> {
     let (mut used, mut need, mut count) = (0u64, 0u64, 0u64);
-    for worker in workers.into_iter().filter(|worker| worker.pid.is_some()) {
-        used = used.saturating_add(worker.rss?);
+    for worker in workers.into_iter().filter(|worker| worker.rss.is_some()) {
+        used = used.saturating_add(worker.rss.unwrap_or(0));
         need = need.saturating_add(worker.need()?);
         count += 1;
     }
@@ -106,7 +136,7 @@ mod tests {
     fn a_worker_is_measured_by_itself_waiting_and_recording() {
         let (rules, mut memory) = (SupervisionRules::default(), Memory::default());
         let mut look = |second, recording, mb: u64| {
-            memory.measured(at(second), &rules, 7, recording, Some(mb * MB));
+            memory.measured(at(second), &rules, (7, 1), recording, mb * MB);
             (memory.budget(&rules), memory.is_over())
         };
         assert_eq!(look(0, false, 900), (None, false), "nothing is known yet");
@@ -127,16 +157,16 @@ mod tests {
     #[test]
     fn small_workers_have_the_floor_and_another_process_begins_anew() {
         let (rules, mut memory) = (SupervisionRules::default(), Memory::default());
-        memory.measured(at(0), &rules, 7, false, Some(50 * MB));
-        memory.measured(at(60), &rules, 7, false, Some(50 * MB));
+        memory.measured(at(0), &rules, (7, 1), false, 50 * MB);
+        memory.measured(at(60), &rules, (7, 1), false, 50 * MB);
         assert_eq!(memory.budget(&rules), Some(200 * MB));
-        memory.measured(at(61), &rules, 8, false, Some(500 * MB));
+        memory.measured(at(61), &rules, (8, 1), false, 500 * MB);
         assert_eq!((memory.budget(&rules), memory.is_over()), (None, false));
         let four: Vec<Memory> = (0..4)
             .map(|pid| {
                 let mut memory = Memory::default();
-                memory.measured(at(0), &rules, pid, false, Some(60 * MB));
-                memory.measured(at(60), &rules, pid, false, Some(60 * MB));
+                memory.measured(at(0), &rules, (pid, 1), false, 60 * MB);
+                memory.measured(at(60), &rules, (pid, 1), false, 60 * MB);
                 memory
             })
             .collect();
@@ -146,6 +176,40 @@ mod tests {
         assert_eq!(together([], &rules), None);
     }
 
+    #[test]
+    fn what_an_engine_has_measured_holds_for_the_next_one_and_for_no_other_process() {
+        let rules = SupervisionRules::default();
+        let mut first = Memory::default();
+        for (second, recording, mb) in [(0, false, 150), (60, false, 150), (61, true, 300), (121, true, 300)] {
+            first.measured(at(second), &rules, (7, 1), recording, mb * MB);
+        }
+        let kept = first.kept().expect("it was measured");
+        let text = serde_json::to_string(&kept).expect("plain");
+        assert_eq!(serde_json::from_str::<Measured>(&text).expect("ours"), kept);
+        // It has grown while nobody looked. That is known at once, and a minute later it has become no measure.
+        let mut next = Memory::default();
+        next.recall(kept.clone());
+        assert_eq!((next.used(), together([&next], &rules)), (None, None), "nothing was seen yet");
+        for second in [200, 260, 320] {
+            next.measured(at(second), &rules, (7, 1), true, 900 * MB);
+            assert_eq!((next.budget(&rules), next.is_over()), (Some(364 * MB), true));
+        }
+        // The library came late: what was measured before counts, not what was measured since.
+        let mut late = Memory::default();
+        for second in [200, 260] {
+            late.measured(at(second), &rules, (7, 1), true, 900 * MB);
+        }
+        late.recall(kept.clone());
+        late.measured(at(261), &rules, (7, 1), true, 900 * MB);
+        assert_eq!((late.budget(&rules), late.is_over()), (Some(364 * MB), true));
+        // The same number, given to another process; and one that was seen before the other was remembered.
+        let mut other = Memory::default();
+        other.recall(kept.clone());
+        other.measured(at(200), &rules, (7, 2), true, 900 * MB);
+        other.recall(kept);
+        assert_eq!((other.budget(&rules), other.kept()), (None, None));
+    }
+
     proptest! {
         /// Whatever is measured: the budget is above what was needed, and over is what is above it.
         #[test]
@@ -153,7 +217,7 @@ mod tests {
             let (rules, mut memory, mut second) = (SupervisionRules::default(), Memory::default(), 0);
             for (pause, recording, mb) in looks {
                 second += pause;
-                memory.measured(at(second), &rules, 7, recording, Some(mb * MB));
+                memory.measured(at(second), &rules, (7, 1), recording, mb * MB);
                 let budget = memory.budget(&rules);
                 prop_assert!(budget.is_none_or(|budget| budget >= rules.memory_floor));
                 let over = memory.is_over();

@@ -1,8 +1,8 @@
 //! Keeps the machine awake while something is recorded (R-SUP-12), on a task of its own: nobody waits for a bus.
 //!
 //! Contract: what is held is held from the moment a session is asked for until nothing records, and is let go of
-//! within a second; what could not be had is told with its reason, and asked for again. What is lost is asked for at
-//! once. Who lets go and wants it again is told anew what came of it, however soon that was.
+//! within a second; what could not be had is told with its reason, and asked for again. What is lost, with its bus or with
+//! the service that gave it, is asked for at once. Who lets go and wants it again is told anew what came of it, however soon that was.
 
 use super::event::{Event, InhibitEvent};
 use crate::sys::clock::mono_now;
@@ -50,7 +50,7 @@ async fn hold(mut inhibitor: Inhibitor, wanted: &Receiver<bool>, events: &Sender
     }
     let begun = mono_now();
     if stay(&mut inhibitor, wanted.clone(), reason, events).await == Over::Lost {
-        tracing::warn!("what keeps the machine awake was lost; it is asked for again");
+        tracing::warn!("others answer now for what keeps the machine awake; they are asked");
         let _ = timeout(pause_after(mono_now().since(begun)), let_go(wanted.clone())).await;
     }
     inhibitor.release().await;
@@ -61,7 +61,7 @@ async fn hold(mut inhibitor: Inhibitor, wanted: &Receiver<bool>, events: &Sender
 enum Over {
     /// Nobody wants it, or the engine ends.
     LetGo,
-    /// What was held went with its bus.
+    /// What was held went with its bus or its service, or somebody has come who may give it.
     Lost,
     /// It was not got; somebody may give it now.
     AskAgain,

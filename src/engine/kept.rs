@@ -3,6 +3,7 @@
 //! Contract: replaced whole, under the locks of the engine, at most once a second ([`Keeping`]). Nothing in it is the
 //! only witness of a recording.
 
+use super::budget::Measured;
 use super::restart::Restarts;
 use crate::model::snapshot::Alert;
 use crate::model::time::ClockOffsets;
@@ -37,6 +38,9 @@ pub struct Kept {
     /// How often workers were replaced in it (R-SUP-5).
     #[serde(default)]
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What workers were measured to need in it (R-SUP-4).
+    #[serde(default)]
+    pub measured: BTreeMap<InputId, Measured>,
     /// What was told of the clocks last, in it (R-FM-6).
     #[serde(default)]
     pub clocks: Option<ClockOffsets>,
@@ -57,6 +61,8 @@ pub struct Account {
     pub alerts: Vec<Alert>,
     /// How often workers were replaced.
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What workers were measured to need.
+    pub measured: BTreeMap<InputId, Measured>,
     /// What was told of the clocks.
     pub clocks: Option<ClockOffsets>,
     /// What was kept before has been taken in. Until then only the number is to be kept: the rest still stands in the
@@ -101,11 +107,17 @@ impl Kept {
         self.clocks = account.clocks.or(self.clocks_in(boot_id));
         boot_id.clone_into(&mut self.boot_id);
         self.restarts = account.restarts;
+        self.measured = account.measured;
     }
 
     /// How often workers were replaced, if that was in this boot: times of another one mean nothing.
     pub fn restarts_in(&self, boot_id: &str) -> BTreeMap<InputId, Restarts> {
         if self.boot_id == boot_id { self.restarts.clone() } else { BTreeMap::new() }
+    }
+
+    /// What workers were measured to need, if that was in this boot: numbers of processes of another one mean nothing.
+    pub fn measured_in(&self, boot_id: &str) -> BTreeMap<InputId, Measured> {
+        if self.boot_id == boot_id { self.measured.clone() } else { BTreeMap::new() }
     }
 
     /// What was told of the clocks, if that was in this boot.
@@ -212,7 +224,8 @@ mod tests {
         let mut restarts = Restarts::default();
         restarts.begin(MonoNs(7));
         let restarts = [("cam1".parse().expect("an id"), restarts)].into();
-        let account = Account { seq: 4, restarts, whole: true, ..Account::default() };
+        let measured = [("cam1".parse().expect("an id"), Measured::default())].into();
+        let account = Account { seq: 4, restarts, measured, whole: true, ..Account::default() };
         kept.take_in("boot", account);
         // An engine to which the disk was late keeps its number, and nothing else is touched.
         let before = kept.clone();
@@ -222,6 +235,7 @@ mod tests {
         let read = Kept::load(library.path());
         assert_eq!((read.seq, &read), (9, &kept));
         assert_eq!((read.restarts_in("boot").len(), read.restarts_in("another").len()), (1, 0));
+        assert_eq!((read.measured_in("boot").len(), read.measured_in("another").len()), (1, 0));
         std::fs::write(library.path().join(layout::ENGINE_STATE), "{\"seq\":3,\"alerts\":[]}").expect("ours");
         assert_eq!(Kept::load(library.path()), Kept { seq: 3, ..Kept::default() });
     }

@@ -52,6 +52,7 @@ use crate::sys::clock;
 use crate::sys::notify::Manager;
 use crate::sys::paths::Runtime;
 use anyhow::Context;
+use budget::Measured;
 use disk::Disk;
 use effect::Shell;
 use event::{Event, Now};
@@ -138,6 +139,8 @@ struct Loop {
     reserved: u64,
     /// How often workers were replaced, as it was kept last.
     restarts: BTreeMap<InputId, Restarts>,
+    /// What workers were measured to need, as it was kept last.
+    measured: BTreeMap<InputId, Measured>,
     /// What was told of the clocks, as it was kept last.
     clocks: Option<ClockOffsets>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -186,6 +189,7 @@ impl Engine {
             recalled,
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
+            measured: state.measured(),
             clocks: state.clocks(),
             alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
             health: watch::Sender::new(Arc::new(state.health(now, &first))),
@@ -339,6 +343,8 @@ impl Loop {
         }
         let clocks = self.state.clocks();
         let set = std::mem::replace(&mut self.clocks, clocks) != clocks;
+        let measured = self.state.measured();
+        let set = (std::mem::replace(&mut self.measured, measured) != self.measured) || set;
         if set || alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
             self.keeping.note(Missing::Account);
         }
@@ -358,7 +364,8 @@ impl Loop {
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        let account = Account { seq: reserved, alerts, restarts, clocks: self.clocks, whole: self.recalled };
+        let measured = self.measured.clone();
+        let account = Account { seq: reserved, alerts, restarts, measured, clocks: self.clocks, whole: self.recalled };
         if self.shell.save(account) {
             self.reserved = reserved;
             self.keeping.begin(now.mono);

@@ -99,7 +99,12 @@ fn look(pids: &[(InputId, u32)], before: &CpuTimes) -> (Vec<(InputId, WorkerUsag
         let cpu_percent = before.get(pid).map(|(at, cpu)| percent(usage.cpu.saturating_sub(*cpu), now.since(*at)));
         usages.push((
             input.clone(),
-            WorkerUsage { rss_bytes: Some(usage.rss_bytes), cpu_percent, nice: nice::worst_of(*pid) },
+            WorkerUsage {
+                process: Some((*pid, usage.started)),
+                rss_bytes: Some(usage.rss_bytes),
+                cpu_percent,
+                nice: nice::worst_of(*pid),
+            },
         ));
     }
     (usages, times)

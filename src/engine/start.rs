@@ -62,6 +62,7 @@ impl Left {
             alerts: kept.alerts.clone(),
             strays: self.strays,
             restarts: kept.restarts_in(&self.boot_id),
+            measured: kept.measured_in(&self.boot_id),
             clocks: kept.clocks_in(&self.boot_id),
             boot_id: self.boot_id,
         }

@@ -1,7 +1,8 @@
 //! A program of the operator's that is told about something: run once, at idle priority, with a time limit.
 //!
 //! Contract: in a session of its own, with nothing of ours but standard error; when it has ended, or after the limit,
-//! it and what it started in that session are killed. Whatever it does never reaches a recording.
+//! it and what it started in that session are killed. When we end, however, it is killed by the kernel; nobody is left
+//! then to end what it has started itself. Whatever it does never reaches a recording.
 
 use super::clock::mono_now;
 use super::priority::{ForChild, Priority};
@@ -16,7 +17,8 @@ use std::time::Duration;
 const KILLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs `command` (program and arguments) with these variables on top of our own. Blocks up to `limit` and a second; an
-/// error says why it did not end well.
+/// error says why it did not end well. This thread stays here for as long as the program runs: the program's life hangs
+/// on the thread that has forked it, not on the process (`PR_SET_PDEATHSIG`).
 pub fn run(command: &[String], variables: &[(&str, String)], limit: Duration) -> io::Result<()> {
     let mut child = start(command, variables)?;
     let pid = Pid::from_child(&child);
@@ -45,20 +47,23 @@ pub fn run(command: &[String], variables: &[(&str, String)], limit: Duration) ->
     }
 }
 
-#[allow(unsafe_code, reason = "pre_exec: session and priority must be set before the program starts")]
+#[allow(unsafe_code, reason = "pre_exec: session, priority and signal must be set before the program starts")]
 #[allow(clippy::disallowed_methods, reason = "programs are started in sys")]
 fn start(command: &[String], variables: &[(&str, String)]) -> io::Result<Child> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let wishes = ForChild::new(Priority::Idle);
+    let (wishes, parent) = (ForChild::new(Priority::Idle), Some(rustix::process::getpid()));
     // SAFETY: between fork and exec only plain system calls are made; nothing is allocated and no lock is taken.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
             wishes.apply();
-            Ok(())
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Whoever has ended before that sends no signal any more.
+            let orphan = rustix::process::getppid() != parent;
+            if orphan { Err(rustix::io::Errno::SRCH.into()) } else { Ok(()) }
         });
     }
     command.spawn()
@@ -105,6 +110,26 @@ mod tests {
         assert!(failed.to_string().contains("exit status: 3"), "{failed}");
         assert!(run(&["/nowhere/at-all".to_owned()], &[], Duration::from_secs(1)).is_err());
         assert!(run(&[], &[], Duration::from_secs(1)).is_err());
+    }
+
+    /// Its life hangs on the thread that has forked it: another one of the process may come and go.
+    #[test]
+    fn it_is_not_ended_by_the_end_of_another_thread() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ran = std::thread::scope(|threads| {
+            let (said, hears) = std::sync::mpsc::channel();
+            let pipe = folder.path().join("go");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+            assert!(made.success());
+            let script = sh(&format!("read go < {}", pipe.display()));
+            threads.spawn(move || said.send(run(&script, &[], Duration::from_secs(10))));
+            // Opening waits for the reader: it runs. Then threads end beside it.
+            let mut writer = std::fs::File::options().write(true).open(&pipe).expect("somebody reads");
+            (0..3).for_each(|_| threads.spawn(|| {}).join().expect("it ends"));
+            std::io::Write::write_all(&mut writer, b"on\n").expect("it is read");
+            hears.recv_timeout(Duration::from_secs(15)).expect("it ends")
+        });
+        ran.expect("nobody has ended it");
     }
 
     #[test]

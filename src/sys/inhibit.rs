@@ -2,9 +2,12 @@
 //! manager or the desktop portal on the session bus (a Flatpak sees only the latter).
 //!
 //! Contract: whatever is asked is answered within [`ANSWERS_WITHIN`] or counts as refused; a bus that is not there is
-//! absent at once. What was got lasts as long as the [`Inhibitor`], and ends with this process in any case.
+//! absent at once. What was got lasts as long as the [`Inhibitor`], its bus and the service that gave it, and ends with
+//! this process in any case. A service that was not there or refused is worth to be asked again when another one answers
+//! to its name.
 
 use futures_util::StreamExt;
+use futures_util::stream::select_all;
 use std::time::Duration;
 use zbus::proxy::{Builder, CacheProperties, SignalStream};
 use zbus::zvariant::{OwnedFd, OwnedObjectPath, Value};
@@ -26,6 +29,8 @@ const NO_ANSWER: &str = "no answer";
 const WHO: &str = "Holdfast";
 const APP: &str = "io.github.holdfast.Holdfast";
 
+const BUS: (&str, &str, &str) = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus");
+
 type Place = (&'static str, &'static str, &'static str);
 
 /// What keeps the system from sleeping.
@@ -37,12 +42,22 @@ pub struct Inhibitor {
     shutdown: Option<SignalStream<'static>>,
     logind: Option<Connection>,
     session: Option<Held>,
+    /// Says that somebody else answers to a name, or nobody.
+    owners: Vec<Owners>,
     /// What was got.
     pub got: Vec<String>,
     /// Whether the system does not go to sleep by itself.
     pub keeps_awake: bool,
     /// What was refused, or is not there, and why, in English.
     pub refused: Vec<String>,
+}
+
+/// Who answers to a name.
+#[derive(Debug)]
+struct Owners {
+    changes: SignalStream<'static>,
+    /// Something is held there.
+    held: bool,
 }
 
 /// Something held at the session bus, which ends with its connection too.
@@ -58,25 +73,49 @@ impl Inhibitor {
         let mut all = Self::default();
         match bus(connection::Builder::system()).await {
             Ok(bus) => {
-                if let Err(reason) = in_time(all.ask_logind(bus, why)).await {
+                if let Err(reason) = in_time(all.ask_logind(&bus, why)).await {
                     all.refused.push(format!("logind: {reason}"));
                 }
+                all.watch(&bus, LOGIND.0, !all.locks.is_empty()).await;
+                all.logind = Some(bus);
             }
             Err(absent) => all.refused.push(format!("no system bus{absent}")),
         }
-        match ask_session(why).await {
-            Ok((held, by)) => {
-                all.got.push(format!("logout, sleep, idle ({by})"));
-                (all.session, all.keeps_awake) = (Some(held), true);
-            }
-            Err(reason) => all.refused.push(reason),
+        match bus(connection::Builder::session()).await {
+            Ok(bus) => match ask_session(&bus, why).await {
+                Ok((held, by)) => {
+                    all.got.push(format!("logout, sleep, idle ({by})"));
+                    let name = if matches!(held, Held::Cookie(..)) { SESSION.0 } else { PORTAL.0 };
+                    (all.session, all.keeps_awake) = (Some(held), true);
+                    all.watch(&bus, name, true).await;
+                }
+                Err(reason) => {
+                    all.refused.push(reason);
+                    all.watch(&bus, SESSION.0, false).await;
+                    all.watch(&bus, PORTAL.0, false).await;
+                }
+            },
+            Err(absent) => all.refused.push(format!("no session bus{absent}")),
         }
         all
     }
 
-    async fn ask_logind(&mut self, bus: Connection, why: &str) -> zbus::Result<()> {
+    /// Hears from here on who answers to `name`. Behind the question, because that may have started who answers.
+    async fn watch(&mut self, bus: &Connection, name: &str, held: bool) {
+        let changes = async {
+            let proxy = Builder::<zbus::Proxy<'static>>::new(bus).destination(BUS.0)?.path(BUS.1)?;
+            let proxy = proxy.interface(BUS.2)?.cache_properties(CacheProperties::No).build().await?;
+            proxy.receive_signal_with_args("NameOwnerChanged", &[(0, name)]).await
+        };
+        match in_time(changes).await {
+            Ok(changes) => self.owners.push(Owners { changes, held }),
+            Err(reason) => tracing::debug!(name, reason, "a bus does not tell who answers on it"),
+        }
+    }
+
+    async fn ask_logind(&mut self, bus: &Connection, why: &str) -> zbus::Result<()> {
         let lock = async |what: &str, mode: &str| -> zbus::Result<OwnedFd> {
-            call(&bus, LOGIND, "Inhibit", &(what, WHO, why, mode)).await?.body().deserialize()
+            call(bus, LOGIND, "Inhibit", &(what, WHO, why, mode)).await?.body().deserialize()
         };
         match lock(&WHATS.join(":"), "block").await {
             Ok(held) => {
@@ -99,18 +138,18 @@ impl Inhibitor {
             Err(error) => return Err(error),
         }
         // Who may force a shutdown is heard before it begins, and waited for some seconds.
-        let manager = Builder::<zbus::Proxy<'static>>::new(&bus).destination(LOGIND.0)?.path(LOGIND.1)?;
+        let manager = Builder::<zbus::Proxy<'static>>::new(bus).destination(LOGIND.0)?.path(LOGIND.1)?;
         let manager = manager.interface(LOGIND.2)?.cache_properties(CacheProperties::No).build().await?;
         self.shutdown = Some(manager.receive_signal("PrepareForShutdown").await?);
         match lock("shutdown", "delay").await {
             Ok(held) => self.locks.push(held),
             Err(error) => self.refused.push(format!("time before a shutdown: {}", words(&error))),
         }
-        self.logind = Some(bus);
         Ok(())
     }
 
-    /// Waits until the system goes down; `false` = a bus is gone, and so is what was got there.
+    /// Waits until the system goes down; `false` = it is time to ask again: a bus or a service is gone, and so is what was
+    /// got there, or one has come that had not given anything.
     pub async fn goes_down(&mut self) -> bool {
         let session = self.session.as_ref().map(|held| match held {
             Held::Cookie(bus, _) | Held::Request(bus, _) => MessageStream::from(bus),
@@ -129,9 +168,19 @@ impl Inhibitor {
             }
             false
         };
+        let mut owners = select_all(self.owners.iter_mut().map(|Owners { changes, held }| {
+            let held = *held;
+            changes.filter(move |change| std::future::ready(held || names_an_owner(change)))
+        }));
+        let changed = async {
+            if owners.next().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             down = down => down,
             () = lost => false,
+            () = changed => false,
         }
     }
 
@@ -154,11 +203,16 @@ impl Inhibitor {
     }
 }
 
+/// Whether somebody answers to a name now.
+fn names_an_owner(change: &Message) -> bool {
+    let named = change.body().deserialize::<(String, String, String)>();
+    named.is_ok_and(|(_, _, owner)| !owner.is_empty())
+}
+
 /// The session's manager, and the portal where there is none: both speak for the same desktop.
-async fn ask_session(why: &str) -> Result<(Held, &'static str), String> {
-    let bus = bus(connection::Builder::session()).await.map_err(|absent| format!("no session bus{absent}"))?;
+async fn ask_session(bus: &Connection, why: &str) -> Result<(Held, &'static str), String> {
     let session = async {
-        let reply = call(&bus, SESSION, "Inhibit", &(APP, 0u32, why, FLAGS)).await?;
+        let reply = call(bus, SESSION, "Inhibit", &(APP, 0u32, why, FLAGS)).await?;
         Ok(Held::Cookie(bus.clone(), reply.body().deserialize()?))
     };
     let first = match in_time(session).await {
@@ -167,7 +221,7 @@ async fn ask_session(why: &str) -> Result<(Held, &'static str), String> {
     };
     let portal = async {
         let options = std::collections::HashMap::from([("reason", Value::from(why))]);
-        let reply = call(&bus, PORTAL, "Inhibit", &("", FLAGS, options)).await?;
+        let reply = call(bus, PORTAL, "Inhibit", &("", FLAGS, options)).await?;
         Ok(Held::Request(bus.clone(), reply.body().deserialize()?))
     };
     let held = in_time(portal).await.map_err(|reason| format!("session manager: {first}; portal: {reason}"))?;

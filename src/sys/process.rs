@@ -254,16 +254,19 @@ pub struct Usage {
     pub rss_bytes: u64,
     /// Processor time, user and system.
     pub cpu: Duration,
+    /// When it was started, in ticks since boot: with its number it tells it from every other process of this boot.
+    pub started: u64,
 }
 
 /// Usage of `pid`, `None` when it has gone.
 pub fn usage_of(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let number = |field| stat_field(&stat, field)?.parse::<u64>().ok();
-    let ticks = number(STAT_UTIME)? + number(STAT_STIME)?;
+    let (ticks, started) = (number(STAT_UTIME)? + number(STAT_STIME)?, number(STAT_STARTED)?);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let page = u64::try_from(rustix::param::page_size()).ok()?;
-    Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu: Duration::from_millis(ticks * 1000 / per_second) })
+    let cpu = Duration::from_millis(ticks * 1000 / per_second);
+    Some(Usage { rss_bytes: number(STAT_RSS)? * page, cpu, started })
 }
 
 /// How long a thread of `pid` has run so far, `None` when it has gone or the kernel does not count it.
@@ -280,6 +283,7 @@ pub fn processors() -> usize {
 // Fields of /proc/PID/stat counted from 0 behind the parenthesised name (proc_pid_stat(5) numbers minus 3).
 const STAT_UTIME: usize = 11;
 const STAT_STIME: usize = 12;
+const STAT_STARTED: usize = 19;
 const STAT_RSS: usize = 21;
 
 /// The name may hold spaces and parentheses, so fields are counted from its last `)`.
@@ -305,7 +309,14 @@ mod tests {
     #[test]
     fn our_own_numbers_are_read() {
         let pid = std::process::id();
-        assert!(usage_of(pid).expect("we live").rss_bytes > 100_000);
+        let usage = usage_of(pid).expect("we live");
+        assert!(usage.rss_bytes > 100_000);
+        // Since boot, before now, and the same whenever it is asked.
+        let uptime = fs::read_to_string("/proc/uptime").expect("Linux says");
+        let uptime: f64 = uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).expect("seconds");
+        let since = usage.started as f64 / rustix::param::clock_ticks_per_second() as f64;
+        assert!(since > 0.0 && since <= uptime + 1.0, "{since} of {uptime}");
+        assert_eq!(usage_of(pid).expect("we live").started, usage.started);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What the window knows: the engine's snapshot and alerts, folded from its events, and whether there is contact.
 //! Pure. Everything the window draws is worked out from here and nothing else.
 
+use crate::model::snapshot::alert::shorten;
 use crate::model::snapshot::{Alert, AlertState, InputState, SessionState, Snapshot};
 use crate::protocol::event::{Event, fold_alert};
 
-/// Most alerts kept here; the engine keeps as many (R-ALR-1).
-pub(super) const ALERTS_KEPT: usize = 100;
+/// More alerts than an engine keeps: every one is wanted.
+pub(super) const ALERTS_ASKED: usize = 10_000;
 
 /// Whether the engine is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +46,8 @@ impl Desk {
             }
             Event::Alert { data, .. } => {
                 fold_alert(&mut self.alerts, data);
-                self.alerts.truncate(ALERTS_KEPT);
+                // As the engine does.
+                shorten(&mut self.alerts);
             }
             _ => {}
         }
@@ -60,7 +62,7 @@ impl Desk {
                 fold_alert(&mut self.alerts, alert);
             }
         }
-        self.alerts.truncate(ALERTS_KEPT);
+        shorten(&mut self.alerts);
     }
 
     /// Whether what is known is current.
@@ -193,6 +195,7 @@ pub(super) mod tests {
             params: Default::default(),
             message: String::new(),
             count: 1,
+            more: 0,
             state,
             resolved_at: None,
             acknowledged: false,
@@ -236,6 +239,23 @@ pub(super) mod tests {
         // A list that is newer than what was heard stands.
         desk.take_alerts(vec![numbered(3, 13, resolved)]);
         assert!(desk.alerts.iter().any(|alert| (alert.id, alert.state) == (3, resolved)));
+    }
+
+    /// R-ALR-1: the window forgot what the engine still kept.
+    #[test]
+    fn a_critical_alert_that_nobody_has_seen_is_not_forgotten_for_newer_ones() {
+        let mut desk = Desk::default();
+        let hear = |desk: &mut Desk, id, severity| {
+            let data = Box::new(alert(id, severity, AlertState::Active));
+            desk.hear(&Event::Alert { seq: id, at: Timestamp::UNIX_EPOCH, data });
+        };
+        hear(&mut desk, 1, Severity::Critical);
+        (2..200).for_each(|id| hear(&mut desk, id, Severity::Warning));
+        let known: Vec<_> = desk.alerts.iter().map(|alert| alert.id).collect();
+        assert_eq!((known.len(), known[0], known.contains(&1), known.contains(&2)), (100, 199, true, false));
+        let list = (0..150).rev().map(|id| alert(id, Severity::Critical, AlertState::Active)).collect();
+        desk.take_alerts(list);
+        assert_eq!(desk.alerts.len(), 150);
     }
 
     #[test]

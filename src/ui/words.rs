@@ -20,12 +20,23 @@ pub fn happened(code: Option<&str>, params: &BTreeMap<String, String>) -> Option
     Some(fill(&sentences(known(code?)?).happened, params))
 }
 
-/// The three sentences of an alert, each on a line of its own; the engine's English for a code not known here.
+/// The three sentences of an alert, each on a line of its own, and how many more it stands for; the engine's English for
+/// a code not known here.
 pub fn alert(alert: &Alert) -> String {
-    match known(&alert.code).map(sentences) {
-        Some(Sentences { happened, done, remedy }) => fill(&format!("{happened}\n{done}\n{remedy}"), &alert.params),
-        None => alert.message.clone(),
+    let Some(Sentences { happened, done, remedy }) = known(&alert.code).map(sentences) else {
+        return alert.message.clone();
+    };
+    let said = fill(&format!("{happened}\n{done}\n{remedy}"), &alert.params);
+    match alert.more {
+        0 => said,
+        more => {
+            format!("{said}\n{}", fill(&more_like_this(), &BTreeMap::from([("more".to_owned(), more.to_string())])))
+        }
     }
+}
+
+fn more_like_this() -> String {
+    gettext("And {more} more like this.")
 }
 
 fn known(code: &str) -> Option<IncidentCode> {
@@ -248,6 +259,7 @@ mod tests {
             assert_eq!((here.happened.as_str(), here.done.as_str()), (english.happened, english.done), "{code:?}");
             assert_eq!(here.remedy, english.remedy, "{code:?}");
         }
+        assert_eq!(more_like_this(), crate::model::incident::MORE);
     }
 
     #[test]

@@ -180,6 +180,30 @@ fn a_critical_alert_reaches_the_operators_command_one_log_line_and_the_next_engi
     assert!(few["kept"].as_u64() >= Some(1), "{few}");
 }
 
+/// Without an engine nobody ends it after its time, and the next one would tell it again, beside the old one.
+#[test]
+fn the_operators_command_does_not_outlive_an_engine_that_is_killed() {
+    let script = "echo $$ > \\\"$HOME/told\\\"; exec tail -f /dev/null";
+    let supervision =
+        format!("[supervision]\nalert_command = [\"sh\", \"-c\", \"{script}\"]\nalert_command_limit_ms = 60000\n");
+    let mut holdfast = Holdfast::new(&format!("{supervision}{}", test_inputs(1, "auto")));
+    let engine = holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    holdfast.signal(holdfast.worker_pid("cam1"), Signal::KILL);
+    let told = holdfast.root().join("home/told");
+    let deadline = Deadline::after(SEEN_WITHIN);
+    let command: u32 = loop {
+        if let Some(pid) = std::fs::read_to_string(&told).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok()) {
+            break pid;
+        }
+        assert!(deadline.left().is_some(), "the command is not told");
+        wait_for_change(&holdfast.root().join("home"), ASK_AGAIN);
+    };
+    assert!(!holdfast.ended(command, Duration::from_secs(1)), "it ends while its engine lives");
+    holdfast.signal(engine, Signal::KILL);
+    assert!(holdfast.ended(command, SEEN_WITHIN), "it goes on without an engine");
+}
+
 /// PEERS 3: whatever is told, and however often, is told beside the recording.
 #[test]
 fn a_flood_of_alerts_costs_the_recording_no_frame() {

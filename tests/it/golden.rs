@@ -193,6 +193,7 @@ fn alert() -> Alert {
         params: [("reason".to_owned(), "unplugged".to_owned())].into(),
         message: "No signal arrives.".into(),
         count: 2,
+        more: 0,
         state: AlertState::Resolved,
         resolved_at: Some(at()),
         acknowledged: false,

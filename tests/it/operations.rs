@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
-/// Deadlines of these tests are a second or two; this is for a busy machine.
-const STUCK_WITHIN: Duration = Duration::from_secs(15);
+/// Deadlines of these tests are some seconds; this is for a busy machine.
+const STUCK_WITHIN: Duration = Duration::from_secs(25);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 fn recording(supervision: &str) -> Holdfast {
@@ -51,7 +51,8 @@ fn wait_operation(holdfast: &Holdfast, kind: &str, stuck: bool) -> Value {
 
 #[test]
 fn a_proof_that_hangs_is_listed_told_and_cleaned_up_and_no_file_is_touched() {
-    let holdfast = recording("operation_verify_ms = 2000\n");
+    // Long enough to be asked for before it has passed, also on a busy machine.
+    let holdfast = recording("operation_verify_ms = 6000\n");
     holdfast.cli_ok(&["record", "stop", "--no-wait"]);
     let prover = catch(&holdfast, None);
     let session = holdfast.session();

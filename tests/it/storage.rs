@@ -104,8 +104,8 @@ fn follow_level(events: &mut Events, name: &str) -> Vec<Value> {
 
 #[test]
 fn as_the_disk_fills_up_every_level_is_shown_and_below_the_floor_all_is_closed_playable() {
-    let limits = "[storage]\nmin_free_start = \"1MB\"\ncritical_free = \"60MB\"\nstop_new_free = \"100MB\"\n\
-                  warn_free = \"140MB\"\nwarn_used_percent = 100\ncritical_used_percent = 55\n";
+    let limits = "[storage]\nmin_free_start = \"60MB\"\ncritical_free = \"60MB\"\nstop_new_free = \"100MB\"\n\
+                  warn_free = \"140MB\"\nwarn_used_percent = 55\ncritical_used_percent = 55\n";
     let mut holdfast = Holdfast::new(&format!("{limits}{}", test_inputs(2, "auto")));
     let Some(_disk) = Disk::tmpfs(&holdfast.library(), "200m") else { return };
     holdfast.spawn_engine();

@@ -276,6 +276,8 @@ pub struct Space {
 /// What a worker process uses and has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerUsage {
+    /// The process, and when it was started: this tells it from a later one of the same number.
+    pub process: Option<(u32, u64)>,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
     /// CPU in percent of the whole machine.

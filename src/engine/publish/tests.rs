@@ -168,6 +168,7 @@ fn alert(seq: u64) -> Alert {
         params: Default::default(),
         message: String::new(),
         count: 1,
+        more: 0,
         state: AlertState::Active,
         resolved_at: None,
         acknowledged: false,

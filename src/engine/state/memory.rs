@@ -3,12 +3,13 @@
 //! Contract: no worker is ever replaced for memory, not even one that waits: the moment it would leave may be the one in
 //! which somebody presses Record. What a session needed its worker gives back by itself ([`crate::sys::memory`]).
 
-use super::super::budget;
+use super::super::budget::{self, Measured};
 use super::super::event::Now;
 use super::{ENGINE, State};
 use crate::config::size;
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
+use std::collections::BTreeMap;
 
 /// Memory is no longer low above this share of what there should be, in percent.
 const CALM_PERCENT: u64 = 110;
@@ -22,11 +23,17 @@ impl State {
         for id in &ids {
             let recording = self.may_record(id);
             let Some(input) = self.input(id) else { continue };
-            let (pid, rss) = (input.worker.pid(), input.usage.rss_bytes);
+            let (pid, seen) = (input.worker.pid(), input.usage.process.zip(input.usage.rss_bytes));
             let memory = self.oversight.memory.entry(id.clone()).or_default();
-            match pid {
-                Some(pid) => memory.measured(now.mono, &rules, pid, recording, rss),
-                None => memory.gone(),
+            match (pid, seen) {
+                // What was seen of the one before says nothing of this one.
+                (Some(pid), Some((process, rss))) if process.0 == pid => {
+                    memory.measured(now.mono, &rules, process, recording, rss);
+                }
+                (Some(_), _) => {}
+                // Nobody has said yet which process an earlier engine's is; what was kept is of none but that one.
+                (None, _) if memory.used().is_none() => {}
+                (None, _) => memory.gone(),
             }
             let (over, used, budget) = (memory.is_over(), memory.used(), memory.budget(&rules));
             match (over, used.zip(budget)) {
@@ -46,6 +53,20 @@ impl State {
             }
             Some(together) if !budget::is_calm(together) => {}
             _ => self.alerts.resolve(now, ENGINE, code.as_str()),
+        }
+    }
+
+    /// What the workers were measured to need: kept for the next engine.
+    pub fn measured(&self) -> BTreeMap<InputId, Measured> {
+        self.oversight.memory.iter().filter_map(|(id, memory)| Some((id.clone(), memory.kept()?))).collect()
+    }
+
+    /// What an earlier engine of this boot had measured.
+    pub(super) fn recall_memory(&mut self, earlier: BTreeMap<InputId, Measured>) {
+        for (id, measured) in earlier {
+            if self.input(&id).is_some() {
+                self.oversight.memory.entry(id).or_default().recall(measured);
+            }
         }
     }
 

@@ -115,7 +115,7 @@ impl State {
         effects.extend(looks);
         let mut alerts = Alerts::restore(setup.alerts.clone());
         alerts.forget_causes(now);
-        let state = Self {
+        let mut state = Self {
             inputs,
             strays,
             session: None,
@@ -136,6 +136,7 @@ impl State {
             listened: (now.mono, false),
             setup,
         };
+        state.recall_memory(state.setup.measured.clone());
         (state, effects)
     }
 
@@ -199,6 +200,7 @@ impl State {
     fn on_recalled(&mut self, now: Now, kept: Kept, out: &mut Vec<Effect>) {
         let restarts = kept.restarts_in(&self.setup.boot_id);
         self.recall_clocks(kept.clocks_in(&self.setup.boot_id));
+        self.recall_memory(kept.measured_in(&self.setup.boot_id));
         self.alerts.recall(now, kept.alerts);
         for (id, earlier) in restarts {
             self.on_worker(now, &id, WorkerEvent::Recalled { earlier }, out);

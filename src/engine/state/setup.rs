@@ -2,6 +2,7 @@
 
 use super::handover::Handover;
 use crate::config::{StorageRules, SupervisionRules};
+use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
 use crate::engine::orders::Orders;
 use crate::engine::restart::Restarts;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub strays: Vec<InputId>,
     /// How often workers were replaced under earlier engines of this boot.
     pub restarts: BTreeMap<InputId, Restarts>,
+    /// What workers were measured to need under earlier engines of this boot.
+    pub measured: BTreeMap<InputId, Measured>,
     /// What an earlier engine of this boot told of the clocks last.
     pub clocks: Option<ClockOffsets>,
 }

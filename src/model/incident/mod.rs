@@ -14,6 +14,9 @@ pub use words::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What an alert adds to its words that stands for more than it names.
+pub const MORE: &str = "And {more} more like this.";
+
 /// An incident with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Incident {
@@ -52,6 +55,13 @@ impl Incident {
     pub fn message(&self) -> String {
         let words = self.code.words();
         fill(&format!("{} {} {}", words.happened, words.done, words.remedy), &self.params)
+    }
+
+    /// The same of an alert that stands for so many more.
+    pub fn message_of(&self, more: u32) -> String {
+        let others = BTreeMap::from([("more".to_owned(), more.to_string())]);
+        let said = (more > 0).then(|| format!(" {}", fill(MORE, &others)));
+        self.message() + &said.unwrap_or_default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! An alert: an incident as it is shown, with a count and a state.
+//! An alert: an incident as it is shown, with a count and a state; and which go first when a list of them is full.
 
 use crate::model::incident::Severity;
 use jiff::Timestamp;
@@ -26,6 +26,10 @@ pub struct Alert {
     pub message: String,
     /// How often it happened.
     pub count: u32,
+    /// How many more like this (other files, at the same source) it stands for: so many alerts wait to be seen that they
+    /// have none of their own.
+    #[serde(default)]
+    pub more: u32,
     /// Whether its cause goes on.
     pub state: AlertState,
     /// When its cause went.
@@ -44,4 +48,51 @@ pub enum AlertState {
     Active,
     /// Has gone.
     Resolved,
+}
+
+/// How many alerts are kept (R-ALR-1), and besides every critical one that nobody has acknowledged.
+pub const KEPT: usize = 100;
+
+/// Takes from `list` (newest first) what matters least until [`KEPT`] are left, the oldest first. A critical alert that
+/// nobody has acknowledged stays.
+pub fn shorten(list: &mut Vec<Alert>) {
+    while list.len() > KEPT {
+        let least = list.iter().enumerate().rev().min_by_key(|(_, alert)| weight(alert));
+        match least {
+            Some((place, alert)) if weight(alert) != Weight::Unseen => drop(list.remove(place)),
+            _ => return,
+        }
+    }
+}
+
+impl Alert {
+    /// It is critical, and nobody has acknowledged it.
+    pub fn is_unseen(&self) -> bool {
+        weight(self) == Weight::Unseen
+    }
+}
+
+/// What goes first when a list is full, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Over, and seen.
+    Settled,
+    /// Over.
+    Over,
+    /// Goes on.
+    GoesOn,
+    /// Goes on, and is critical.
+    Critical,
+    /// Critical, and nobody has acknowledged it.
+    Unseen,
+}
+
+fn weight(alert: &Alert) -> Weight {
+    match (alert.severity, alert.state, alert.acknowledged) {
+        (Severity::Critical, _, false) => Weight::Unseen,
+        (_, AlertState::Resolved, true) => Weight::Settled,
+        (_, AlertState::Resolved, false) => Weight::Over,
+        (Severity::Critical, AlertState::Active, true) => Weight::Critical,
+        (_, AlertState::Active, _) => Weight::GoesOn,
+    }
 }

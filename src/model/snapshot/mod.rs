@@ -1,7 +1,7 @@
 //! The one model that window, command line and API show (DESIGN §4). Fields may be added, never renamed or
 //! reused. `None` (`null`) = does not exist or is not known; an unknown number is never 0 (R-TRU-3).
 
-mod alert;
+pub mod alert;
 mod input;
 mod priority;
 

@@ -157,7 +157,7 @@ impl App {
         self.alerts_missing = false;
         let (client, number) = (self.client.clone(), self.alerts_asked);
         sender
-            .oneshot_command(async move { AppCmd::Alerts(number, client.alerts(crate::ui::desk::ALERTS_KEPT).await) });
+            .oneshot_command(async move { AppCmd::Alerts(number, client.alerts(crate::ui::desk::ALERTS_ASKED).await) });
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {

@@ -34,8 +34,9 @@ pub fn parts_with_media(session: &Path, input: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 1000)).collect()
 }
 
-/// What is lost of an input that was recorded into `files` until `until` (CLOCK_MONOTONIC). Both demuxers read each.
-pub fn lost(files: impl IntoIterator<Item = PathBuf>, until: Duration) -> Lost {
+/// What is lost since `since` of an input that was recorded into `files` until `until` (CLOCK_MONOTONIC, which is what is
+/// burnt into the pictures). Both demuxers read each.
+pub fn lost(files: impl IntoIterator<Item = PathBuf>, since: Duration, until: Duration) -> Lost {
     let mut seen = BTreeSet::new();
     for path in files {
         assert_sound(&path);
@@ -43,8 +44,9 @@ pub fn lost(files: impl IntoIterator<Item = PathBuf>, until: Duration) -> Lost {
         seen.extend(numbers.into_iter().flatten());
     }
     let (Some(&first), Some(&last)) = (seen.first(), seen.last()) else { panic!("nothing was recorded") };
-    let missing = u64::from(last - first + 1) - seen.len() as u64;
     let frame = Duration::from_secs_f64(1.0 / FPS);
+    let first = first.max((since.as_secs_f64() * FPS) as u32).min(last);
+    let missing = u64::from(last - first + 1) - seen.range(first..).count() as u64;
     let end = frame.mul_f64(f64::from(last) + 1.0);
     Lost { between: frame.mul_f64(missing as f64), behind: until.saturating_sub(end) }
 }

@@ -40,6 +40,7 @@ pub fn engine_setup(inputs: Vec<InputSpec>, library: PathBuf, epoch: u64) -> Set
         alerts: Vec::new(),
         strays: Vec::new(),
         clocks: None,
+        measured: Default::default(),
         restarts: Default::default(),
     }
 }

@@ -109,6 +109,16 @@ impl Disk {
         assert_eq!(done.code, Some(0), "{program}: {done:?}");
     }
 
+    /// What is not mounted, frozen or attached any more cannot be undone, and need not be; a tool that the disk holds is
+    /// waited for no longer than any other, and said.
+    fn undo(&self, program: &str, args: &[&str], with_mount: bool) {
+        let mut command = Command::new(program);
+        command.args(args).args(with_mount.then_some(&self.mount));
+        if let Err(why) = process::try_run(program, &mut command, self.folder.path(), DONE_WITHIN) {
+            println!("{} is left behind: {why}", self.mount.display());
+        }
+    }
+
     /// Another limit for a quota (as btrfs reads it).
     pub fn limit(&self, limit: &str) {
         // A quota that is used up may refuse to be changed until what was removed is gone for good.
@@ -191,14 +201,13 @@ fn holders(mount: &Path) -> Vec<(PathBuf, PathBuf)> {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // What is not mounted, frozen or attached any more cannot be undone, and need not be.
         if self.frozen {
-            let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.mount).status();
+            self.undo("fsfreeze", &["--unfreeze"], true);
         }
         // Lazily: a process of a test that failed may still hold a file; the device goes when it does.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.mount).status();
+        self.undo("umount", &["--lazy"], true);
         if let Some(device) = &self.device {
-            let _ = Command::new("losetup").arg("--detach").arg(device).status();
+            self.undo("losetup", &["--detach", device], false);
         }
     }
 }

@@ -60,9 +60,13 @@ pub struct Running {
 impl Running {
     /// Starts `command`; `what` names it in messages.
     pub fn start(what: &str, command: &mut Command) -> Self {
-        let child = command.spawn().unwrap_or_else(|error| panic!("{what} does not start: {error}"));
+        Self::try_start(what, command).unwrap_or_else(|error| panic!("{what} does not start: {error}"))
+    }
+
+    fn try_start(what: &str, command: &mut Command) -> std::io::Result<Self> {
+        let child = command.spawn()?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("a child has a pidfd until reaped");
-        Self { child, pidfd, what: what.to_owned() }
+        Ok(Self { child, pidfd, what: what.to_owned() })
     }
 
     /// Starts `command` and waits for the first line it prints, at most `time`.
@@ -139,18 +143,24 @@ impl Output {
 /// Runs `command` to its end, at most `time`; its output goes through files in `folder`, so a grandchild that
 /// keeps them open holds nobody up.
 pub fn run(what: &str, command: &mut Command, folder: &Path, time: Duration) -> Output {
-    let stdout = tempfile::NamedTempFile::new_in(folder).expect("the test's folder takes files");
-    let stderr = tempfile::NamedTempFile::new_in(folder).expect("the test's folder takes files");
-    let again = |file: &tempfile::NamedTempFile| Stdio::from(file.reopen().expect("it was just made"));
-    command.stdin(Stdio::null()).stdout(again(&stdout)).stderr(again(&stderr));
-    let mut running = Running::start(what, command);
+    try_run(what, command, folder, time).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same for who must not panic; an error says why it was not run to its end.
+pub fn try_run(what: &str, command: &mut Command, folder: &Path, time: Duration) -> Result<Output, String> {
+    let told = |error: std::io::Error| format!("{what} does not start: {error}");
+    let stdout = tempfile::NamedTempFile::new_in(folder).map_err(told)?;
+    let stderr = tempfile::NamedTempFile::new_in(folder).map_err(told)?;
+    let again = |file: &tempfile::NamedTempFile| file.reopen().map(Stdio::from).map_err(told);
+    command.stdin(Stdio::null()).stdout(again(&stdout)?).stderr(again(&stderr)?);
+    let mut running = Running::try_start(what, command).map_err(told)?;
     let ended = running.wait(time);
     let text = |file: &tempfile::NamedTempFile| {
         String::from_utf8_lossy(&std::fs::read(file.path()).unwrap_or_default()).into_owned()
     };
     let (stdout, stderr) = (text(&stdout), text(&stderr));
-    let status = ended.unwrap_or_else(|| panic!("{what} did not end within {time:?}\n{stdout}\n{stderr}"));
-    Output { code: status.code(), stdout, stderr }
+    let status = ended.ok_or_else(|| format!("{what} did not end within {time:?}\n{stdout}\n{stderr}"))?;
+    Ok(Output { code: status.code(), stdout, stderr })
 }
 
 /// The processes marked with `runtime`, by pid.
@@ -301,6 +311,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let output = run("sh", Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), folder.path(), SOON);
         assert_eq!((output.code, output.stdout.trim(), output.stderr.trim()), (Some(3), "out", "err"));
+        let late =
+            try_run("tail", Command::new("tail").args(["-f", "/dev/null"]), folder.path(), Duration::from_millis(10));
+        assert!(late.is_err_and(|why| why.contains("tail did not end within 10ms")), "nobody waits for ever");
+        let absent = try_run("nothing", &mut Command::new("/nowhere/nothing"), folder.path(), SOON);
+        assert!(absent.is_err_and(|why| why.contains("nothing does not start")));
         let mut silent = Running::start("tail", Command::new("tail").args(["-f", "/dev/null"]).stdin(Stdio::null()));
         assert!(silent.wait(Duration::from_millis(10)).is_none());
         silent.kill();

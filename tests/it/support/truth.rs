@@ -2,7 +2,9 @@
 //!
 //! Contract: a [`Watch`] asks the API and looks at the files at their paths twenty times a second, until it is stopped.
 //! Its *lie* is the longest time that an input was called recording although its files had not grown: 0.5 s and a sync
-//! where all is well, because media is written a fragment at a time. While nobody answers nothing is said.
+//! where all is well, because media is written a fragment at a time. While nobody answers nothing is said. An answer is
+//! as old as its question, and a file grew when that was seen, behind the answer: whatever holds up who watches makes a
+//! lie shorter, never longer.
 
 use super::api;
 use super::loss::monotonic;
@@ -23,6 +25,8 @@ const LOOKS: usize = 12_000;
 /// What was seen of one input at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
+    /// CLOCK_MONOTONIC when it was asked: the answer is not older.
+    pub asked: Duration,
     /// CLOCK_MONOTONIC when the answer had come.
     pub at: Duration,
     /// What the API called its recording; `None` = no answer, or no recording.
@@ -49,8 +53,10 @@ impl Watch {
             let mut grown: BTreeMap<String, Duration> = BTreeMap::new();
             let began = monotonic();
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let asked = monotonic();
                 let snapshot = api::request(&socket, "GET", "/api/v1/status", &[], None).ok();
                 let snapshot = snapshot.filter(|reply| reply.status == 200).map(|reply| reply.body);
+                let at = monotonic();
                 // Behind the answer, which may have taken its time.
                 for input in growing(&session, &inputs, &mut sizes) {
                     grown.insert(input, monotonic());
@@ -60,7 +66,7 @@ impl Watch {
                     let state = snapshot.as_ref().and_then(|snapshot| state_of(snapshot, input));
                     let grown = grown.get(input).copied().unwrap_or(began);
                     if looks.len() < LOOKS {
-                        looks.push(Look { at: monotonic(), state, grown });
+                        looks.push(Look { asked, at, state, grown });
                     }
                 }
             }
@@ -84,16 +90,17 @@ impl Seen {
     /// The longest time `input` was called recording although its files had not grown.
     pub fn lie(&self, input: &str) -> Duration {
         let lies = self.looks(input).iter().filter(|look| look.state.as_deref() == Some("recording"));
-        lies.map(|look| look.at.saturating_sub(look.grown)).max().unwrap_or_default()
+        lies.map(|look| look.asked.saturating_sub(look.grown)).max().unwrap_or_default()
     }
 
-    /// The first moment at or after `from` at which `input` was called anything but recording.
+    /// The first answer to a question at or after `from` in which `input` was called anything but recording: when it was
+    /// asked.
     pub fn told_after(&self, input: &str, from: Duration) -> Option<Duration> {
-        let told = |look: &&Look| look.at >= from && look.state.as_deref().is_some_and(|state| state != "recording");
-        self.looks(input).iter().find(told).map(|look| look.at)
+        let told = |look: &&Look| look.asked >= from && look.state.as_deref().is_some_and(|state| state != "recording");
+        self.looks(input).iter().find(told).map(|look| look.asked)
     }
 
-    /// The first moment at or after `from` at which `input` was called recording.
+    /// The first moment at or after `from` at which `input` was called recording: when the answer had come.
     pub fn recording_after(&self, input: &str, from: Duration) -> Option<Duration> {
         let told = |look: &&Look| look.at >= from && look.state.as_deref() == Some("recording");
         self.looks(input).iter().find(told).map(|look| look.at)
@@ -134,7 +141,7 @@ mod tests {
 
     fn look(at_ms: u64, state: Option<&str>, grown_ms: u64) -> Look {
         let ms = Duration::from_millis;
-        Look { at: ms(at_ms), state: state.map(str::to_owned), grown: ms(grown_ms) }
+        Look { asked: ms(at_ms), at: ms(at_ms + 5), state: state.map(str::to_owned), grown: ms(grown_ms) }
     }
 
     #[test]
@@ -149,7 +156,7 @@ mod tests {
         let seen = Seen(BTreeMap::from([("cam1".to_owned(), looks)]));
         assert_eq!(seen.lie("cam1"), Duration::from_millis(1600));
         assert_eq!(seen.told_after("cam1", Duration::from_millis(1000)), Some(Duration::from_millis(9500)));
-        assert_eq!(seen.recording_after("cam1", Duration::from_millis(9000)), Some(Duration::from_millis(9900)));
+        assert_eq!(seen.recording_after("cam1", Duration::from_millis(9000)), Some(Duration::from_millis(9905)));
         assert_eq!(seen.lie("cam2"), Duration::ZERO);
     }
 

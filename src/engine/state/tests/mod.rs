@@ -6,6 +6,7 @@ mod doubt;
 mod handover;
 mod histories;
 mod lives;
+mod memory;
 mod orders;
 mod oversight;
 mod pause;
@@ -77,6 +78,7 @@ fn setup(inputs: &[&str]) -> Setup {
         strays: Vec::new(),
         clocks: None,
         restarts: Default::default(),
+        measured: Default::default(),
     }
 }
 

@@ -21,13 +21,14 @@ impl Bench {
     }
 
     /// Worker `a` uses so much.
-    fn uses(&mut self, mb: u64) -> Vec<Effect> {
-        let usage = WorkerUsage { rss_bytes: Some(mb * MB), ..WorkerUsage::default() };
+    pub(super) fn uses(&mut self, mb: u64) -> Vec<Effect> {
+        let process = self.state.input(&id("a")).and_then(|input| input.worker.pid()).map(|pid| (pid, 7));
+        let usage = WorkerUsage { process, rss_bytes: Some(mb * MB), ..WorkerUsage::default() };
         self.feed(Event::Usage(vec![(id("a"), usage)]))
     }
 
     /// Two seconds pass, in which worker `a` reports what it does.
-    fn live(&mut self, ms: u64, session: Option<SessionId>, state: RecordingState) {
+    pub(super) fn live(&mut self, ms: u64, session: Option<SessionId>, state: RecordingState) {
         let until = self.ms + ms;
         while self.ms < until {
             self.tick_for(400);
@@ -40,7 +41,7 @@ impl Bench {
         self.state.alerts.list().iter().find(|alert| alert.source == source && alert.code == code).cloned()
     }
 
-    fn is_told(&self, source: &str, code: &str) -> bool {
+    pub(super) fn is_told(&self, source: &str, code: &str) -> bool {
         self.alert(source, code).is_some_and(|alert| alert.state == AlertState::Active)
     }
 
