@@ -4,7 +4,7 @@
 //! per process, before anything else.
 //!
 //! Contract: nobody who logs ever waits for whoever takes the log. Standard error may be a file on the very disk that
-//! freezes, or a pipe that nobody empties; then lines are lost, their number is told in the first line that is taken
+//! freezes, or a pipe that nobody empties; then lines are lost, their number is told as soon as lines are taken
 //! again, and recordings are not held up (a loop that hangs in a log line is a worker that hangs).
 
 use std::io::Write;
@@ -48,12 +48,7 @@ pub fn init(default: Form) -> Log {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error.to_string())),
     };
-    let (lossy, thread) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(WAITING)
-        .thread_name("log")
-        .finish(std::io::stderr());
-    let writer = Lossy { queue: lossy, form, told: Arc::default() };
+    let (writer, thread) = Lossy::into(form, std::io::stderr());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // A second set-up (several roles in one test process) keeps the first.
     let _ = match form {
@@ -71,8 +66,18 @@ pub fn init(default: Form) -> Log {
 struct Lossy {
     queue: NonBlocking,
     form: Form,
+    /// Lines lost before the last one was handed over.
+    before: Arc<AtomicUsize>,
     /// Lost lines that were told already.
     told: Arc<AtomicUsize>,
+}
+
+impl Lossy {
+    fn into(form: Form, taker: impl Write + Send + 'static) -> (Self, WorkerGuard) {
+        let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).thread_name("log");
+        let (queue, thread) = queue.finish(taker);
+        (Self { queue, form, before: Arc::default(), told: Arc::default() }, thread)
+    }
 }
 
 impl<'a> MakeWriter<'a> for Lossy {
@@ -81,10 +86,13 @@ impl<'a> MakeWriter<'a> for Lossy {
     fn make_writer(&'a self) -> NonBlocking {
         let mut queue = self.queue.clone();
         let lost = self.queue.error_counter().dropped_lines();
-        let told = self.told.swap(lost, Ordering::Relaxed);
-        if lost > told {
-            // Lost like any other line where there is still no room; it is counted then, and told with the next.
-            let _ = queue.write_all(lost_lines(self.form, lost - told).as_bytes());
+        let room = self.before.swap(lost, Ordering::Relaxed) == lost;
+        // Only once a line went through: a report that is lost would be one more to be reported.
+        if room && lost > self.told.load(Ordering::Relaxed) {
+            let told = self.told.swap(lost, Ordering::Relaxed);
+            let report = lost_lines(self.form, lost.saturating_sub(told));
+            // A queue refuses nothing; what it has no room for it counts.
+            let _ = queue.write_all(report.as_bytes());
         }
         queue
     }
@@ -97,5 +105,57 @@ fn lost_lines(form: Form, lines: usize) -> String {
             format!("{}\n", serde_json::json!({ "level": "WARN", "message": message, "target": "holdfast::sys::log" }))
         }
         Form::Text => format!("WARN holdfast::sys::log: {message}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    /// Takes a line whenever it is let, and passes it on.
+    struct Taker {
+        may: Receiver<()>,
+        taken: SyncSender<String>,
+    }
+
+    impl Write for Taker {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            // Once nobody forbids it any more, all of them.
+            let _ = self.may.recv();
+            let line_taken = self.taken.send(String::from_utf8_lossy(line).into_owned());
+            line_taken.map_err(|_| io::ErrorKind::BrokenPipe)?;
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_takes_holds_nobody_up_and_what_it_lost_is_told() {
+        let (let_it, may) = sync_channel(1);
+        let (taken, lines) = sync_channel(3 * WAITING);
+        let (log, thread) = Lossy::into(Form::Json, Taker { may, taken });
+        for n in 0..2 * WAITING {
+            // Would never return if it waited: nothing is taken yet.
+            log.make_writer().write_all(format!("{n}\n").as_bytes()).expect("a queue takes everything");
+        }
+        let lost = log.queue.error_counter().dropped_lines();
+        assert!((WAITING - 2..=WAITING).contains(&lost), "{lost}");
+        drop(let_it);
+        for n in 0..2 * WAITING - lost {
+            assert_eq!(lines.recv().expect("a line"), format!("{n}\n"));
+        }
+        for line in ["again\n", "and again\n"] {
+            log.make_writer().write_all(line.as_bytes()).expect("a queue takes everything");
+        }
+        assert_eq!(lines.recv().as_deref(), Ok("again\n"));
+        let told: serde_json::Value = serde_json::from_str(&lines.recv().expect("a line")).expect("JSON");
+        assert_eq!(told["message"], format!("{lost} lines of this log were lost: whoever takes it did not"));
+        assert_eq!(lines.recv().as_deref(), Ok("and again\n"));
+        drop(thread);
     }
 }

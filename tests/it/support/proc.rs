@@ -57,6 +57,7 @@ pub struct Holdfast {
     root: PathBuf,
     /// What `command` adds to the environment.
     pub(super) more: Vec<(&'static str, PathBuf)>,
+    log: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -72,7 +73,8 @@ impl Holdfast {
         // Short, because a socket's path has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("hf").tempdir_in("/tmp").expect("/tmp takes folders");
         let root = folder.path().to_owned();
-        let this = Self { engine: None, engines: 0, folder: Some(folder), root, more: Vec::new(), _turn: turn };
+        let log = root.join("engine.log");
+        let this = Self { engine: None, engines: 0, folder: Some(folder), root, log, more: Vec::new(), _turn: turn };
         for name in ["run", "library", "home", "xdg"] {
             std::fs::create_dir(this.root.join(name)).expect("the folder is new");
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -121,7 +123,12 @@ impl Holdfast {
 
     /// The log of the engines and workers so far.
     pub fn log(&self) -> PathBuf {
-        self.root.join("engine.log")
+        self.log.clone()
+    }
+
+    /// From the next engine on the log goes there.
+    pub fn log_to(&mut self, path: PathBuf) {
+        self.log = path;
     }
 
     /// `program` with the environment of this recorder and no other: no display, no bus, nothing on its input.
