@@ -25,8 +25,7 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         if let FactKind::Incident(incident) = &fact.kind {
-            // The worker's status lists it as well, before or after the fact.
-            self.keep(now, id.as_str(), incident.clone(), out);
+            self.on_incident_fact(now, id, about, incident, out);
         }
         let done = matches!(fact.kind, FactKind::Done { .. });
         let stalled = match &fact.kind {

@@ -27,6 +27,7 @@ mod setup;
 mod stalls;
 mod storage;
 mod strays;
+mod told;
 mod view;
 mod waiting;
 mod workers;
@@ -54,6 +55,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
+use told::Told;
 use waiting::{Asked, Waiting};
 
 /// A file system that has not answered for this long is not known (it is asked every second).
@@ -108,6 +110,7 @@ impl State {
                 usage: WorkerUsage::default(),
                 frozen: None,
                 orders: Orders::default(),
+                told: Told::default(),
                 commands: 0,
             });
         }
