@@ -201,7 +201,7 @@ impl State {
                 session.phase = Phase::Running { since: now.mono };
                 let inputs: Vec<InputId> = session.takes.iter().map(|take| take.input.clone()).collect();
                 for input in &inputs {
-                    self.start_worker(now, input, out);
+                    self.begin_take(now, input, out);
                 }
                 self.answer_started(&waiting, out);
                 // Somebody asked to stop meanwhile.
@@ -211,6 +211,19 @@ impl State {
             }
             Err(why) => self.abandon(&waiting, why, out),
         }
+    }
+
+    /// The plan of the running session is on disk: its worker is told, or nobody tries until the operator asks for it. An
+    /// input that waits to be asked for keeps no session open by itself.
+    fn begin_take(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
+        if !self.input(id).is_some_and(|input| input.worker.is_quarantined()) {
+            return self.start_worker(now, id, out);
+        }
+        if let Some(session) = &self.session {
+            let incident = Incident::new(IncidentCode::WorkerGaveUp);
+            out.push(session.line(now, JournalKind::Incident { input: Some(id.clone()), incident }));
+        }
+        self.end_unserved(id);
     }
 
     /// A plan reached the disk after its start was refused: its folder says that nothing was recorded.
