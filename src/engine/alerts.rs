@@ -7,9 +7,11 @@
 //! cause never goes, so each such file is an alert of its own, and the next one is new ([`LASTING`]).
 
 use super::event::Now;
+use crate::model::MonoNs;
 use crate::model::incident::{Action, Incident, IncidentCode, Severity};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many alerts are kept (R-ALR-1).
 pub const KEPT: usize = 100;
@@ -18,6 +20,9 @@ pub const KEPT: usize = 100;
 const KEPT_AT_MOST: usize = 1000;
 /// Causes told and not yet passed on; [`Alerts::take_raised`] empties it with every event.
 const RAISED: usize = 1000;
+
+/// What is said of a trouble that goes on is made new no more often than this: numbers change with every look.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// What is so for good once it was found.
 const LASTING: [IncidentCode; 2] = [IncidentCode::FileDamaged, IncidentCode::ProofFailed];
@@ -43,6 +48,8 @@ pub struct Alerts {
     /// Alerts changed since they were last published.
     changed: Vec<u64>,
     raised: Vec<Raised>,
+    /// When what is said of each was made new last.
+    said: BTreeMap<u64, MonoNs>,
 }
 
 impl Alerts {
@@ -129,6 +136,7 @@ impl Alerts {
         };
         offer(&mut alert);
         self.list.insert(0, alert);
+        self.said.insert(id, now.mono);
         self.mark(id);
         if self.raised.len() < RAISED {
             self.raised.push(Raised { source: source.to_owned(), incident: incident.clone(), fresh: !goes_on });
@@ -136,12 +144,24 @@ impl Alerts {
         self.shorten();
     }
 
-    /// The cause of `code` at `source` goes on: raised once, not counted again.
+    /// The cause of `incident` at `source` goes on: raised once and not counted again, but what is said of it stays true
+    /// (R-ALR-2).
     pub fn keep(&mut self, now: Now, source: &str, incident: &Incident) {
         let same = |alert: &Alert| is_of(alert, source, incident.code.as_str(), &incident.params);
-        if !self.list.iter().any(|alert| same(alert) && alert.state == AlertState::Active) {
-            self.raise(now, source, incident);
+        let known = self.list.iter_mut().find(|alert| same(alert) && alert.state == AlertState::Active);
+        let Some(alert) = known else { return self.raise(now, source, incident) };
+        if alert.params == incident.params {
+            return;
         }
+        let due = self.said.get(&alert.id).is_none_or(|said| now.mono.since(*said) >= RENEW_EVERY);
+        if !due {
+            return;
+        }
+        alert.params.clone_from(&incident.params);
+        alert.message = incident.message();
+        let id = alert.id;
+        self.said.insert(id, now.mono);
+        self.mark(id);
     }
 
     /// The cause of `code` at `source` has gone.
@@ -203,7 +223,8 @@ impl Alerts {
             if weight(alert) == Weight::Unseen && self.list.len() <= KEPT_AT_MOST {
                 return;
             }
-            self.list.remove(place);
+            let gone = self.list.remove(place);
+            self.said.remove(&gone.id);
         }
     }
 }

@@ -314,11 +314,10 @@ impl State {
         self.inputs.iter_mut().find(|input| input.spec.id == *id)
     }
 
-    /// Raises an incident whose cause goes on, once.
+    /// Raises an incident whose cause goes on, once; what is said of it is kept true.
     fn keep(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
-        if !self.alerts.is_active(source, incident.code.as_str()) {
-            self.raise(now, source, incident, out);
-        }
+        self.alerts.keep(now, source, &incident);
+        self.tell_raised(now, out);
     }
 
     fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {

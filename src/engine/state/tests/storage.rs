@@ -79,6 +79,27 @@ fn each_level_is_told_with_its_causes_and_what_is_done_about_it() {
     assert_eq!((bench.level().0, bench.active()), (LevelName::Normal, vec![]));
 }
 
+/// By its percentage a disk is critical long before its floor.
+#[test]
+fn what_is_said_of_the_room_follows_it() {
+    let mut bench = Bench::ready(&["a"]);
+    let said = |bench: &Bench| {
+        let critical = bench.state.alerts.list().iter().find(|alert| alert.code == "disk_critical");
+        critical.map(|alert| (alert.params["free"].clone(), alert.count))
+    };
+    bench.room(50 * GB, 4000 * GB);
+    assert_eq!(said(&bench), Some(("50 GB".into(), 1)));
+    let mut renewed = 0;
+    for second in 0..30 {
+        bench.ms += 1000;
+        let before = said(&bench);
+        bench.room((40 - second) * GB, 4000 * GB);
+        renewed += u32::from(before != said(&bench));
+    }
+    let free = said(&bench).map(|(free, count)| (free.trim_end_matches(" GB").parse::<u64>().unwrap_or(0), count));
+    assert!(free.is_some_and(|(free, count)| free < 22 && count == 1) && renewed <= 3, "{free:?}, {renewed} times");
+}
+
 #[test]
 fn the_rule_that_needs_most_is_named() {
     let rules = |critical, stop, min, free| {
