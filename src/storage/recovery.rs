@@ -295,8 +295,10 @@ pub fn close_while(
         let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } };
         may_write().and_then(|()| log.append(&line)).map_err(failed)?;
     }
-    // Room that stays reserved is a matter of tidiness.
+    // Room that stays reserved is a matter of tidiness; a worker that died has left some behind its facts.
     drop(log.give_back());
+    let kept = plan.inputs.iter().map(|spec| dir.join(layout::facts_file(&spec.id))).filter(|path| path.is_file());
+    kept.for_each(|path| drop(journal::Log::open(&path).and_then(|mut facts| facts.give_back())));
     Ok(ClosedSession { manifest })
 }
 

@@ -167,7 +167,7 @@ impl State {
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
             Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
-            Event::FactWritten => self.on_fact_written(out),
+            Event::FactsTaken => self.on_facts_taken(out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
             Event::Space { dir, free_bytes } if self.records_into(&dir) => self.on_space(now, free_bytes, out),
             Event::SpaceUnknown { dir, trouble } if self.records_into(&dir) => {

@@ -230,7 +230,7 @@ fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the
     bench.run(s(2), true);
     assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the media is safe, the facts are not");
     trouble(&mut bench, Trouble::Sync("EIO".into()));
-    bench.feed(Event::FactWritten);
+    bench.feed(Event::FactsTaken);
     assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::SyncFailed]);
 
     let mut doubted = Bench::new(OnSignalLoss::Split);
@@ -244,7 +244,7 @@ fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the
     assert_eq!(doubted.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::DiskError], "the next part is safe");
     // The media is refused as well, and says itself when that is over.
     trouble(&mut doubted, Trouble::Write("EIO".into()));
-    doubted.feed(Event::FactWritten);
+    doubted.feed(Event::FactsTaken);
     assert!(doubted.state.active.contains_key(&IncidentCode::DiskError));
 }
 
