@@ -72,6 +72,8 @@ pub struct Take {
     /// New media was seen in its file at least once.
     pub evident: bool,
     pub ending: Option<Ending>,
+    /// There is no room for it, or was none when it ended.
+    pub starved: bool,
     /// Since when its worker's reports call it ended although the fact has not come.
     pub ended_since: Option<MonoNs>,
     /// Its worker wrote something and may be gone; nobody has written that down.
@@ -131,6 +133,7 @@ impl Session {
             ticketed: false,
             evident: false,
             ending: None,
+            starved: false,
             ended_since: None,
             missed: false,
             stalled: 0,

@@ -184,6 +184,7 @@ impl State {
                 self.on_tick(now, out);
             }
         }
+        self.end_disk_incidents();
         self.leave_if_idle(out);
         effects
     }
@@ -263,6 +264,16 @@ impl State {
     fn clear(&mut self, code: IncidentCode, out: &mut Vec<Effect>) {
         if self.active.remove(&code).is_some() {
             out.push(Effect::PublishStatus);
+        }
+    }
+
+    /// A recording that has ended has no cause that goes on at the disk: whether that is still full is said by whoever
+    /// looks at it, and what it did to the recording stands in the session. Facts that are held up wait for it still.
+    fn end_disk_incidents(&mut self) {
+        if self.recording.as_ref().is_some_and(Recording::is_done) {
+            let held_up = self.facts_fault;
+            self.active.retain(|code, _| !OF_THE_DISK.contains(code) || held_up == Some(*code));
+            self.space_fault = None;
         }
     }
 
