@@ -10,16 +10,21 @@
 //! source and code.
 
 use super::event::Now;
+use crate::model::MonoNs;
 use crate::model::incident::{Action, Incident, IncidentCode, Severity};
 use crate::model::snapshot::alert::{KEPT, shorten};
 use crate::model::snapshot::{Alert, AlertCounts, AlertState};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Critical alerts that wait to be seen and are taken over from an earlier engine, each by itself: of inputs that are gone
 /// as well, and of a book made by somebody else.
 const TAKEN_OVER: usize = 1000;
 /// Causes told and not yet passed on; [`Alerts::take_raised`] empties it with every event.
 const RAISED: usize = 1000;
+
+/// What is said of a trouble that goes on is made new no more often than this: numbers change with every look.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// What is so for good once it was found.
 const LASTING: [IncidentCode; 2] = [IncidentCode::FileDamaged, IncidentCode::ProofFailed];
@@ -45,6 +50,8 @@ pub struct Alerts {
     /// Alerts changed since they were last published.
     changed: Vec<u64>,
     raised: Vec<Raised>,
+    /// When what is said of each was made new last.
+    said: BTreeMap<u64, MonoNs>,
 }
 
 impl Alerts {
@@ -133,19 +140,35 @@ impl Alerts {
         offer(&mut alert);
         let id = alert.id;
         self.list.insert(0, alert);
+        self.said.insert(id, now.mono);
         self.mark(id);
         if self.raised.len() < RAISED {
             self.raised.push(Raised { source: source.to_owned(), incident: incident.clone(), fresh: !goes_on });
         }
         shorten(&mut self.list);
+        if self.said.len() > self.list.len() {
+            self.said.retain(|id, _| self.list.iter().any(|alert| alert.id == *id));
+        }
     }
 
-    /// The cause of `code` at `source` goes on: raised once, not counted again.
+    /// The cause of `incident` at `source` goes on: raised once and not counted again, but what is said of it stays true
+    /// (R-ALR-2).
     pub fn keep(&mut self, now: Now, source: &str, incident: &Incident) {
         let same = |alert: &Alert| is_of(alert, source, incident.code.as_str(), &incident.params);
-        if !self.list.iter().any(|alert| same(alert) && alert.state == AlertState::Active) {
-            self.raise(now, source, incident);
+        let known = self.list.iter_mut().find(|alert| same(alert) && alert.state == AlertState::Active);
+        let Some(alert) = known else { return self.raise(now, source, incident) };
+        if alert.params == incident.params {
+            return;
         }
+        let due = self.said.get(&alert.id).is_none_or(|said| now.mono.since(*said) >= RENEW_EVERY);
+        if !due {
+            return;
+        }
+        alert.params.clone_from(&incident.params);
+        say(alert);
+        let id = alert.id;
+        self.said.insert(id, now.mono);
+        self.mark(id);
     }
 
     /// The cause of `code` at `source` has gone.

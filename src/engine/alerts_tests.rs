@@ -295,3 +295,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_of_a_trouble_that_goes_on_stays_true_without_being_told_again() {
+    let mut alerts = Alerts::default();
+    let at = |s: u64| Now { mono: MonoNs(s * 1_000_000_000), ..now() };
+    let low = |free: &str| Incident::new(IncidentCode::DiskLow).with("free", free).with("used", 90);
+    alerts.keep(at(0), "storage", &low("9.9 GB"));
+    alerts.take_raised();
+    let id = alerts.list()[0].id;
+    alerts.acknowledge(id);
+    alerts.take_changed(&mut 0);
+    // Not with every look.
+    alerts.keep(at(5), "storage", &low("9.4 GB"));
+    assert!(alerts.take_changed(&mut 0).is_empty());
+    alerts.keep(at(12), "storage", &low("1.1 GB"));
+    let told = alerts.take_changed(&mut 0);
+    assert!(told.len() == 1 && told[0].message.contains("1.1 GB"), "{told:?}");
+    assert_eq!((told[0].params["free"].as_str(), told[0].count, told[0].acknowledged), ("1.1 GB", 1, true));
+    assert!(alerts.take_raised().is_empty());
+    alerts.keep(at(60), "storage", &low("1.1 GB"));
+    assert!(alerts.take_changed(&mut 0).is_empty(), "nothing has changed");
+}

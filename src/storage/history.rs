@@ -35,6 +35,8 @@ pub struct InputHistory {
     pub started: bool,
     /// Its worker ended the recording itself.
     pub done: bool,
+    /// Its last part ended because there was no room for more.
+    pub starved: bool,
     /// A worker has written something since the last loss of one; whether it lives is another question.
     pub served: bool,
     /// When workers were lost, since the session's origin, oldest first.
@@ -94,6 +96,7 @@ impl History {
                     }
                     FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
                         input.started |= record.end != PartEnd::Empty;
+                        input.starved = record.end == PartEnd::DiskFull;
                         if record.stalled && input.stalled.last().is_none_or(|(part, _)| *part < record.part) {
                             input.stalled.push((record.part, line.t_ns));
                         }

@@ -162,18 +162,19 @@ pub fn next_numbers(dir: &Path, input: &InputId) -> io::Result<(u32, u64)> {
     Ok((part + 1, fact + 1))
 }
 
-/// Bytes of the newest part of `input` in every session of `library` without a manifest, together: they grow while,
-/// and only while, somebody records it. Nothing there is 0; what cannot be read is an error.
+/// Bytes of all parts of `input` in every session of `library` without a manifest, together: they grow while, and only
+/// while, somebody records it. Not of the newest part alone: the next one is made beside the one that is written, and
+/// may never be needed. One look at each file's size, a thousand in a long day. Nothing there is 0; what cannot be read
+/// is an error.
 pub fn open_part_bytes(library: &Path, input: &InputId) -> io::Result<u64> {
-    let mut bytes = 0;
+    let mut bytes = 0u64;
     for name in session_dirs(library)? {
         let dir = library.join(name);
         if dir.join(layout::MANIFEST).try_exists()? {
             continue;
         }
-        let parts = media_files(&dir)?.into_iter().filter(|(_, owner, _)| owner == input);
-        if let Some((name, ..)) = parts.max_by_key(|(_, _, part)| *part) {
-            bytes += fs::metadata(dir.join(name))?.len();
+        for (name, ..) in media_files(&dir)?.into_iter().filter(|(_, owner, _)| owner == input) {
+            bytes = bytes.saturating_add(fs::metadata(dir.join(name))?.len());
         }
     }
     Ok(bytes)
@@ -294,8 +295,10 @@ pub fn close_while(
         let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::Closed { state } };
         may_write().and_then(|()| log.append(&line)).map_err(failed)?;
     }
-    // Room that stays reserved is a matter of tidiness.
+    // Room that stays reserved is a matter of tidiness; a worker that died has left some behind its facts.
     drop(log.give_back());
+    let kept = plan.inputs.iter().map(|spec| dir.join(layout::facts_file(&spec.id))).filter(|path| path.is_file());
+    kept.for_each(|path| drop(journal::Log::open(&path).and_then(|mut facts| facts.give_back())));
     Ok(ClosedSession { manifest })
 }
 

@@ -1,36 +1,39 @@
-//! The facts file, written on a thread of its own because every line waits for the disk.
+//! The facts files, written on a thread of their own because every line waits for the disk.
 //!
-//! Contract: a fact is reported only after it survived an fsync; facts keep their order. One that the disk refuses is
-//! tried again until it is taken or the worker is gone, and those behind it wait; one word is said of that. Only what
-//! exceeds the queue is lost, by name. The recording itself waits for none of this.
-//! The session is held ([`crate::storage::journal::hold`]) from before its first fact until behind its last, so nobody
-//! closes it meanwhile; while it is held, its pulse beats ([`super::pulse`]).
+//! Contract: a fact is reported only after it survived an fsync; the facts of a session keep their order. One that the disk
+//! refuses is tried again until it is taken or the worker is gone, and those of its session wait behind it; one word is said
+//! of that. Another session waits for none of it ([`lines`]). Only what exceeds the queue is lost, and what belongs to a
+//! folder that was removed, both by name. The recording itself waits for none of this.
+//! A session is held ([`crate::storage::journal::hold`]) from before its first fact until behind its last, so nobody
+//! closes it meanwhile; while it is held, its pulse beats ([`super::pulse`]), and its facts file keeps room for lines on a
+//! disk that somebody else has filled.
+
+mod lines;
 
 use super::Notice;
 use super::mailbox::Mailbox;
-use super::pulse::Pulse;
-use super::state::{HoldFault, Reply};
-use crate::media::durable_sink::{Caller, Calls, Trouble};
-use crate::model::session::{Fact, Line};
+use super::state::Reply;
+use crate::media::durable_sink::Calls;
+use crate::model::session::Fact;
 use crate::model::{InputId, SessionId};
-use crate::storage::journal::{self, Log};
-use crate::storage::layout;
+use crate::sys::clock;
 use jiff::Timestamp;
-use std::io;
-use std::path::{Path, PathBuf};
+use lines::Lines;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Facts waiting for the disk at most. A recording makes a handful; a disk that holds up this many is gone.
 const CAPACITY: usize = 256;
-/// A disk that was full or did not answer is asked again after this long, then after twice that, …
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// … up to this: room may be made at any time, and leaving waits only [`LEAVE_DEADLINE`].
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Beside them, sessions that are held and let go: those of the next session are not to wait for facts of the last one.
+const MORE: usize = 16;
 /// How long leaving waits for the last facts. Below the engine's patience with a stopping worker.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
+
+const HELD_UP: &str = "the disk holds up too many facts";
 
 /// One fact on its way to the disk.
 #[derive(Debug)]
@@ -58,18 +61,20 @@ pub struct Hold {
     pub dir: PathBuf,
 }
 
-/// What the thread does, in order.
+/// What the thread does, within a session in order.
 #[derive(Debug)]
 enum Job {
     Hold(Hold),
     Write(Box<Entry>),
-    LetGo,
+    LetGo(SessionId),
 }
 
 /// The writer thread.
 #[derive(Debug)]
 pub struct Facts {
     jobs: Option<SyncSender<Job>>,
+    /// Facts that wait.
+    queued: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
     finished: Receiver<()>,
 }
@@ -77,19 +82,30 @@ pub struct Facts {
 impl Facts {
     /// Starts the thread for `input`; what it waits for from the disk is marked in `calls`.
     pub fn start(input: InputId, mailbox: Mailbox<Notice>, calls: Arc<Calls>) -> std::io::Result<Self> {
-        let (jobs, waiting) = sync_channel(CAPACITY);
+        let (jobs, waiting) = sync_channel(CAPACITY + MORE);
         let (done, finished) = sync_channel(1);
+        let queued = Arc::new(AtomicUsize::new(0));
+        let lines = Lines { input, mailbox, calls, queued: queued.clone(), sessions: Vec::new() };
         let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-            work_all(&input, &waiting, &mailbox, &calls);
+            work_all(lines, &waiting);
             // Nobody waits when the worker is not leaving.
             let _ = done.send(());
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), finished })
+        Ok(Self { jobs: Some(jobs), queued, thread: Some(thread), finished })
     }
 
     /// Queues one fact; an error names why it is lost.
     pub fn write(&self, entry: Entry) -> Result<(), &'static str> {
-        self.send(Job::Write(Box::new(entry)))
+        // Only this thread adds to it.
+        if self.queued.load(Ordering::Relaxed) >= CAPACITY {
+            return Err(HELD_UP);
+        }
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let sent = self.send(Job::Write(Box::new(entry)));
+        if sent.is_err() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+        sent
     }
 
     /// Queues the hold of a session; it ends with [`Self::let_go`], or with this process.
@@ -97,15 +113,15 @@ impl Facts {
         self.send(Job::Hold(hold))
     }
 
-    /// Lets go of the session behind everything that is queued.
-    pub fn let_go(&self) -> Result<(), &'static str> {
-        self.send(Job::LetGo)
+    /// Lets go of `session` behind everything that is queued of it.
+    pub fn let_go(&self, session: SessionId) -> Result<(), &'static str> {
+        self.send(Job::LetGo(session))
     }
 
     fn send(&self, job: Job) -> Result<(), &'static str> {
         let Some(jobs) = &self.jobs else { return Err("the facts file is closed") };
         jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => "the disk holds up too many facts",
+            TrySendError::Full(_) => HELD_UP,
             TrySendError::Disconnected(_) => "the facts file is closed",
         })
     }
@@ -126,56 +142,30 @@ impl Facts {
     }
 }
 
-fn work_all(input: &InputId, jobs: &Receiver<Job>, mailbox: &Mailbox<Notice>, calls: &Calls) {
-    let file = layout::facts_file(input);
-    let mut open: Option<(PathBuf, Log)> = None;
-    // Held until the next one is, or until it is let go.
-    let mut held: Option<Pulse> = None;
-    for job in jobs {
-        match job {
-            Job::Hold(Hold { reply, session, dir }) => {
-                let result = match journal::hold(&dir) {
-                    Ok(Some(hold)) => {
-                        held = Some(Pulse::start(input.clone(), dir, hold));
-                        Ok(())
-                    }
-                    Ok(None) => Err(HoldFault::Closing),
-                    // Nobody closes a session without a journal.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                    Err(error) => Err(HoldFault::Disk(Trouble::of_file(layout::JOURNAL, &error))),
-                };
-                mailbox.send(Notice::SessionHeld(reply, session, result));
+fn work_all(mut lines: Lines, jobs: &Receiver<Job>) {
+    let mut open = true;
+    loop {
+        let now = clock::mono_now();
+        let pause = lines.pause(now);
+        let next = match pause {
+            None if !open => return,
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(pause) if open => jobs.recv_timeout(pause),
+            Some(pause) => {
+                std::thread::park_timeout(pause);
+                Err(RecvTimeoutError::Timeout)
             }
-            Job::Write(entry) => {
-                let mut pause = FIRST_PAUSE;
-                let mut attempt = || {
-                    let _in_flight = calls.begin(Caller::Writer);
-                    // After a refusal the next gets a fresh file handle, which also finds what is left of the line.
-                    append(&mut open, &entry.dir.join(&file), &entry).inspect_err(|_| open = None)
-                };
-                while let Err(error) = attempt() {
-                    if pause == FIRST_PAUSE {
-                        mailbox.send(Notice::FactsFailed(Trouble::of_file(&file, &error)));
-                    }
-                    std::thread::park_timeout(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                mailbox.send(Notice::FactWritten(entry));
+        };
+        let now = clock::mono_now();
+        match next {
+            Ok(job) => lines.take(now, job),
+            Err(RecvTimeoutError::Timeout) => lines.again(now, false),
+            Err(RecvTimeoutError::Disconnected) => {
+                // The worker leaves: whatever can be written now is.
+                open = false;
+                lines.again(now, true);
             }
-            Job::LetGo => held = None,
         }
-    }
-    drop(held);
-}
-
-fn append(open: &mut Option<(PathBuf, Log)>, path: &Path, entry: &Entry) -> std::io::Result<()> {
-    if open.as_ref().is_none_or(|(known, _)| known != path) {
-        *open = Some((path.to_owned(), Log::open(path)?));
-    }
-    let line = Line { t_ns: entry.t_ns, at: entry.at, kind: &entry.fact };
-    match open {
-        Some((_, log)) => log.append(&line),
-        None => Ok(()),
     }
 }
 
@@ -183,7 +173,8 @@ fn append(open: &mut Option<(PathBuf, Log)>, path: &Path, entry: &Entry) -> std:
 mod tests {
     use super::*;
     use crate::model::session::FactKind;
-    use crate::storage::journal;
+    use crate::model::session::Line;
+    use crate::storage::{journal, layout};
 
     #[test]
     fn what_the_disk_refuses_is_written_later_in_order_and_told_once() {
@@ -209,7 +200,7 @@ mod tests {
         std::fs::create_dir(&dir).expect("a folder");
         facts.finish();
         let told = mailbox.wait(Duration::from_secs(10));
-        assert!(told.len() == 20 && told.iter().all(|notice| matches!(notice, Notice::FactWritten(_))), "{told:?}");
+        assert!(told.len() == 20 && told.iter().all(|notice| matches!(notice, Notice::FactWritten { .. })), "{told:?}");
         let (kept, damaged) = journal::read::<Line<Fact>>(&dir.join(layout::facts_file(&input))).expect("a file");
         let numbers: Vec<u64> = kept.iter().map(|line| line.kind.n).collect();
         assert_eq!((numbers, damaged), ((1..=20).collect(), 0));

@@ -45,7 +45,19 @@ pub enum Notice {
     /// A part file is closed.
     TakeFinished(Box<Ended>),
     /// A fact is on the disk.
-    FactWritten(Box<Entry>),
+    FactWritten {
+        /// Which.
+        entry: Box<Entry>,
+        /// None is held up now.
+        all: bool,
+    },
+    /// Facts whose folder was removed can never be written.
+    FactsGivenUp {
+        /// Which.
+        reason: String,
+        /// None is held up now.
+        all: bool,
+    },
     /// The session of a start is held, or why not.
     SessionHeld(Reply, SessionId, Result<(), HoldFault>),
     /// A fact is held up by the disk, or does not fit into the queue any more.

@@ -250,6 +250,7 @@ impl State {
                     let Some(past) = history.inputs.get(&take.input) else { continue };
                     take.past = past.parts.clone();
                     take.evident |= past.started;
+                    take.starved |= past.starved;
                     if past.done {
                         take.ending = take.ending.or(Some(Ending::Done));
                     }
@@ -269,6 +270,7 @@ impl State {
 fn remember(take: &mut Take, past: &InputHistory) {
     take.past = past.parts.clone();
     take.evident = past.started;
+    take.starved = past.starved;
     take.missed = past.served && !past.done;
     take.ending = past.done.then_some(Ending::Done);
     take.stalled = past.stalled.last().map_or(0, |(part, _)| *part);

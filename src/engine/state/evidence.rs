@@ -4,7 +4,7 @@ use super::super::event::{Effect, Now};
 use super::State;
 use super::session::{Ending, Phase, Take};
 use crate::model::incident::IncidentCode;
-use crate::model::session::{Fact, FactKind, JournalKind};
+use crate::model::session::{Fact, FactKind, JournalKind, PartEnd};
 use crate::model::snapshot::RecordingState;
 use crate::model::{InputId, SessionId};
 use crate::protocol::worker::WorkerStatus;
@@ -25,9 +25,9 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         if let FactKind::Incident(incident) = &fact.kind {
-            // The worker's status lists it as well, before or after the fact.
-            self.keep(now, id.as_str(), incident.clone(), out);
+            self.on_incident_fact(now, id, about, incident, out);
         }
+        self.note_want_of_room(id, about, &fact);
         let done = matches!(fact.kind, FactKind::Done { .. });
         let stalled = match &fact.kind {
             FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {
@@ -56,16 +56,37 @@ impl State {
         }
     }
 
+    /// A recording ends for want of room by its reports, which are true while it goes on, or by its last facts.
+    fn note_want_of_room(&mut self, id: &InputId, about: SessionId, fact: &Fact) {
+        let over = |status: &WorkerStatus| {
+            let state = status.recording.as_ref().map(|recording| recording.state);
+            status.session != Some(about) || matches!(state, Some(RecordingState::Done | RecordingState::Failed))
+        };
+        let open = self.input(id).and_then(|input| input.status.as_ref()).filter(|(_, status)| !over(status));
+        let stale = open.is_some_and(|(_, status)| !lacks_room(status));
+        let starved = match &fact.kind {
+            FactKind::Incident(incident) => is_want_of_room(incident.code) && !stale,
+            FactKind::PartClosed(record) => record.end == PartEnd::DiskFull,
+            _ => false,
+        };
+        let session = self.session.as_mut().filter(|session| session.plan.id == about);
+        if let Some(take) = session.and_then(|session| session.take_mut(id)) {
+            take.starved |= starved;
+        }
+    }
+
     /// What its worker reports of this session is evidence; an end is taken from it when the fact was missed.
     pub(super) fn fold_status(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
         let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
         let (reported, recording) = (status.session, status.recording.clone());
+        let starved = lacks_room(status);
         let Some(session) = self.session.as_mut().filter(|session| Some(session.plan.id) == reported) else { return };
         let Some(recording) = recording else { return };
         let line = session.line(now, JournalKind::Started { input: id.clone() });
         let Some(take) = session.take_mut(id).filter(|take| take.ending.is_none()) else { return };
         if !matches!(recording.state, RecordingState::Done | RecordingState::Failed) {
             take.ended_since = None;
+            take.starved = starved;
         }
         match recording.state {
             RecordingState::Recording if !take.evident => {
@@ -110,4 +131,12 @@ impl State {
             take.before.frames = Some(super::view::add_frames(take.before.frames, &recording.frames));
         }
     }
+}
+
+fn is_want_of_room(code: IncidentCode) -> bool {
+    matches!(code, IncidentCode::DiskFull | IncidentCode::QuotaExceeded)
+}
+
+fn lacks_room(status: &WorkerStatus) -> bool {
+    status.active.iter().any(|incident| is_want_of_room(incident.code))
 }

@@ -27,6 +27,7 @@ mod setup;
 mod stalls;
 mod storage;
 mod strays;
+mod told;
 mod view;
 mod waiting;
 mod workers;
@@ -54,6 +55,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 use strays::Stray;
+use told::Told;
 use waiting::{Asked, Waiting};
 
 /// A file system that has not answered for this long is not known (it is asked every second).
@@ -108,6 +110,7 @@ impl State {
                 usage: WorkerUsage::default(),
                 frozen: None,
                 orders: Orders::default(),
+                told: Told::default(),
                 commands: 0,
             });
         }
@@ -313,11 +316,10 @@ impl State {
         self.inputs.iter_mut().find(|input| input.spec.id == *id)
     }
 
-    /// Raises an incident whose cause goes on, once.
+    /// Raises an incident whose cause goes on, once; what is said of it is kept true.
     fn keep(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {
-        if !self.alerts.is_active(source, incident.code.as_str()) {
-            self.raise(now, source, incident, out);
-        }
+        self.alerts.keep(now, source, &incident);
+        self.tell_raised(now, out);
     }
 
     fn raise(&mut self, now: Now, source: &str, incident: Incident, out: &mut Vec<Effect>) {

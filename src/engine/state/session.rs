@@ -72,6 +72,8 @@ pub struct Take {
     /// New media was seen in its file at least once.
     pub evident: bool,
     pub ending: Option<Ending>,
+    /// There is no room for it, or was none when it ended.
+    pub starved: bool,
     /// Since when its worker's reports call it ended although the fact has not come.
     pub ended_since: Option<MonoNs>,
     /// Its worker wrote something and may be gone; nobody has written that down.
@@ -131,6 +133,7 @@ impl Session {
             ticketed: false,
             evident: false,
             ending: None,
+            starved: false,
             ended_since: None,
             missed: false,
             stalled: 0,
@@ -201,7 +204,7 @@ impl State {
                 session.phase = Phase::Running { since: now.mono };
                 let inputs: Vec<InputId> = session.takes.iter().map(|take| take.input.clone()).collect();
                 for input in &inputs {
-                    self.start_worker(now, input, out);
+                    self.begin_take(now, input, out);
                 }
                 self.answer_started(&waiting, out);
                 // Somebody asked to stop meanwhile.
@@ -211,6 +214,19 @@ impl State {
             }
             Err(why) => self.abandon(&waiting, why, out),
         }
+    }
+
+    /// The plan of the running session is on disk: its worker is told, or nobody tries until the operator asks for it. An
+    /// input that waits to be asked for keeps no session open by itself.
+    fn begin_take(&mut self, now: Now, id: &InputId, out: &mut Vec<Effect>) {
+        if !self.input(id).is_some_and(|input| input.worker.is_quarantined()) {
+            return self.start_worker(now, id, out);
+        }
+        if let Some(session) = &self.session {
+            let incident = Incident::new(IncidentCode::WorkerGaveUp);
+            out.push(session.line(now, JournalKind::Incident { input: Some(id.clone()), incident }));
+        }
+        self.end_unserved(id);
     }
 
     /// A plan reached the disk after its start was refused: its folder says that nothing was recorded.

@@ -1,6 +1,7 @@
 //! What the state machine is made from, and what it holds of each input.
 
 use super::handover::Handover;
+use super::told::Told;
 use crate::config::{StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
@@ -67,6 +68,8 @@ pub(super) struct Input {
     pub(super) frozen: Option<RecordingView>,
     /// What it has not answered.
     pub(super) orders: Orders,
+    /// What it has told of its troubles.
+    pub(super) told: Told,
     /// Bumped with every command.
     pub(super) commands: u64,
 }

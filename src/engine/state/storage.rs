@@ -109,12 +109,8 @@ impl State {
     /// All recordings of the running session ended because there is no room: that is how it was to end, whoever saw it
     /// first.
     pub(super) fn ended_for_want_of_room(&mut self) -> bool {
-        let full = |input: &str| {
-            let codes = [IncidentCode::DiskFull, IncidentCode::QuotaExceeded];
-            codes.iter().any(|code| self.alerts.is_active(input, code.as_str()))
-        };
         let Some(session) = &self.session else { return false };
-        let ended = !session.takes.is_empty() && session.takes.iter().all(|take| full(take.input.as_str()));
+        let ended = !session.takes.is_empty() && session.takes.iter().all(|take| take.starved);
         // The next look tells whether it was the floor.
         self.storage.stopped |= ended;
         ended

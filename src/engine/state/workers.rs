@@ -42,11 +42,7 @@ impl State {
 
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
         let wanted = self.is_wanted(id);
-        // What it said goes on died with it; its successor tells what it finds.
-        let told = self.input(id).and_then(|input| input.status.as_ref()).map(|(_, status)| status.active.clone());
-        for gone in told.into_iter().flatten() {
-            self.alerts.resolve(now, id.as_str(), gone.code.as_str());
-        }
+        self.forget_told(now, id);
         self.fold_death(id);
         if let Some(input) = self.input_mut(id) {
             input.orphan = None;
@@ -93,29 +89,17 @@ impl State {
         let closed =
             status.recording.as_ref().is_none_or(|r| matches!(r.state, RecordingState::Done | RecordingState::Failed));
         let released = input.orphan.is_some() && (status.session != input.orphan || closed);
-        let before = input.status.replace((now.mono, status)).map(|(_, status)| status.active).unwrap_or_default();
+        input.status = Some((now.mono, status));
         self.oversight.errors.note(now.mono, id.as_str(), opened.0, opened.1);
         if released {
             self.release_orphan(now, id, out);
         }
-        self.follow_causes(now, id, &before, out);
+        self.follow_causes(now, id, out);
         self.fold_status(now, id, out);
         self.stop_unwanted(now, id, out);
         if !self.is_wanted(id) {
             // The replacement lives, and there is nothing it could have to prove.
             self.alerts.resolve(now, id.as_str(), IncidentCode::WorkerDied.as_str());
-        }
-    }
-
-    /// Causes that came or went, as the worker lists them.
-    fn follow_causes(&mut self, now: Now, id: &InputId, before: &[Incident], out: &mut Vec<Effect>) {
-        let Some((_, status)) = self.input(id).and_then(|input| input.status.as_ref()) else { return };
-        let active = status.active.clone();
-        for gone in before.iter().filter(|was| active.iter().all(|is| is.code != was.code)) {
-            self.alerts.resolve(now, id.as_str(), gone.code.as_str());
-        }
-        for incident in active {
-            self.keep(now, id.as_str(), incident, out);
         }
     }
 }

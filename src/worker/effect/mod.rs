@@ -232,10 +232,18 @@ impl Worker {
             Notice::Split(generation, at) => self.on_boundary(now, generation, at),
             Notice::TakeReleased(part) => self.decide(now, Event::PartReleased { part }),
             Notice::TakeFinished(ended) => self.decide(now, Event::PartClosed(Box::new(closed::closing(*ended)))),
-            Notice::FactWritten(entry) => {
+            Notice::FactWritten { entry, all } => {
                 let report = Report::Fact { session: entry.session, t_ns: entry.t_ns, fact: Box::new(entry.fact) };
                 self.tell_engine(now, &report);
-                self.decide(now, Event::FactWritten);
+                if all {
+                    self.decide(now, Event::FactsTaken);
+                }
+            }
+            Notice::FactsGivenUp { reason, all } => {
+                tracing::error!(input = %self.state.input(), "{reason}");
+                if all {
+                    self.decide(now, Event::FactsTaken);
+                }
             }
             Notice::FactsFailed(trouble) => self.decide(now, Event::FactsFailed { trouble }),
             Notice::SessionHeld(reply, session, result) => {
@@ -297,8 +305,8 @@ impl Worker {
                     self.mailbox.send(Notice::SessionHeld(reply, session, result));
                 }
             }
-            Effect::LetGoOfSession => {
-                if let Err(reason) = self.facts.let_go() {
+            Effect::LetGoOfSession(session) => {
+                if let Err(reason) = self.facts.let_go(session) {
                     tracing::warn!(input = %self.state.input(), reason, "the session stays held until this worker leaves");
                 }
             }

@@ -67,12 +67,17 @@ impl State {
                     recording.note_dark(now, cause.code);
                 }
                 self.recording = Some(recording);
-                // What went wrong in the last session is over; what is wrong still belongs to the new one as well.
-                self.active.retain(|code, _| !ends_with_session(*code));
-                (self.space_fault, self.facts_fault) = (None, None);
+                // What went wrong in the last session is over; what is wrong still belongs to the new one as well. Facts of
+                // the last one may be held up still, which says nothing of this one's media.
+                let held_up = self.facts_fault;
+                self.active.retain(|code, _| !ends_with_session(*code) || held_up == Some(*code));
+                self.space_fault = None;
                 let active: Vec<_> = self.active.values().cloned().collect();
                 for incident in active {
-                    self.raise(now, incident, out);
+                    match held_up == Some(incident.code) {
+                        true => self.note(now, incident, out),
+                        false => self.raise(now, incident, out),
+                    }
                 }
                 self.open_part_if_live(now, out);
                 out.push(Effect::PublishStatus);

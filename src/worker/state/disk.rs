@@ -151,7 +151,7 @@ impl State {
         self.note(now, incident, out);
     }
 
-    pub(super) fn on_fact_written(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn on_facts_taken(&mut self, out: &mut Vec<Effect>) {
         if let Some(code) = self.facts_fault.take() {
             self.clear(code, out);
         }

@@ -153,8 +153,8 @@ pub enum Event {
         /// Why.
         trouble: Trouble,
     },
-    /// A fact is on the disk.
-    FactWritten,
+    /// A fact is on the disk, or was given up, and none is held up any more.
+    FactsTaken,
     /// A pipeline does not let go.
     TeardownStuck,
     /// Room on the library's file system.
@@ -339,7 +339,7 @@ pub enum Effect {
         dir: PathBuf,
     },
     /// Behind every fact that was to be written: the session may be closed.
-    LetGoOfSession,
+    LetGoOfSession(SessionId),
     /// Append to the facts file, then report.
     WriteFact {
         /// The session.

@@ -167,7 +167,7 @@ impl State {
             Event::PartClosed(closing) => self.on_part_closed(now, *closing, out),
             Event::SessionHeld { reply, session, result } => self.on_session_held(now, reply, session, result, out),
             Event::FactsFailed { trouble } => self.on_facts_failed(now, &trouble, out),
-            Event::FactWritten => self.on_fact_written(out),
+            Event::FactsTaken => self.on_facts_taken(out),
             Event::TeardownStuck => self.raise(now, Incident::new(IncidentCode::TeardownStuck), out),
             Event::Space { dir, free_bytes } if self.records_into(&dir) => self.on_space(now, free_bytes, out),
             Event::SpaceUnknown { dir, trouble } if self.records_into(&dir) => {
@@ -184,6 +184,7 @@ impl State {
                 self.on_tick(now, out);
             }
         }
+        self.end_disk_incidents();
         self.leave_if_idle(out);
         effects
     }
@@ -263,6 +264,16 @@ impl State {
     fn clear(&mut self, code: IncidentCode, out: &mut Vec<Effect>) {
         if self.active.remove(&code).is_some() {
             out.push(Effect::PublishStatus);
+        }
+    }
+
+    /// A recording that has ended has no cause that goes on at the disk: whether that is still full is said by whoever
+    /// looks at it, and what it did to the recording stands in the session. Facts that are held up wait for it still.
+    fn end_disk_incidents(&mut self) {
+        if self.recording.as_ref().is_some_and(Recording::is_done) {
+            let held_up = self.facts_fault;
+            self.active.retain(|code, _| !OF_THE_DISK.contains(code) || held_up == Some(*code));
+            self.space_fault = None;
         }
     }
 

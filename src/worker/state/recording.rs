@@ -239,7 +239,7 @@ impl Recording {
         if !self.handed_on {
             self.write_fact(now, FactKind::Done { frames }, out);
         }
-        out.push(Effect::LetGoOfSession);
+        out.push(Effect::LetGoOfSession(self.session()));
         out.push(Effect::ReleaseEncoders);
         out.push(Effect::PublishStatus);
     }

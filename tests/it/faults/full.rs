@@ -7,6 +7,7 @@ use crate::support::disk::Disk;
 use crate::support::evidence::{assert_no_frame_missing, manifest};
 use crate::support::inject::Filler;
 use crate::support::proc::{test_inputs, wait_for_change};
+use std::io::Write;
 use std::path::Path;
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
@@ -57,6 +58,39 @@ fn a_full_disk_closes_every_file_whole() {
     let session = holdfast.session();
     let filler = Filler::fill(&holdfast.library());
     wait_failed(&holdfast, "disk_full");
+    drop(filler);
+    wait_closed(&holdfast, &session);
+    assert_closed(&session, "disk_full");
+}
+
+/// What ends a recording on a full disk is written down on the full disk: the facts keep room for it, also when their file
+/// needs a new block just then (R-FM-4).
+#[test]
+fn the_last_facts_are_written_on_a_full_disk() {
+    let mut holdfast = without_floors();
+    let Some(_disk) = Disk::tmpfs(&holdfast.library(), "100m") else { return };
+    begin(&mut holdfast, &INPUTS);
+    let session = holdfast.session();
+    for input in INPUTS {
+        // Empty lines up to the end of a block.
+        let path = session.join(format!("{input}.facts.jsonl"));
+        let length = std::fs::metadata(&path).expect("facts").len();
+        let mut facts = std::fs::OpenOptions::new().append(true).open(&path).expect("facts");
+        facts.write_all("\n".repeat(usize::try_from(4096 - length % 4096).expect("a block")).as_bytes()).expect("room");
+    }
+    let filler = Filler::fill(&holdfast.library());
+    wait_failed(&holdfast, "disk_full");
+    for input in INPUTS {
+        let done = || {
+            let text = std::fs::read_to_string(session.join(format!("{input}.facts.jsonl"))).unwrap_or_default();
+            text.contains("\"part_closed\"") && text.contains("\"done\"")
+        };
+        let deadline = Deadline::after(CLOSED_WITHIN);
+        while !done() {
+            assert!(deadline.left().is_some(), "{input}: its last facts wait for room");
+            wait_for_change(&session, Duration::from_millis(200));
+        }
+    }
     drop(filler);
     wait_closed(&holdfast, &session);
     assert_closed(&session, "disk_full");

@@ -269,9 +269,9 @@ impl SimWorker {
                 self.hold = Some((session, file));
                 self.inbox.push_back(Event::SessionHeld { reply, session, result: Ok(()) });
             }
-            Effect::LetGoOfSession if self.facts.is_empty() => self.hold = None,
+            Effect::LetGoOfSession(_) if self.facts.is_empty() => self.hold = None,
             // Behind the last fact.
-            Effect::LetGoOfSession => self.lets_go = true,
+            Effect::LetGoOfSession(_) => self.lets_go = true,
             Effect::WriteFact { session, dir, t_ns, fact } => self.facts.push_back((session, dir, t_ns, *fact)),
             Effect::Ack { reply, refused } => {
                 let reply = self.answers.answer(reply, &refused);

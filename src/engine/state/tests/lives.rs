@@ -96,8 +96,7 @@ impl World {
             for (input, part) in &folder.parts {
                 let parts = (1..=*part).map(|part| PastPart { part, media_ms: 100, frames: None }).collect();
                 let done = folder.done.contains(input);
-                let past =
-                    InputHistory { parts, started: true, served: true, done, lost_ns: Vec::new(), stalled: Vec::new() };
+                let past = InputHistory { parts, started: true, served: true, done, ..InputHistory::default() };
                 history.inputs.insert(input.clone(), past);
             }
             Interrupted { dir: folder_of(folder.plan.id), plan: folder.plan.clone(), history }

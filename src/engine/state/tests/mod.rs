@@ -18,6 +18,7 @@ mod stalls;
 mod start_up;
 mod stop;
 mod storage;
+mod told;
 mod waiting;
 
 use super::super::event::{CloseFault, Event, Refused, Reply, StartCommand, Token, Unwritten};

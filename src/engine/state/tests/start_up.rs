@@ -188,3 +188,38 @@ fn leaving_dismisses_idle_workers_and_leaves_recording_ones_alone() {
     let effects = bench.feed(Event::Leave);
     assert_eq!(effects, [Effect::Exit]);
 }
+
+/// It waits to be asked for, and keeps no session open for that: the others may all come to their end.
+#[test]
+fn an_input_that_was_given_up_before_the_start_keeps_no_session_open() {
+    let given_up = || {
+        let mut bench = Bench::ready(&["a", "b"]);
+        bench.tick_for(10_000);
+        let mut earlier = Restarts::default();
+        [1, 2, 3].iter().for_each(|ns| earlier.begin(MonoNs(*ns)));
+        let kept = Kept { boot_id: "boot".into(), restarts: [(id("b"), earlier)].into(), ..Kept::default() };
+        bench.feed(Event::Recalled(Box::new(kept)));
+        bench.worker("b", WorkerEvent::Exited { pid: 2, how: "9".into() });
+        assert_eq!(bench.view().inputs[1].state, InputState::Quarantined);
+        bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
+        bench
+    };
+    let mut bench = given_up();
+    let session = bench.record("k");
+    let gave_up = |effect: &Effect| {
+        let kind = if let Effect::Journal { kind, .. } = effect { Some(&**kind) } else { None };
+        matches!(kind, Some(JournalKind::Incident { input: Some(of), incident })
+            if *of == id("b") && incident.code == IncidentCode::WorkerGaveUp)
+    };
+    assert!(bench.done.iter().any(gave_up), "its folder says why there is nothing of it");
+    bench.status("a", Some(session), RecordingState::Recording, 500);
+    assert!(bench.view().session.is_some_and(|session| session.state == SessionState::Recording));
+    // Its quota is used up: nobody has said stop.
+    assert_eq!(closes(&bench.done_fact("a", session)), Some(Closed::Failed));
+
+    let mut bench = given_up();
+    let session = bench.record("k");
+    bench.status("a", Some(session), RecordingState::Recording, 500);
+    bench.feed(Event::Retry { token: 90, input: "b".into() });
+    assert_eq!(closes(&bench.done_fact("a", session)), None, "the operator has asked for it");
+}

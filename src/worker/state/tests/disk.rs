@@ -222,6 +222,27 @@ fn room_that_is_unknown_for_another_reason_leaves_only_that_and_takes_nothing_fr
     assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the part is refused all the same");
 }
 
+/// The operator makes room: nothing red is to stay at an input that no longer has to do with the disk.
+#[test]
+fn what_the_disk_did_to_a_recording_is_no_trouble_any_more_when_that_has_ended() {
+    for held_up in [false, true] {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.start();
+        bench.run(s(2), true);
+        if held_up {
+            bench.feed(Event::FactsFailed { trouble: Trouble::Write("EIO".into()) });
+        }
+        trouble(&mut bench, Trouble::DiskFull);
+        assert!(bench.state.active.contains_key(&IncidentCode::DiskFull));
+        bench.close_part();
+        assert!(!bench.state.is_recording(), "it has ended");
+        let expected: &[IncidentCode] = if held_up { &[IncidentCode::DiskError] } else { &[] };
+        assert_eq!(bench.state.active.keys().copied().collect::<Vec<_>>(), expected);
+        bench.feed(Event::FactsTaken);
+        assert!(bench.state.active.is_empty());
+    }
+}
+
 #[test]
 fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the_media() {
     let mut bench = Bench::new(OnSignalLoss::Split);
@@ -230,7 +251,7 @@ fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the
     bench.run(s(2), true);
     assert!(bench.state.active.contains_key(&IncidentCode::DiskError), "the media is safe, the facts are not");
     trouble(&mut bench, Trouble::Sync("EIO".into()));
-    bench.feed(Event::FactWritten);
+    bench.feed(Event::FactsTaken);
     assert_eq!(bench.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::SyncFailed]);
 
     let mut doubted = Bench::new(OnSignalLoss::Split);
@@ -244,7 +265,7 @@ fn facts_that_are_held_up_are_told_until_one_is_written_and_cast_no_doubt_on_the
     assert_eq!(doubted.state.active.keys().collect::<Vec<_>>(), [&IncidentCode::DiskError], "the next part is safe");
     // The media is refused as well, and says itself when that is over.
     trouble(&mut doubted, Trouble::Write("EIO".into()));
-    doubted.feed(Event::FactWritten);
+    doubted.feed(Event::FactsTaken);
     assert!(doubted.state.active.contains_key(&IncidentCode::DiskError));
 }
 
