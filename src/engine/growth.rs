@@ -54,6 +54,8 @@ impl Growth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::recovery::open_part_bytes;
+    use std::fs;
 
     fn at(ms: u64) -> MonoNs {
         MonoNs(ms * 1_000_000)
@@ -69,5 +71,20 @@ mod tests {
         assert_eq!(growth.still_for(), Duration::from_millis(3500));
         growth.seen(at(4500), 11);
         assert_eq!(growth.still_for(), Duration::ZERO);
+    }
+
+    /// The next part is made beside the one that is written, and given up when no keyframe comes for it.
+    #[test]
+    fn a_file_grows_beside_a_newer_one_that_does_not() {
+        let library = tempfile::tempdir().expect("a library");
+        let dir = library.path().join("2026-01-01_00-00-00_x_aaaa");
+        fs::create_dir(&dir).expect("a folder");
+        let (input, bytes) =
+            ("a".parse().expect("an id"), |text: &str| fs::write(dir.join("a.mp4"), text).expect("a file"));
+        bytes("12345");
+        fs::write(dir.join("a.part2.mp4"), b"").expect("a file");
+        let before = open_part_bytes(library.path(), &input).expect("a size");
+        bytes("123456");
+        assert_eq!((before, open_part_bytes(library.path(), &input).expect("a size")), (5, 6));
     }
 }

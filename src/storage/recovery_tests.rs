@@ -389,18 +389,3 @@ fn numbers_go_on_behind_files_and_facts() {
     assert_eq!(next_numbers(dir.path(), &"a".parse().expect("an id")).expect("read"), (8, 3));
     assert_eq!(next_numbers(dir.path(), &"c".parse().expect("an id")).expect("read"), (1, 1));
 }
-
-/// The next part is made beside the one that is written, and given up when no keyframe comes for it.
-#[test]
-fn a_file_grows_beside_a_newer_one_that_does_not() {
-    let library = tempfile::tempdir().expect("a library");
-    let dir = library.path().join("2026-01-01_00-00-00_x_aaaa");
-    fs::create_dir(&dir).expect("a folder");
-    let (input, bytes) =
-        ("a".parse().expect("an id"), |text: &str| fs::write(dir.join("a.mp4"), text).expect("a file"));
-    bytes("12345");
-    fs::write(dir.join("a.part2.mp4"), b"").expect("a file");
-    let before = open_part_bytes(library.path(), &input).expect("a size");
-    bytes("123456");
-    assert_eq!((before, open_part_bytes(library.path(), &input).expect("a size")), (5, 6));
-}

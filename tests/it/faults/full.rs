@@ -9,6 +9,8 @@ use crate::support::inject::Filler;
 use crate::support::proc::{test_inputs, wait_for_change};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
 /// A disk that is full is noticed with the next fragment, and a file closed within a second.
@@ -63,6 +65,37 @@ fn a_full_disk_closes_every_file_whole() {
     assert_closed(&session, "disk_full");
 }
 
+/// Takes whatever room a disk gets, until it is dropped: a closed file gives some back.
+struct Greedy {
+    over: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    _filler: Filler,
+}
+
+impl Greedy {
+    fn fill(dir: &Path) -> Self {
+        let filler = Filler::fill(dir);
+        let mut file = std::fs::OpenOptions::new().append(true).open(dir.join("filler")).expect("the filler");
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = over.clone();
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                if file.write_all(&[0; 4096]).is_err() {
+                    std::thread::park_timeout(Duration::from_micros(50));
+                }
+            }
+        });
+        Self { over, thread: Some(thread), _filler: filler }
+    }
+}
+
+impl Drop for Greedy {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
+    }
+}
+
 /// What ends a recording on a full disk is written down on the full disk: the facts keep room for it, also when their file
 /// needs a new block just then (R-FM-4).
 #[test]
@@ -78,7 +111,7 @@ fn the_last_facts_are_written_on_a_full_disk() {
         let mut facts = std::fs::OpenOptions::new().append(true).open(&path).expect("facts");
         facts.write_all("\n".repeat(usize::try_from(4096 - length % 4096).expect("a block")).as_bytes()).expect("room");
     }
-    let filler = Filler::fill(&holdfast.library());
+    let filler = Greedy::fill(&holdfast.library());
     wait_failed(&holdfast, "disk_full");
     for input in INPUTS {
         let done = || {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::engine::event::StorageEvent;
-use crate::model::session::{PartEnd, PartRecord};
 use crate::model::snapshot::{AlertState, LastSession, LevelName};
 
 const GB: u64 = 1_000_000_000;
@@ -177,49 +176,6 @@ fn a_session_whose_workers_all_ended_for_want_of_room_was_stopped_and_has_not_fa
         bench.room(GB - 1, 100 * GB);
         let stopped = bench.level().2.contains(&"recording_stopped".to_owned());
         assert_eq!(stopped, state == Closed::Completed, "{codes:?}");
-    }
-}
-
-/// What a worker said of the disk ends with its recording; that it ended for that stays known.
-#[test]
-fn a_session_that_ended_for_want_of_room_is_known_by_what_its_worker_said_while_it_recorded() {
-    let end = |reports: &[&[IncidentCode]], end: PartEnd| {
-        let mut bench = Bench::ready(&["a"]);
-        let session = bench.record("k");
-        for active in reports {
-            bench.reports(session, RecordingState::Recording, active);
-        }
-        bench.reports(session, RecordingState::Failed, &[]);
-        // It comes late.
-        bench.incident_fact(session, IncidentCode::SyncFailed);
-        let record = PartRecord { end, ..closed_part() };
-        let fact = Fact { n: 8, kind: FactKind::PartClosed(record) };
-        bench.feed(Event::Fact { input: id("a"), session, t_ns: 0, fact });
-        closes(&bench.done_fact("a", session))
-    };
-    let full = [IncidentCode::DiskFull];
-    assert_eq!(end(&[&full], PartEnd::Completed), Some(Closed::Completed));
-    assert_eq!(end(&[&[]], PartEnd::DiskFull), Some(Closed::Completed), "no report got through");
-    assert_eq!(end(&[&full, &[]], PartEnd::Completed), Some(Closed::Failed), "there was room again");
-}
-
-fn closed_part() -> PartRecord {
-    PartRecord {
-        part: 1,
-        file: "a.mp4".into(),
-        offset_ns: Some(0),
-        duration_ns: 0,
-        bytes: 0,
-        container: crate::model::encoding::Container::Mp4,
-        video: None,
-        audio: None,
-        frames: Default::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end: PartEnd::Completed,
     }
 }
 

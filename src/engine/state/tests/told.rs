@@ -1,6 +1,7 @@
 //! What a worker tells twice, by a report and by a fact that comes later: once told, and over when it is over.
 
 use super::*;
+use crate::model::session::{PartEnd, PartRecord};
 use crate::model::snapshot::AlertState;
 
 impl Bench {
@@ -71,4 +72,47 @@ fn a_fact_ahead_of_all_reports_stands_until_a_report_knows_better() {
     bench.reports(session, RecordingState::Recording, &[IncidentCode::AudioLost]);
     assert_eq!(bench.told(IncidentCode::NoSignal), Some((AlertState::Resolved, 1)));
     assert_eq!(bench.told(IncidentCode::AudioLost), Some((AlertState::Active, 1)));
+}
+
+/// What a worker said of the disk ends with its recording; that it ended for that stays known.
+#[test]
+fn a_session_that_ended_for_want_of_room_is_known_by_what_its_worker_said_while_it_recorded() {
+    let end = |reports: &[&[IncidentCode]], end: PartEnd| {
+        let mut bench = Bench::ready(&["a"]);
+        let session = bench.record("k");
+        for active in reports {
+            bench.reports(session, RecordingState::Recording, active);
+        }
+        bench.reports(session, RecordingState::Failed, &[]);
+        // It comes late.
+        bench.incident_fact(session, IncidentCode::SyncFailed);
+        let record = PartRecord { end, ..closed_part() };
+        let fact = Fact { n: 8, kind: FactKind::PartClosed(record) };
+        bench.feed(Event::Fact { input: id("a"), session, t_ns: 0, fact });
+        closes(&bench.done_fact("a", session))
+    };
+    let full = [IncidentCode::DiskFull];
+    assert_eq!(end(&[&full], PartEnd::Completed), Some(Closed::Completed));
+    assert_eq!(end(&[&[]], PartEnd::DiskFull), Some(Closed::Completed), "no report got through");
+    assert_eq!(end(&[&full, &[]], PartEnd::Completed), Some(Closed::Failed), "there was room again");
+}
+
+fn closed_part() -> PartRecord {
+    PartRecord {
+        part: 1,
+        file: "a.mp4".into(),
+        offset_ns: Some(0),
+        duration_ns: 0,
+        bytes: 0,
+        container: crate::model::encoding::Container::Mp4,
+        video: None,
+        audio: None,
+        frames: Default::default(),
+        gaps: Vec::new(),
+        blake3: None,
+        payload_blake3: None,
+        lost: None,
+        stalled: false,
+        end: PartEnd::Completed,
+    }
 }
