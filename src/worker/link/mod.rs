@@ -276,6 +276,7 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
+    use std::sync::{Mutex, PoisonError};
 
     const S: u64 = 1_000_000_000;
 
@@ -288,21 +289,22 @@ mod tests {
         link.on_event(MonoNs(S), LinkEvent::Ready(id, glib::IOCondition::IN), &ours)
     }
 
+    /// A local source is added to the default context of the process, which one thread at a time may hold.
+    static TURN: Mutex<()> = Mutex::new(());
+
     /// A link and whoever may come to it; `met` is done with both.
     fn meet(met: impl FnOnce(&mut Link, &mut dyn FnMut(&mut Link) -> UnixStream)) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("cam1.sock");
-        let done = glib::MainContext::new().with_thread_default(|| {
-            let mut link = Link::open(&path, Mailbox::new().expect("an eventfd")).expect("a socket");
-            let input: InputId = "cam1".parse().expect("an id");
-            let ours = hello(&input, MonoNs(0), None);
-            met(&mut link, &mut |link| {
-                let peer = UnixStream::connect(&path).expect("the worker listens");
-                link.on_event(MonoNs(S), LinkEvent::Incoming, &ours);
-                peer
-            });
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut link = Link::open(&path, Mailbox::new().expect("an eventfd")).expect("a socket");
+        let input: InputId = "cam1".parse().expect("an id");
+        let ours = hello(&input, MonoNs(0), None);
+        met(&mut link, &mut |link| {
+            let peer = UnixStream::connect(&path).expect("the worker listens");
+            link.on_event(MonoNs(S), LinkEvent::Incoming, &ours);
+            peer
         });
-        done.expect("a context of its own");
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn what_is_recorded_while_the_disk_is_frozen_is_written_when_it_answers_and_a_st
     let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
     let Some(mut disk) = Disk::ext4(&holdfast.library()) else { return };
     // The log goes to the disk that freezes: whoever waited for its lines would stand still with it.
-    holdfast.log_to(holdfast.library().join("engine.log"));
+    holdfast.log = holdfast.library().join("engine.log");
     begin(&mut holdfast, &INPUTS);
     // Nothing changes there: to wait for.
     let home = holdfast.root().join("home");

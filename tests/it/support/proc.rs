@@ -57,7 +57,8 @@ pub struct Holdfast {
     root: PathBuf,
     /// What `command` adds to the environment.
     pub(super) more: Vec<(&'static str, PathBuf)>,
-    log: PathBuf,
+    /// Where the log goes, from the next engine on.
+    pub log: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -124,11 +125,6 @@ impl Holdfast {
     /// The log of the engines and workers so far.
     pub fn log(&self) -> PathBuf {
         self.log.clone()
-    }
-
-    /// From the next engine on the log goes there.
-    pub fn log_to(&mut self, path: PathBuf) {
-        self.log = path;
     }
 
     /// `program` with the environment of this recorder and no other: no display, no bus, nothing on its input.
