@@ -4,6 +4,7 @@
 //! sleep is a time namespace in which CLOCK_BOOTTIME is ahead: an engine can only come into one by being started there.
 
 use crate::adopt::{CLOSED_WITHIN, lines};
+use crate::counters::wait_kept;
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
 use crate::support::loss::monotonic;
@@ -184,6 +185,8 @@ fn a_step_and_a_sleep_that_nobody_lived_to_see_are_told_by_the_next_engine() {
     holdfast.wait_live(LIVE_WITHIN);
     start(&holdfast, &INPUTS);
     let before = workers(&holdfast);
+    // The next engine compares with what this one has left on the disk.
+    wait_kept(&holdfast, |kept| kept["clocks"].is_object());
     let engine = holdfast.engine().pid();
     holdfast.signal(engine, Signal::KILL);
     move_clock(&holdfast, -1);

@@ -24,7 +24,7 @@ fn kill_worker(holdfast: &Holdfast) {
 }
 
 /// What the engine has kept for the next one, once it is so.
-fn wait_kept(holdfast: &Holdfast, condition: impl Fn(&Value) -> bool) -> Value {
+pub fn wait_kept(holdfast: &Holdfast, condition: impl Fn(&Value) -> bool) -> Value {
     let file = holdfast.library().join(".holdfast.state.json");
     let deadline = Deadline::after(LIVE_WITHIN);
     loop {
