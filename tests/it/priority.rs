@@ -6,7 +6,7 @@ use crate::support::bus::Bus;
 use crate::support::demux;
 use crate::support::display::Display;
 use crate::support::guest::Guest;
-use crate::support::proc::{Holdfast, find_input, test_inputs};
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use crate::support::process::{self, Deadline};
 use crate::support::skip::skip;
 use serde_json::Value;
@@ -240,22 +240,38 @@ fn the_portal_lends_it_to_every_thread() {
 
 #[test]
 fn a_window_steps_back_and_the_engine_it_starts_does_not() {
+    let Some(guest) = Guest::root_without(&test_inputs(1, "auto"), "sys_nice") else { return };
+    steps_back(&guest, &[]);
+}
+
+/// A display of one user with the window of another one: what that needs beside the recorder no machine promises.
+#[test]
+fn so_does_the_window_of_an_ordinary_user() {
+    if rounds(0, 1) == 0 {
+        return skip("part of make torture");
+    }
     let Some(guest) = Guest::new(&test_inputs(1, "auto"), &[]) else { return };
+    // The buses of the display belong to root, and turn everybody else away.
+    steps_back(&guest, &[("GTK_A11Y", "none")]);
+}
+
+fn steps_back(guest: &Guest, env: &[(&str, &str)]) {
     let display = Display::start(&guest.holdfast, 1000, 700);
     let log = guest.holdfast.root().join("window.log");
     let mut command = guest.command();
     display.attach(&mut command).stdout(process::log_file(&log)).stderr(process::log_file(&log));
-    // The buses of the display belong to root, and turn everybody else away.
-    command.envs(guest.env()).env("GTK_A11Y", "none");
+    command.envs(guest.env()).envs(env.iter().copied());
     let window = process::Running::start("the window", &mut command);
     let snapshot = guest.wait_until("the window steps back", LIVE_WITHIN + TOLD_WITHIN, |snapshot| {
+        assert!(window.runs(), "the window is gone:\n{}", process::tail(&log, 30));
         rung(snapshot, "ui_lowered").0 == "granted" && find_input(snapshot, "cam1")["state"] == "live"
     });
     let priority = &snapshot["priority"];
     assert_eq!((&priority["via"], &priority["oom_score_adj_ui"]), (&"ui_lowered".into(), &300.into()), "{priority:#}");
     assert_eq!(rung(&snapshot, "ui_lowered").1, "the window runs at nice 10");
     let of_window = || threads(window.pid()).into_iter().filter(|(name, ..)| name != "engine-starter");
-    assert!(of_window().all(|(_, nice, _)| nice == 10), "{:?}", threads(window.pid()));
+    // A library may have a thread at an even higher value (Mesa's that writes its cache).
+    assert!(of_window().all(|(_, nice, _)| nice >= 10), "{:?}", threads(window.pid()));
     assert_eq!(oom(window.pid()), 300);
 
     let all = of_window().next().expect("a thread").2;

@@ -11,6 +11,7 @@ use super::State;
 use super::commands::refused;
 use super::session::{Phase, Session};
 use crate::config::size;
+use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
 use crate::model::snapshot::{LevelName, LevelView, RecordingState, RecordingView};
@@ -114,6 +115,14 @@ impl State {
         // The next look tells whether it was the floor.
         self.storage.stopped |= ended;
         ended
+    }
+
+    /// The room that is told of. A write that found the disk gone or read-only may come before the next look does: what was
+    /// there before is not there any more.
+    pub(super) fn room_told(&self, now: MonoNs) -> Option<Space> {
+        let lost = |code| matches!(code, IncidentCode::StorageVanished | IncidentCode::DiskReadOnly);
+        let refused = self.storage.refused.as_ref().is_some_and(|trouble| lost(trouble.code));
+        self.space(now).filter(|_| !refused)
     }
 
     /// What keeps recordings from beginning, worst first: what was seen, or what does not return.

@@ -156,7 +156,7 @@ impl State {
     }
 
     fn storage_view(&self, now: MonoNs) -> StorageView {
-        let space = self.space(now);
+        let space = self.room_told(now);
         // Whatever the session writes, also of inputs that are not configured any more.
         let views = self.session.as_ref().map(|session| self.take_views(now, session)).unwrap_or_default();
         let writes = views.iter().filter(|view| view.state == RecordingState::Recording);

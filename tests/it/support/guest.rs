@@ -1,4 +1,5 @@
-//! A recorder of an ordinary user (nobody), where the tests run as root.
+//! A recorder of somebody who may do less than root, where the tests run as root: of an ordinary user (nobody), or of a
+//! root without a capability.
 //!
 //! Contract: it has a runtime folder, a library and a home of its own like any other, all of them that user's. Its API
 //! answers only its own user, so it is asked through the command line.
@@ -32,26 +33,38 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A recorder with these inputs; `before` = what a command of its goes through (`setpriv` with capabilities, …).
+    /// The recorder of nobody with these inputs; `privileges` = what `setpriv` does besides (capabilities, …).
     /// `None` = it cannot be made here, which was said.
     pub fn new(config: &str, privileges: &[&str]) -> Option<Self> {
+        let nobody = [format!("--reuid={UID} --regid={UID} --clear-groups"), privileges.join(" ")].join(" ");
+        let mut guest = Self::through_setpriv(config, &nobody)?;
+        let root = guest.holdfast.root().to_owned();
+        // Nor has it a bus, not even one that would be looked for at the display of somebody else, nor the caches of root.
+        let nowhere = format!("unix:path={}/no-bus", root.display());
+        guest.set("DBUS_SYSTEM_BUS_ADDRESS", &nowhere);
+        guest.set("DBUS_SESSION_BUS_ADDRESS", &nowhere);
+        guest.set("XDG_CACHE_HOME", &root.join("home").join(".cache").display().to_string());
+        run(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&root), &root);
+        Some(guest)
+    }
+
+    /// The recorder of a root without the capability (`sys_nice`, …), which no program it starts gets back.
+    pub fn root_without(config: &str, capability: &str) -> Option<Self> {
+        Self::through_setpriv(config, &format!("--inh-caps=-{capability} --bounding-set=-{capability}"))
+    }
+
+    fn through_setpriv(config: &str, privileges: &str) -> Option<Self> {
         if !rustix::process::getuid().is_root() || process::program("setpriv").is_none() {
-            skip("becoming another user needs root and setpriv");
+            skip("becoming somebody else needs root and setpriv");
             return None;
         }
         let mut holdfast = Holdfast::new(config);
         let root = holdfast.root().to_owned();
-        // Where the program lies its user may not be allowed to go.
+        // Where the program lies its user may not be allowed to go, and it must not become that user's.
         let program = root.join("holdfast");
-        if std::fs::hard_link(BINARY, &program).is_err() {
-            std::fs::copy(BINARY, &program).expect("room for the program");
-        }
-        let wrapper = root.join("as-nobody");
-        let privileges = privileges.join(" ");
-        let text = format!(
-            "#!/bin/sh\nexec setpriv --reuid={UID} --regid={UID} --clear-groups {privileges} {} \"$@\"\n",
-            program.display()
-        );
+        std::fs::copy(BINARY, &program).expect("room for the program");
+        let wrapper = root.join("with-less");
+        let text = format!("#!/bin/sh\nexec setpriv {privileges} {} \"$@\"\n", program.display());
         std::fs::write(&wrapper, text).expect("the folder is ours");
         // GStreamer's list of plugins, which would be made anew in every process.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
@@ -62,12 +75,8 @@ impl Guest {
             std::fs::copy(known, root.join("registry")).expect("room for a list");
             holdfast.more.push(("GST_REGISTRY", root.join("registry")));
         }
-        run(Command::new("chmod").arg("755").arg(&wrapper), &root);
-        run(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&root), &root);
-        // Nor has it a bus, not even one that would be looked for at the display of somebody else.
-        let nowhere = format!("unix:path={}/no-bus", root.display());
-        let env = vec![("DBUS_SYSTEM_BUS_ADDRESS", nowhere.clone()), ("DBUS_SESSION_BUS_ADDRESS", nowhere)];
-        Some(Self { holdfast, wrapper, env, engine: None })
+        run(Command::new("chmod").arg("755").args([&wrapper, &program]), &root);
+        Some(Self { holdfast, wrapper, env: Vec::new(), engine: None })
     }
 
     /// Puts `name` into the environment of what is started from now on.
@@ -126,8 +135,9 @@ impl Guest {
             }
             super::proc::wait_for_change(&self.holdfast.root().join("home"), ASK_AGAIN);
         }
-        let logs = ["engine.log", "window.log"].map(|name| process::tail(&self.holdfast.root().join(name), 30));
-        panic!("{what}: not within {time:?}; last snapshot: {last:#}\n{}\n{}", logs.join("\n"), last["priority"]);
+        // CI keeps the first lines.
+        let logs = ["window.log", "engine.log"].map(|name| process::tail(&self.holdfast.root().join(name), 30));
+        panic!("{what}: not within {time:?}; {}\n{}\n{last}", last["priority"], logs.join("\n"));
     }
 }
 

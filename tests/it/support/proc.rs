@@ -271,7 +271,7 @@ impl Holdfast {
                 }
                 last = snapshot;
             }
-            let Some(left) = deadline.left() else { panic!("{what}: not within {time:?}; last snapshot: {last:#}") };
+            let Some(left) = deadline.left() else { panic!("{what}: not within {time:?}; last snapshot: {last}") };
             let pause = left.min(ASK_AGAIN);
             match events.as_mut().map(|events| events.next(pause)) {
                 Some(Ok(_)) => {}

@@ -278,6 +278,21 @@ fn what_the_disk_refused_is_told_until_a_write_succeeds() {
 }
 
 #[test]
+fn no_room_is_told_of_a_disk_that_a_write_found_gone_before_the_next_look() {
+    let mut bench = Bench::ready(&["a"]);
+    for (code, told) in [
+        (IncidentCode::StorageVanished, None),
+        (IncidentCode::DiskReadOnly, None),
+        (IncidentCode::QuotaExceeded, Some(100 * GB)),
+    ] {
+        bench.room(100 * GB, 200 * GB);
+        bench.feed(Event::Storage(StorageEvent::Wrote(Some(Incident::new(code)))));
+        let storage = bench.view().storage;
+        assert_eq!((storage.free_bytes, storage.seconds_left.is_some()), (told, told.is_some()), "{code:?}");
+    }
+}
+
+#[test]
 fn a_plan_that_cannot_be_written_is_refused_by_its_reason() {
     let table = [
         (IncidentCode::DiskFull, 507, "no_space"),
