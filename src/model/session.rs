@@ -190,21 +190,31 @@ pub struct PartRecord {
     pub lost: Option<Loss>,
 }
 
-fn is_false(flag: &bool) -> bool {
-    !flag
+impl PartRecord {
+    /// Of a file about which nothing is known besides.
+    pub fn new(part: u32, file: impl Into<String>, container: Container, end: PartEnd) -> Self {
+        Self {
+            part,
+            file: file.into(),
+            offset_ns: None,
+            duration_ns: 0,
+            bytes: 0,
+            container,
+            video: None,
+            audio: None,
+            frames: PartFrames::default(),
+            gaps: Vec::new(),
+            blake3: None,
+            payload_blake3: None,
+            end,
+            stalled: false,
+            lost: None,
+        }
+    }
 }
 
-/// One line of the prove role when it looks at parts or finalises them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum LookLine {
-    /// What is in a part.
-    Part(Box<PartRecord>),
-    /// Somebody records to a part, or reads it: it was left alone.
-    Busy {
-        /// File name.
-        busy: String,
-    },
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A video track.

@@ -323,21 +323,11 @@ fn new_record(file: &str, part: u32, found: &Found) -> PartRecord {
         Found::Gone | Found::NotAFile | Found::Unreadable(_) => (0, PartEnd::Damaged),
     };
     PartRecord {
-        part,
-        file: file.to_owned(),
-        offset_ns: None,
         duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
         bytes,
-        container: found_part.map_or(Container::Mp4, |found| found.container),
         video: summary.and_then(|s| s.video.clone()),
         audio: summary.and_then(|s| s.audio.clone()),
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end,
+        ..PartRecord::new(part, file, found_part.map_or(Container::Mp4, |found| found.container), end)
     }
 }
 

@@ -15,12 +15,9 @@ fn tracks() -> (Option<VideoTrack>, Option<AudioTrack>) {
 fn recorded() -> PartRecord {
     let (video, audio) = tracks();
     PartRecord {
-        part: 1,
-        file: "cam1.mp4".into(),
         offset_ns: Some(0),
         duration_ns: 3_000_000_000,
         bytes: 1000,
-        container: Container::Mp4,
         video,
         audio,
         frames: PartFrames {
@@ -31,12 +28,8 @@ fn recorded() -> PartRecord {
             duplicated: Some(0),
             dropped: Some(0),
         },
-        gaps: Vec::new(),
-        blake3: None,
         payload_blake3: Some("payload".into()),
-        lost: None,
-        stalled: false,
-        end: PartEnd::Completed,
+        ..PartRecord::new(1, "cam1.mp4", Container::Mp4, PartEnd::Completed)
     }
 }
 

@@ -12,7 +12,8 @@ mod verify;
 
 use crate::media::finalise::{self, Contents, FinaliseError, Outcome, PartStore, Summary};
 use crate::model::encoding::Container;
-use crate::model::session::{LookLine, PartEnd, PartFrames, PartRecord};
+use crate::model::proof::LookLine;
+use crate::model::session::{PartEnd, PartFrames, PartRecord};
 use crate::storage::layout;
 use crate::sys::lock;
 use anyhow::{Context, Result};
@@ -113,21 +114,12 @@ fn look(path: &Path, finalise: bool) -> Result<LookLine> {
     let record = |(end, bytes, summary): (PartEnd, u64, Option<Summary>)| {
         let summary = summary.as_ref();
         LookLine::Part(Box::new(PartRecord {
-            part,
-            file: name.clone(),
-            offset_ns: None,
             duration_ns: summary.map_or(0, |s| u64::try_from(s.duration.as_nanos()).unwrap_or(u64::MAX)),
             bytes,
-            container,
             video: summary.and_then(|s| s.video.clone()),
             audio: summary.and_then(|s| s.audio.clone()),
             frames: PartFrames { written: summary.map(|s| s.video_samples), ..PartFrames::default() },
-            gaps: Vec::new(),
-            blake3: None,
-            payload_blake3: None,
-            lost: None,
-            stalled: false,
-            end,
+            ..PartRecord::new(part, name.clone(), container, end)
         }))
     };
     // Somebody moved the recording elsewhere, and left a link or a folder under its name: nothing is read through it.

@@ -222,7 +222,7 @@ mod tests {
     use crate::model::MonoNs;
     use crate::model::encoding::{Container, Encoding};
     use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
-    use crate::model::session::{Fact, PartFrames};
+    use crate::model::session::Fact;
 
     #[test]
     fn parts_that_stalled_are_read_once_each_whatever_they_are_called() {
@@ -252,21 +252,8 @@ mod tests {
             files: vec!["a.mp4".into()],
         };
         let part = |part, end, stalled| PartRecord {
-            part,
-            file: format!("a.part{part}.mp4"),
-            offset_ns: None,
-            duration_ns: 0,
-            bytes: 0,
-            container: Container::Mp4,
-            video: None,
-            audio: None,
-            frames: PartFrames::default(),
-            gaps: Vec::new(),
-            blake3: None,
-            payload_blake3: None,
-            lost: None,
             stalled,
-            end,
+            ..PartRecord::new(part, format!("a.part{part}.mp4"), Container::Mp4, end)
         };
         let parts = [
             FactKind::PartUnfinished(part(1, PartEnd::Stalled, true)),

@@ -34,21 +34,8 @@ pub(super) fn absent(
         let missing = opened(&spec.id, lines).into_iter().filter(|(_, file)| !closed.contains(file) && !is_there(file));
         for (n, (part, file)) in (facts.last_number() + 1..).zip(missing) {
             let unknown = PartRecord {
-                part,
-                file,
                 offset_ns: facts.offset(part),
-                duration_ns: 0,
-                bytes: 0,
-                container: plan.encoding.container,
-                video: None,
-                audio: None,
-                frames: PartFrames::default(),
-                gaps: Vec::new(),
-                blake3: None,
-                payload_blake3: None,
-                lost: None,
-                stalled: false,
-                end: PartEnd::Displaced,
+                ..PartRecord::new(part, file, plan.encoding.container, PartEnd::Displaced)
             };
             let told = facts.unfinished(part).map(|told| PartRecord { end: PartEnd::Displaced, ..told.clone() });
             found.push((spec.id.clone(), Fact { n, kind: FactKind::PartClosed(told.unwrap_or(unknown)) }));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::encoding::{Container, Encoding};
 use crate::model::incident::{Incident, IncidentCode};
-use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd, PartFrames};
+use crate::model::session::{Fact, FactKind, Gap, JournalKind, Line, PartEnd};
 use crate::model::{InputId, MonoNs, SessionId};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -30,21 +30,10 @@ fn plan() -> Plan {
 /// A part from `from` to `to`, in ms of the session; without a begin its worker did not live to say it.
 fn part(number: u32, from: Option<i64>, to: i64) -> PartRecord {
     PartRecord {
-        part: number,
-        file: String::new(),
         offset_ns: from.map(|from| from * MS),
         duration_ns: u64::try_from((to - from.unwrap_or(to)) * MS).expect("ends behind its begin"),
         bytes: 1,
-        container: Container::Mp4,
-        video: None,
-        audio: None,
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end: PartEnd::WorkerDied,
+        ..PartRecord::new(number, "", Container::Mp4, PartEnd::WorkerDied)
     }
 }
 

@@ -2,26 +2,16 @@
 
 use super::*;
 use crate::model::encoding::{Container, VideoCodec};
-use crate::model::session::{PartFrames, VideoTrack};
+use crate::model::session::VideoTrack;
 use proptest::prelude::*;
 
 fn part(part: u32, fps: Option<f64>, offset_ns: i64, duration_ns: i64) -> PartRecord {
     PartRecord {
-        part,
-        file: format!("a.part{part}.mp4"),
         offset_ns: Some(offset_ns),
         duration_ns: duration_ns as u64,
         bytes: 1,
-        container: Container::Mp4,
         video: Some(VideoTrack { codec: VideoCodec::H264, width: 640, height: 360, fps }),
-        audio: None,
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end: PartEnd::Split,
+        ..PartRecord::new(part, format!("a.part{part}.mp4"), Container::Mp4, PartEnd::Split)
     }
 }
 

@@ -111,27 +111,11 @@ mod tests {
     use super::*;
     use crate::model::encoding::Container;
     use crate::model::proof::{Finding, FindingCode};
-    use crate::model::session::{Closed, MANIFEST_VERSION, PartFrames};
+    use crate::model::session::{Closed, MANIFEST_VERSION};
     use crate::sys::clock;
 
     fn part(end: PartEnd) -> PartRecord {
-        PartRecord {
-            part: 1,
-            file: "a.mp4".into(),
-            offset_ns: Some(0),
-            duration_ns: 1,
-            bytes: 5,
-            container: Container::Mp4,
-            video: None,
-            audio: None,
-            frames: PartFrames::default(),
-            gaps: Vec::new(),
-            blake3: None,
-            payload_blake3: None,
-            lost: None,
-            stalled: false,
-            end,
-        }
+        PartRecord { offset_ns: Some(0), duration_ns: 1, bytes: 5, ..PartRecord::new(1, "a.mp4", Container::Mp4, end) }
     }
 
     fn manifest(end: PartEnd) -> Manifest {

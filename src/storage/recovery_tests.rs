@@ -41,21 +41,11 @@ fn plan() -> Plan {
 
 fn record(file: &str, part: u32, offset: i64, end: PartEnd) -> PartRecord {
     PartRecord {
-        part,
-        file: file.to_owned(),
         offset_ns: Some(offset * SECOND),
         duration_ns: 2_000_000_000,
         bytes: 5,
-        container: Container::Mp4,
-        video: None,
-        audio: None,
         frames: PartFrames { written: Some(60), ..PartFrames::default() },
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end,
+        ..PartRecord::new(part, file, Container::Mp4, end)
     }
 }
 

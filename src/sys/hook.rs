@@ -93,6 +93,7 @@ fn ends_within(pidfd: &rustix::fd::OwnedFd, limit: Duration) -> io::Result<bool>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags};
 
     fn sh(script: &str) -> Vec<String> {
         ["sh", "-c", script].map(str::to_owned).to_vec()
@@ -123,8 +124,17 @@ mod tests {
             assert!(made.success());
             let script = sh(&format!("read go < {}", pipe.display()));
             threads.spawn(move || said.send(run(&script, &[], Duration::from_secs(10))));
-            // Opening waits for the reader: it runs. Then threads end beside it.
-            let mut writer = std::fs::File::options().write(true).open(&pipe).expect("somebody reads");
+            // Refused until somebody reads: it runs. Then threads end beside it.
+            let began = super::super::clock::mono_now();
+            let open = || rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+            let mut writer = loop {
+                match open() {
+                    Ok(writer) => break std::fs::File::from(writer),
+                    Err(error) => assert_eq!(error, rustix::io::Errno::NXIO),
+                }
+                assert!(super::super::clock::mono_now().since(began) < Duration::from_secs(10), "nobody reads");
+                std::thread::yield_now();
+            };
             (0..3).for_each(|_| threads.spawn(|| {}).join().expect("it ends"));
             std::io::Write::write_all(&mut writer, b"on\n").expect("it is read");
             hears.recv_timeout(Duration::from_secs(15)).expect("it ends")

@@ -72,6 +72,19 @@ pub fn verdict_of(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.code.verdict()).max().unwrap_or(Verdict::Ok)
 }
 
+/// One line of the prove role when it looks at parts or finalises them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LookLine {
+    /// What is in a part.
+    Part(Box<PartRecord>),
+    /// Somebody records to a part, or reads it: it was left alone.
+    Busy {
+        /// File name.
+        busy: String,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,21 +45,14 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         },
     };
     let record = PartRecord {
-        part: plan.part,
-        file: plan.file,
         offset_ns,
         duration_ns: duration.as_nanos() as u64,
         bytes,
-        container: plan.ticket.encoding.container,
         video: summary.as_ref().and_then(|summary| summary.video.clone()),
         audio: summary.as_ref().and_then(|summary| summary.audio.clone()),
         frames: frames::part_frames(frames),
-        gaps: Vec::new(),
-        blake3: None,
         payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
-        lost: None,
-        stalled: false,
-        end,
+        ..PartRecord::new(plan.part, plan.file, plan.ticket.encoding.container, end)
     };
     PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
 }

@@ -5,7 +5,7 @@ use crate::media::durable_sink::{Progress, Trouble};
 use crate::media::signal::VideoFormat;
 use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, OnSignalLoss, SourceSpec, TestPattern};
-use crate::model::session::{FactKind, PartEnd, PartFrames, PartRecord};
+use crate::model::session::{FactKind, PartEnd, PartRecord};
 use crate::model::snapshot::{Frames, InputState, RecordingState};
 use crate::protocol::worker::Ticket;
 use bench::Bench;

@@ -8,7 +8,7 @@ use holdfast::engine::worker_event::{Act, WorkerEvent};
 use holdfast::model::encoding::{Container, Encoding};
 use holdfast::model::input::InputSpec;
 use holdfast::model::policy::WorkerPolicy;
-use holdfast::model::session::{JournalKind, Line, PartEnd, PartFrames, PartRecord};
+use holdfast::model::session::{JournalKind, Line, PartEnd, PartRecord};
 use holdfast::model::snapshot::Snapshot;
 use holdfast::model::{InputId, SessionId};
 use holdfast::protocol::worker::{Command, Report};
@@ -243,23 +243,8 @@ fn finalise(dir: &Path) -> Vec<PartRecord> {
         let (_, part) = layout::parse_part_file(&name)?;
         (!is_held(&dir.join(&name)).expect("asked")).then_some((name, part))
     });
-    let record = |(file, part)| PartRecord {
-        part,
-        file,
-        offset_ns: None,
-        duration_ns: 0,
-        bytes: 1,
-        container: Container::Mp4,
-        video: None,
-        audio: None,
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end: PartEnd::WorkerDied,
-    };
+    let record =
+        |(file, part)| PartRecord { bytes: 1, ..PartRecord::new(part, file, Container::Mp4, PartEnd::WorkerDied) };
     parts.map(record).collect()
 }
 

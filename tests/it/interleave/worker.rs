@@ -318,21 +318,11 @@ impl SimWorker {
         let origin = i128::from(take.since.max(take.ticket.start_at_ns).0);
         let end = if duration.is_zero() { PartEnd::Empty } else { take.end };
         let record = PartRecord {
-            part: take.part,
-            file: take.file.clone(),
             offset_ns: (!duration.is_zero()).then_some((origin - start) as i64),
             duration_ns: duration.as_nanos() as u64,
             bytes: 1,
-            container: Container::Mp4,
-            video: None,
-            audio: None,
             frames: PartFrames { written: Some(count), ..PartFrames::default() },
-            gaps: Vec::new(),
-            blake3: None,
-            payload_blake3: None,
-            lost: None,
-            stalled: false,
-            end,
+            ..PartRecord::new(take.part, take.file.clone(), Container::Mp4, end)
         };
         let closing = PartClosing {
             session: take.ticket.session,

@@ -4,28 +4,12 @@ use super::adoption::{linked, running, searched};
 use super::*;
 use crate::model::encoding::Container;
 use crate::model::policy::StallAction;
-use crate::model::session::{PartEnd, PartFrames, PartRecord};
+use crate::model::session::{PartEnd, PartRecord};
 use crate::storage::history::History;
 
 /// `part` was closed; it had stalled before there was anything in it, where it is `empty`.
 fn closed(part: u32, stalled: bool, end: PartEnd) -> Fact {
-    let record = PartRecord {
-        part,
-        file: format!("a.part{part}.mp4"),
-        offset_ns: None,
-        duration_ns: 0,
-        bytes: 0,
-        container: Container::Mp4,
-        video: None,
-        audio: None,
-        frames: PartFrames::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled,
-        end,
-    };
+    let record = PartRecord { stalled, ..PartRecord::new(part, format!("a.part{part}.mp4"), Container::Mp4, end) };
     Fact { n: u64::from(part), kind: FactKind::PartClosed(record) }
 }
 

@@ -99,20 +99,7 @@ fn a_session_that_ended_for_want_of_room_is_known_by_what_its_worker_said_while_
 
 fn closed_part() -> PartRecord {
     PartRecord {
-        part: 1,
-        file: "a.mp4".into(),
         offset_ns: Some(0),
-        duration_ns: 0,
-        bytes: 0,
-        container: crate::model::encoding::Container::Mp4,
-        video: None,
-        audio: None,
-        frames: Default::default(),
-        gaps: Vec::new(),
-        blake3: None,
-        payload_blake3: None,
-        lost: None,
-        stalled: false,
-        end: PartEnd::Completed,
+        ..PartRecord::new(1, "a.mp4", crate::model::encoding::Container::Mp4, PartEnd::Completed)
     }
 }

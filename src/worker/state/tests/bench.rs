@@ -209,21 +209,10 @@ impl Bench {
 
     pub(super) fn finish_part(&mut self, part: u32, duration: Duration, end: PartEnd) {
         let record = PartRecord {
-            part,
-            file: format!("cam1.part{part}.mp4"),
             offset_ns: Some(0),
             duration_ns: duration.as_nanos() as u64,
             bytes: 1,
-            container: crate::model::encoding::Container::Mp4,
-            video: None,
-            audio: None,
-            frames: PartFrames::default(),
-            gaps: Vec::new(),
-            blake3: None,
-            payload_blake3: None,
-            lost: None,
-            stalled: false,
-            end,
+            ..PartRecord::new(part, format!("cam1.part{part}.mp4"), crate::model::encoding::Container::Mp4, end)
         };
         let frames = Frames { written: Some(3), ..Frames::default() };
         let closing =
