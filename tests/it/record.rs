@@ -11,6 +11,9 @@ pub const LIVE_WITHIN: Duration = Duration::from_secs(20);
 /// Media reaches the file: promised 1 s, 3 s acceptable (R-CMD-5), and a busy machine.
 pub const RECORDS_WITHIN: Duration = Duration::from_secs(15);
 
+/// A worker that died is replaced at once, or 5 s behind the one before (R-SUP-5); then it is a start like any other.
+pub const REPLACED_WITHIN: Duration = Duration::from_secs(5 + LIVE_WITHIN.as_secs());
+
 /// R-JOB-2: first frames lie this close together.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// One worker's file may wait for the disk where the others' do not; it says so, and then it is recorded again.

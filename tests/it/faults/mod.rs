@@ -5,7 +5,7 @@ mod displaced;
 mod frozen;
 mod full;
 mod refused;
-mod stall;
+pub mod stall;
 
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::loss::monotonic;

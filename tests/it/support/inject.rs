@@ -1,7 +1,7 @@
 //! Faults put into one process or one disk: calls that are refused or held up, room that is taken.
 //!
-//! Contract: dropping what is in here lets go of the process, and gives the room back. Where the machine has no strace it
-//! is said so, and there is `None`.
+//! Contract: dropping what is in here lets go of the process, and gives the room back. Where the machine has no strace, or
+//! lets nobody use it, it is said so, and there is `None`.
 
 use super::process::{self, Running};
 use super::skip::skip;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// strace attaches to every thread of a worker; each stops for it.
 const ATTACHED_WITHIN: Duration = Duration::from_secs(10);
+/// What it says where it may not.
+const FORBIDDEN: [&str; 3] = ["Operation not permitted", "Permission denied", "Function not implemented"];
 /// It lets go of one that it holds up once it may go on, at the latest when it is killed.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(20);
 
@@ -93,6 +95,10 @@ impl Injected {
         assert!(process::readable(&said, ATTACHED_WITHIN), "strace says nothing");
         let count = std::io::Read::read(&mut said, &mut line).unwrap_or(0);
         let line = String::from_utf8_lossy(&line[..count]).into_owned();
+        if FORBIDDEN.iter().any(|word| line.contains(word)) {
+            skip(&format!("this machine lets nobody trace a process: {}", line.trim()));
+            return None;
+        }
         assert!(line.contains("attached"), "strace: {line}");
         Some(Self { strace: running, _said: said })
     }
@@ -108,10 +114,19 @@ impl Drop for Injected {
 
 /// The thread of `pid` whose name begins with `name`.
 pub fn thread_named(pid: u32, name: &str) -> u32 {
+    find_thread(pid, name).unwrap_or_else(|| panic!("process {pid} has no thread {name}"))
+}
+
+/// Whether `pid` has a thread whose name begins with `name` just now.
+pub fn has_thread(pid: u32, name: &str) -> bool {
+    find_thread(pid, name).is_some()
+}
+
+fn find_thread(pid: u32, name: &str) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let is_it = |task: &std::fs::DirEntry| {
         std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with(name))
     };
     let mut found = tasks.filter(is_it).filter_map(|task| task.file_name().to_str()?.parse().ok());
-    found.next().unwrap_or_else(|| panic!("process {pid} has no thread {name}"))
+    found.next()
 }

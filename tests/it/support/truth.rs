@@ -21,6 +21,10 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(50);
 /// Looks that are kept: ten minutes.
 const LOOKS: usize = 12_000;
+/// A file that did not grow for this long may be called stalled: 2 s are the rule, a fragment may have been seen late.
+const QUIET: Duration = Duration::from_millis(1500);
+/// For so long after it grew again: its worker says so twice a second, on a busy machine.
+const NEWS: Duration = Duration::from_millis(1500);
 
 /// What was seen of one input at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,11 +97,41 @@ impl Seen {
         lies.map(|look| look.asked.saturating_sub(look.grown)).max().unwrap_or_default()
     }
 
+    /// The first look in which `input` was called anything but recording although its files had grown all the time: a
+    /// disk that holds them up is no fault of whoever says so. What is not known for certain counts for the recorder.
+    pub fn slander(&self, input: &str) -> Option<&Look> {
+        let looks = self.looks(input);
+        let first = looks.first()?;
+        // The last growth is not older than this; the last time that was quiet for long ended here.
+        let (mut grown, mut known, mut quiet) = (first.asked, first.grown, None);
+        for (before, look) in std::iter::once(first).chain(looks).zip(looks) {
+            let now = look.at.max(look.grown);
+            if now.saturating_sub(grown) >= QUIET {
+                quiet = Some(now);
+            }
+            if look.grown != known {
+                // It grew at any time since the look before.
+                (grown, known) = (before.at, look.grown);
+            }
+            let stalled = quiet.is_some_and(|quiet| look.asked <= quiet + NEWS);
+            if look.state.as_deref().is_some_and(|state| state != "recording") && !stalled {
+                return Some(look);
+            }
+        }
+        None
+    }
+
     /// The first answer to a question at or after `from` in which `input` was called anything but recording: when it was
     /// asked.
     pub fn told_after(&self, input: &str, from: Duration) -> Option<Duration> {
         let told = |look: &&Look| look.asked >= from && look.state.as_deref().is_some_and(|state| state != "recording");
         self.looks(input).iter().find(told).map(|look| look.asked)
+    }
+
+    /// The same in which it was called `state`.
+    pub fn called_after(&self, input: &str, state: &str, from: Duration) -> Option<Duration> {
+        let called = |look: &&Look| look.asked >= from && look.state.as_deref() == Some(state);
+        self.looks(input).iter().find(called).map(|look| look.asked)
     }
 
     /// The first moment at or after `from` at which `input` was called recording: when the answer had come.
@@ -158,6 +192,31 @@ mod tests {
         assert_eq!(seen.told_after("cam1", Duration::from_millis(1000)), Some(Duration::from_millis(9500)));
         assert_eq!(seen.recording_after("cam1", Duration::from_millis(9000)), Some(Duration::from_millis(9905)));
         assert_eq!(seen.lie("cam2"), Duration::ZERO);
+        let stalled = |from| seen.called_after("cam1", "stalled", Duration::from_millis(from));
+        assert_eq!((stalled(0), stalled(9501)), (Some(Duration::from_millis(9500)), None));
+    }
+
+    #[test]
+    fn slander_is_what_is_said_of_files_that_grow() {
+        // A look every 100 ms; a fragment every half second, but for a quiet time; called stalled within `called`.
+        let slander = |quiet: std::ops::Range<u64>, called: std::ops::Range<u64>| {
+            let mut grown = 0;
+            let look = |n: u64| {
+                let at = n * 100;
+                if at % 500 == 0 && !quiet.contains(&at) {
+                    grown = at + 5;
+                }
+                look(at, Some(if called.contains(&at) { "stalled" } else { "recording" }), grown)
+            };
+            let looks = (0..100).map(look).collect();
+            Seen(BTreeMap::from([("cam1".to_owned(), looks)])).slander("cam1").map(|look| look.asked.as_millis())
+        };
+        assert_eq!(slander(0..0, 0..0), None);
+        assert_eq!(slander(0..0, 3000..3100), Some(3000));
+        assert_eq!(slander(3000..4900, 4500..5900), None, "it did not grow, and news takes its time");
+        assert_eq!(slander(3000..4900, 3200..5900), Some(3200), "before it was known");
+        assert_eq!(slander(3000..4900, 4500..8000), Some(6600), "long after it grew again");
+        assert_eq!(slander(3000..3800, 3500..3600), Some(3500), "no longer than a fragment may take");
     }
 
     #[test]
