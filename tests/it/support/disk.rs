@@ -33,43 +33,43 @@ pub struct Disk {
 impl Disk {
     /// A disk in memory of `size` (as tmpfs reads it, `64m`).
     pub fn tmpfs(mount: &Path, size: &str) -> Option<Self> {
-        let disk = Self::nowhere(mount)?;
-        disk.run("mount", ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], true);
+        let disk = Self::nowhere(mount, &["mount"])?;
+        disk.may("mount", ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], true)?;
         Some(disk)
     }
 
     /// ext4 on a loop device.
     pub fn ext4(mount: &Path) -> Option<Self> {
-        let mut disk = Self::nowhere(mount)?;
+        let mut disk = Self::nowhere(mount, &["mkfs.ext4", "losetup", "mount", "fsfreeze"])?;
         let image = disk.image();
         disk.run("mkfs.ext4", ["-q".as_ref(), "-F".as_ref(), image.as_os_str()], false);
-        disk.attach(&image)?;
-        disk.plug_in();
+        let device = disk.attach(&image)?;
+        disk.may("mount", [&device], true)?;
         std::fs::remove_dir(mount.join("lost+found")).expect("a fresh disk");
         Some(disk)
     }
 
     /// btrfs on a loop device, of which a quota leaves `limit` (as btrfs reads it, `40M`).
     pub fn btrfs_with_quota(mount: &Path, limit: &str) -> Option<Self> {
-        let mut disk = Self::nowhere(mount)?;
+        let mut disk = Self::nowhere(mount, &["mkfs.btrfs", "losetup", "mount", "btrfs"])?;
         let image = disk.image();
         disk.run("mkfs.btrfs", ["-q".as_ref(), image.as_os_str()], false);
-        disk.attach(&image)?;
-        let device = disk.device.clone().expect("attached");
-        let mounted = disk.ask("mount", ["-t", "btrfs", &device], true);
-        if mounted.code != Some(0) {
-            skip(&format!("this kernel has no btrfs: {}", mounted.stderr.trim()));
-            return None;
-        }
-        disk.run("btrfs", ["quota", "enable"], true);
+        let device = disk.attach(&image)?;
+        disk.may("mount", ["-t", "btrfs", &device], true)?;
+        disk.may("btrfs", ["quota", "enable"], true)?;
         // The quota of the top of the tree, 0/5, is that of everything below the mount.
         disk.run("btrfs", ["qgroup", "limit", limit, "0/5"], true);
         Some(disk)
     }
 
-    fn nowhere(mount: &Path) -> Option<Self> {
+    /// One that is to be made with `tools`.
+    fn nowhere(mount: &Path, tools: &[&str]) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             skip("only root can mount a disk of its own");
+            return None;
+        }
+        if let Some(missing) = tools.iter().find(|tool| process::program(tool).is_none()) {
+            skip(&format!("{missing}, which a disk of its own needs, is not installed"));
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -82,14 +82,26 @@ impl Disk {
         image
     }
 
-    fn attach(&mut self, image: &Path) -> Option<()> {
-        let attached = self.ask("losetup", ["--find".as_ref(), "--show".as_ref(), image.as_os_str()], false);
-        if attached.code != Some(0) {
-            skip(&format!("there are no loop devices here: {}", attached.stderr.trim()));
+    fn attach(&mut self, image: &Path) -> Option<String> {
+        let said = self.may("losetup", ["--find".as_ref(), "--show".as_ref(), image.as_os_str()], false)?;
+        self.device = Some(said.trim().to_owned());
+        self.device.clone()
+    }
+
+    /// Runs `program`; `None` = this machine does not let anybody, which was said (root in a container may not mount, a
+    /// kernel may know no such file system).
+    fn may<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        args: impl IntoIterator<Item = S>,
+        with_mount: bool,
+    ) -> Option<String> {
+        let done = self.ask(program, args, with_mount);
+        if done.code != Some(0) {
+            skip(&format!("there is no disk of its own here: {program}: {}", done.stderr.trim()));
             return None;
         }
-        self.device = Some(attached.stdout.trim().to_owned());
-        Some(())
+        Some(done.stdout)
     }
 
     /// Runs `program`, with the mount as its last argument where it is told so.
