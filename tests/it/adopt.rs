@@ -1,6 +1,6 @@
 //! The engine is killed, hung or started twice, and the session stays one session (R-SUP-3, R-CMD-2, R-FM-11).
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::api;
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
@@ -255,7 +255,7 @@ fn a_worker_that_dies_without_an_engine_is_replaced_by_the_next_one_within_the_s
     assert!(holdfast.ended(workers[0], RECORDS_WITHIN));
 
     holdfast.spawn_engine();
-    let seen = holdfast.wait_until("part 2 is written", RECORDS_WITHIN, |snapshot| {
+    let seen = holdfast.wait_until("part 2 is written", REPLACED_WITHIN, |snapshot| {
         let recording = &find_input(snapshot, "cam1")["recording"];
         recording["part"] == 2 && recording["state"] == "recording"
     });

@@ -3,7 +3,7 @@
 //! Contract: a recording of the matrix has four inputs, so that one engine shows both video codecs: synthetic ones,
 //! whose frames are numbered, and files that flash and tick, whose sound and picture can be held together.
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, assert_sound, manifest, parts};
 use crate::support::proc::{Holdfast, find_input};
 use crate::support::{demux, flash_tick, media_file};
@@ -150,7 +150,7 @@ fn kill_while_recording(container: &str, audio: &str) {
     start(&holdfast, &["cam"]);
     wait_media(&holdfast, "cam", Duration::from_secs(3));
     holdfast.signal(holdfast.worker_pid("cam"), Signal::KILL);
-    holdfast.wait_until("a second part", RECORDS_WITHIN, |snapshot| {
+    holdfast.wait_until("a second part", REPLACED_WITHIN, |snapshot| {
         let recording = &find_input(snapshot, "cam")["recording"];
         recording["part"] == 2 && recording["state"] == "recording"
     });

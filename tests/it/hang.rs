@@ -1,6 +1,6 @@
 //! Processes that stand still instead of dying: seen, replaced, and nobody else's file is touched (R-SUP-4, PEERS #13).
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
 use crate::support::inject::Injected;
 use crate::support::loss::monotonic;
@@ -11,9 +11,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
-/// A worker that stands still is seen within this, and recorded again within that; promised are 4 s and 6 s.
+/// A worker that stands still is seen, and another one begun, within this; promised are 4 s, and 6 s until that one
+/// records. How long a start takes is a matter of the machine: [`LIVE_WITHIN`], as anywhere.
 const SEEN_WITHIN: Duration = Duration::from_secs(6);
-const AGAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Nothing is called recording for longer without a byte (2 s are promised).
 const LIE: Duration = Duration::from_millis(2500);
 /// For how long a worker says nothing although it writes: longer than one may be silent, and than is waited for its file.
@@ -22,6 +22,17 @@ const MUTE: Duration = Duration::from_secs(8);
 /// The recording of `input` in `snapshot`.
 fn recording<'a>(snapshot: &'a Value, input: &str) -> &'a Value {
     &find_input(snapshot, input)["recording"]
+}
+
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).expect("nanoseconds"))
+}
+
+/// When process `pid` began, since boot; the kernel counts in hundredths of a second.
+fn began(pid: u32) -> Duration {
+    let ticks = holdfast::sys::process::usage_of(pid).expect("it runs").started;
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 #[test]
@@ -38,12 +49,13 @@ fn a_worker_that_stands_still_is_replaced_and_the_others_are_untouched() {
     let victims = &INPUTS[..rounds(2, 4) as usize];
     let mut stopped = Vec::new();
     for victim in victims {
-        stopped.push(monotonic());
+        let (at, boot) = (monotonic(), since_boot());
         holdfast.signal(holdfast.worker_pid(victim), Signal::STOP);
-        holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+        holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
             let recording = recording(snapshot, victim);
             recording["part"] == 2 && recording["state"] == "recording"
         });
+        stopped.push((at, began(holdfast.worker_pid(victim)).saturating_sub(boot)));
     }
     let media = |input| recording(&holdfast.status(), input)["media_ms"].as_u64().unwrap_or(0);
     for input in INPUTS {
@@ -52,12 +64,14 @@ fn a_worker_that_stands_still_is_replaced_and_the_others_are_untouched() {
     let seen = watch.stop();
     holdfast.cli_ok(&["record", "stop"]);
 
-    for (victim, at) in victims.iter().zip(stopped) {
+    for (victim, (at, another)) in victims.iter().zip(stopped) {
         let told = seen.told_after(victim, at).unwrap_or_else(|| panic!("{victim} was called recording throughout"));
         let again = seen.recording_after(victim, told).expect("it records again");
         let (told, again, lie) = (told - at, again - at, seen.lie(victim));
-        println!("{victim}: seen {told:?} after SIGSTOP, recording again after {again:?}; lie {lie:?}");
-        assert!(told <= SEEN_WITHIN && again <= AGAIN_WITHIN, "{victim}: seen {told:?}, recording again {again:?}");
+        let times =
+            format!("seen {told:?} after SIGSTOP, replaced {another:?}, recording again {again:?}; lie {lie:?}");
+        println!("{victim}: {times}");
+        assert!(told <= SEEN_WITHIN && another <= SEEN_WITHIN && again <= another + LIVE_WITHIN, "{victim}: {times}");
         assert!(lie <= LIE, "{victim} was called recording {lie:?} without a byte");
     }
     let manifest = manifest(&session);

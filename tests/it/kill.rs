@@ -1,6 +1,6 @@
 //! Processes die at random moments; only what they held is lost (R-SUP-1, R-SUP-2, R-SUP-3).
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts, plan};
 use crate::support::loss::{self, TRUE_TO, assert_no_pulse, end_of, monotonic};
@@ -45,7 +45,7 @@ fn a_killed_worker_costs_its_input_a_second_and_the_others_nothing() {
         let pid = holdfast.worker_pid(victim);
         holdfast.signal(pid, Signal::KILL);
         let killed_at = monotonic();
-        holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+        holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
             let recording = &find_input(snapshot, victim)["recording"];
             recording["part"] == 2 && recording["state"] == "recording"
         });
@@ -175,7 +175,7 @@ fn what_a_replacement_could_not_record_is_a_gap_with_its_cause_and_the_rest_is_l
     for death in 0..2 {
         holdfast.signal(holdfast.worker_pid("film"), Signal::KILL);
         let found = |_: &Value| outages() > death;
-        holdfast.wait_until("a replacement finds nothing", RECORDS_WITHIN + Duration::from_secs(5), found);
+        holdfast.wait_until("a replacement finds nothing", REPLACED_WITHIN, found);
     }
     std::fs::rename(&away, &film).expect("back again");
     holdfast.wait_until("the next part", 2 * RECORDS_WITHIN, |snapshot| {

@@ -3,7 +3,7 @@
 //! next part, as behind any other exit (R-SUP-5).
 
 use crate::adopt::CLOSED_WITHIN;
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::display::Display;
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
 use crate::support::proc::{Holdfast, find_input, test_inputs};
@@ -52,7 +52,7 @@ fn a_worker_stops_in_good_order_or_ignores_it_and_the_engine_leaves_it_alone() {
         let worker = holdfast.worker_pid(input);
         holdfast.signal(worker, signal);
         assert!(holdfast.ended(worker, LEAVES_WITHIN), "{input} does not heed {signal:?}");
-        holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+        holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
             let recording = &find_input(snapshot, input)["recording"];
             recording["part"] == 2 && recording["state"] == "recording"
         });

@@ -1,6 +1,6 @@
 //! One timeline for all inputs and parts: the manifest says where a picture belongs, the picture says it itself.
 
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
 use crate::support::evidence::{assert_no_frame_missing, assert_on_timeline, manifest, parts};
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs, wait_for_change};
@@ -25,7 +25,7 @@ fn parts_of_a_worker_killed_twice_lie_where_the_burnt_in_clock_says() {
         wait_media(&holdfast, "cam1", Duration::from_millis(media + 1000 + dice.below(2000) as u64));
         holdfast.signal(holdfast.worker_pid("cam1"), Signal::KILL);
         // The second replacement waits 5 s (R-SUP-5).
-        holdfast.wait_until("the next part", RECORDS_WITHIN + Duration::from_secs(5), |snapshot| {
+        holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
             let recording = &find_input(snapshot, "cam1")["recording"];
             recording["part"] == part && recording["state"] == "recording"
         });
@@ -79,7 +79,7 @@ fn kill_at_first_fragment(holdfast: &Holdfast, container: &str) -> bool {
         wait_for_change(&session, Duration::from_millis(20));
     }
     holdfast.signal(worker, Signal::KILL);
-    holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+    holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
         let recording = &find_input(snapshot, "cam1")["recording"];
         recording["part"] == 2 && recording["state"] == "recording"
     });

@@ -1,7 +1,7 @@
 //! Sessions in which nothing is wrong are called so, and what was lost is a warning, never a failure.
 
 use super::wait_verdict;
-use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, REPLACED_WITHIN, start, wait_media};
 use crate::support::dice::Dice;
 use crate::support::evidence::{clean_verdict, findings, manifest, parts};
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
@@ -83,7 +83,7 @@ fn clean_sessions_raise_no_alarm() {
 fn kill<'a>(holdfast: &Holdfast, input: &'a str) -> &'a str {
     let pid = holdfast.worker_pid(input);
     holdfast.signal(pid, Signal::KILL);
-    holdfast.wait_until("the next part", RECORDS_WITHIN, |snapshot| {
+    holdfast.wait_until("the next part", REPLACED_WITHIN, |snapshot| {
         let found = find_input(snapshot, input);
         found["worker"]["pid"].as_u64().is_some_and(|now| now != u64::from(pid))
             && found["recording"]["state"] == "recording"
