@@ -19,6 +19,8 @@ const NICE: i32 = -10;
 const MEDIA: Duration = Duration::from_secs(1);
 /// Everything is looked at every second; a bus that hangs is given up after 2 s, twice.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
+/// One that has lent all it has for now is asked again after 20 s.
+const LENT_WITHIN: Duration = Duration::from_secs(20 + TOLD_WITHIN.as_secs());
 /// H.265 with x265's pool of helpers, which lower themselves: too many pixels for one thread, at few pictures per second.
 const BIG_H265: &str = "[[input]]\nid = \"big\"\nkind = \"test\"\nwidth = 1920\nheight = 1080\nfps = 15\n\
                         audio = \"silence\"\ncodec = \"h265\"\n";
@@ -64,6 +66,15 @@ fn rung<'a>(snapshot: &'a Value, name: &str) -> (&'a str, &'a str) {
     })
 }
 
+/// What this process has, and whatever it starts begins with: a machine may run its tests at any priority.
+fn own_nice() -> i32 {
+    rustix::process::getpriority_process(None).expect("this process runs")
+}
+
+fn own_oom() -> i32 {
+    oom(std::process::id())
+}
+
 fn worker(snapshot: &Value, input: &str) -> u32 {
     let pid = find_input(snapshot, input)["worker"]["pid"].as_u64();
     pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or_else(|| panic!("{input} has no worker: {snapshot:#}"))
@@ -77,27 +88,38 @@ fn may_raise() -> bool {
 }
 
 /// What only time can change is waited for: threads that have just begun are looked at within a second.
-fn eventually(what: &str, holds: impl Fn() -> bool, seen: impl Fn() -> String) {
-    let deadline = Deadline::after(RECORDS_WITHIN);
+fn eventually(what: &str, within: Duration, holds: impl Fn() -> bool, seen: impl Fn() -> String) {
+    let deadline = Deadline::after(within);
     while !holds() {
         assert!(deadline.left().is_some(), "{what}: {}", seen());
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 
-fn assert_protected(pid: u32) {
+fn assert_protected(pid: u32, within: Duration) {
     eventually(
         "every thread at nice -10",
+        within,
         || worst_nice(pid).is_some_and(|nice| nice <= NICE),
         || format!("{:?}", threads(pid)),
     );
     assert_eq!(io_classes(pid), BTreeSet::from(["best-effort: prio 0".to_owned()]), "{:?}", threads(pid));
 }
 
-/// The log has a line for each alert (R-ALR-7).
-fn is_refusal_told(holdfast: &Holdfast) -> bool {
-    std::fs::read_to_string(holdfast.log()).expect("a log").contains("\"code\":\"priority_refused\"")
+/// Lines of the log with `words`.
+fn logged(holdfast: &Holdfast, words: &str) -> Vec<String> {
+    let log = std::fs::read_to_string(holdfast.log()).expect("a log");
+    log.lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
 }
+
+/// Waits for such a line: a thread of its own writes them.
+fn wait_logged(holdfast: &Holdfast, words: &str) {
+    let seen = || process::tail(&holdfast.log(), 60);
+    eventually("the log says it", RECORDS_WITHIN, || !logged(holdfast, words).is_empty(), seen);
+}
+
+/// The log has a line for each alert (R-ALR-7).
+const REFUSAL: &str = "\"code\":\"priority_refused\"";
 
 #[test]
 fn as_root_every_thread_has_it_also_those_that_lower_themselves() {
@@ -110,24 +132,34 @@ fn as_root_every_thread_has_it_also_those_that_lower_themselves() {
     start(&holdfast, &["cam1", "big"]);
     wait_media(&holdfast, "big", MEDIA);
     for input in ["cam1", "big"] {
-        assert_protected(holdfast.worker_pid(input));
+        assert_protected(holdfast.worker_pid(input), RECORDS_WITHIN);
     }
     let snapshot = holdfast.wait_until("the priority is told", TOLD_WITHIN, |snapshot| {
-        snapshot["priority"]["nice"] == NICE && rung(snapshot, "setpriority").0 == "granted"
+        snapshot["priority"]["nice"] == NICE
+            && rung(snapshot, "setpriority").0 == "granted"
+            && ["granted", "absent"].contains(&rung(snapshot, "group").0)
     });
     let priority = &snapshot["priority"];
     assert_eq!((&priority["via"], &priority["io"]), (&"setpriority".into(), &"be0".into()), "{priority:#}");
     assert_eq!((rung(&snapshot, "inherited").0, rung(&snapshot, "rtkit").0), ("absent", "not_needed"));
     assert_eq!(rung(&snapshot, "io").0, "granted");
-    assert!(["granted", "absent"].contains(&rung(&snapshot, "group").0), "{priority:#}");
     let spared = worker(&snapshot, "cam1");
     let told = if oom(spared) <= -500 { "granted" } else { "refused" };
     assert_eq!(rung(&snapshot, "oom").0, told, "{priority:#}");
-    assert!(!is_refusal_told(&holdfast), "{snapshot:#}");
     holdfast.cli_ok(&["record", "stop"]);
-    let log = std::fs::read_to_string(holdfast.log()).expect("a log");
-    let told = log.lines().filter(|line| line.contains("the recording is protected")).count();
-    assert_eq!(told, 1, "it is said once:\n{log}");
+    // Whatever was said before is in the log by then.
+    wait_logged(&holdfast, "/api/v1/recorder/stop");
+    assert_eq!(logged(&holdfast, REFUSAL).len(), 0, "{snapshot:#}");
+    let told = logged(&holdfast, "the recording is protected");
+    let achieved = |line: &String| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        (line["nice"].clone(), line["rungs"].clone())
+    };
+    let told: Vec<_> = told.iter().map(achieved).collect();
+    assert!(
+        !told.is_empty() && told.windows(2).all(|two| two[0] != two[1]),
+        "what was achieved is said once: {told:#?}"
+    );
 }
 
 #[test]
@@ -147,15 +179,16 @@ fn an_ordinary_user_is_refused_and_told_and_records() {
     let snapshot =
         guest.wait_until("everything was tried", TOLD_WITHIN, |snapshot| rung(snapshot, "rtkit").0 == "absent");
     assert_eq!(rung(&snapshot, "rtkit").1, "it does not answer");
-    assert!(is_refusal_told(&guest.holdfast), "{snapshot:#}");
+    wait_logged(&guest.holdfast, REFUSAL);
     let (result, why) = rung(&snapshot, "setpriority");
     assert!(result == "refused" && why.contains("os error 13"), "EACCES is no {why}");
     assert_eq!((rung(&snapshot, "portal").0, rung(&snapshot, "ui_lowered").0), ("absent", "absent"));
     let priority = &snapshot["priority"];
-    assert_eq!((&priority["nice"], &priority["via"], &priority["io"]), (&0.into(), &"none".into(), &"be0".into()));
-    assert_eq!(worst_nice(worker(&snapshot, "cam1")), Some(0));
+    let nice = own_nice();
+    assert_eq!((&priority["nice"], &priority["via"], &priority["io"]), (&nice.into(), &"none".into(), &"be0".into()));
+    assert_eq!(worst_nice(worker(&snapshot, "cam1")), Some(nice));
     assert!(["refused", "absent"].contains(&rung(&snapshot, "group").0), "{priority:#}");
-    assert_eq!(oom(worker(&snapshot, "cam1")), 0);
+    assert_eq!(oom(worker(&snapshot, "cam1")), own_oom());
     guest.wait_until("media", RECORDS_WITHIN, |snapshot| snapshot["session"]["safe_ms"].as_u64() >= Some(2000));
     guest.cli_ok(&["record", "stop"]);
     let file = &guest.holdfast.media(&guest.holdfast.session())[0];
@@ -182,7 +215,7 @@ fn with_the_capability_an_ordinary_user_is_granted_it() {
             && snapshot["session"]["state"] == "recording"
     });
     assert_eq!((&snapshot["priority"]["nice"], &snapshot["priority"]["via"]), (&NICE.into(), &"setpriority".into()));
-    assert_protected(worker(&snapshot, "cam1"));
+    assert_protected(worker(&snapshot, "cam1"), RECORDS_WITHIN);
     guest.cli_ok(&["record", "stop"]);
 }
 
@@ -200,7 +233,7 @@ fn helped(name: &str, variable: &'static str, prepare: impl FnOnce(&mut Bus, &Ho
     });
     assert_eq!(idle["alerts"]["info"], 0, "nothing was refused that was asked for: {idle:#}");
     guest.cli_ok(&["record", "start"]);
-    let snapshot = guest.wait_until("the priority is told", TOLD_WITHIN, |snapshot| {
+    let snapshot = guest.wait_until("the priority is told", LENT_WITHIN, |snapshot| {
         let granted = ["granted", "partly"].contains(&rung(snapshot, name).0);
         granted && snapshot["session"]["media_ms"].as_u64() >= Some(1000)
     });
@@ -208,19 +241,20 @@ fn helped(name: &str, variable: &'static str, prepare: impl FnOnce(&mut Bus, &Ho
     let pid = worker(&snapshot, "cam1");
     // An encoder has a thread per processor: with many of them there are more than are lent to.
     if threads(pid).len() <= 25 {
-        assert_protected(pid);
-        guest.wait_until("all of it is told", TOLD_WITHIN, |snapshot| {
+        assert_protected(pid, LENT_WITHIN);
+        guest.wait_until("all of it is told", LENT_WITHIN, |snapshot| {
             snapshot["priority"]["nice"] == NICE && rung(snapshot, name).0 == "granted"
         });
     } else {
         let working = |(name, nice, _): &(String, i32, String)| name.contains("source") && *nice <= NICE;
-        assert!(threads(pid).iter().any(working), "{:?}", threads(pid));
+        let is_lent = || threads(pid).iter().any(working);
+        eventually("it is lent to who works", LENT_WITHIN, is_lent, || format!("{:?}", threads(pid)));
     }
     guest.cli_ok(&["record", "stop"]);
     if name == "portal" {
         // New threads, and nothing to count questions but the real one.
         guest.cli_ok(&["record", "start"]);
-        assert_protected(pid);
+        assert_protected(pid, LENT_WITHIN);
         guest.cli_ok(&["record", "stop"]);
     }
 }
@@ -267,12 +301,18 @@ fn steps_back(guest: &Guest, env: &[(&str, &str)]) {
         rung(snapshot, "ui_lowered").0 == "granted" && find_input(snapshot, "cam1")["state"] == "live"
     });
     let priority = &snapshot["priority"];
-    assert_eq!((&priority["via"], &priority["oom_score_adj_ui"]), (&"ui_lowered".into(), &300.into()), "{priority:#}");
-    assert_eq!(rung(&snapshot, "ui_lowered").1, "the window runs at nice 10");
+    // Who began even further back may not come forward.
+    let (nice, score) = (own_nice().max(10), oom(window.pid()));
+    assert!(score == 300 || score == own_oom() && score > 300, "{score}");
+    assert_eq!(
+        (&priority["via"], &priority["oom_score_adj_ui"]),
+        (&"ui_lowered".into(), &score.into()),
+        "{priority:#}"
+    );
+    assert_eq!(rung(&snapshot, "ui_lowered").1, format!("the window runs at nice {nice}"));
     let of_window = || threads(window.pid()).into_iter().filter(|(name, ..)| name != "engine-starter");
     // A library may have a thread at an even higher value (Mesa's that writes its cache).
-    assert!(of_window().all(|(_, nice, _)| nice >= 10), "{:?}", threads(window.pid()));
-    assert_eq!(oom(window.pid()), 300);
+    assert!(of_window().all(|(_, of_thread, _)| of_thread >= nice), "{:?}", threads(window.pid()));
 
     let all = of_window().next().expect("a thread").2;
     let several = all != "0" && (all.contains('-') || all.contains(','));
@@ -281,6 +321,7 @@ fn steps_back(guest: &Guest, env: &[(&str, &str)]) {
         let left = |cpus: &str| cpus != all;
         eventually(
             "the window keeps off a processor",
+            RECORDS_WITHIN,
             || of_window().all(|(_, _, cpus)| left(&cpus)),
             || format!("{:?}", threads(window.pid())),
         );
@@ -293,13 +334,14 @@ fn steps_back(guest: &Guest, env: &[(&str, &str)]) {
     for pid in guest.holdfast.processes() {
         let threads = threads(pid);
         if threads.first().is_some_and(|(name, ..)| ["holdfast-engine", "holdfast-worker"].contains(&name.as_str())) {
-            assert!(threads.iter().all(|(_, nice, cpus)| *nice == 0 && *cpus == all), "{threads:?}");
-            assert_eq!(oom(pid), 0, "{threads:?}");
+            assert!(threads.iter().all(|(_, nice, cpus)| *nice == own_nice() && *cpus == all), "{threads:?}");
+            assert_eq!(oom(pid), own_oom(), "{threads:?}");
         }
     }
     guest.cli_ok(&["record", "stop"]);
     eventually(
         "the window runs everywhere again",
+        RECORDS_WITHIN,
         || of_window().all(|(_, _, cpus)| cpus == all),
         || format!("{:?}", threads(window.pid())),
     );
@@ -317,6 +359,13 @@ fn where_processors_differ_the_recording_gets_the_fast_ones() {
     let wrapper = holdfast.root().join("uneven");
     let slow = holdfast.root().join("slow");
     std::fs::write(&slow, "512\n").expect("ours");
+    let slow_path = slow.to_string_lossy();
+    let mut probe = Command::new("unshare");
+    probe.args(["-m", "mount", "--bind", &slow_path, CAPACITY]);
+    let may = process::try_run("unshare", &mut probe, holdfast.root(), TOLD_WITHIN);
+    if let Some(why) = may.map_or_else(Some, |said| (said.code != Some(0)).then_some(said.stderr)) {
+        return skip(&format!("a mount namespace is needed: {}", why.trim()));
+    }
     let binary = crate::support::proc::BINARY;
     let text = format!(
         "#!/bin/sh\nexec unshare -m sh -c 'mount --bind {} {CAPACITY} && exec {binary} \"$@\"' holdfast \"$@\"\n",
