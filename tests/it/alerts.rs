@@ -1,6 +1,7 @@
 //! Alerts of the real recorder: raised by memory and limits that are really near, acknowledged, kept, told to the
 //! operator's command; and a recording that none of them touches (R-SUP-4, R-ALR-1, -3, -5, -7, R-TRU-7).
 
+use crate::counters::wait_kept;
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
 use crate::support::proc::{Holdfast, find_input, test_inputs, wait_for_change};
@@ -38,7 +39,7 @@ pub fn wait_alert(holdfast: &Holdfast, source: &str, code: &str, state: &str) ->
     }
 }
 
-/// Lines of the engine's log about one incident.
+/// Lines of the engine's log about one incident, as far as it is written: a thread of its own does that.
 fn lines(holdfast: &Holdfast, code: &str) -> usize {
     let log = std::fs::read_to_string(holdfast.log()).expect("a log");
     let wanted = format!("\"code\":\"{code}\"");
@@ -54,7 +55,8 @@ fn a_worker_that_uses_more_than_it_needed_is_told_and_records_on() {
     start(&holdfast, &["cam1"]);
     let worker = holdfast.worker_pid("cam1");
     // What it needs is measured after a second; then somebody watches, and it needs a ring of pictures as well.
-    wait_media(&holdfast, "cam1", Duration::from_secs(4));
+    wait_media(&holdfast, "cam1", Duration::from_secs(2));
+    wait_kept(&holdfast, |kept| kept["measured"]["cam1"]["busy"].is_u64());
     let mut viewer = Viewer::watch(&holdfast, "cam1");
     viewer.pictures(3, LIVE_WITHIN);
     let alert = wait_alert(&holdfast, "cam1", "worker_memory", "active");
@@ -104,7 +106,8 @@ fn files_that_run_out_are_told_before_they_do_and_health_says_what_is_in_use() {
     println!("the engine has {files} open files: {}", seen["resources"][0]);
     assert_eq!(seen["breakers"][0], json!({"name": "cam1", "status": "closed", "open_count": null}));
     assert!(seen["memory"]["available_bytes"].as_u64() > Some(0));
-    limit_files(engine, files + 3);
+    // Above the 80 % that are worth a word, and still with room for whoever asks meanwhile.
+    limit_files(engine, (files * 100 / 85).max(files + 6).min(files * 100 / 81));
     let alert = wait_alert(&holdfast, "engine", "limit_near", "active");
     assert_eq!(alert["params"]["what"], "open files", "{alert}");
     let deadline = Deadline::after(SEEN_WITHIN);
@@ -139,7 +142,7 @@ fn a_critical_alert_reaches_the_operators_command_one_log_line_and_the_next_engi
     assert_eq!(words[..3], ["worker_died", "cam1", "critical"], "{told}");
     let alert = find(&holdfast, "cam1", "worker_died").expect("it is told");
     assert_eq!(alert["message"], words[3]);
-    assert_eq!((lines(&holdfast, "worker_died"), &alert["acknowledged"]), (1, &json!(false)));
+    assert_eq!(alert["acknowledged"], json!(false));
     holdfast.wait_live(LIVE_WITHIN);
 
     let mut events = holdfast.events().expect("a stream");
@@ -167,6 +170,8 @@ fn a_critical_alert_reaches_the_operators_command_one_log_line_and_the_next_engi
         assert!(deadline.left().is_some(), "the command hangs for ever");
         wait_for_change(&holdfast.root().join("home"), ASK_AGAIN);
     }
+    // Whatever was said before that is in the log by now.
+    assert_eq!(lines(&holdfast, "worker_died"), 1);
     assert_eq!(holdfast.processes().len(), 2, "the command was left behind");
 
     // Kept within a second; and who leaves, keeps it at once.
