@@ -76,7 +76,9 @@ impl Logind {
         let deadline = Deadline::after(time);
         let folder = self.log.parent().expect("a folder");
         while !wanted.iter().all(|line| self.said().iter().any(|said| said == line)) {
-            let left = deadline.left().unwrap_or_else(|| panic!("no {wanted:?} within {time:?}: {:?}", self.said()));
+            let complaints = || process::tail(&self.log.with_extension("stderr"), 20);
+            let left = deadline.left();
+            let left = left.unwrap_or_else(|| panic!("no {wanted:?} in {time:?}: {:?}; {}", self.said(), complaints()));
             wait_for_change(folder, left.min(Duration::from_millis(100)));
         }
     }
@@ -84,7 +86,9 @@ impl Logind {
 
 fn stand_in(holdfast: &Holdfast, args: &[&str], log: &Path) -> Running {
     let mut python = holdfast.command(PYTHON);
-    python.arg(LOGIND).args(args).stdout(process::log_file(log)).stderr(process::log_file(log));
+    // What its libraries complain of is not what it says.
+    let complaints = process::log_file(&log.with_extension("stderr"));
+    python.arg(LOGIND).args(args).stdout(process::log_file(log)).stderr(complaints);
     Running::start("the stand-in for logind", &mut python)
 }
 

@@ -81,7 +81,7 @@ impl Greedy {
         let thread = std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 if file.write_all(&[0; 4096]).is_err() {
-                    std::thread::park_timeout(Duration::from_micros(50));
+                    std::thread::park_timeout(Duration::from_millis(2));
                 }
             }
         });
