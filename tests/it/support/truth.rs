@@ -203,7 +203,7 @@ mod tests {
             let mut grown = 0;
             let look = |n: u64| {
                 let at = n * 100;
-                if at % 500 == 0 && !quiet.contains(&at) {
+                if at.is_multiple_of(500) && !quiet.contains(&at) {
                     grown = at + 5;
                 }
                 look(at, Some(if called.contains(&at) { "stalled" } else { "recording" }), grown)
