@@ -98,8 +98,9 @@ fn stall(holdfast: &Holdfast, input: &str, part: u64) -> Option<()> {
     let stem = format!("{input}.part{part}");
     let worker = holdfast.worker_pid(input);
     let held = hold_muxer_of(holdfast, input, &stem)?;
-    wait_state(holdfast, input, "stalled", TOLD_WITHIN);
     wait_cut(holdfast, worker, &stem);
+    // Long since; and until the next part is recorded.
+    wait_state(holdfast, input, "stalled", TOLD_WITHIN);
     drop(held);
     Some(())
 }

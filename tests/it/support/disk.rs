@@ -98,7 +98,8 @@ impl Disk {
     ) -> Option<String> {
         let done = self.ask(program, args, with_mount);
         if done.code != Some(0) {
-            skip(&format!("there is no disk of its own here: {program}: {}", done.stderr.trim()));
+            let why = done.stderr.lines().next().unwrap_or_default();
+            skip(&format!("there is no disk of its own here: {program}: {why}"));
             return None;
         }
         Some(done.stdout)
