@@ -113,6 +113,8 @@ struct Inner {
     /// How much sound before the first picture a decoder must have heard.
     warm_up: Duration,
     first_sound: Option<MonoNs>,
+    /// Pictures that have passed.
+    pictures: u64,
     video_done: bool,
     sound_done: bool,
 }
@@ -120,8 +122,9 @@ struct Inner {
 impl Window {
     /// Everything from `from` on; `warm_up` is how much earlier the sound begins, so that a decoder is right at `from`.
     pub fn new(from: Option<Boundary>, warm_up: Duration) -> Self {
-        let (until, first_sound) = (None, None);
-        Self(Arc::new(Mutex::new(Inner { from, until, warm_up, first_sound, video_done: false, sound_done: false })))
+        let (until, first_sound, pictures) = (None, None, 0);
+        let (video_done, sound_done) = (false, false);
+        Self(Arc::new(Mutex::new(Inner { from, until, warm_up, first_sound, pictures, video_done, sound_done })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -159,6 +162,12 @@ impl Window {
     /// Whether its first sound has come.
     pub fn has_sound(&self) -> bool {
         self.lock().first_sound.is_some()
+    }
+
+    /// How many of the `made` pictures that belong to it never came here, now that none will any more. Whatever was lost
+    /// of those behind its end is another part's.
+    pub fn missing(&self, made: u64) -> u64 {
+        made.saturating_sub(self.lock().pictures)
     }
 
     /// Whether the pictures have passed the end.
@@ -219,6 +228,7 @@ impl Window {
         }
         let over = inner.until.as_ref().and_then(Boundary::at).is_some_and(|end| time >= end);
         inner.video_done |= over;
+        inner.pictures += u64::from(!over);
         !over
     }
 

@@ -72,7 +72,8 @@ impl PartStore for Brittle {
         }
         if self.bad_last_sync.swap(false, Ordering::Relaxed) {
             let (closing, changed) = &self.closing;
-            let waited = changed.wait_timeout_while(closing.lock().expect("no panic"), SYNC_DEADLINE, |closing| !*closing);
+            let waited =
+                changed.wait_timeout_while(closing.lock().expect("no panic"), SYNC_DEADLINE, |closing| !*closing);
             assert!(*waited.expect("no panic").0, "nobody closed the part");
             return Err(refuse(rustix::io::Errno::IO));
         }
