@@ -7,6 +7,7 @@ use holdfast::engine;
 use holdfast::model::InputId;
 use holdfast::prove;
 use holdfast::sys::log::{self, Form};
+use holdfast::sys::memory;
 use holdfast::sys::paths::Runtime;
 use holdfast::sys::process;
 use holdfast::ui;
@@ -48,6 +49,8 @@ fn window(flags: Flags) -> ExitCode {
 
 /// One input's recording process.
 fn record(input: InputId, demo: bool) -> ExitCode {
+    // The log has a thread of its own.
+    memory::limit_arenas();
     let _log = log::init(Form::Json);
     process::set_name(c"holdfast-worker");
     match Runtime::open(demo) {

@@ -18,6 +18,8 @@ impl Loop {
                 let digest = digest(&body);
                 let default_name = default_name();
                 let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
+                // A machine that has just woken up: what happened before is none of this session.
+                clock::offsets().into_iter().for_each(|seen| self.handle(Event::Clocks(seen)));
                 self.handle(Event::Start(command));
             }
             Request::Stop { session, reply } => {

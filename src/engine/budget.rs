@@ -32,6 +32,8 @@ pub struct Memory {
     recording: bool,
     /// Since when it has done what it does, as far as this engine has seen.
     since: MonoNs,
+    /// What it used right before its recording began, if that was too much.
+    before: Option<u64>,
     rss: Option<u64>,
     over: bool,
 }
@@ -56,7 +58,7 @@ impl Memory {
     /// This process (with the time it was started) uses `rss` now.
     pub fn measured(&mut self, now: MonoNs, rules: &SupervisionRules, process: (u32, u64), recording: bool, rss: u64) {
         if self.rss.is_none() || self.recording != recording {
-            (self.recording, self.since) = (recording, now);
+            (self.recording, self.since, self.before) = (recording, now, self.rss.filter(|_| recording && self.over));
         }
         if self.of.as_ref().is_none_or(|of| of.process != process) {
             let of = Some(Measured { process, ..Measured::default() });
@@ -66,13 +68,16 @@ impl Memory {
         if now.since(self.since) >= rules.memory_baseline
             && let Some(of) = &mut self.of
         {
+            // What it had grown by while it waited is nothing that recording needs.
+            let grown = self.before.zip(of.idle).map_or(0, |(before, idle)| before.saturating_sub(idle));
             let need = if recording { &mut of.busy } else { &mut of.idle };
-            need.get_or_insert(rss);
+            need.get_or_insert(rss.saturating_sub(grown));
         }
         self.over = match self.budget(rules) {
             Some(budget) if rss > budget => true,
             Some(budget) => self.over && rss > budget / 100 * CALM_PERCENT,
-            None => false,
+            // It does something else now, and whether that is too much is not known yet.
+            None => self.over,
         };
     }
 
@@ -155,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn what_it_has_grown_by_while_it_waited_is_not_what_recording_needs() {
+        let (rules, mut memory) = (SupervisionRules::default(), Memory::default());
+        let mut look = |second, recording, mb: u64| {
+            memory.measured(at(second), &rules, (7, 1), recording, mb * MB);
+            (memory.budget(&rules), memory.is_over())
+        };
+        look(0, false, 100);
+        look(60, false, 100);
+        assert_eq!(look(100, false, 3000), (Some(200 * MB), true));
+        assert_eq!(look(102, true, 3010), (None, true), "pressing Record makes nothing good");
+        assert_eq!(look(162, true, 3100), (Some(264 * MB), true));
+        assert_eq!(look(164, false, 3000), (Some(264 * MB), true));
+    }
+
+    #[test]
     fn small_workers_have_the_floor_and_another_process_begins_anew() {
         let (rules, mut memory) = (SupervisionRules::default(), Memory::default());
         memory.measured(at(0), &rules, (7, 1), false, 50 * MB);
@@ -221,7 +241,7 @@ mod tests {
                 let budget = memory.budget(&rules);
                 prop_assert!(budget.is_none_or(|budget| budget >= rules.memory_floor));
                 let over = memory.is_over();
-                prop_assert!(!over || budget.is_some_and(|budget| mb * MB > budget / 100 * CALM_PERCENT));
+                prop_assert!(!over || budget.is_none_or(|budget| mb * MB > budget / 100 * CALM_PERCENT));
                 prop_assert!(over || budget.is_none_or(|budget| mb * MB <= budget));
             }
         }

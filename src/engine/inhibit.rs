@@ -63,7 +63,7 @@ enum Over {
     LetGo,
     /// What was held went with its bus or its service, or somebody has come who may give it.
     Lost,
-    /// It was not got; somebody may give it now.
+    /// It was not got, or not all of it; somebody may give it now.
     AskAgain,
 }
 
@@ -74,7 +74,7 @@ async fn stay(
     reason: Option<String>,
     events: &Sender<Event>,
 ) -> Over {
-    let keeps_awake = reason.is_none();
+    let missing = reason.is_some() || inhibitor.late;
     let mut lost = pin!(lose(inhibitor, events));
     let mut again = pin!(sleep(AGAIN));
     while *wanted.borrow_and_update() {
@@ -82,7 +82,7 @@ async fn stay(
         tokio::select! {
             () = &mut lost => return Over::Lost,
             changed = wanted.changed() => if changed.is_err() { break },
-            () = &mut again, if !keeps_awake => return Over::AskAgain,
+            () = &mut again, if missing => return Over::AskAgain,
         }
     }
     Over::LetGo

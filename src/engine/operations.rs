@@ -146,9 +146,10 @@ impl Operations {
         }
     }
 
-    /// Whether an operation of `source` is stuck.
-    pub fn is_stuck(&self, source: &str) -> bool {
-        self.open.iter().any(|open| open.stuck && open.task.source == source)
+    /// The first operation of `source` that is stuck, and how long it has run.
+    pub fn stuck_at(&self, source: &str, now: MonoNs) -> Option<(Operation, Duration)> {
+        let stuck = self.open.iter().find(|open| open.stuck && open.task.source == source)?;
+        Some((stuck.clone(), now.since(stuck.since)))
     }
 
     /// What runs, as the API shows it.

@@ -46,7 +46,7 @@ pub async fn watch(snapshot: watch::Receiver<Arc<Snapshot>>, clients: Clients, e
         let (pids, recording) = {
             let snapshot = snapshot.borrow();
             let workers = snapshot.inputs.iter().filter_map(|input| Some(input.worker.as_ref()?.pid));
-            (workers.collect::<Vec<u32>>(), snapshot.session.is_some())
+            (workers.collect::<Vec<u32>>(), snapshot.is_running())
         };
         let (known, windows) = (std::mem::take(&mut ran), clients.windows());
         let looked = tokio::task::spawn_blocking(move || look(&pids, &windows, recording, &known)).await;

@@ -42,6 +42,11 @@ pub enum Next {
     GiveUp,
 }
 
+/// Whether whoever went on after `attempt` has had the time to prove himself.
+pub fn is_old(attempt: MonoNs, now: MonoNs) -> bool {
+    now.since(attempt) > PROVED_AFTER + PAUSE
+}
+
 /// The attempts made for one input; kept for the next engine of this boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {
@@ -54,17 +59,23 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// What an earlier engine's account of deaths comes to, oldest first. A worker that lived longer than
+    /// What an earlier engine's account of deaths comes to at `now`, oldest first. A worker that has lived longer than
     /// [`PROVED_AFTER`] is taken to have proved itself.
-    pub fn after(deaths: &[MonoNs]) -> Self {
+    pub fn after(deaths: &[MonoNs], now: MonoNs) -> Self {
         let mut restarts = Self::default();
         for death in deaths {
-            if restarts.hour.back().is_some_and(|last| death.since(*last) > PROVED_AFTER + PAUSE) {
-                restarts.proved();
-            }
+            restarts.live_until(*death);
             restarts.begin(*death);
         }
+        restarts.live_until(now);
         restarts
+    }
+
+    /// The replacement of the last attempt lived until then.
+    fn live_until(&mut self, then: MonoNs) {
+        if self.hour.back().is_some_and(|last| is_old(*last, then)) {
+            self.proved();
+        }
     }
 
     /// The account of another witness of the same deaths: the graver one counts, neither is forgotten.
@@ -174,10 +185,12 @@ mod tests {
 
     #[test]
     fn an_earlier_engines_account_counts_against_the_limits() {
-        let restarts = Restarts::after(&[at(10), at(200), at(203), at(209)]);
+        let restarts = Restarts::after(&[at(10), at(200), at(203), at(209)], at(230));
         assert_eq!((restarts.attempts(), restarts.next(at(230))), (3, Next::GiveUp));
-        let restarts = Restarts::after(&[at(10), at(20), at(100)]);
+        let restarts = Restarts::after(&[at(10), at(20), at(100)], at(102));
         assert_eq!((restarts.attempts(), restarts.next(at(102))), (1, Next::At(at(105))));
+        let restarts = Restarts::after(&[at(10), at(20), at(30)], at(18_000));
+        assert_eq!(restarts.attempts(), 0, "it has recorded for hours since then");
     }
 
     #[derive(Debug, Clone)]
@@ -224,7 +237,7 @@ mod tests {
         let mut earlier = Restarts::default();
         [100, 105].iter().for_each(|second| earlier.begin(at(*second)));
         // The second replacement waited for its time; the third death was not kept any more.
-        let mut ours = Restarts::after(&[at(100), at(101), at(110)]);
+        let mut ours = Restarts::after(&[at(100), at(101), at(110)], at(111));
         ours.come_after(earlier, Settled::Nothing);
         assert_eq!((ours.attempts(), ours.next(at(111))), (3, Next::GiveUp));
         assert_eq!(ours.hour, [at(100), at(105), at(110)]);

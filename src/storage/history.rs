@@ -145,8 +145,9 @@ fn written_ms(dir: &Path, name: &str, (plan, calendar): (&Plan, &Calendar), offs
 }
 
 /// Makes the engine of `epoch` the one that goes on with the session in `dir`: folds what the journal lacks into it,
-/// appends `adopted`, and says what is known. `t_ns` = now, since the session's origin; `id` = the session meant.
-pub fn adopt(dir: &Path, id: SessionId, epoch: u64, t_ns: i64) -> io::Result<History> {
+/// appends `adopted`, and says what is known. `t_ns` = now, since the session's origin; `id` = the
+/// session meant; `step` = told of each line that is on the disk.
+pub fn adopt(dir: &Path, id: SessionId, epoch: u64, t_ns: i64, step: impl Fn()) -> io::Result<History> {
     let path = dir.join(layout::JOURNAL);
     let (mut lines, _) = journal::read::<Line<JournalKind>>(&path)?;
     let plan = lines.iter().find_map(|line| match &line.kind {
@@ -157,6 +158,7 @@ pub fn adopt(dir: &Path, id: SessionId, epoch: u64, t_ns: i64) -> io::Result<His
     let mut log = journal::Log::open(&path)?;
     for line in unfolded(dir, &plan, folded(&lines))? {
         log.append(&line)?;
+        step();
         lines.push(line);
     }
     log.append(&Line { t_ns, at: crate::sys::clock::wall_now(), kind: JournalKind::Adopted { epoch } })?;
@@ -205,7 +207,8 @@ impl Journal {
             _ => None,
         };
         if fact.as_ref().is_some_and(|fact| self.folded.contains(fact)) {
-            return Ok(());
+            // Whoever wrote it may not have got it onto the disk: that it can be read shows nothing.
+            return self.log.sync();
         }
         if let Err(error) = self.log.keep_room() {
             tracing::debug!(dir = %self.dir.display(), %error, "no room can be kept for the journal");

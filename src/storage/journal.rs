@@ -89,6 +89,11 @@ impl Log {
         self.torn = true;
         self.file.write_all(&line)?;
         self.torn = false;
+        self.sync()
+    }
+
+    /// Waits until everything in it is on the disk. Blocks on the disk.
+    pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

@@ -48,6 +48,8 @@ pub struct Inhibitor {
     pub got: Vec<String>,
     /// Whether the system does not go to sleep by itself.
     pub keeps_awake: bool,
+    /// logind did not answer everything in time: what is missing may be had yet, above all word of a shutdown.
+    pub late: bool,
     /// What was refused, or is not there, and why, in English.
     pub refused: Vec<String>,
 }
@@ -75,6 +77,7 @@ impl Inhibitor {
             Ok(bus) => {
                 if let Err(reason) = in_time(all.ask_logind(&bus, why)).await {
                     all.refused.push(format!("logind: {reason}"));
+                    all.late = true;
                 }
                 all.watch(&bus, LOGIND.0, !all.locks.is_empty()).await;
                 all.logind = Some(bus);

@@ -11,7 +11,8 @@ const ARENAS: libc::c_int = 2;
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "neither std nor rustix knows the allocator")]
 pub fn limit_arenas() {
-    // SAFETY: mallopt takes two integers and may be called at any time.
+    // SAFETY: mallopt takes two integers. It must not run beside another first use of the allocator's settings, which is
+    // why there is one thread.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
 }
 

@@ -24,8 +24,8 @@ pub use notice::Notice;
 
 use crate::model::InputId;
 use crate::sys::clock::mono_now;
+use crate::sys::lock;
 use crate::sys::paths::Runtime;
-use crate::sys::{lock, memory};
 use effect::Worker;
 use gst::glib;
 use mailbox::Mailbox;
@@ -69,7 +69,6 @@ fn serve(args: WorkerArgs) -> anyhow::Result<u8> {
         tracing::info!(input = %args.input, "already_running");
         return Ok(0);
     };
-    memory::limit_arenas();
     crate::media::init().context("GStreamer cannot start")?;
     let main_loop = glib::MainLoop::new(None, false);
     let mailbox = Mailbox::new().context("no event descriptor")?;

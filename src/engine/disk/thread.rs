@@ -108,7 +108,7 @@ impl DiskThread {
             }
             Job::Adopt { session, dir, t_ns, epoch } => {
                 self.open = None;
-                let adopted = history::adopt(&dir, session, epoch, t_ns);
+                let adopted = history::adopt(&dir, session, epoch, t_ns, || self.at_work.step());
                 let result = adopted.map(Box::new).map_err(|error| format!("{}: {error}", dir.display()));
                 self.tell(Event::Adopted { session, result });
             }
@@ -132,6 +132,7 @@ impl DiskThread {
 
     /// A start that may be repeated, wherever the calendar puts its folder.
     fn list(&mut self, dir: &Path, plan: &Plan) {
+        self.at_work.step();
         let clocks = recent::Clocks { boot_id: self.boot_id.clone(), mono: clock::mono_now(), wall: clock::wall_now() };
         recent::note(&mut self.kept.recent, &clocks, dir, plan);
         if let (Ok(names), Some(ours)) =
@@ -143,6 +144,7 @@ impl DiskThread {
     }
 
     fn save(&mut self) {
+        self.at_work.step();
         let may = self.fence.check().and_then(|()| self.home.check());
         let saved = may.and_then(|()| self.kept.save(&self.library));
         self.traffic.tally.note(saved.is_ok());
@@ -176,6 +178,7 @@ impl DiskThread {
         fs::create_dir(dir)?;
         let line = Line { t_ns: 0, at: plan.started_at, kind: JournalKind::Plan(plan) };
         let written = tried(|| {
+            self.at_work.step();
             atomic::sync_dir(&self.library)?;
             // Whatever a failed try has left is behind the line of the next: the first whole plan counts.
             self.append(dir, &line).inspect_err(|_| self.open = None)
@@ -199,8 +202,12 @@ impl DiskThread {
         self.fence.check()?;
         let journal = match &mut self.open {
             Some(open) if open.dir() == dir => open,
-            open => open.insert(Journal::open(dir)?),
+            open => {
+                self.at_work.step();
+                open.insert(Journal::open(dir)?)
+            }
         };
+        self.at_work.step();
         let written = journal.append(line);
         self.traffic.tally.note(written.is_ok());
         written

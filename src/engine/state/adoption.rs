@@ -155,7 +155,7 @@ impl State {
             let lost: Vec<MonoNs> = times(&mut past.lost_ns.iter().copied());
             let stalled: Vec<MonoNs> = times(&mut past.stalled.iter().map(|(_, t_ns)| *t_ns));
             if let Some(input) = self.input_mut(input) {
-                input.worker.restore_losses(&lost, &stalled);
+                input.worker.restore_losses(now.mono, &lost, &stalled);
             }
         }
         self.session = Some(session);

@@ -66,6 +66,9 @@ impl State {
     pub(super) fn session_closed(&mut self, now: Now, dir: &Path, closed: &ClosedSession) {
         self.freeze(now, Some(&closed.manifest));
         self.last_session = Some(recovery::last_session(&closed.manifest, dir));
+        for take in self.session.iter().flat_map(|session| &session.takes) {
+            self.alerts.resolve(now, take.input.as_str(), IncidentCode::StopCut.as_str());
+        }
         match &mut self.session {
             // Nobody asked it to stop: it stays on the screen as failed.
             Some(session) if matches!(session.phase, Phase::Closing { asked: false, .. }) => {

@@ -37,22 +37,18 @@ impl State {
             }
             let (over, used, budget) = (memory.is_over(), memory.used(), memory.budget(&rules));
             match (over, used.zip(budget)) {
-                (true, Some((used, budget))) => {
-                    if !self.alerts.is_active(id.as_str(), code.as_str()) {
-                        self.alerts.raise(now, id.as_str(), &too_much(used, budget));
-                    }
-                }
-                _ => self.alerts.resolve(now, id.as_str(), code.as_str()),
+                (true, Some((used, budget))) => self.alerts.keep(now, id.as_str(), &too_much(used, budget)),
+                // It will be known again how much it may use.
+                (true, None) => {}
+                (false, _) => self.alerts.resolve(now, id.as_str(), code.as_str()),
             }
         }
-        match budget::together(self.oversight.memory.values(), &rules) {
-            Some((used, budget)) if used > budget => {
-                if !self.alerts.is_active(ENGINE, code.as_str()) {
-                    self.alerts.raise(now, ENGINE, &too_much(used, budget));
-                }
-            }
+        let memories = || self.oversight.memory.values();
+        match budget::together(memories(), &rules) {
+            Some((used, budget)) if used > budget => self.alerts.keep(now, ENGINE, &too_much(used, budget)),
             Some(together) if !budget::is_calm(together) => {}
-            _ => self.alerts.resolve(now, ENGINE, code.as_str()),
+            None if memories().any(|memory| memory.used().is_some()) => {}
+            Some(_) | None => self.alerts.resolve(now, ENGINE, code.as_str()),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
 use crate::model::snapshot::InputState;
 use crate::protocol::operations::{CleanupReply, OperationKind, OperationsReply};
+use std::time::Duration;
 
 impl State {
     /// What runs, for the API.
@@ -25,21 +26,19 @@ impl State {
     pub(super) fn watch_operations(&mut self, now: Now) {
         let changes = self.oversight.operations.follow(now.mono, self.tasks(now));
         for (operation, took) in changes.stuck {
-            let incident = Incident::new(IncidentCode::OperationStuck)
-                .with("operation", name(operation.task.kind))
-                .with("seconds", took.as_secs())
-                .with("id", operation.id);
-            self.alerts.raise(now, &operation.task.source, &incident);
+            self.alerts.raise(now, &operation.task.source, &stuck(&operation, took));
         }
         for operation in changes.over {
             self.calm_operation(now, &operation);
         }
     }
 
-    fn calm_operation(&mut self, now: Now, operation: &Operation) {
+    pub(super) fn calm_operation(&mut self, now: Now, operation: &Operation) {
         let source = &operation.task.source;
-        if !self.oversight.operations.is_stuck(source) {
-            self.alerts.resolve(now, source, IncidentCode::OperationStuck.as_str());
+        match self.oversight.operations.stuck_at(source, now.mono) {
+            // The alert is one for all of them: it is the other one now that can be given up from there.
+            Some((other, took)) => self.alerts.raise(now, source, &stuck(&other, took)),
+            None => self.alerts.resolve(now, source, IncidentCode::OperationStuck.as_str()),
         }
     }
 
@@ -158,6 +157,13 @@ impl State {
             take.ending = Some(Ending::Failed);
         }
     }
+}
+
+fn stuck(operation: &Operation, took: Duration) -> Incident {
+    Incident::new(IncidentCode::OperationStuck)
+        .with("operation", name(operation.task.kind))
+        .with("seconds", took.as_secs())
+        .with("id", operation.id)
 }
 
 fn cleaned(token: Token, operation: Operation) -> Effect {

@@ -72,10 +72,13 @@ impl Oversight {
             add(MACHINE, "threads", Some(used), Some(limit));
         }
         let workers = processes.workers.iter().map(|(id, _, usage)| (id.as_str(), usage));
+        let mut threads = 0u64;
         for (source, usage) in std::iter::once((super::ENGINE, &processes.engine)).chain(workers) {
             add(source, "open files", usage.files, usage.files_limit);
-            add(source, "threads", usage.threads, usage.threads_limit);
+            threads = threads.saturating_add(usage.threads.unwrap_or(0));
         }
+        // The limit is one for all processes of the user; these are ours.
+        add(super::ENGINE, "threads", Some(threads), processes.engine.threads_limit);
         limits
     }
 }
@@ -126,16 +129,17 @@ impl State {
             self.alerts.resolve(now, &source, IncidentCode::LimitNear.as_str());
         }
         for (source, (_, limit)) in nearest.into_iter().filter(|(_, (share, _))| *share > 1.0) {
-            if self.oversight.near.get(&source) == Some(&limit.what) {
-                continue;
-            }
             let count = |number| if limit.what == MEMORY { size::format(number) } else { number.to_string() };
             let incident = Incident::new(IncidentCode::LimitNear)
                 .with("what", &limit.what)
                 .with("used", count(limit.used))
                 .with("limit", count(limit.limit));
-            self.alerts.raise(now, &source, &incident);
-            self.oversight.near.insert(source, limit.what);
+            if self.oversight.near.get(&source) == Some(&limit.what) {
+                self.alerts.keep(now, &source, &incident);
+            } else {
+                self.alerts.raise(now, &source, &incident);
+                self.oversight.near.insert(source, limit.what);
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ impl State {
             StorageEvent::Frozen(frozen) => self.storage.frozen = frozen,
             StorageEvent::Wrote(trouble) => self.storage.refused = trouble,
         }
-        let red = self.trouble().is_some() || self.storage.refused.is_some();
+        let red = self.trouble(now).is_some() || self.storage.refused.is_some();
         if std::mem::replace(&mut self.storage.red, red) && !red {
             self.close_at_once(now);
         }
@@ -126,23 +126,24 @@ impl State {
     }
 
     /// What keeps recordings from beginning, worst first: what was seen, or what does not return.
-    fn trouble(&self) -> Option<Incident> {
-        let frozen = || self.disk_stands().then_some(IncidentCode::StorageFrozen);
+    fn trouble(&self, now: Now) -> Option<Incident> {
+        let frozen = || self.disk_stands(now).then_some(IncidentCode::StorageFrozen);
         self.storage.seen.clone().or_else(|| frozen().map(Incident::new))
     }
 
     /// The disk takes nothing, as the engine or a worker that writes found out.
-    pub(super) fn disk_stands(&self) -> bool {
-        self.storage.frozen || self.is_frozen_to_a_worker()
+    pub(super) fn disk_stands(&self, now: Now) -> bool {
+        self.storage.frozen || self.is_frozen_to_a_worker(now)
     }
 
-    /// A worker that writes finds the disk frozen. What one that has ended says may have gone since: it writes no more.
-    fn is_frozen_to_a_worker(&self) -> bool {
-        let linked = self.inputs.iter().filter(|input| input.worker.is_linked());
+    /// A worker that writes finds the disk frozen. What one that has ended says may have gone since: it writes no more. Nor
+    /// does the last word of one that is silent excuse anybody: that it was told is kept on the same disk, so a disk that
+    /// does stand is found out by our own write.
+    fn is_frozen_to_a_worker(&self, now: Now) -> bool {
+        let linked = self.inputs.iter().filter(|input| input.worker.is_linked() && input.waits_for_disk(now));
         let over = |recording: &RecordingView| matches!(recording.state, RecordingState::Done | RecordingState::Failed);
         let writes = |status: &&WorkerStatus| status.recording.as_ref().is_some_and(|recording| !over(recording));
-        let writing = linked.filter_map(|input| Some(&input.status.as_ref()?.1)).filter(writes);
-        writing.flat_map(|status| &status.active).any(|incident| incident.code == IncidentCode::StorageFrozen)
+        linked.filter_map(|input| Some(&input.status.as_ref()?.1)).any(|status| writes(&status))
     }
 
     /// Everything that is wrong with the disk now.
@@ -178,9 +179,9 @@ impl State {
     }
 
     /// The level the disk makes, why, and what is done about it.
-    pub(super) fn level_view(&self) -> LevelView {
+    pub(super) fn level_view(&self, now: Now) -> LevelView {
         let level = &self.storage.level;
-        let trouble = self.trouble();
+        let trouble = self.trouble(now);
         let red = [trouble.as_ref(), self.storage.refused.as_ref()];
         let mut causes: Vec<String> =
             red.into_iter().flatten().map(|trouble| trouble.code.as_str().to_owned()).collect();
@@ -197,7 +198,7 @@ impl State {
     /// Whether a recording may begin; which rule forbids it, and what it needs (R-FM-4). The largest rule applies.
     pub(super) fn check_space(&self, now: Now) -> Result<(), Refused> {
         let library = self.setup.library.display();
-        if let Some(trouble) = self.trouble() {
+        if let Some(trouble) = self.trouble(now) {
             let reason = trouble.params.get("reason").cloned().unwrap_or_default();
             let (code, why) = match trouble.code {
                 IncidentCode::StorageFrozen => (trouble.code, "does not answer; check it and try again".to_owned()),

@@ -31,7 +31,7 @@ impl State {
             last_session: self.last_session_view(),
             storage: self.storage_view(now.mono),
             inputs,
-            level: self.level_view(),
+            level: self.level_view(now),
             alerts: self.alerts.counts(),
             services: Vec::new(),
             priority: self.protection.clone(),

@@ -16,7 +16,7 @@ impl State {
         let recording = self.may_record(id);
         // Nothing grows on a disk that stands still, and nobody is killed for that (DESIGN §1).
         let event = match event {
-            WorkerEvent::Measured { .. } if self.disk_stands() => WorkerEvent::DiskStands,
+            WorkerEvent::Measured { .. } if self.disk_stands(now) => WorkerEvent::DiskStands,
             other => other,
         };
         let Some(input) = self.input_mut(id) else { return self.on_stray(now, id, event, out) };
@@ -43,6 +43,7 @@ impl State {
     fn on_died(&mut self, now: Now, id: &InputId, reason: String, out: &mut Vec<Effect>) {
         let wanted = self.is_wanted(id);
         self.forget_told(now, id);
+        self.alerts.resolve(now, id.as_str(), IncidentCode::TeardownStuck.as_str());
         self.fold_death(id);
         if let Some(input) = self.input_mut(id) {
             input.orphan = None;

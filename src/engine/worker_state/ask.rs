@@ -1,6 +1,6 @@
 //! What others may ask of the supervision of a worker, and what an earlier engine has to say about it.
 
-use super::super::restart::{Next, Restarts, Settled};
+use super::super::restart::{Next, Restarts, Settled, is_old};
 use super::stall::NewMedia;
 use super::{Act, MUTE_CONNECTS, Phase, Worker};
 use crate::model::MonoNs;
@@ -63,12 +63,12 @@ impl Worker {
 
     /// Deaths of earlier workers and stalls of parts that were written down before this engine came, oldest first: they
     /// count against the limits.
-    pub fn restore_losses(&mut self, lost: &[MonoNs], stalled: &[MonoNs]) {
+    pub fn restore_losses(&mut self, now: MonoNs, lost: &[MonoNs], stalled: &[MonoNs]) {
         let mut spent = [lost, stalled].concat();
         spent.sort_unstable();
-        self.restarts.merge(Restarts::after(&spent));
+        self.restarts.merge(Restarts::after(&spent, now));
         // It may be of the worker that writes now.
-        if stalled.last() > lost.last() {
+        if stalled.last() > lost.last() && stalled.last().is_some_and(|last| !is_old(*last, now)) {
             self.new_media = NewMedia::FromNextReport;
         }
     }

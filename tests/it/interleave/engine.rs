@@ -176,7 +176,7 @@ impl SimEngine {
                 Event::StopWritten { session }
             }
             Effect::Adopt { session, dir, t_ns, epoch } => {
-                let result = history::adopt(&dir, session, epoch, t_ns).map_err(|error| error.to_string());
+                let result = history::adopt(&dir, session, epoch, t_ns, || {}).map_err(|error| error.to_string());
                 Event::Adopted { session, result: result.map(Box::new) }
             }
             Effect::Close { session, dir, state } => {

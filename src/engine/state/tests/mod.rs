@@ -3,6 +3,7 @@
 mod adoption;
 mod clock;
 mod doubt;
+mod ends;
 mod handover;
 mod histories;
 mod lives;

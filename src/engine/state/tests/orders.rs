@@ -171,6 +171,20 @@ fn a_worker_that_says_nothing_on_a_disk_that_stands_is_not_ended() {
 }
 
 #[test]
+fn that_the_disk_stands_is_no_excuse_once_whoever_said_so_is_silent() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let link = bench.last_link("a");
+    let mut report = status(Some(session), RecordingState::Stalled, 500);
+    report.active = vec![Incident::new(IncidentCode::StorageFrozen)];
+    bench.feed(Event::Status { input: id("a"), link, status: Box::new(report) });
+    assert_eq!(bench.view().level.causes, ["storage_frozen"]);
+    // The disk is back, and our own writes get through; the worker hangs elsewhere.
+    assert!(silence(&mut bench, 10_000, |_| 1) > 0, "nobody would ever look after it again");
+    assert!(bench.view().level.causes.is_empty(), "{:?}", bench.view().level);
+}
+
+#[test]
 fn a_worker_that_says_nothing_is_not_ended_unseen_right_after_it_was_found() {
     for records in [None, Some(SessionId(uuid::Uuid::from_u128(99)))] {
         let mut bench = Bench::cold(&["a"]);

@@ -111,9 +111,9 @@ fn little_memory_before_a_start_is_told_and_refuses_nothing() {
 #[test]
 fn of_each_source_the_nearest_limit_is_told_once_and_ends_below_it() {
     let mut bench = Bench::ready(&["a"]);
-    let look = |files: u64, threads: u64, queue: u64| {
-        let engine = Usage { files: Some(files), files_limit: Some(100), ..Usage::default() };
-        let worker = Usage { threads: Some(threads), threads_limit: Some(100), ..Usage::default() };
+    let open = |files| Usage { files: Some(files), files_limit: Some(100), ..Usage::default() };
+    let look = |files: u64, of_worker: u64, queue: u64| {
+        let (engine, worker) = (open(files), open(of_worker));
         Resources {
             gauges: vec![Gauge { what: "places for events", used: queue, limit: 100 }],
             processes: Some(Processes { engine, workers: vec![(id("a"), 1, worker)], ..Processes::default() }),
@@ -137,6 +137,16 @@ fn of_each_source_the_nearest_limit_is_told_once_and_ends_below_it() {
     assert!(bench.is_told("engine", "limit_near"), "it does not come and go");
     bench.seen(look(70, 70, 10));
     assert!(!bench.is_told("engine", "limit_near"));
+}
+
+#[test]
+fn threads_of_all_our_processes_count_against_the_one_limit_of_their_user() {
+    let mut bench = Bench::ready(&["a"]);
+    let usage = |threads| Usage { threads: Some(threads), threads_limit: Some(100), ..Usage::default() };
+    let workers = vec![(id("a"), 1, usage(75))];
+    let processes = Some(Processes { engine: usage(10), workers, ..Processes::default() });
+    bench.seen(Resources { processes, ..Resources::default() });
+    assert_eq!(bench.alert("engine", "limit_near").expect("told").params["used"], "85");
 }
 
 #[test]

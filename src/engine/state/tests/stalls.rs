@@ -158,3 +158,20 @@ fn stalls_nobody_lived_to_hear_of_count_and_end_nothing_by_themselves() {
     bench.close("a", session, 5, true);
     assert!(bench.is_ended());
 }
+
+#[test]
+fn stalls_that_hours_of_media_have_made_good_do_not_come_back_with_another_engine() {
+    let mut bench = Bench::cold(&["a"]);
+    bench.ms = 18_000_000;
+    let mut old = running(&["a"]);
+    let past = old.history.inputs.get_mut(&id("a")).expect("a");
+    past.stalled = (1..=3).map(|part| (part, 30_000_000_000 * i64::from(part))).collect();
+    let session = old.plan.id;
+    bench.worker("a", linked(1, Some(session)));
+    bench.ack_configure("a", None);
+    bench.status("a", Some(session), RecordingState::Recording, 17_000_000);
+    searched(&mut bench, old);
+    assert_eq!(bench.attempts(), 0);
+    bench.close("a", session, 4, true);
+    assert_eq!((bench.attempts(), bench.is_ended()), (1, false), "its first fault in five hours");
+}
