@@ -199,22 +199,28 @@ impl Window {
 
     /// Lets only this part's pictures pass `pad`.
     pub fn attach_video(&self, pad: &gst::Pad) {
-        self.attach(pad, |window, time, _| window.takes_picture(time));
+        self.attach(pad, |window, time, picture| {
+            let takes = window.takes_picture(time);
+            // The gap an MP4 part ends with ([`super::muxer`]) is empty, and no picture.
+            window.lock().pictures += u64::from(takes && picture.size() > 0);
+            takes
+        });
     }
 
     /// Lets only this part's sound pass `pad`.
     pub fn attach_sound(&self, pad: &gst::Pad) {
-        self.attach(pad, Self::takes_sound);
+        self.attach(pad, |window, time, sound| {
+            window.takes_sound(time, sound.duration().map_or(Duration::ZERO, Into::into))
+        });
     }
 
-    fn attach(&self, pad: &gst::Pad, takes: impl Fn(&Self, MonoNs, Duration) -> bool + Send + Sync + 'static) {
+    fn attach(&self, pad: &gst::Pad, takes: impl Fn(&Self, MonoNs, &gst::BufferRef) -> bool + Send + Sync + 'static) {
         let window = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-            let length = buffer.duration().map_or(Duration::ZERO, Into::into);
             match running_time(pad, buffer) {
                 // `Handled`, not `Drop`: on a sink pad GStreamer 1.22 frees what was freed already.
-                Some(time) if !takes(&window, time, length) => gst::PadProbeReturn::Handled,
+                Some(time) if !takes(&window, time, buffer) => gst::PadProbeReturn::Handled,
                 // Without a time it cannot be told apart; the muxer refuses it by name.
                 _ => gst::PadProbeReturn::Ok,
             }
@@ -228,7 +234,6 @@ impl Window {
         }
         let over = inner.until.as_ref().and_then(Boundary::at).is_some_and(|end| time >= end);
         inner.video_done |= over;
-        inner.pictures += u64::from(!over);
         !over
     }
 

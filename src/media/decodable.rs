@@ -54,9 +54,9 @@ impl Gate {
         });
         let gate = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            // What somebody else keeps out has no buffer any more. `Handled`, not `Drop`: on a sink pad GStreamer 1.22
-            // frees what was freed already.
-            let admitted = info.buffer().is_none() || gate.with(Inner::admit);
+            // What somebody else keeps out has no buffer any more, and the gap an MP4 part ends with ([`super::muxer`])
+            // no bytes. `Handled`, not `Drop`: on a sink pad GStreamer 1.22 frees what was freed already.
+            let admitted = info.buffer().is_none_or(|picture| picture.size() == 0) || gate.with(Inner::admit);
             if admitted { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
         });
         Ok(())
@@ -92,6 +92,7 @@ mod tests {
     use super::super::boundary::{Boundary, Window};
     use super::super::element;
     use super::super::joint::{Limits, Outlet};
+    use super::super::muxer::end_with_gap;
     use super::*;
     use crate::model::MonoNs;
     use proptest::prelude::*;
@@ -153,10 +154,12 @@ mod tests {
         let (gate, pad) = (Gate::default(), element::pad(&disk, "sink").expect("a pad"));
         window.attach_video(&pad);
         gate.attach(&inlet, &pad).expect("attached");
+        end_with_gap(&inlet.pad().expect("a pad"), &pad);
         let written = Arc::new(Mutex::new(Vec::new()));
         let list = written.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            list.lock().expect("no panic").extend(info.buffer().map(|picture| picture.offset()));
+            let picture = info.buffer().filter(|picture| picture.size() > 0);
+            list.lock().expect("no panic").extend(picture.map(|picture| picture.offset()));
             gst::PadProbeReturn::Ok
         });
         inlet.prepare(&outlet).expect("connected");
@@ -218,7 +221,8 @@ mod tests {
     /// A split while the disk stands: the old part's inlet takes the next one's pictures until its muxer goes on.
     #[test]
     fn what_a_full_inlet_loses_behind_the_end_is_no_loss_of_the_part_that_ends_there() {
-        for (end, some_are_left) in [(40, false), (80, true)] {
+        // Behind 73 the last that are left are kept out.
+        for (end, some_are_left) in [(40, false), (73, false), (80, true)] {
             let until = Boundary::new(MonoNs(end));
             until.offer(MonoNs(end));
             let window = Window::new(None, Duration::ZERO);
