@@ -113,6 +113,8 @@ struct Inner {
     /// How much sound before the first picture a decoder must have heard.
     warm_up: Duration,
     first_sound: Option<MonoNs>,
+    /// Pictures that have passed.
+    pictures: u64,
     video_done: bool,
     sound_done: bool,
 }
@@ -120,8 +122,9 @@ struct Inner {
 impl Window {
     /// Everything from `from` on; `warm_up` is how much earlier the sound begins, so that a decoder is right at `from`.
     pub fn new(from: Option<Boundary>, warm_up: Duration) -> Self {
-        let (until, first_sound) = (None, None);
-        Self(Arc::new(Mutex::new(Inner { from, until, warm_up, first_sound, video_done: false, sound_done: false })))
+        let (until, first_sound, pictures) = (None, None, 0);
+        let (video_done, sound_done) = (false, false);
+        Self(Arc::new(Mutex::new(Inner { from, until, warm_up, first_sound, pictures, video_done, sound_done })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -161,6 +164,12 @@ impl Window {
         self.lock().first_sound.is_some()
     }
 
+    /// How many of the `made` pictures that belong to it never came here, now that none will any more. Whatever was lost
+    /// of those behind its end is another part's.
+    pub fn missing(&self, made: u64) -> u64 {
+        made.saturating_sub(self.lock().pictures)
+    }
+
     /// Whether the pictures have passed the end.
     pub fn pictures_over(&self) -> bool {
         self.lock().video_done
@@ -190,22 +199,28 @@ impl Window {
 
     /// Lets only this part's pictures pass `pad`.
     pub fn attach_video(&self, pad: &gst::Pad) {
-        self.attach(pad, |window, time, _| window.takes_picture(time));
+        self.attach(pad, |window, time, picture| {
+            let takes = window.takes_picture(time);
+            // The gap an MP4 part ends with ([`super::muxer`]) is empty, and no picture.
+            window.lock().pictures += u64::from(takes && picture.size() > 0);
+            takes
+        });
     }
 
     /// Lets only this part's sound pass `pad`.
     pub fn attach_sound(&self, pad: &gst::Pad) {
-        self.attach(pad, Self::takes_sound);
+        self.attach(pad, |window, time, sound| {
+            window.takes_sound(time, sound.duration().map_or(Duration::ZERO, Into::into))
+        });
     }
 
-    fn attach(&self, pad: &gst::Pad, takes: impl Fn(&Self, MonoNs, Duration) -> bool + Send + Sync + 'static) {
+    fn attach(&self, pad: &gst::Pad, takes: impl Fn(&Self, MonoNs, &gst::BufferRef) -> bool + Send + Sync + 'static) {
         let window = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-            let length = buffer.duration().map_or(Duration::ZERO, Into::into);
             match running_time(pad, buffer) {
                 // `Handled`, not `Drop`: on a sink pad GStreamer 1.22 frees what was freed already.
-                Some(time) if !takes(&window, time, length) => gst::PadProbeReturn::Handled,
+                Some(time) if !takes(&window, time, buffer) => gst::PadProbeReturn::Handled,
                 // Without a time it cannot be told apart; the muxer refuses it by name.
                 _ => gst::PadProbeReturn::Ok,
             }

@@ -54,9 +54,9 @@ impl Gate {
         });
         let gate = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            // What somebody else keeps out has no buffer any more. `Handled`, not `Drop`: on a sink pad GStreamer 1.22
-            // frees what was freed already.
-            let admitted = info.buffer().is_none() || gate.with(Inner::admit);
+            // What somebody else keeps out has no buffer any more, and the gap an MP4 part ends with ([`super::muxer`])
+            // no bytes. `Handled`, not `Drop`: on a sink pad GStreamer 1.22 frees what was freed already.
+            let admitted = info.buffer().is_none_or(|picture| picture.size() == 0) || gate.with(Inner::admit);
             if admitted { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
         });
         Ok(())
@@ -92,6 +92,7 @@ mod tests {
     use super::super::boundary::{Boundary, Window};
     use super::super::element;
     use super::super::joint::{Limits, Outlet};
+    use super::super::muxer::end_with_gap;
     use super::*;
     use crate::model::MonoNs;
     use proptest::prelude::*;
@@ -136,8 +137,9 @@ mod tests {
     }
 
     /// The same through real pipelines whose muxer stands still while a hundred pictures come, every 25th a keyframe, with
-    /// room for thirty: how many are lost and kept out of what `window` lets pass, and what is written.
-    fn written(window: &Window) -> (u64, u64, Vec<u64>) {
+    /// room for thirty: how many of the `made` ones that are `window`'s are lost, how many were known to be while the muxer
+    /// stood still, how many are kept out, and what is written.
+    fn written(window: &Window, made: u64) -> (u64, u64, u64, Vec<u64>) {
         crate::media::init().expect("GStreamer");
         let (before, behind) = (gst::Pipeline::new(), gst::Pipeline::new());
         let camera = gst_app::AppSrc::builder().format(gst::Format::Time).max_bytes(1 << 30).build();
@@ -152,10 +154,12 @@ mod tests {
         let (gate, pad) = (Gate::default(), element::pad(&disk, "sink").expect("a pad"));
         window.attach_video(&pad);
         gate.attach(&inlet, &pad).expect("attached");
+        end_with_gap(&inlet.pad().expect("a pad"), &pad);
         let written = Arc::new(Mutex::new(Vec::new()));
         let list = written.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            list.lock().expect("no panic").extend(info.buffer().map(|picture| picture.offset()));
+            let picture = info.buffer().filter(|picture| picture.size() > 0);
+            list.lock().expect("no panic").extend(picture.map(|picture| picture.offset()));
             gst::PadProbeReturn::Ok
         });
         inlet.prepare(&outlet).expect("connected");
@@ -182,21 +186,26 @@ mod tests {
             assert_eq!(last.type_(), gst::MessageType::Eos, "{last:?}");
         };
         wait(&before);
+        if let Some(end) = window.ends_at() {
+            inlet.end_at(end, 100 - end.0);
+        }
+        let known = inlet.overflowed();
         inlet.end();
         source.remove_probe(block);
         wait(&behind);
-        let (lost, kept_out) = (inlet.lost(), gate.kept_out());
+        let (lost, kept_out) = (window.missing(made), gate.kept_out());
         for pipeline in [&before, &behind] {
             pipeline.set_state(gst::State::Null).expect("stopped");
         }
         let written = written.lock().expect("no panic").clone();
-        (lost, kept_out, written)
+        (lost, known, kept_out, written)
     }
 
     #[test]
     fn a_full_inlet_resumes_with_a_keyframe_and_counts_what_is_of_its_part() {
-        let (lost, kept_out, all) = written(&Window::new(None, Duration::ZERO));
+        let (lost, known, kept_out, all) = written(&Window::new(None, Duration::ZERO), 100);
         assert!(lost > 0 && kept_out > 0, "{lost} lost, {kept_out} kept out");
+        assert!(known == lost || known + 1 == lost, "{known} known of {lost}");
         assert_eq!(all.len() as u64 + lost + kept_out, 100);
         let decodable = |before: Option<u64>, number: u64| number.is_multiple_of(25) || before == Some(number - 1);
         let befores = std::iter::once(None).chain(all.iter().copied().map(Some));
@@ -205,8 +214,24 @@ mod tests {
         // Of a part that begins with picture 75 nothing is lost; those before it are another one's.
         let begin = Boundary::new(MonoNs(75));
         begin.offer(MonoNs(75));
-        let (_, kept_out, part) = written(&Window::new(Some(begin), Duration::ZERO));
-        assert_eq!((kept_out, part), (0, (75..100).collect()));
+        let (lost, _, kept_out, part) = written(&Window::new(Some(begin), Duration::ZERO), 25);
+        assert_eq!((lost, kept_out, part), (0, 0, (75..100).collect()));
+    }
+
+    /// A split while the disk stands: the old part's inlet takes the next one's pictures until its muxer goes on.
+    #[test]
+    fn what_a_full_inlet_loses_behind_the_end_is_no_loss_of_the_part_that_ends_there() {
+        // Behind 73 the last that are left are kept out.
+        for (end, some_are_left) in [(40, false), (73, false), (80, true)] {
+            let until = Boundary::new(MonoNs(end));
+            until.offer(MonoNs(end));
+            let window = Window::new(None, Duration::ZERO);
+            window.end_at(until);
+            let (lost, known, kept_out, part) = written(&window, end);
+            assert_eq!(part.len() as u64 + lost + kept_out, end, "{lost} lost, {kept_out} kept out, {part:?}");
+            assert!(known == lost || known + 1 == lost, "{known} known of {lost}");
+            assert_eq!(part.contains(&75), some_are_left, "{part:?}");
+        }
     }
 
     #[test]

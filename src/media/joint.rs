@@ -7,6 +7,7 @@ use super::element;
 use super::error::BuildError;
 use super::kept::{Kept, Subscription};
 use super::tally::Tally;
+use crate::model::MonoNs;
 use gst::prelude::*;
 use gst_utils::StreamProducer;
 use gst_utils::streamproducer::ProducerSettings;
@@ -161,6 +162,8 @@ pub struct Inlet {
     link: Option<Link>,
     /// Pushed into links that are gone.
     pushed_before: u64,
+    /// Where what concerns its pipeline ends, and how many had been pushed by then.
+    until: Option<(MonoNs, u64)>,
 }
 
 impl Inlet {
@@ -173,7 +176,7 @@ impl Inlet {
         bin.add(&appsrc)?;
         let out = Tally::default();
         out.attach(&element::pad(&appsrc, "src")?);
-        Ok(Self { appsrc, limits, live, out, link: None, pushed_before: 0 })
+        Ok(Self { appsrc, limits, live, out, link: None, pushed_before: 0, until: None })
     }
 
     /// The element to link from.
@@ -251,18 +254,29 @@ impl Inlet {
         let _ = self.appsrc.end_of_stream();
     }
 
+    fn pushed(&self) -> u64 {
+        self.pushed_before + self.link.as_ref().map_or(0, Link::pushed)
+    }
+
+    /// What lies at or behind `time` is another pipeline's, and no loss of this one; `later` such buffers have come out of
+    /// the outlet so far.
+    pub fn end_at(&mut self, time: MonoNs, later: u64) {
+        self.until = Some((time, self.pushed().saturating_sub(later)));
+    }
+
     /// Buffers that are known to be lost because this inlet was full. One buffer may be on its way out of the queue
     /// at any moment and counts as passed, so this is at most one too low.
     pub fn overflowed(&self) -> u64 {
         let queued = self.appsrc.current_level_buffers();
-        let pushed = self.pushed_before + self.link.as_ref().map_or(0, Link::pushed);
-        pushed.saturating_sub(self.out.count() + queued + 1)
-    }
-
-    /// Buffers that are lost because this inlet was full, exactly: for one that has ended and handed out all it held.
-    pub fn lost(&self) -> u64 {
-        let pushed = self.pushed_before + self.link.as_ref().map_or(0, Link::pushed);
-        pushed.saturating_sub(self.out.count() + self.appsrc.current_level_buffers())
+        let pushed = self.pushed();
+        let (pushed, queued, passed) = match self.until {
+            None => (pushed, queued, self.out.count()),
+            // The oldest are lost first, so that the last ones that were pushed are in the queue.
+            Some((time, before)) => {
+                (before, queued.saturating_sub(pushed.saturating_sub(before)), self.out.count_before(time))
+            }
+        };
+        pushed.saturating_sub(passed + queued + 1)
     }
 
     /// What has passed.

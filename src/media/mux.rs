@@ -16,6 +16,7 @@ use super::error::BuildError;
 use super::joint::{Inlet, Limits};
 use super::muxer::{self, Stream};
 use super::pipeline::{BusEvent, Pipeline};
+use crate::model::MonoNs;
 use crate::model::encoding::Encoding;
 use gst::prelude::*;
 
@@ -102,16 +103,26 @@ impl Part {
         self.audio.is_some()
     }
 
-    /// Encoded buffers lost because the disk was too slow for too long.
-    pub fn overflowed(&self) -> u64 {
-        self.lost_pictures(false) + self.audio.as_ref().map_or(0, Inlet::overflowed)
+    /// Its pictures end at `at`; `later` of the next part's have come out of the encoder so far. What its queue loses of
+    /// those while it still takes them is no loss of this part.
+    pub fn end_pictures_at(&mut self, at: MonoNs, later: u64) {
+        self.video.end_at(at, later);
     }
 
-    /// Pictures among them, with those that could not be decoded without them; `ended` = everything that was not lost has
-    /// passed, so that not one is missed.
-    pub fn lost_pictures(&self, ended: bool) -> u64 {
-        let lost = if ended { self.video.lost() } else { self.video.overflowed() };
-        lost + self.gate.kept_out()
+    /// Encoded buffers known to be lost because the disk was too slow for too long, with the pictures that could not be
+    /// decoded without them.
+    pub fn overflowed(&self) -> u64 {
+        self.lost_pictures() + self.audio.as_ref().map_or(0, Inlet::overflowed)
+    }
+
+    /// Pictures among them.
+    pub fn lost_pictures(&self) -> u64 {
+        self.video.overflowed() + self.kept_out()
+    }
+
+    /// Pictures that came through the queue and could not be decoded without those that it lost.
+    pub fn kept_out(&self) -> u64 {
+        self.gate.kept_out()
     }
 
     /// Throws the pipeline away and hands the sink, now at rest, to `done` on the teardown thread.

@@ -24,6 +24,12 @@ struct Inner {
     recent: VecDeque<MonoNs>,
 }
 
+impl Inner {
+    fn from(&self, time: MonoNs) -> u64 {
+        self.recent.iter().filter(|&&at| at >= time).count() as u64
+    }
+}
+
 impl Tally {
     /// Counts every buffer that passes `pad` from now on.
     pub fn attach(&self, pad: &gst::Pad) {
@@ -72,8 +78,12 @@ impl Tally {
     /// [`REMEMBERED`] buffers.
     pub fn count_before(&self, time: MonoNs) -> u64 {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = inner.recent.iter().filter(|&&at| at >= time).count();
-        inner.count - later as u64
+        inner.count - inner.from(time)
+    }
+
+    /// The others of them.
+    pub fn count_from(&self, time: MonoNs) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).from(time)
     }
 }
 
@@ -99,6 +109,7 @@ mod tests {
             }
             let before = times.iter().filter(|&&time| time < cut).count() as u64;
             prop_assert_eq!(tally.count_before(MonoNs(cut)), before);
+            prop_assert_eq!(tally.count_from(MonoNs(cut)), times.len() as u64 - before);
         }
     }
 }

@@ -158,6 +158,7 @@ impl Take {
         self.ending = Ending::Tail { patience: Patience::new(now, TAIL_DEADLINE) };
         if let Some(at) = self.window.ends_at() {
             self.settle(at, meters);
+            self.part.end_pictures_at(at, meters.encoder.encode.made_from(at));
         }
     }
 
@@ -224,7 +225,7 @@ impl Take {
         let counts = meters.and_then(|meters| self.counts(meters)).or(self.settled);
         let frames = counts.map_or_else(nothing, |counts| provisional(counts, progress.video_frames));
         let frames = Frames { written: Some(progress.video_frames), ..frames };
-        let frames = lost_behind(frames, self.part.lost_pictures(false));
+        let frames = lost_behind(frames, self.part.lost_pictures());
         // A buffer between two counters looks lost for a moment; what really was is still so at the next look.
         let seen = counts.map_or(0, |counts| counts.encoder.overflowed) + self.part.overflowed();
         let overflowed = seen.min(std::mem::replace(&mut self.overflow_seen, seen));
@@ -270,7 +271,12 @@ impl Take {
             (None, None) => nothing(),
             (None, Some(_)) => Frames::default(),
         };
-        let frames = lost_behind(frames, self.part.lost_pictures(self.ended));
+        let lost = match frames.encoded {
+            // Everything that was not lost has passed.
+            Some(made) if self.ended => self.window.missing(made) + self.part.kept_out(),
+            _ => self.part.lost_pictures(),
+        };
+        let frames = lost_behind(frames, lost);
         let origin = self.origin();
         let Self { plan, end, part, progress, .. } = self;
         let number = plan.part;

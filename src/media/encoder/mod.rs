@@ -209,6 +209,11 @@ impl Encode {
         EncoderFrames { taken, made, overflowed: self.video.input.overflowed() }
     }
 
+    /// Pictures at or after `time` that have come out so far.
+    pub fn made_from(&self, time: MonoNs) -> u64 {
+        self.video.made.count_from(time)
+    }
+
     /// Throws the encoders away.
     pub fn discard(self, done: impl FnOnce() + Send + 'static) {
         self.pipeline.discard(done);

@@ -22,9 +22,13 @@ pub fn of(pid: u32) -> Option<i32> {
     std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
 }
 
-/// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before.
+/// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before. Where whoever started
+/// us made it higher still, that stays: to lower it is not what is asked for.
 pub fn raise_own(score: i32) -> io::Result<()> {
     remember();
+    if of(std::process::id()).is_some_and(|own| own >= score) {
+        return Ok(());
+    }
     write(score.to_string().as_bytes())
 }
 
@@ -69,9 +73,26 @@ impl ForChild {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// What the tests change is the process's.
+    static OWN: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn a_window_that_a_session_has_raised_further_stays_there() {
+        let _own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = of(std::process::id()).expect("it runs");
+        raise_own(WINDOW).expect("raising is always allowed");
+        assert_eq!(of(std::process::id()), Some(before.max(WINDOW)));
+        write(b"500").expect("raising is always allowed");
+        raise_own(WINDOW).expect("nothing to do");
+        assert_eq!(of(std::process::id()), Some(500));
+        write(before.to_string().as_bytes()).expect("it was there before");
+    }
 
     #[test]
     fn what_this_process_takes_upon_itself_is_not_passed_on() {
+        let _own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
         let before = of(std::process::id()).expect("it runs");
         // Granted or not.
         let lowered = lower_own();

@@ -33,8 +33,8 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
     let start = i128::from(plan.ticket.start_at_ns.0);
     let offset_ns = origin.filter(|_| summary.is_some()).map(|origin| (i128::from(origin.0) - start) as i64);
     // A clean finish syncs everything; without one, or once the disk was in doubt, only what was safe before counts.
-    let in_doubt = unfinalised.is_some() || trouble.as_ref().is_some_and(Trouble::is_doubt);
-    let safe = if summary.is_some() && !in_doubt { duration } else { progress.safe };
+    let doubt = trouble.clone().filter(Trouble::is_doubt);
+    let safe = if summary.is_some() && unfinalised.is_none() && doubt.is_none() { duration } else { progress.safe };
     let end = match summary {
         None => PartEnd::Empty,
         // What a file lacks it lacks, however it was to end.
@@ -54,7 +54,7 @@ pub(super) fn closing(ended: Ended) -> PartClosing {
         payload_blake3: payload.map(|payload| payload.to_hex().to_string()),
         ..PartRecord::new(plan.part, plan.file, plan.ticket.encoding.container, end)
     };
-    PartClosing { session: plan.ticket.session, record, frames, safe, unfinalised }
+    PartClosing { session: plan.ticket.session, record, frames, safe, doubt, unfinalised }
 }
 
 #[cfg(test)]
@@ -93,6 +93,16 @@ mod tests {
         let progress = Progress { safe: SAFE, ..Progress::default() };
         let (frames, origin) = (Frames::default(), Some(MonoNs(0)));
         closing(Ended { plan, end: PartEnd::Completed, frames, origin, finished, progress })
+    }
+
+    /// The sync of a close may be the first to fail, and then the part ends as asked: nothing else says it (R-TRU-3).
+    #[test]
+    fn a_doubt_is_handed_on_and_a_disk_that_is_only_full_is_none() {
+        let sync = || Trouble::Sync("EIO".into());
+        let doubted = closed(Some(sync()), None);
+        assert_eq!((doubted.doubt, doubted.record.end), (Some(sync()), PartEnd::Completed));
+        assert_eq!(closed(Some(Trouble::DiskFull), None).doubt, None);
+        assert_eq!(closed(None, None).doubt, None);
     }
 
     #[test]

@@ -117,12 +117,15 @@ impl Lines {
 
     fn advance(&mut self, now: MonoNs, place: usize) {
         let file = layout::facts_file(&self.input);
+        let calls = Arc::clone(&self.calls);
         while let Some(job) = self.sessions[place].jobs.pop_front() {
+            // All of them wait for the disk: also the hold, the room that is given back, and the look at the folder.
+            let _in_flight = calls.begin(Caller::Writer);
             let session = &mut self.sessions[place];
             match job {
                 Job::Hold(hold) => self.hold(place, hold),
                 Job::LetGo(_) => session.let_go(),
-                Job::Write(entry) => match session.append(&file, &entry, &self.calls) {
+                Job::Write(entry) => match session.append(&file, &entry) {
                     Ok(()) => {
                         session.stuck = None;
                         self.queued.fetch_sub(1, Ordering::Relaxed);
@@ -172,8 +175,7 @@ impl Lines {
 }
 
 impl Session {
-    fn append(&mut self, file: &str, entry: &Entry, calls: &Calls) -> io::Result<()> {
-        let _in_flight = calls.begin(Caller::Writer);
+    fn append(&mut self, file: &str, entry: &Entry) -> io::Result<()> {
         let result = self.try_append(file, entry);
         if result.is_err() {
             // The next gets a fresh file handle, which also finds what is left of the line.

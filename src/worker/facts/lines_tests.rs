@@ -1,7 +1,9 @@
 //! Sessions on a disk that refuses one of them.
 
 use super::*;
+use crate::media::durable_sink::DiskWatch;
 use crate::model::session::{Fact, FactKind};
+use crate::sys::clock::mono_now;
 use crate::worker::state::Reply;
 use jiff::Timestamp;
 use std::fs;
@@ -114,4 +116,29 @@ fn a_facts_file_keeps_room_while_its_session_is_held() {
     lines.take(at(1), Job::LetGo(id(1)));
     assert!(room().1 <= length + 2 * 4096, "{:?}", room());
     assert_eq!(lines.told(), ["held", "written"]);
+}
+
+/// A worker that waits for the disk with anything must not be taken for one that is merely slow.
+#[test]
+fn a_disk_that_does_not_answer_a_hold_is_seen() {
+    let (_library, dir) = library();
+    let journal = dir.join(layout::JOURNAL);
+    fs::remove_file(&journal).expect("removed");
+    // A pipe nobody writes to does not open.
+    rustix::fs::mkfifoat(rustix::fs::CWD, &journal, rustix::fs::Mode::RWXU).expect("a pipe");
+    let watch = DiskWatch::default();
+    let mut lines = Lines { calls: watch.list(), ..lines() };
+    let holding = std::thread::spawn(move || {
+        lines.hold_on(at(0), id(1), &dir);
+        lines.told()
+    });
+    let begun = mono_now();
+    while watch.waits_since().is_none() && mono_now().since(begun) < Duration::from_secs(10) {
+        std::thread::yield_now();
+    }
+    let seen = watch.waits_since().is_some();
+    let freed = fs::OpenOptions::new().read(true).write(true).open(&journal);
+    assert_eq!(holding.join().expect("no panic"), ["held"]);
+    drop(freed);
+    assert!(seen && watch.waits_since().is_none());
 }

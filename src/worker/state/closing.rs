@@ -99,7 +99,7 @@ impl State {
     }
 
     pub(super) fn on_part_closed(&mut self, now: MonoNs, closing: PartClosing, out: &mut Vec<Effect>) {
-        let PartClosing { session, mut record, frames, safe, unfinalised } = closing;
+        let PartClosing { session, mut record, frames, safe, doubt, unfinalised } = closing;
         let Some(recording) = &mut self.recording else { return };
         if recording.session() != session || recording.is_done() {
             return;
@@ -108,10 +108,11 @@ impl State {
         recording.name_displaced(&mut record);
         if recording.left_behind.remove(&record.part) {
             // Counted when it was left behind; but it is whole after all.
+            let part = record.part;
             if unfinalised.is_none() {
                 recording.write_fact(now, FactKind::PartClosed(record), out);
             }
-            return;
+            return self.tell_doubt(now, part, doubt, out);
         }
         let settled = recording.settling.take_if(|settling| settling.part == record.part).is_some();
         let then = match recording.phase {
@@ -138,6 +139,7 @@ impl State {
             recording.lost_since = (then == Then::Next).then(|| (end_ns, cause.to_owned()));
         }
         let pause = then.map(|_| recording.pace.after(record.end, media));
+        let part = record.part;
         match unfinalised {
             None => recording.write_fact(now, FactKind::PartClosed(record), out),
             Some(reason) => {
@@ -151,6 +153,8 @@ impl State {
                 }
             }
         }
+        // Before the recording may end by this: what comes behind its end belongs to no session.
+        self.tell_doubt(now, part, doubt, out);
         match (then, pause) {
             (Some(then), Some(pause)) => self.go_on(now, then, pause, out),
             (_, _) => {

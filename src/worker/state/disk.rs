@@ -72,11 +72,10 @@ impl State {
         if let Trouble::Stream(reason) = trouble {
             return self.on_take_failed(now, part, reason, out);
         }
-        let incident = incident_of(&trouble);
-        let code = incident.code;
-        out.push(Effect::Log(incident.clone()));
-        self.blame_media(code);
-        self.raise(now, incident, out);
+        let code = self.tell_trouble(now, &trouble, out);
+        if let (Some(part), Some(recording)) = (part.filter(|_| trouble.is_doubt()), &mut self.recording) {
+            recording.doubted.insert(part);
+        }
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let Some(recording) = &mut self.recording else { return };
         match trouble {
@@ -102,6 +101,25 @@ impl State {
                     recording.cut(now, PartEnd::DiskError, then, out);
                 }
             },
+        }
+    }
+
+    /// Tells what the disk has against the media.
+    fn tell_trouble(&mut self, now: MonoNs, trouble: &Trouble, out: &mut Vec<Effect>) -> IncidentCode {
+        let incident = incident_of(trouble);
+        let code = incident.code;
+        out.push(Effect::Log(incident.clone()));
+        self.blame_media(code);
+        self.raise(now, incident, out);
+        code
+    }
+
+    /// `part` is closed. What its last sync or write was refused with came when its pipelines were gone and nobody knew
+    /// it any more, and it may have ended as asked (R-TRU-3).
+    pub(super) fn tell_doubt(&mut self, now: MonoNs, part: u32, doubt: Option<Trouble>, out: &mut Vec<Effect>) {
+        let told = self.recording.as_mut().is_some_and(|recording| recording.doubted.remove(&part));
+        if let Some(doubt) = doubt.filter(|_| !told) {
+            self.tell_trouble(now, &doubt, out);
         }
     }
 

@@ -235,6 +235,8 @@ pub struct PartClosing {
     pub frames: Frames,
     /// Media time that is safe.
     pub safe: Duration,
+    /// What puts it in doubt. Its own word of that may have come when nobody listened any more.
+    pub doubt: Option<Trouble>,
     /// Why it is still a fragmented MP4; the close of the session tries again.
     pub unfinalised: Option<String>,
 }

@@ -115,6 +115,8 @@ pub(super) struct Recording {
     pub(super) stalled: Option<u32>,
     /// Parts that are not at their path.
     pub(super) displaced: BTreeSet<u32>,
+    /// Parts whose doubt was told while they were open.
+    pub(super) doubted: BTreeSet<u32>,
     /// Parts of which nothing more becomes safe, and how soon each is followed by one of which something may.
     pub(super) unsynced: BTreeSet<u32>,
     pub(super) sync_pace: Pace,
@@ -156,6 +158,7 @@ impl Recording {
             fault: None,
             stalled: None,
             displaced: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             sync_pace: Pace::default(),
             stall_from: now,

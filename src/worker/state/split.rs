@@ -78,6 +78,19 @@ impl Recording {
         out.push(Effect::DropNext);
     }
 
+    /// How long the next split waits after one whose part could not be made, or failed by itself.
+    fn pause_behind_failed(&mut self) -> Duration {
+        if self.is_displaced() {
+            // The part before it is nowhere to be found: there is nothing to be spared.
+            self.pace.after_refusal()
+        } else if self.is_unsynced() {
+            // Nothing more of it becomes safe.
+            self.sync_pace.after_failure()
+        } else {
+            FAILED_PAUSE
+        }
+    }
+
     /// Takes out the part whose keyframe has come, with its file and what was to become of it.
     fn take_begun(&mut self, part: u32) -> Option<(String, Why)> {
         if let Some(next) = self.next.take_if(|next| next.part == part && next.armed) {
@@ -247,6 +260,7 @@ impl State {
         let Some(recording) = &mut self.recording else { return };
         if recording.is_next(part) {
             recording.drop_next(now, Why::Failed, out);
+            recording.no_split_before = now.plus(recording.pause_behind_failed());
         } else if let Some(settling) = recording.settling.as_mut().filter(|s| s.step == Step::Flushing) {
             settling.step = Step::Releasing;
             settling.since = now;
@@ -261,9 +275,9 @@ impl State {
             recording.next = None;
             let pause = match why {
                 PartRefusal::Exists => Duration::ZERO,
-                // The part before it is nowhere to be found: there is nothing to be spared.
-                _ if recording.is_displaced() => recording.pace.after_refusal(),
-                PartRefusal::Disk(_) | PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => FAILED_PAUSE,
+                PartRefusal::Disk(_) | PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => {
+                    recording.pause_behind_failed()
+                }
             };
             recording.no_split_before = recording.no_split_before.max(now.plus(pause));
         } else if recording.is_settling(part) {

@@ -131,3 +131,39 @@ fn a_freeze_that_outlasts_the_queues_costs_whole_stretches_and_what_is_written_d
         assert!(breaks.len() == 1 && numbers.iter().all(Option::is_some), "{breaks:?}");
     }
 }
+
+#[test]
+fn what_an_old_part_loses_behind_a_split_while_its_file_is_not_answered_for_is_counted_for_neither() {
+    // Its queue holds 30 s, and takes the pictures of the next part until its own have passed.
+    for _ in 0..rounds(0, 1) {
+        let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+        begin(&mut holdfast, &INPUTS[..1]);
+        let session = holdfast.session();
+        let file = session.join("cam1.mp4");
+        let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
+        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, std::slice::from_ref(&file)) else {
+            return;
+        };
+        wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
+        holdfast.cli_ok(&["record", "split"]);
+        wait_for_change(&holdfast.root().join("home"), Duration::from_secs(40));
+        drop(slow);
+        wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
+        wait_more(&holdfast, "cam1");
+        holdfast.cli_ok(&["record", "stop"]);
+        wait_verdict(&holdfast);
+        let manifest = manifest(&session);
+        let parts = media_parts(&manifest, "cam1");
+        let ends: Vec<&Value> = parts.iter().map(|part| &part["end"]).collect();
+        assert_eq!(ends, ["split", "completed"], "{manifest:#}");
+        for part in parts {
+            let frames = &part["frames"];
+            println!("{frames:#}");
+            let count = |name: &str| frames[name].as_u64().unwrap_or_else(|| panic!("{name} is not known: {frames:#}"));
+            assert_eq!([count("encoded"), count("readable")], [count("written"); 2], "{frames:#}");
+            assert_eq!(count("captured") + count("duplicated"), count("encoded") + count("dropped"), "{frames:#}");
+            assert_eq!(count("dropped") > 0, part["end"] == "split", "{frames:#}");
+        }
+        assert!(!findings(&manifest, "cam1").contains(&"frames_differ".to_owned()), "{manifest:#}");
+    }
+}

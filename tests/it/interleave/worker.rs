@@ -329,6 +329,7 @@ impl SimWorker {
             record,
             frames: frames(count),
             safe: duration,
+            doubt: None,
             unfinalised: None,
         };
         self.inbox.push_back(Event::PartReleased { part: take.part });

@@ -8,7 +8,7 @@ use holdfast::media::durable_sink::{Finished, PartWriter, Progress, SinkEvent, T
 use holdfast::media::finalise::PartStore;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 
 /// A store with limits, on top of one that remembers.
 struct Brittle {
@@ -22,6 +22,9 @@ struct Brittle {
     /// The sync between the appended moov and the flip fails.
     bad_finalise: bool,
     finalising: AtomicBool,
+    /// The sync that is in flight when the part is closed fails, with EIO: it takes until then.
+    bad_last_sync: AtomicBool,
+    closing: (Mutex<bool>, Condvar),
     writes: AtomicU64,
     syncs: AtomicU64,
 }
@@ -36,6 +39,8 @@ impl Default for Brittle {
             bad_sync: u64::MAX,
             bad_finalise: false,
             finalising: AtomicBool::new(false),
+            bad_last_sync: AtomicBool::new(false),
+            closing: Default::default(),
             writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
         }
@@ -63,6 +68,13 @@ impl PartStore for Brittle {
 
     fn sync(&self) -> io::Result<()> {
         if self.bad_finalise && self.finalising.load(Ordering::Relaxed) {
+            return Err(refuse(rustix::io::Errno::IO));
+        }
+        if self.bad_last_sync.swap(false, Ordering::Relaxed) {
+            let (closing, changed) = &self.closing;
+            let waited =
+                changed.wait_timeout_while(closing.lock().expect("no panic"), SYNC_DEADLINE, |closing| !*closing);
+            assert!(*waited.expect("no panic").0, "nobody closed the part");
             return Err(refuse(rustix::io::Errno::IO));
         }
         if self.syncs.fetch_add(1, Ordering::Relaxed) == self.bad_sync {
@@ -134,6 +146,8 @@ fn push_to(store: &Arc<Brittle>, pushes: Vec<record::Push>) -> (Finished, Vec<Pr
             heard.take(received.recv_timeout(SYNC_DEADLINE).expect("a sync"));
         }
     }
+    *store.closing.0.lock().expect("no panic") = true;
+    store.closing.1.notify_all();
     let finished = writer.finish();
     received.try_iter().for_each(|event| heard.take(event));
     (finished, heard.progress, heard.troubles)
@@ -183,6 +197,17 @@ fn after_a_failed_sync_nothing_more_is_called_safe_and_recording_goes_on() {
     assert!(last.safe < last.written, "{last:?}");
     assert_eq!(finished.summary.expect("a summary").video_samples, u64::from(record::FRAMES));
     assert_ordinary("failed sync", &store.inner.bytes());
+}
+
+/// Nobody listens to a part that is being closed: how it ended has to say it.
+#[test]
+fn a_last_sync_that_fails_puts_a_part_in_doubt_that_lacks_nothing() {
+    let store = Arc::new(Brittle { bad_last_sync: AtomicBool::new(true), ..Brittle::default() });
+    let (finished, progress, _) = record_to(&store);
+    assert!(matches!(finished.trouble, Some(Trouble::Sync(_))), "{finished:?}");
+    assert!(finished.unfinalised.is_none() && progress.iter().all(|step| step.safe.is_zero()), "{finished:?}");
+    assert_eq!(finished.summary.expect("a summary").video_samples, u64::from(record::FRAMES));
+    assert_ordinary("last sync failed", &store.inner.bytes());
 }
 
 #[test]

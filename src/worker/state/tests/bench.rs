@@ -23,6 +23,8 @@ pub(super) struct Bench {
     pub(super) attempts: usize,
     /// Why parts cannot be finalised.
     pub(super) unfinalised: Option<String>,
+    /// What puts the next part that is closed in doubt.
+    pub(super) doubt: Option<Trouble>,
     /// A part has its first frame when it grows, not at no known time.
     pub(super) origin_at_growth: bool,
     pub(super) origin: Option<MonoNs>,
@@ -73,6 +75,7 @@ impl Bench {
             disk_waits_since: None,
             attempts: 0,
             unfinalised: None,
+            doubt: None,
             origin_at_growth: false,
             origin: None,
             next: None,
@@ -215,8 +218,8 @@ impl Bench {
             ..PartRecord::new(part, format!("cam1.part{part}.mp4"), crate::model::encoding::Container::Mp4, end)
         };
         let frames = Frames { written: Some(3), ..Frames::default() };
-        let closing =
-            PartClosing { session: session(), record, frames, safe: duration, unfinalised: self.unfinalised.take() };
+        let (doubt, unfinalised) = (self.doubt.take(), self.unfinalised.take());
+        let closing = PartClosing { session: session(), record, frames, safe: duration, doubt, unfinalised };
         self.feed(Event::PartClosed(Box::new(closing)));
     }
 

@@ -305,3 +305,54 @@ fn what_is_told_of_another_folder_is_no_matter() {
     assert_eq!((bench.part, bench.shown().1), (Some((1, None)), Some(RecordingState::Recording)));
     assert_eq!(bench.incidents(), []);
 }
+
+/// The last sync of a part comes when its pipelines are gone, and a part that is stopped or split ends as asked whatever
+/// that says.
+#[test]
+fn a_part_that_is_in_doubt_only_when_it_is_closed_says_so() {
+    let sync = || Trouble::Sync("EIO".into());
+    let recording = || {
+        let mut bench = Bench::new(OnSignalLoss::Split);
+        bench.origin_at_growth = true;
+        bench.start();
+        bench.run(s(2), true);
+        bench
+    };
+    let mut stopped = recording();
+    stopped.feed(Event::Stop { reply: REPLY, session: session() });
+    stopped.doubt = Some(sync());
+    stopped.close_part();
+    assert_eq!((stopped.shown().1, stopped.incidents()), (Some(RecordingState::Done), vec![IncidentCode::SyncFailed]));
+    let place = |wanted: fn(&FactKind) -> bool| stopped.facts.iter().position(|(_, kind)| wanted(kind));
+    let told = place(|kind| matches!(kind, FactKind::Incident(_))).expect("told");
+    assert!(told < place(|kind| matches!(kind, FactKind::Done { .. })).expect("done"), "{:?}", stopped.facts);
+
+    let mut split = recording();
+    split.ask_split();
+    split.tick();
+    split.keyframe();
+    split.doubt = Some(sync());
+    split.settle();
+    assert_eq!(split.incidents(), [IncidentCode::SyncFailed]);
+    assert!(split.state.active.contains_key(&IncidentCode::SyncFailed), "the operator hears of it at once");
+    assert_eq!((split.part, split.shown().1), (Some((2, None)), Some(RecordingState::Recording)));
+
+    // What was told while the part was open is not told again behind it, when another one is safe.
+    let mut known = recording();
+    trouble(&mut known, sync());
+    known.tick();
+    known.keyframe();
+    known.run(s(1), true);
+    assert!(known.state.active.is_empty(), "{:?}", known.state.active);
+    known.doubt = Some(sync());
+    known.settle();
+    assert!(known.state.active.is_empty(), "{:?}", known.state.active);
+
+    // One that took too long to close says it when it is closed after all.
+    let mut late = recording();
+    trouble(&mut late, Trouble::Stream("a pipeline".into()));
+    late.run(TEARDOWN_DEADLINE + s(1), false);
+    late.doubt = Some(sync());
+    late.finish_part(1, s(2), PartEnd::Cut);
+    assert!(late.incidents().contains(&IncidentCode::SyncFailed), "{:?}", late.incidents());
+}

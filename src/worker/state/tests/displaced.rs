@@ -143,3 +143,42 @@ fn a_file_is_missed_until_it_is_found_itself() {
     both.feed(named(2, Place::Found));
     assert!(!missed(&both));
 }
+
+/// What is written meanwhile is in a file that nobody can find, or of which nothing becomes safe.
+#[test]
+fn a_next_part_that_fails_by_itself_is_followed_at_once_where_there_is_nothing_to_be_spared() {
+    let write = || Trouble::Write("EIO".into());
+    let needed: [fn(&mut Bench); 2] = [
+        |bench| bench.place(Place::Displaced),
+        |bench| bench.feed(Event::PartTrouble { part: 1, trouble: Trouble::Sync("EIO".into()) }),
+    ];
+    for need in needed {
+        let mut bench = recording();
+        need(&mut bench);
+        bench.tick();
+        assert_eq!(bench.next, Some(2));
+        bench.feed(Event::PartTrouble { part: 2, trouble: write() });
+        bench.settle();
+        bench.run(s(2), true);
+        assert_eq!((bench.part, bench.next), (Some((1, None)), Some(3)));
+        // One failure after the other is tried more and more slowly.
+        for _ in 0..600 {
+            if let Some(part) = bench.next {
+                bench.feed(Event::PartTrouble { part, trouble: write() });
+                bench.settle();
+            }
+            bench.run(Duration::from_millis(500), true);
+        }
+        assert!((8..=70).contains(&bench.opened.len()), "{} parts in five minutes", bench.opened.len());
+        assert_eq!(bench.part, Some((1, None)), "what is there is written on");
+    }
+
+    let mut wanted = recording();
+    wanted.run(s(2), true);
+    wanted.ask_split();
+    wanted.tick();
+    wanted.feed(Event::PartTrouble { part: 2, trouble: write() });
+    wanted.settle();
+    wanted.run(s(20), true);
+    assert_eq!(wanted.opened, [1, 2], "one that is a matter of taste can wait");
+}
