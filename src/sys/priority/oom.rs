@@ -25,24 +25,27 @@ pub fn of(pid: u32) -> Option<i32> {
 /// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before. Where whoever started
 /// us made it higher still, that stays: to lower it is not what is asked for.
 pub fn raise_own(score: i32) -> io::Result<()> {
-    remember();
-    if of(std::process::id()).is_some_and(|own| own >= score) {
+    if remember().is_some_and(|own| own >= score) {
         return Ok(());
     }
     write(score.to_string().as_bytes())
 }
 
-/// Asks for [`RECORDING`] for this very process; what it starts beside recordings gets what was there before.
+/// Asks for [`RECORDING`] for this very process, or for what a unit has set where that is lower still; what it starts
+/// beside recordings gets what was there before.
 pub fn lower_own() -> io::Result<()> {
-    remember();
+    if remember().is_some_and(|own| own <= RECORDING) {
+        return Ok(());
+    }
     write(RECORDING.to_string().as_bytes())
 }
 
-fn remember() {
-    if let Some(before) = of(std::process::id()) {
-        // Changed twice: the first value is the true one.
-        let _ = BEFORE.set(before);
-    }
+/// What it is now; kept if nothing was changed before.
+fn remember() -> Option<i32> {
+    let own = of(std::process::id())?;
+    // Changed twice: the first value is the true one.
+    let _ = BEFORE.set(own);
+    Some(own)
 }
 
 /// A single write, so that it can be done between fork and exec.
@@ -58,7 +61,8 @@ pub(super) struct ForChild(Vec<Vec<u8>>);
 
 impl ForChild {
     pub fn new(priority: Priority) -> Self {
-        let wish = (priority == Priority::Recording).then_some(RECORDING);
+        let set = BEFORE.get().copied().unwrap_or(RECORDING);
+        let wish = (priority == Priority::Recording).then_some(RECORDING.min(set));
         // Without a wish of its own it only gives back what the parent had taken upon itself.
         let scores = wish.into_iter().chain(BEFORE.get().copied());
         Self(scores.map(|score| score.to_string().into_bytes()).collect())
