@@ -4,7 +4,8 @@
 //! that, and never less than a floor, is its budget. Recording needs more than waiting (an encoder, its queues), so it is
 //! measured for itself: nothing is said of a recording before that, nor counted as its fault. Each is measured once in
 //! the life of a process, which may be longer than an engine's ([`Measured`]): what grows from session to session is to be
-//! seen. Over the budget ends at 90 % of it.
+//! seen. Over the budget ends at 90 % of it. One that began to record while it was over is not measured: that is
+//! told until it has given back what it had, or does something else.
 
 use crate::config::SupervisionRules;
 use crate::model::MonoNs;
@@ -32,8 +33,8 @@ pub struct Memory {
     recording: bool,
     /// Since when it has done what it does, as far as this engine has seen.
     since: MonoNs,
-    /// What it used right before its recording began, if that was too much.
-    before: Option<u64>,
+    /// It used too much when its recording began: what it uses meanwhile is no measure.
+    tainted: bool,
     rss: Option<u64>,
     over: bool,
 }
@@ -58,7 +59,7 @@ impl Memory {
     /// This process (with the time it was started) uses `rss` now.
     pub fn measured(&mut self, now: MonoNs, rules: &SupervisionRules, process: (u32, u64), recording: bool, rss: u64) {
         if self.rss.is_none() || self.recording != recording {
-            (self.recording, self.since, self.before) = (recording, now, self.rss.filter(|_| recording && self.over));
+            (self.recording, self.since, self.tainted) = (recording, now, recording && self.over);
         }
         if self.of.as_ref().is_none_or(|of| of.process != process) {
             let of = Some(Measured { process, ..Measured::default() });
@@ -66,18 +67,17 @@ impl Memory {
         }
         self.rss = Some(rss);
         if now.since(self.since) >= rules.memory_baseline
+            && !self.tainted
             && let Some(of) = &mut self.of
         {
-            // What it had grown by while it waited is nothing that recording needs.
-            let grown = self.before.zip(of.idle).map_or(0, |(before, idle)| before.saturating_sub(idle));
             let need = if recording { &mut of.busy } else { &mut of.idle };
-            need.get_or_insert(rss.saturating_sub(grown));
+            need.get_or_insert(rss);
         }
         self.over = match self.budget(rules) {
             Some(budget) if rss > budget => true,
             Some(budget) => self.over && rss > budget / 100 * CALM_PERCENT,
             // It does something else now, and whether that is too much is not known yet.
-            None => self.over,
+            None => self.over && self.idle_budget(rules).is_none_or(|budget| rss > budget),
         };
     }
 
@@ -94,7 +94,11 @@ impl Memory {
 
     /// What it may use, `None` before it was measured.
     pub fn budget(&self, rules: &SupervisionRules) -> Option<u64> {
-        Some(self.need()?.saturating_add(rules.memory_margin).max(rules.memory_floor))
+        Some(with_margin(self.need()?, rules))
+    }
+
+    fn idle_budget(&self, rules: &SupervisionRules) -> Option<u64> {
+        Some(with_margin(self.of.as_ref()?.idle?, rules))
     }
 
     /// What it uses.
@@ -106,6 +110,10 @@ impl Memory {
     pub fn is_over(&self) -> bool {
         self.over
     }
+}
+
+fn with_margin(need: u64, rules: &SupervisionRules) -> u64 {
+    need.saturating_add(rules.memory_margin).max(rules.memory_floor)
 }
 
 /// What all workers use together and may use: the floor of each, or what they need and half a margin for each, so that
@@ -170,8 +178,12 @@ mod tests {
         look(60, false, 100);
         assert_eq!(look(100, false, 3000), (Some(200 * MB), true));
         assert_eq!(look(102, true, 3010), (None, true), "pressing Record makes nothing good");
-        assert_eq!(look(162, true, 3100), (Some(264 * MB), true));
-        assert_eq!(look(164, false, 3000), (Some(264 * MB), true));
+        assert_eq!(look(162, true, 3100), (None, true), "nor is it a measure");
+        assert_eq!(look(164, false, 3000), (Some(200 * MB), true));
+        // Whatever it was for, it has given that back: the next recording is measured.
+        assert_eq!(look(166, false, 150), (Some(200 * MB), false));
+        look(168, true, 700);
+        assert_eq!(look(228, true, 700), (Some(764 * MB), false));
     }
 
     #[test]

@@ -31,16 +31,24 @@ pub fn start(events: Sender<Event>) -> watch::Sender<bool> {
 /// Until the engine ends.
 async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
     while wanted.wait_for(|wanted| *wanted).await.is_ok() {
-        let inhibitor = tokio::select! {
-            inhibitor = Inhibitor::ask(WHY) => inhibitor,
-            () = let_go(wanted.clone()) => continue,
-        };
-        hold(inhibitor, &wanted, &events).await;
+        let mut held = Inhibitor::default();
+        loop {
+            let asked = tokio::select! {
+                inhibitor = Inhibitor::ask(WHY) => inhibitor,
+                () = let_go(wanted.clone()) => break,
+            };
+            // Only now: what is held is held on to until there is something in its place.
+            std::mem::replace(&mut held, asked).release().await;
+            if hold(&mut held, &wanted, &events).await == Over::LetGo {
+                break;
+            }
+        }
+        held.release().await;
     }
 }
 
 /// Holds on to what was got until nobody wants it any more, or it is time to ask again.
-async fn hold(mut inhibitor: Inhibitor, wanted: &Receiver<bool>, events: &Sender<Event>) {
+async fn hold(inhibitor: &mut Inhibitor, wanted: &Receiver<bool>, events: &Sender<Event>) -> Over {
     let (got, refused) = (inhibitor.got.join("; "), inhibitor.refused.join("; "));
     let reason = (!inhibitor.keeps_awake).then(|| refused.clone());
     match &reason {
@@ -49,11 +57,12 @@ async fn hold(mut inhibitor: Inhibitor, wanted: &Receiver<bool>, events: &Sender
         Some(_) => tracing::debug!(got, refused, "the machine may go to sleep while it records"),
     }
     let begun = mono_now();
-    if stay(&mut inhibitor, wanted.clone(), reason, events).await == Over::Lost {
+    let over = stay(inhibitor, wanted.clone(), reason, events).await;
+    if over == Over::Lost {
         tracing::warn!("others answer now for what keeps the machine awake; they are asked");
         let _ = timeout(pause_after(mono_now().since(begun)), let_go(wanted.clone())).await;
     }
-    inhibitor.release().await;
+    over
 }
 
 /// Why nothing is held on to any longer.
@@ -128,7 +137,7 @@ mod tests {
         let (events, mut heard) = channel(8);
         let mut refused = Inhibitor::default();
         refused.refused.push("no system bus".to_owned());
-        let held = tokio::spawn(async move { hold(refused, &wanted, &events).await });
+        let held = tokio::spawn(async move { hold(&mut refused, &wanted, &events).await });
         assert_eq!(told(&mut heard).await.as_deref(), Some("no system bus"));
         want.send_replace(false);
         want.send_replace(true);

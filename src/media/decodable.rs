@@ -187,7 +187,7 @@ mod tests {
         };
         wait(&before);
         if let Some(end) = window.ends_at() {
-            inlet.end_at(end, 100 - end.0);
+            inlet.end_at(end, || 100 - end.0);
         }
         let known = inlet.overflowed();
         inlet.end();

@@ -260,8 +260,10 @@ impl Inlet {
 
     /// What lies at or behind `time` is another pipeline's, and no loss of this one; `later` such buffers have come out of
     /// the outlet so far.
-    pub fn end_at(&mut self, time: MonoNs, later: u64) {
-        self.until = Some((time, self.pushed().saturating_sub(later)));
+    pub fn end_at(&mut self, time: MonoNs, later: impl FnOnce() -> u64) {
+        // In this order: what comes out in between makes too few of them lost, never too many.
+        let pushed = self.pushed();
+        self.until = Some((time, pushed.saturating_sub(later())));
     }
 
     /// Buffers that are known to be lost because this inlet was full. One buffer may be on its way out of the queue

@@ -105,7 +105,7 @@ impl Part {
 
     /// Its pictures end at `at`; `later` of the next part's have come out of the encoder so far. What its queue loses of
     /// those while it still takes them is no loss of this part.
-    pub fn end_pictures_at(&mut self, at: MonoNs, later: u64) {
+    pub fn end_pictures_at(&mut self, at: MonoNs, later: impl FnOnce() -> u64) {
         self.video.end_at(at, later);
     }
 

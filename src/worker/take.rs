@@ -158,7 +158,7 @@ impl Take {
         self.ending = Ending::Tail { patience: Patience::new(now, TAIL_DEADLINE) };
         if let Some(at) = self.window.ends_at() {
             self.settle(at, meters);
-            self.part.end_pictures_at(at, meters.encoder.encode.made_from(at));
+            self.part.end_pictures_at(at, || meters.encoder.encode.made_from(at));
         }
     }
 

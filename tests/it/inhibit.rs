@@ -4,9 +4,10 @@
 use crate::adopt::{CLOSED_WITHIN, lines};
 use crate::record::{LIVE_WITHIN, start, wait_media};
 use crate::support::evidence::{assert_no_frame_missing, manifest, parts};
-use crate::support::proc::{Holdfast, test_inputs, wait_for_change};
+use crate::support::proc::{Holdfast, rounds, test_inputs, wait_for_change};
 use crate::support::process::{self, Deadline, Running};
 use crate::support::rtsp::PYTHON;
+use crate::support::skip::skip;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ const SOON: Duration = Duration::from_secs(15);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 /// A bus that does not answer is given up after 2 s: who begins so much before that has not waited for it.
 const BEFORE_THE_BUS: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+/// That is 30 s after it did not answer.
+const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 const BLOCK: &str = "take sleep:shutdown:idle block";
 const DELAY: &str = "take shutdown delay";
 
@@ -181,6 +184,23 @@ fn a_refusal_and_a_bus_that_is_mute_are_told_and_hold_nothing_up() {
         holdfast.cli_ok(&["record", "stop"]);
         holdfast.wait_until("resolved", SOON, |_| told(&holdfast).is_none());
     }
+}
+
+/// What logind did not answer in time is asked for again, and nothing is let go of for that.
+#[test]
+fn what_is_held_is_held_while_somebody_else_is_asked_again() {
+    if rounds(0, 1) == 0 {
+        return skip("it takes half a minute: part of make torture");
+    }
+    let mut holdfast = recorder();
+    let logind = Logind::start(&mut holdfast, &["mute", "session"]);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1"]);
+    logind.wait_for(&["session take 13", "session release"], ASKED_AGAIN_WITHIN);
+    let said: Vec<String> = logind.said().into_iter().filter(|said| said.starts_with("session")).collect();
+    assert_eq!(said[..3], ["session take 13", "session take 13", "session release"], "{said:?}");
+    holdfast.cli_ok(&["record", "stop"]);
 }
 
 #[test]

@@ -66,15 +66,20 @@ impl State {
     pub(super) fn session_closed(&mut self, now: Now, dir: &Path, closed: &ClosedSession) {
         self.freeze(now, Some(&closed.manifest));
         self.last_session = Some(recovery::last_session(&closed.manifest, dir));
-        for take in self.session.iter().flat_map(|session| &session.takes) {
-            self.alerts.resolve(now, take.input.as_str(), IncidentCode::StopCut.as_str());
-        }
+        self.calm_stops(now);
         match &mut self.session {
             // Nobody asked it to stop: it stays on the screen as failed.
             Some(session) if matches!(session.phase, Phase::Closing { asked: false, .. }) => {
                 session.phase = Phase::Over
             }
             session => *session = None,
+        }
+    }
+
+    /// Stops that were cut are over with the session.
+    fn calm_stops(&mut self, now: Now) {
+        for take in self.session.iter().flat_map(|session| &session.takes) {
+            self.alerts.resolve(now, take.input.as_str(), IncidentCode::StopCut.as_str());
         }
     }
 
@@ -110,6 +115,7 @@ impl State {
         let Phase::Closing { state, asked, .. } = session.phase else { return };
         let (plan, dir) = (session.plan.clone(), session.dir.clone());
         session.phase = Phase::Over;
+        self.calm_stops(now);
         self.freeze(now, None);
         self.session = self.session.take().filter(|_| !asked);
         self.recover_ours(now, plan, dir, state);

@@ -54,6 +54,8 @@ impl State {
     pub(super) fn on_ready(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
         let policy = self.setup.policy.clone();
         self.calm_orders(now, id);
+        // Whoever has its lock answers.
+        self.alerts.resolve(now, id.as_str(), IncidentCode::TeardownStuck.as_str());
         let Some(input) = self.input_mut(id) else { return };
         let spec = input.spec.clone();
         let trouble = input.handover.trouble;

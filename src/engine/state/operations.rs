@@ -12,7 +12,7 @@ use super::{ENGINE, State};
 use crate::model::InputId;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::JournalKind;
-use crate::model::snapshot::InputState;
+use crate::model::snapshot::{Alert, InputState};
 use crate::protocol::operations::{CleanupReply, OperationKind, OperationsReply};
 use std::time::Duration;
 
@@ -37,7 +37,14 @@ impl State {
         let source = &operation.task.source;
         match self.oversight.operations.stuck_at(source, now.mono) {
             // The alert is one for all of them: it is the other one now that can be given up from there.
-            Some((other, took)) => self.alerts.raise(now, source, &stuck(&other, took)),
+            Some((other, took)) => {
+                let code = IncidentCode::OperationStuck.as_str();
+                let named = |alert: &&Alert| alert.source == *source && alert.code == code;
+                let known = self.alerts.list().iter().find(named).and_then(|alert| alert.params.get("id"));
+                if known != Some(&other.id.to_string()) {
+                    self.alerts.raise(now, source, &stuck(&other, took));
+                }
+            }
             None => self.alerts.resolve(now, source, IncidentCode::OperationStuck.as_str()),
         }
     }

@@ -8,6 +8,7 @@
 //! finish it, else the close of the session does. A part that could not be finalised is left to that as well, with what
 //! is known of it.
 
+use super::disk::incident_of;
 use super::recording::{Phase, Recording, Step, Then, sum};
 use super::{Effect, PartClosing, State};
 use crate::media::pipeline::TEARDOWN_DEADLINE;
@@ -102,6 +103,8 @@ impl State {
         let PartClosing { session, mut record, frames, safe, doubt, unfinalised } = closing;
         let Some(recording) = &mut self.recording else { return };
         if recording.session() != session || recording.is_done() {
+            // Its session tells nothing any more.
+            out.extend(doubt.map(|doubt| Effect::Log(incident_of(&doubt))));
             return;
         }
         record.stalled = recording.stalled == Some(record.part);

@@ -73,7 +73,9 @@ impl State {
             return self.on_take_failed(now, part, reason, out);
         }
         let code = self.tell_trouble(now, &trouble, out);
-        if let (Some(part), Some(recording)) = (part.filter(|_| trouble.is_doubt()), &mut self.recording) {
+        // The sync that found no room counts as a doubt as well when the part is closed: it is the same trouble.
+        let counts = trouble.is_doubt() || matches!(trouble, Trouble::DiskFull | Trouble::QuotaExceeded);
+        if let (Some(part), Some(recording)) = (part.filter(|_| counts), &mut self.recording) {
             recording.doubted.insert(part);
         }
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));

@@ -184,7 +184,7 @@ impl State {
                 self.on_tick(now, out);
             }
         }
-        self.end_disk_incidents();
+        self.end_incidents();
         self.leave_if_idle(out);
         effects
     }
@@ -268,11 +268,13 @@ impl State {
     }
 
     /// A recording that has ended has no cause that goes on at the disk: whether that is still full is said by whoever
-    /// looks at it, and what it did to the recording stands in the session. Facts that are held up wait for it still.
-    fn end_disk_incidents(&mut self) {
+    /// looks at it, and what it did to the recording stands in the session. Facts that are held up wait for it still. Nor
+    /// is anything stalled, or being stopped.
+    fn end_incidents(&mut self) {
         if self.recording.as_ref().is_some_and(Recording::is_done) {
             let held_up = self.facts_fault;
-            self.active.retain(|code, _| !OF_THE_DISK.contains(code) || held_up == Some(*code));
+            let over = |code: &IncidentCode| OF_THE_DISK.contains(code) || OVER_WHEN_DONE.contains(code);
+            self.active.retain(|code, _| !over(code) || held_up == Some(*code));
             self.space_fault = None;
         }
     }
@@ -320,6 +322,9 @@ const OF_A_PART: [IncidentCode; 8] = [
     IncidentCode::TeardownStuck,
     IncidentCode::FileDisplaced,
 ];
+/// Those of them that are over when nothing is written any more.
+const OVER_WHEN_DONE: [IncidentCode; 4] =
+    [IncidentCode::QueueOverflow, IncidentCode::RecordingStalled, IncidentCode::SplitFailed, IncidentCode::StopCut];
 /// Incidents about the disk: over when media of another part is safe.
 const OF_THE_DISK: [IncidentCode; 6] = [
     IncidentCode::DiskFull,

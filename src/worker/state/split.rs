@@ -78,11 +78,11 @@ impl Recording {
         out.push(Effect::DropNext);
     }
 
-    /// How long the next split waits after one whose part could not be made, or failed by itself.
-    fn pause_behind_failed(&mut self) -> Duration {
+    /// How long the next split waits after one whose part could not be `made`, or failed by itself.
+    fn pause_behind_failed(&mut self, made: bool) -> Duration {
         if self.is_displaced() {
-            // The part before it is nowhere to be found: there is nothing to be spared.
-            self.pace.after_refusal()
+            // The part before it is nowhere to be found: there is nothing to be spared but files.
+            if made { self.pace.after_failure() } else { self.pace.after_refusal() }
         } else if self.is_unsynced() {
             // Nothing more of it becomes safe.
             self.sync_pace.after_failure()
@@ -260,7 +260,7 @@ impl State {
         let Some(recording) = &mut self.recording else { return };
         if recording.is_next(part) {
             recording.drop_next(now, Why::Failed, out);
-            recording.no_split_before = now.plus(recording.pause_behind_failed());
+            recording.no_split_before = now.plus(recording.pause_behind_failed(true));
         } else if let Some(settling) = recording.settling.as_mut().filter(|s| s.step == Step::Flushing) {
             settling.step = Step::Releasing;
             settling.since = now;
@@ -276,7 +276,7 @@ impl State {
             let pause = match why {
                 PartRefusal::Exists => Duration::ZERO,
                 PartRefusal::Disk(_) | PartRefusal::Encoder { .. } | PartRefusal::Pipeline { .. } => {
-                    recording.pause_behind_failed()
+                    recording.pause_behind_failed(false)
                 }
             };
             recording.no_split_before = recording.no_split_before.max(now.plus(pause));

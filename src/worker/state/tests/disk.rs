@@ -348,6 +348,13 @@ fn a_part_that_is_in_doubt_only_when_it_is_closed_says_so() {
     known.settle();
     assert!(known.state.active.is_empty(), "{:?}", known.state.active);
 
+    // A sync that finds no room has said so: what it leaves in doubt is the same trouble.
+    let mut full = recording();
+    trouble(&mut full, Trouble::QuotaExceeded);
+    full.doubt = Some(sync());
+    full.close_part();
+    assert_eq!(full.incidents(), [IncidentCode::QuotaExceeded]);
+
     // One that took too long to close says it when it is closed after all.
     let mut late = recording();
     trouble(&mut late, Trouble::Stream("a pipeline".into()));

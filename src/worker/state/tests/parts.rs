@@ -241,6 +241,7 @@ fn the_flush_of_a_stop_has_a_deadline() {
     bench.close_part();
     assert_eq!(bench.shown().1, Some(RecordingState::Done));
     assert_eq!(bench.incidents(), [IncidentCode::StopCut]);
+    assert!(bench.state.active.is_empty(), "it is over: {:?}", bench.state.active);
 }
 
 #[test]
