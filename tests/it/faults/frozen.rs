@@ -9,6 +9,7 @@ use crate::support::frames;
 use crate::support::inject::Injected;
 use crate::support::proc::{rounds, test_inputs, wait_for_change};
 use crate::support::truth::Watch;
+use std::path::PathBuf;
 
 const INPUTS: [&str; 2] = ["cam1", "cam2"];
 /// An order to stop is answered within this also where the engine cannot write it down (2 s are waited for that).
@@ -94,25 +95,30 @@ fn one_file_that_is_not_answered_for_is_the_trouble_of_its_input_alone() {
     }
 }
 
+/// Records cam1 while its file is not answered for, for `time`: longer than its queue, which holds 30 s. The recorder and
+/// its session, stopped and proved; `None` = this cannot be done here.
+fn outlast_the_queues(time: Duration, meanwhile: impl FnOnce(&Holdfast)) -> Option<(Holdfast, PathBuf)> {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    begin(&mut holdfast, &INPUTS[..1]);
+    let session = holdfast.session();
+    let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
+    let slow = Injected::into_files(holdfast.worker_pid("cam1"), late, &[session.join("cam1.mp4")])?;
+    wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
+    meanwhile(&holdfast);
+    wait_for_change(&holdfast.root().join("home"), time);
+    drop(slow);
+    wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
+    wait_more(&holdfast, "cam1");
+    holdfast.cli_ok(&["record", "stop"]);
+    wait_verdict(&holdfast);
+    Some((holdfast, session))
+}
+
 #[test]
 fn a_freeze_that_outlasts_the_queues_costs_whole_stretches_and_what_is_written_decodes() {
-    // They hold 30 s.
     for _ in 0..rounds(0, 1) {
-        let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
-        begin(&mut holdfast, &INPUTS[..1]);
-        let session = holdfast.session();
+        let Some((_holdfast, session)) = outlast_the_queues(Duration::from_secs(36), |_| {}) else { return };
         let file = session.join("cam1.mp4");
-        let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
-        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, std::slice::from_ref(&file)) else {
-            return;
-        };
-        wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
-        wait_for_change(&holdfast.root().join("home"), Duration::from_secs(36));
-        drop(slow);
-        wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
-        wait_more(&holdfast, "cam1");
-        holdfast.cli_ok(&["record", "stop"]);
-        wait_verdict(&holdfast);
         let manifest = manifest(&session);
         let parts = media_parts(&manifest, "cam1");
         assert_eq!((parts.len(), &parts[0]["end"]), (1, &"completed".into()), "{manifest:#}");
@@ -134,24 +140,10 @@ fn a_freeze_that_outlasts_the_queues_costs_whole_stretches_and_what_is_written_d
 
 #[test]
 fn what_an_old_part_loses_behind_a_split_while_its_file_is_not_answered_for_is_counted_for_neither() {
-    // Its queue holds 30 s, and takes the pictures of the next part until its own have passed.
+    // The old part's queue takes the pictures of the next one until its own have passed.
     for _ in 0..rounds(0, 1) {
-        let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
-        begin(&mut holdfast, &INPUTS[..1]);
-        let session = holdfast.session();
-        let file = session.join("cam1.mp4");
-        let late = "pwritev,pwritev2,pwrite64,fdatasync:delay_enter=90000000";
-        let Some(slow) = Injected::into_files(holdfast.worker_pid("cam1"), late, std::slice::from_ref(&file)) else {
-            return;
-        };
-        wait_alert(&holdfast, "cam1", "storage_frozen", monotonic());
-        holdfast.cli_ok(&["record", "split"]);
-        wait_for_change(&holdfast.root().join("home"), Duration::from_secs(40));
-        drop(slow);
-        wait_state(&holdfast, "cam1", "recording", RECORDS_WITHIN);
-        wait_more(&holdfast, "cam1");
-        holdfast.cli_ok(&["record", "stop"]);
-        wait_verdict(&holdfast);
+        let split = |holdfast: &Holdfast| drop(holdfast.cli_ok(&["record", "split"]));
+        let Some((_holdfast, session)) = outlast_the_queues(Duration::from_secs(40), split) else { return };
         let manifest = manifest(&session);
         let parts = media_parts(&manifest, "cam1");
         let ends: Vec<&Value> = parts.iter().map(|part| &part["end"]).collect();
