@@ -32,6 +32,7 @@ pub fn start(events: Sender<Event>) -> watch::Sender<bool> {
 async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
     while wanted.wait_for(|wanted| *wanted).await.is_ok() {
         let mut held = Inhibitor::default();
+        let mut logged = String::new();
         loop {
             let asked = tokio::select! {
                 inhibitor = Inhibitor::ask(WHY) => inhibitor,
@@ -39,6 +40,7 @@ async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
             };
             // Only now: what is held is held on to until there is something in its place.
             std::mem::replace(&mut held, asked).release().await;
+            log(&held, &mut logged);
             if hold(&mut held, &wanted, &events).await == Over::LetGo {
                 break;
             }
@@ -49,13 +51,7 @@ async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
 
 /// Holds on to what was got until nobody wants it any more, or it is time to ask again.
 async fn hold(inhibitor: &mut Inhibitor, wanted: &Receiver<bool>, events: &Sender<Event>) -> Over {
-    let (got, refused) = (inhibitor.got.join("; "), inhibitor.refused.join("; "));
-    let reason = (!inhibitor.keeps_awake).then(|| refused.clone());
-    match &reason {
-        None => tracing::info!(got, refused, "the machine is kept awake while it records"),
-        // Told once, as an incident; asked for again and again.
-        Some(_) => tracing::debug!(got, refused, "the machine may go to sleep while it records"),
-    }
+    let reason = (!inhibitor.keeps_awake).then(|| inhibitor.refused.join("; "));
     let begun = mono_now();
     let over = stay(inhibitor, wanted.clone(), reason, events).await;
     if over == Over::Lost {
@@ -63,6 +59,22 @@ async fn hold(inhibitor: &mut Inhibitor, wanted: &Receiver<bool>, events: &Sende
         let _ = timeout(pause_after(mono_now().since(begun)), let_go(wanted.clone())).await;
     }
     over
+}
+
+/// Says what came of asking, which goes on every half minute where something is missing: only what is new.
+fn log(inhibitor: &Inhibitor, logged: &mut String) {
+    let (got, refused) = (inhibitor.got.join("; "), inhibitor.refused.join("; "));
+    let words = format!("{got}, {refused}");
+    if *logged == words {
+        return;
+    }
+    *logged = words;
+    if inhibitor.keeps_awake {
+        tracing::info!(got, refused, "the machine is kept awake while it records");
+    } else {
+        // It is an incident as well.
+        tracing::debug!(got, refused, "the machine may go to sleep while it records");
+    }
 }
 
 /// Why nothing is held on to any longer.

@@ -11,9 +11,11 @@ use serde_json::Value;
 use std::time::Duration;
 
 const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
-/// A worker that stands still is seen, and another one begun, within this; promised are 4 s, and 6 s until that one
-/// records. How long a start takes is a matter of the machine: [`LIVE_WITHIN`], as anywhere.
+/// A worker that stands still is seen, and another one begun, within this; promised are 4 s.
 const SEEN_WITHIN: Duration = Duration::from_secs(6);
+/// Until that one records, where the proof is made (6 s are promised). In CI how long a start takes is a matter of the
+/// machine: [`LIVE_WITHIN`], as anywhere.
+const AGAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Nothing is called recording for longer without a byte (2 s are promised).
 const LIE: Duration = Duration::from_millis(2500);
 /// For how long a worker says nothing although it writes: longer than one may be silent, and than is waited for its file.
@@ -71,7 +73,8 @@ fn a_worker_that_stands_still_is_replaced_and_the_others_are_untouched() {
         let times =
             format!("seen {told:?} after SIGSTOP, replaced {another:?}, recording again {again:?}; lie {lie:?}");
         println!("{victim}: {times}");
-        assert!(told <= SEEN_WITHIN && another <= SEEN_WITHIN && again <= another + LIVE_WITHIN, "{victim}: {times}");
+        let within = [another + LIVE_WITHIN, AGAIN_WITHIN][rounds(0, 1) as usize];
+        assert!(told <= SEEN_WITHIN && another <= SEEN_WITHIN && again <= within, "{victim}: {times}");
         assert!(lie <= LIE, "{victim} was called recording {lie:?} without a byte");
     }
     let manifest = manifest(&session);
