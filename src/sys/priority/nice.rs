@@ -61,11 +61,19 @@ pub fn of_group(pid: u32) -> Option<i32> {
 /// The same with [`LOWERED`] for a process that leads its session; in somebody else's session it would lower the
 /// neighbours too. `false` = there is none of our own.
 pub fn lower_own_group() -> bool {
-    let leads = rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid());
+    let leads = leads_session();
     if leads {
         set_group(b"10");
     }
     leads
+}
+
+/// In a sandbox whose session was begun outside of it the kernel answers 0, which rustix takes for a process and panics.
+#[allow(unsafe_code, reason = "rustix refuses the process id 0")]
+fn leads_session() -> bool {
+    // SAFETY: it takes a number, returns one, and touches no memory of ours.
+    let session = unsafe { libc::getsid(0) };
+    session == rustix::process::getpid().as_raw_nonzero().get()
 }
 
 pub(super) fn pid(id: u32) -> Option<Pid> {
@@ -87,5 +95,31 @@ mod tests {
         assert!(own_value >= Some(15) && worst >= own_value);
         assert!(own() < 15 || own_value == Some(own()));
         assert_eq!(worst_of(u32::MAX), None);
+    }
+
+    #[test]
+    fn who_leads_its_session_is_what_the_kernel_tells_others() {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("our own");
+        let (pid, rest) = stat.split_once(' ').expect("the id comes first");
+        let session = rest.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(3));
+        assert_eq!(leads_session(), session == Some(pid), "{stat}");
+    }
+
+    /// The same as first process of a sandbox (CI's, Flatpak's) and as leader of a session.
+    #[test]
+    fn also_where_the_session_was_begun_outside_the_sandbox() {
+        for outer in [&["setsid", "--wait"][..], &["unshare", "--pid", "--fork"]] {
+            let mut command = std::process::Command::new(outer[0]);
+            command.args(&outer[1..]).arg(std::env::current_exe().expect("this program"));
+            command
+                .args(["--exact", "sys::priority::nice::tests::who_leads_its_session_is_what_the_kernel_tells_others"]);
+            let said = command.output().unwrap_or_else(|error| panic!("{outer:?}: {error}"));
+            let [stdout, stderr] = [said.stdout, said.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+            if stderr.starts_with("unshare:") {
+                println!("SKIPPED: no process namespace can be made here: {stderr}");
+            } else {
+                assert!(said.status.success() && stdout.contains("1 passed"), "{outer:?}: {stdout}{stderr}");
+            }
+        }
     }
 }
