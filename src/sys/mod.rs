@@ -14,5 +14,7 @@ pub mod notify;
 pub mod paths;
 pub mod priority;
 pub mod process;
+#[cfg(test)]
+pub mod sandbox;
 pub mod unix_listener;
 pub mod usage;

@@ -80,9 +80,15 @@ impl Handle {
         if let Some(pidfd) = super::unix_listener::peer_pidfd(socket.as_fd()) {
             return Ok(Self { pidfd });
         }
-        // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
-        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
-        let pidfd = pidfd_open(peer.pid, PidfdFlags::empty())?;
+        Self::of_peer_by_number(socket)
+    }
+
+    /// The same on a kernel before 6.5, which names only a number.
+    fn of_peer_by_number(socket: impl AsFd) -> io::Result<Self> {
+        let Some(pid) = Pid::from_raw(super::unix_listener::peer(&socket)?.pid) else {
+            return Err(io::Error::other("it is of a process namespace we cannot see into"));
+        };
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         // The number may have been given to another process meanwhile, but not while the peer holds its end.
         let mut peer = [PollFd::new(&socket, PollFlags::RDHUP)];
         poll(&mut peer, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
@@ -317,6 +323,30 @@ mod tests {
         let since = usage.started as f64 / rustix::param::clock_ticks_per_second() as f64;
         assert!(since > 0.0 && since <= uptime + 1.0, "{since} of {uptime}");
         assert_eq!(usage_of(pid).expect("we live").started, usage.started);
+    }
+
+    #[test]
+    fn who_connected_is_known_by_number_or_not_at_all() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let handle = Handle::of_peer_by_number(&ours).expect("it is us");
+        assert!(!handle.wait_end(Duration::ZERO).expect("asked"), "we live");
+        // From a sandbox: whoever listens there is outside.
+        let Ok(path) = std::env::var(OUTSIDE) else { return };
+        let stream = std::os::unix::net::UnixStream::connect(path).expect("somebody listens");
+        let unseen = Handle::of_peer_by_number(&stream).expect_err("it cannot be seen").to_string();
+        assert!(unseen.contains("process namespace"), "{unseen}");
+    }
+
+    /// Where the socket of somebody outside is.
+    const OUTSIDE: &str = "HOLDFAST_TEST_OUTSIDE";
+
+    #[test]
+    fn also_from_a_sandbox() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.sock");
+        let _listener = super::super::unix_listener::bind_private(&path).expect("bound");
+        let test = "sys::process::tests::who_connected_is_known_by_number_or_not_at_all";
+        super::super::sandbox::runs(test, &[(OUTSIDE, path.as_os_str())]);
     }
 
     #[test]
