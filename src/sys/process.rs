@@ -7,6 +7,7 @@
 pub use super::priority::Priority;
 
 use super::priority::ForChild;
+use super::procfs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
@@ -264,9 +265,9 @@ pub struct Usage {
     pub started: u64,
 }
 
-/// Usage of `pid`, `None` when it has gone.
+/// Usage of `pid`, `None` when it has gone, or cannot be seen.
 pub fn usage_of(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(procfs::of(pid)?.join("stat")).ok()?;
     let number = |field| stat_field(&stat, field)?.parse::<u64>().ok();
     let (ticks, started) = (number(STAT_UTIME)? + number(STAT_STIME)?, number(STAT_STARTED)?);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
@@ -277,7 +278,7 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
 
 /// How long a thread of `pid` has run so far, `None` when it has gone or the kernel does not count it.
 pub fn thread_ran(pid: u32, tid: u32) -> Option<Duration> {
-    let counted = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    let counted = fs::read_to_string(procfs::tasks_of(pid)?.join(tid.to_string()).join("schedstat")).ok()?;
     Some(Duration::from_nanos(counted.split_ascii_whitespace().next()?.parse().ok()?))
 }
 

@@ -1,6 +1,7 @@
 //! Nice values. They belong to threads, not to processes, and only somebody privileged can lower one.
 
 use super::threads;
+use crate::sys::procfs;
 use rustix::process::{Pid, getpriority_process, setpriority_process};
 use std::io;
 
@@ -46,7 +47,8 @@ pub(super) fn set_group(nice: &[u8]) {
 /// from everybody without `CAP_SYS_ADMIN` (`EAGAIN`): of workers started together only the first gets it before exec.
 pub fn raise_group_of(pid: u32) -> io::Result<()> {
     let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-    let group = rustix::fs::open(format!("/proc/{pid}/autogroup"), flags, rustix::fs::Mode::empty())?;
+    let of = procfs::of(pid).ok_or(io::ErrorKind::NotFound)?;
+    let group = rustix::fs::open(of.join("autogroup"), flags, rustix::fs::Mode::empty())?;
     rustix::io::write(&group, RECORDING.to_string().as_bytes())?;
     Ok(())
 }
@@ -54,7 +56,7 @@ pub fn raise_group_of(pid: u32) -> io::Result<()> {
 /// The nice value of the scheduling group of `pid`, `None` where there are no such groups.
 pub fn of_group(pid: u32) -> Option<i32> {
     let on = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;
-    let group = std::fs::read_to_string(format!("/proc/{pid}/autogroup")).ok().filter(|_| on.trim() == "1")?;
+    let group = std::fs::read_to_string(procfs::of(pid)?.join("autogroup")).ok().filter(|_| on.trim() == "1")?;
     group.rsplit_once("nice")?.1.trim().parse().ok()
 }
 
