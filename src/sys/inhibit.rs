@@ -33,25 +33,45 @@ const BUS: (&str, &str, &str) = ("org.freedesktop.DBus", "/org/freedesktop/DBus"
 
 type Place = (&'static str, &'static str, &'static str);
 
-/// What keeps the system from sleeping.
+/// What keeps the system from sleeping: of each bus what was got there, and asked for again by itself.
 #[derive(Debug, Default)]
 pub struct Inhibitor {
+    system: Half,
+    session: Half,
+}
+
+/// What came of asking: of each bus that was asked.
+#[derive(Debug)]
+pub struct Answer {
+    system: Option<Half>,
+    session: Option<Half>,
+}
+
+/// Which buses are to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    system: bool,
+    session: bool,
+}
+
+/// What came of one bus.
+#[derive(Debug, Default)]
+struct Half {
     /// Closed to let go.
     locks: Vec<OwnedFd>,
     /// Says that the system goes down.
     shutdown: Option<SignalStream<'static>>,
-    logind: Option<Connection>,
-    session: Option<Held>,
+    bus: Option<Connection>,
+    held: Option<Held>,
     /// Says that somebody else answers to a name, or nobody.
     owners: Vec<Owners>,
-    /// What was got.
-    pub got: Vec<String>,
-    /// Whether the system does not go to sleep by itself.
-    pub keeps_awake: bool,
-    /// logind did not answer everything in time: what is missing may be had yet, above all word of a shutdown.
-    pub late: bool,
-    /// What was refused, or is not there, and why, in English.
-    pub refused: Vec<String>,
+    got: Vec<String>,
+    keeps_awake: bool,
+    /// Not everything was answered: what is missing may be had yet, above all word of a shutdown.
+    late: bool,
+    refused: Vec<String>,
+    /// Its bus or its service is gone, and what was got there with it; or one has come that had not given anything.
+    lost: bool,
 }
 
 /// Who answers to a name.
@@ -69,38 +89,128 @@ enum Held {
     Request(Connection, OwnedObjectPath),
 }
 
-impl Inhibitor {
+impl Missing {
     /// Asks whoever may be asked; `why` is shown to the user whose machine does not sleep.
-    pub async fn ask(why: &str) -> Self {
-        let mut all = Self::default();
+    pub async fn ask(self, why: &str) -> Answer {
+        let system = if self.system { Some(Half::of_system(why).await) } else { None };
+        let session = if self.session { Some(Half::of_session(why).await) } else { None };
+        Answer { system, session }
+    }
+}
+
+impl Inhibitor {
+    /// Whether the system does not go to sleep by itself.
+    pub fn keeps_awake(&self) -> bool {
+        self.halves().into_iter().any(|half| half.keeps_awake && !half.lost)
+    }
+
+    /// What was got.
+    pub fn got(&self) -> String {
+        self.halves()
+            .map(|half| half.got.join("; "))
+            .into_iter()
+            .filter(|got| !got.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    /// What was refused, or is not there, and why, in English.
+    pub fn refused(&self) -> String {
+        self.halves()
+            .into_iter()
+            .flat_map(|half| half.refused.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    /// Whether some of it is gone, or somebody has come who may give more.
+    pub fn is_lost(&self) -> bool {
+        self.halves().into_iter().any(|half| half.lost)
+    }
+
+    /// Where it is worth asking again; `None` = nowhere.
+    pub fn missing(&self) -> Option<Missing> {
+        let asleep = !self.keeps_awake();
+        let missing = |half: &Half| asleep || half.lost || half.late;
+        let missing = Missing { system: missing(&self.system), session: missing(&self.session) };
+        (missing.system || missing.session).then_some(missing)
+    }
+
+    /// Takes what came of asking again in the place of what is held there, unless that is more and still holds; what is
+    /// not held on to is let go of behind that.
+    pub async fn take(&mut self, answer: Answer) {
+        for (held, asked) in [(&mut self.system, answer.system), (&mut self.session, answer.session)] {
+            let Some(asked) = asked else { continue };
+            let is_more = !held.lost && held.rank() > asked.rank();
+            if is_more { asked } else { std::mem::replace(held, asked) }.release().await;
+        }
+    }
+
+    /// Waits until the system goes down; `false` = it is time to ask again: a bus or a service is gone, and so is what was
+    /// got there, or one has come that had not given anything.
+    pub async fn goes_down(&mut self) -> bool {
+        tokio::select! {
+            // What goes down first and is lost then is not only lost.
+            biased;
+            down = self.system.ends() => down,
+            down = self.session.ends() => down,
+        }
+    }
+
+    /// Lets go of everything.
+    pub async fn release(self) {
+        self.system.release().await;
+        self.session.release().await;
+    }
+
+    fn halves(&self) -> [&Half; 2] {
+        [&self.system, &self.session]
+    }
+}
+
+impl Half {
+    async fn of_system(why: &str) -> Self {
+        let mut half = Self::default();
         match bus(connection::Builder::system()).await {
             Ok(bus) => {
-                if let Err(reason) = in_time(all.ask_logind(&bus, why)).await {
-                    all.refused.push(format!("logind: {reason}"));
-                    all.late = true;
+                if let Err(reason) = in_time(half.ask_logind(&bus, why)).await {
+                    half.refused.push(format!("logind: {reason}"));
+                    half.late = true;
                 }
-                all.watch(&bus, LOGIND.0, !all.locks.is_empty()).await;
-                all.logind = Some(bus);
+                half.watch(&bus, LOGIND.0, !half.locks.is_empty()).await;
+                half.bus = Some(bus);
             }
-            Err(absent) => all.refused.push(format!("no system bus{absent}")),
+            Err(absent) => {
+                half.refused.push(format!("no system bus{absent}"));
+            }
         }
+        half
+    }
+
+    async fn of_session(why: &str) -> Self {
+        let mut half = Self::default();
         match bus(connection::Builder::session()).await {
             Ok(bus) => match ask_session(&bus, why).await {
                 Ok((held, by)) => {
-                    all.got.push(format!("logout, sleep, idle ({by})"));
+                    half.got.push(format!("logout, sleep, idle ({by})"));
                     let name = if matches!(held, Held::Cookie(..)) { SESSION.0 } else { PORTAL.0 };
-                    (all.session, all.keeps_awake) = (Some(held), true);
-                    all.watch(&bus, name, true).await;
+                    (half.held, half.keeps_awake) = (Some(held), true);
+                    half.watch(&bus, name, true).await;
                 }
                 Err(reason) => {
-                    all.refused.push(reason);
-                    all.watch(&bus, SESSION.0, false).await;
-                    all.watch(&bus, PORTAL.0, false).await;
+                    half.refused.push(reason);
+                    half.watch(&bus, SESSION.0, false).await;
+                    half.watch(&bus, PORTAL.0, false).await;
                 }
             },
-            Err(absent) => all.refused.push(format!("no session bus{absent}")),
+            Err(absent) => half.refused.push(format!("no session bus{absent}")),
         }
-        all
+        half
+    }
+
+    /// What is more is held on to.
+    fn rank(&self) -> (bool, bool, usize) {
+        (self.keeps_awake, self.shutdown.is_some(), self.locks.len())
     }
 
     /// Hears from here on who answers to `name`. Behind the question, because that may have started who answers.
@@ -146,15 +256,19 @@ impl Inhibitor {
         self.shutdown = Some(manager.receive_signal("PrepareForShutdown").await?);
         match lock("shutdown", "delay").await {
             Ok(held) => self.locks.push(held),
-            Err(error) => self.refused.push(format!("time before a shutdown: {}", words(&error))),
+            Err(error) => {
+                self.refused.push(format!("time before a shutdown: {}", words(&error)));
+            }
         }
         Ok(())
     }
 
-    /// Waits until the system goes down; `false` = it is time to ask again: a bus or a service is gone, and so is what was
-    /// got there, or one has come that had not given anything.
-    pub async fn goes_down(&mut self) -> bool {
-        let session = self.session.as_ref().map(|held| match held {
+    /// The same for one bus, once.
+    async fn ends(&mut self) -> bool {
+        if self.lost {
+            return std::future::pending().await;
+        }
+        let session = self.held.as_ref().map(|held| match held {
             Held::Cookie(bus, _) | Held::Request(bus, _) => MessageStream::from(bus),
         });
         let lost = async {
@@ -180,17 +294,20 @@ impl Inhibitor {
                 std::future::pending::<()>().await;
             }
         };
-        tokio::select! {
+        let down = tokio::select! {
+            biased;
             down = down => down,
             () = lost => false,
             () = changed => false,
-        }
+        };
+        self.lost = !down;
+        down
     }
 
-    /// Lets go of everything.
-    pub async fn release(self) {
-        drop((self.locks, self.shutdown, self.logind));
-        let released = match &self.session {
+    /// Lets go of it.
+    async fn release(self) {
+        drop((self.locks, self.shutdown, self.bus));
+        let released = match &self.held {
             None => return,
             Some(Held::Cookie(bus, cookie)) => in_time(call(bus, SESSION, "Uninhibit", &(cookie,))).await,
             Some(Held::Request(bus, request)) => {
@@ -269,19 +386,54 @@ fn words(error: &zbus::Error) -> String {
 }
 
 #[cfg(test)]
+impl Inhibitor {
+    /// One that got nothing, for this reason.
+    pub fn refused_by(why: &str) -> Self {
+        Self { system: Half { refused: vec![why.to_owned()], ..Half::default() }, ..Self::default() }
+    }
+
+    /// One that holds something at a session bus, and the other end of that.
+    pub async fn of_session() -> (Self, tokio::net::UnixStream) {
+        let (ours, theirs) = tokio::net::UnixStream::pair().expect("sockets");
+        // A bus that has said its greetings.
+        let guid = "0123456789abcdef0123456789abcdef";
+        let bus = connection::Builder::authenticated_socket(ours, guid).expect("a bus").build().await.expect("a bus");
+        let session = Half { held: Some(Held::Cookie(bus, 1)), keeps_awake: true, ..Half::default() };
+        (Self { session, ..Self::default() }, theirs)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use tokio::time::timeout;
 
     #[tokio::test]
     async fn what_is_held_at_the_session_is_lost_with_its_bus() {
-        let (ours, theirs) = tokio::net::UnixStream::pair().expect("sockets");
-        // A bus that has said its greetings.
-        let guid = "0123456789abcdef0123456789abcdef";
-        let bus = connection::Builder::authenticated_socket(ours, guid).expect("a bus").build().await.expect("a bus");
-        let mut held = Inhibitor { session: Some(Held::Cookie(bus, 1)), ..Inhibitor::default() };
+        let (mut held, theirs) = Inhibitor::of_session().await;
         assert!(timeout(Duration::from_millis(50), held.goes_down()).await.is_err(), "it is held");
+        assert!(held.keeps_awake() && held.missing().is_none());
         drop(theirs);
         assert_eq!(timeout(Duration::from_secs(10), held.goes_down()).await, Ok(false));
+        assert!(!held.keeps_awake() && held.is_lost());
+        // What the other bus has to say is heard all the same, and that one is not said again.
+        assert!(timeout(Duration::from_millis(50), held.goes_down()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_holds_is_not_let_go_of_for_less() {
+        let half = |keeps_awake, got: &str| Half { keeps_awake, got: vec![got.to_owned()], ..Half::default() };
+        let mut held = Inhibitor { session: half(true, "before"), ..Inhibitor::default() };
+        held.system.late = true;
+        assert_eq!(held.missing(), Some(Missing { system: true, session: false }), "what holds is not asked again");
+        let answer = |keeps_awake| Answer { system: None, session: Some(half(keeps_awake, "behind")) };
+        held.take(answer(false)).await;
+        assert_eq!((held.got().as_str(), held.keeps_awake()), ("before", true));
+        held.take(answer(true)).await;
+        assert_eq!(held.got(), "behind");
+        held.session.lost = true;
+        assert_eq!(held.missing(), Some(Missing { system: true, session: true }));
+        held.take(answer(false)).await;
+        assert!(!held.keeps_awake() && !held.is_lost());
     }
 }
