@@ -182,6 +182,8 @@ impl Half {
             }
             Err(absent) => {
                 half.refused.push(format!("no system bus{absent}"));
+                // Nobody tells of a bus that comes.
+                half.late = true;
             }
         }
         half
@@ -258,6 +260,7 @@ impl Half {
             Ok(held) => self.locks.push(held),
             Err(error) => {
                 self.refused.push(format!("time before a shutdown: {}", words(&error)));
+                self.late = true;
             }
         }
         Ok(())

@@ -222,6 +222,30 @@ fn what_is_held_is_held_while_somebody_else_is_asked_again() {
     assert_eq!(journal.last().map(|line| line["kind"].clone()), Some("closed".into()), "{journal:#?}");
 }
 
+/// It is gone for two seconds, and nobody tells that it has come back.
+#[test]
+fn a_system_bus_that_is_restarted_is_asked_again_while_the_session_holds() {
+    if rounds(0, 1) == 0 {
+        return skip("it takes half a minute: part of make torture");
+    }
+    let mut holdfast = recorder();
+    let desktop = Logind::start_at(&mut holdfast, "session", &["none", "session"]);
+    let system = Logind::start_at(&mut holdfast, "system", &["allow"]);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    start(&holdfast, &["cam1"]);
+    system.wait_for(&[BLOCK, DELAY], SOON);
+    desktop.wait_for(&["session take 13"], SOON);
+    drop(system);
+    std::fs::remove_file(holdfast.root().join("system.log")).expect("what it said");
+    let media = find_input(&holdfast.status(), "cam1")["recording"]["media_ms"].as_u64().expect("media");
+    wait_media(&holdfast, "cam1", Duration::from_millis(media + 2000));
+    let system = Logind::start_at(&mut holdfast, "system", &["allow"]);
+    system.wait_for(&[BLOCK, DELAY], ASKED_AGAIN_WITHIN);
+    assert_eq!(desktop.said(), ["ready", "session take 13"], "what is held there is not asked for again");
+    holdfast.cli_ok(&["record", "stop"]);
+}
+
 #[test]
 fn without_any_bus_recording_begins_as_quickly_and_that_is_told() {
     let mut holdfast = recorder();
