@@ -23,6 +23,6 @@ pub fn tasks_of(pid: u32) -> Option<PathBuf> {
 /// Whether `/proc` calls this process by the number it has here. Nobody moves to another namespace meanwhile.
 fn is_ours() -> bool {
     static OURS: OnceLock<bool> = OnceLock::new();
-    let own = || fs::read_link("/proc/self").is_ok_and(|own| own == PathBuf::from(std::process::id().to_string()));
+    let own = || fs::read_link("/proc/self").is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()));
     *OURS.get_or_init(own)
 }
