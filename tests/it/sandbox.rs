@@ -2,7 +2,10 @@
 //! one, or somebody else.
 
 use crate::adopt::assert_one_session;
+use crate::priority::{TOLD_WITHIN, own_nice, rung};
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, start, wait_media};
+use crate::support::display::Display;
+use crate::support::guest::Guest;
 use crate::support::proc::{BINARY, Holdfast, find_input, test_inputs};
 use crate::support::process::{self, Running};
 use crate::support::skip::skip;
@@ -13,13 +16,12 @@ use std::time::Duration;
 /// Usage is read every 2 s, threads are looked at every second: each twice.
 const LOOKED_TWICE: Duration = Duration::from_millis(4500);
 
-/// The process of `holdfast` that is called `number` in the innermost namespace it lives in, and runs `program`.
-fn called(holdfast: &Holdfast, number: u32, program: &str) -> Option<Pid> {
+/// The process of `holdfast` that is called `number` in a namespace within ours.
+fn called(holdfast: &Holdfast, number: u32) -> Option<Pid> {
     let is = |pid: &u32| {
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let status = read("status");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-        read("comm").trim() == program && numbers.split_ascii_whitespace().nth(1) == Some(&number.to_string())
+        numbers.split_ascii_whitespace().nth(1) == Some(&number.to_string())
     };
     Pid::from_raw(holdfast.processes().into_iter().find(is)?.cast_signed())
 }
@@ -56,7 +58,7 @@ fn workers_outside_a_sandbox_are_gone_on_with_and_nobody_in_it_is_taken_for_one(
     if decoy.trim() != worker.to_string() {
         return skip(NO_SANDBOX);
     }
-    let decoy = called(&holdfast, worker, "tail").expect("it was heard of");
+    let decoy = called(&holdfast, worker).expect("it was heard of");
     let nice = getpriority_process(Some(decoy)).expect("it runs");
     let seen = holdfast.wait_until("the session goes on", RECORDS_WITHIN, |snapshot| {
         find_input(snapshot, "cam1")["recording"]["state"] == "recording"
@@ -78,4 +80,22 @@ fn workers_outside_a_sandbox_are_gone_on_with_and_nobody_in_it_is_taken_for_one(
     holdfast.cli_ok(&["record", "stop"]);
     assert_one_session(&holdfast.session(), &[("cam1", 1)]);
     assert!(sandbox.runs());
+}
+
+/// Its session was begun outside, as that of CI or of a Flatpak is: the kernel has no number for it.
+#[test]
+fn a_window_in_a_sandbox_steps_back_and_lives() {
+    let Some(guest) = Guest::root_without(&test_inputs(1, "auto"), "sys_nice") else { return };
+    let Some(command) = sandbox(&guest.holdfast) else { return skip(NO_SANDBOX) };
+    let display = Display::start(&guest.holdfast, 1000, 700);
+    let log = guest.holdfast.root().join("window.log");
+    let mut command = guest.command_through(command);
+    display.attach(&mut command).stdout(process::log_file(&log)).stderr(process::log_file(&log));
+    let window = Running::start("the window", &mut command);
+    let snapshot = guest.wait_until("the window steps back", LIVE_WITHIN + TOLD_WITHIN, |snapshot| {
+        assert!(window.runs(), "the window is gone:\n{}", process::tail(&log, 30));
+        rung(snapshot, "ui_lowered").0 == "granted" && find_input(snapshot, "cam1")["state"] == "live"
+    });
+    assert_eq!(rung(&snapshot, "ui_lowered").1, format!("the window runs at nice {}", own_nice().max(10)));
+    assert!(window.runs(), "the window is gone:\n{}", process::tail(&log, 30));
 }
