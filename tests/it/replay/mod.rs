@@ -282,7 +282,7 @@ fn fragment_ends(bytes: &[u8]) -> Vec<usize> {
 }
 
 /// Behind how many of the operations the writer dies: each of them in torture; in CI every fourth, other ones with every
-/// commit, and none of them at all.
+/// commit, and all of them.
 fn deaths(dice: &mut Dice, operations: usize) -> impl Iterator<Item = usize> + use<> {
     let every = rounds(4, 1) as usize;
     let first = dice.below(every);
