@@ -359,6 +359,9 @@ impl Worker {
                 self.end(now, false, "it did not make room for the changed input")
             }
             Phase::Ending { since, killed: false, why } if now.since(*since) >= KILL_AFTER => {
+                if self.pid.is_none() {
+                    return self.cannot_end();
+                }
                 self.phase = Phase::Ending { since: now, killed: true, why: why.clone() };
                 vec![Act::Kill]
             }
