@@ -2,7 +2,7 @@
 //! but the words around them.
 
 use crate::model::snapshot::Signal;
-use gettextrs::gettext;
+use crate::ui::l10n::{gettext, number};
 
 /// What stands where a number is not known (R-TRU-3).
 pub const UNKNOWN: &str = "–";
@@ -33,7 +33,7 @@ pub fn time_left(seconds: u64) -> String {
 
 /// `1080p60` for the usual broadcast sizes, else `640×360 · 30 fps`.
 pub fn signal(signal: &Signal) -> String {
-    let rate = signal.fps.map(frame_rate);
+    let rate = signal.fps.map(|fps| number(fps, 2));
     let usual = signal.width * 9 == signal.height * 16 && [720, 1080, 2160].contains(&signal.height);
     match (usual, rate) {
         (true, Some(rate)) => format!("{}p{rate}", signal.height),
@@ -41,11 +41,6 @@ pub fn signal(signal: &Signal) -> String {
         (false, Some(rate)) => format!("{}×{} · {rate} fps", signal.width, signal.height),
         (false, None) => format!("{}×{}", signal.width, signal.height),
     }
-}
-
-fn frame_rate(fps: f64) -> String {
-    let text = format!("{fps:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Puts values into a translated sentence; `{name}` stands for a value.

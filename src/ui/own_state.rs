@@ -1,4 +1,4 @@
-//! What the window itself remembers: its size, and the key of a start that was not answered yet (R-CMD-3).
+//! What the window itself remembers: its size, the operator's language, and the key of a start that was not answered yet (R-CMD-3).
 //!
 //! Contract: a file that is missing, damaged or from a newer version is the same as none; one that cannot be written
 //! costs the memory, never the recording. Blocks on the disk; not for the main loop, except [`OwnState::load`] at start.
@@ -26,6 +26,8 @@ pub struct PendingStart {
 pub struct OwnState {
     /// Width and height of the window in pixels.
     pub size: Option<(i32, i32)>,
+    /// The language the operator chose; `None` = that of the system.
+    pub language: Option<String>,
     /// A start whose answer is outstanding.
     pub pending_start: Option<PendingStart>,
 }
@@ -62,7 +64,7 @@ mod tests {
         let folder = dir.path().join("state/holdfast");
         assert_eq!(OwnState::load(&folder), OwnState::default());
         let pending_start = Some(PendingStart { key: "k".to_owned(), name: Some("keynote".to_owned()) });
-        let state = OwnState { size: Some((1280, 800)), pending_start };
+        let state = OwnState { size: Some((1280, 800)), language: Some("de".to_owned()), pending_start };
         state.save(&folder).expect("saved");
         assert_eq!(OwnState::load(&folder), state);
         std::fs::OpenOptions::new().write(true).truncate(true).open(folder.join(FILE)).expect("emptied");

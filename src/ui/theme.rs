@@ -6,6 +6,12 @@ use gtk::gdk;
 /// Our style sheet, part of the program.
 const STYLE: &str = include_str!("../../resources/style.css");
 
+/// Lays everything out in the direction the language is read in.
+pub fn direct() {
+    let right_to_left = crate::ui::l10n::is_right_to_left();
+    gtk::Widget::set_default_direction(if right_to_left { gtk::TextDirection::Rtl } else { gtk::TextDirection::Ltr });
+}
+
 /// Dresses the application once it starts.
 pub fn prepare(application: &adw::Application) {
     application.connect_startup(|application| {

@@ -5,7 +5,7 @@
 
 use crate::model::incident::{IncidentCode, fill};
 use crate::model::snapshot::Alert;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 use std::collections::BTreeMap;
 
 /// What happened, what was done, what the operator can do, each a template with `{name}` for parameters.

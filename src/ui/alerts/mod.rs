@@ -3,8 +3,8 @@
 
 use crate::model::incident::Severity;
 use crate::model::snapshot::{Alert, AlertState};
+use crate::ui::l10n::gettext;
 use crate::ui::words;
-use gettextrs::gettext;
 use gtk::prelude::*;
 use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 

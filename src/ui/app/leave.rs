@@ -5,7 +5,7 @@ use super::{App, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
 use crate::ui::format;
-use gettextrs::{gettext, ngettext};
+use crate::ui::l10n::{gettext, ngettext};
 use gtk::gio;
 use gtk::glib;
 use gtk::prelude::*;
@@ -41,7 +41,7 @@ impl App {
         relm4::main_application().quit();
     }
 
-    fn remember_size(&mut self) {
+    pub(super) fn remember_size(&mut self) {
         let (width, height) = (self.window.width(), self.window.height());
         let size = (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height));
         if let (Some(folder), true) = (&self.starts.folder, size.is_some() && size != self.own.size) {

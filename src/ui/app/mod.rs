@@ -3,7 +3,9 @@
 //! Contract: one circle. Events of the engine are folded into the [`Desk`]; from it the faces of header, grid and status
 //! line are worked out and handed down. Requests go to the engine and come back as events.
 
+mod language;
 mod leave;
+mod menu;
 mod notice;
 mod view;
 
@@ -24,7 +26,9 @@ use crate::protocol::event::Event;
 use crate::sys::paths::Runtime;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// What the window needs to begin.
 #[derive(Debug)]
@@ -33,8 +37,8 @@ pub struct AppInit {
     pub runtime: Runtime,
     /// Starts an engine when none runs.
     pub starter: EngineStarter,
-    /// What the window gives up.
-    pub step_back: StepBack,
+    /// What the window gives up; another window of this process goes on with it.
+    pub step_back: Rc<RefCell<StepBack>>,
     /// Where the window remembers, if anywhere.
     pub folder: Option<PathBuf>,
 }
@@ -60,6 +64,12 @@ pub enum AppMsg {
     CloseAnyway,
     /// The operator has read the notice.
     Dismiss,
+    /// The operator wants all inputs beside each other again.
+    AllInputs,
+    /// The operator sets a marker.
+    Mark,
+    /// The operator wants another language.
+    Language(String),
 }
 
 /// What comes back from background work.
@@ -75,13 +85,17 @@ pub enum AppCmd {
     Stopped(Result<StopReply, ClientError>),
     /// Answer to a retry.
     Retried(Result<(), ClientError>),
+    /// The language of this code is remembered, or cannot be.
+    LanguageKept(String),
 }
 
 /// The window.
 pub struct App {
     desk: Desk,
     status: StatusLine,
-    step_back: StepBack,
+    runtime: Runtime,
+    starter: EngineStarter,
+    step_back: Rc<RefCell<StepBack>>,
     client: Client,
     starts: Starts,
     /// A start is on its way; another press is the same wish.
@@ -133,7 +147,7 @@ impl App {
     /// Works out every face from what is known and hands it down.
     fn show_all(&mut self) {
         if let Some(snapshot) = self.desk.snapshot.as_ref().filter(|_| self.desk.is_current()) {
-            self.step_back.follow(snapshot);
+            self.step_back.borrow_mut().follow(snapshot);
         }
         self.status = StatusLine::new(&self.desk);
         self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
@@ -192,7 +206,7 @@ impl App {
         if room != self.room {
             self.room = room;
             self.transport.emit(TransportMsg::Room(room));
-            self.inputs.emit(InputsMsg::Lines(room == Room::Narrow));
+            self.inputs.emit(InputsMsg::Room(room));
         }
     }
 
@@ -220,12 +234,13 @@ impl App {
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) => self.answered(result),
+            AppCmd::LanguageKept(code) => self.speak(&code),
         }
     }
 
     /// Begins to follow the engine; goes on for as long as the window lives.
-    fn follow(&self, starter: EngineStarter, sender: &ComponentSender<Self>) {
-        let client = self.client.clone();
+    fn follow(&self, sender: &ComponentSender<Self>) {
+        let (client, starter) = (self.client.clone(), self.starter.clone());
         sender.command(move |out, shutdown| {
             let hear = move |heard| out.send(AppCmd::Heard(heard)).is_ok();
             shutdown.register(link::follow(client, Some(starter), hear)).drop_on_shutdown()

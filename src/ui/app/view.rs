@@ -3,7 +3,7 @@
 use super::leave::leave_on_signals;
 use super::notice::Notice;
 use super::*;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
@@ -126,20 +126,23 @@ impl Component for App {
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
         let alerts = Alerts::builder().launch(()).detach();
         let face = TransportFace::new(&desk);
-        let transport =
-            Transport::builder().launch((face, alerts.widget().clone())).forward(sender.input_sender(), |output| {
-                match output {
-                    TransportOutput::Record(name) => AppMsg::Record(name),
-                    TransportOutput::Stop => AppMsg::Stop,
-                }
+        let transport = Transport::builder().launch((face, menu::entries(), alerts.widget().clone())).forward(
+            sender.input_sender(),
+            |output| match output {
+                TransportOutput::Record(name) => AppMsg::Record(name),
+                TransportOutput::Stop => AppMsg::Stop,
+            },
+        );
+        let inputs =
+            Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
+                InputsOutput::Retry(input) => AppMsg::Retry(input),
             });
-        let inputs = Inputs::builder().launch(init.runtime).forward(sender.input_sender(), |output| match output {
-            InputsOutput::Retry(input) => AppMsg::Retry(input),
-        });
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
             status: StatusLine::new(&desk),
+            runtime: init.runtime,
+            starter: init.starter,
             step_back: init.step_back,
             desk,
             starts: Starts { client: client.clone(), folder: init.folder },
@@ -160,8 +163,10 @@ impl Component for App {
         let toasts = &model.toasts;
         let widgets = view_output!();
         root.add_controller(make_keys(&sender));
+        root.add_controller(make_plain_keys(&sender));
         leave_on_signals(&sender);
-        model.follow(init.starter, &sender);
+        model.follow(&sender);
+        menu::install(&root, &sender);
         ComponentParts { model, widgets }
     }
 
@@ -176,6 +181,9 @@ impl Component for App {
             AppMsg::Close => self.close(),
             AppMsg::CloseAnyway => self.leave(),
             AppMsg::Dismiss => self.notice = None,
+            AppMsg::Mark => {}
+            AppMsg::AllInputs => self.inputs.emit(InputsMsg::Enlarge(None)),
+            AppMsg::Language(code) => self.keep_language(code, &sender),
         }
     }
 
@@ -221,6 +229,24 @@ fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
         if matches!(key, gtk::gdk::Key::F9 | gtk::gdk::Key::r) {
             let _ = up.send(AppMsg::KeyUp);
         }
+    });
+    keys
+}
+
+/// Keys that mean something wherever nobody else wants them: a name that is typed comes first.
+fn make_plain_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
+    let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Bubble).build();
+    let input = sender.input_sender().clone();
+    keys.connect_key_pressed(move |_, key, _, state| {
+        let message = match key {
+            gtk::gdk::Key::m | gtk::gdk::Key::M if !state.contains(gtk::gdk::ModifierType::CONTROL_MASK) => {
+                AppMsg::Mark
+            }
+            gtk::gdk::Key::Escape => AppMsg::AllInputs,
+            _ => return glib::Propagation::Proceed,
+        };
+        let _ = input.send(message);
+        glib::Propagation::Stop
     });
     keys
 }

@@ -6,8 +6,8 @@
 use super::check::Check;
 use crate::model::InputId;
 use crate::model::snapshot::{InputState, InputView, PreviewState, RecordingState, RetryView, SessionState};
+use crate::ui::l10n::gettext;
 use crate::ui::{format, words};
-use gettextrs::gettext;
 
 /// What this window sees of a preview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

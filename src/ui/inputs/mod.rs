@@ -2,6 +2,7 @@
 
 mod arrangement;
 mod check;
+mod details;
 mod face;
 mod grid_layout;
 mod message;
@@ -11,15 +12,17 @@ mod tile;
 
 use crate::model::InputId;
 use crate::sys::paths::Runtime;
+use crate::ui::transport::Room;
+use details::{Details, DetailsMsg, DetailsOutput};
 use grid_layout::GridLayout;
 use gtk::glib;
 use gtk::prelude::*;
 pub use preview::prepare as prepare_previews;
 use relm4::factory::FactoryVecDeque;
-use relm4::{ComponentParts, ComponentSender, SimpleComponent};
+use relm4::{Component, ComponentController, ComponentParts, ComponentSender, Controller, SimpleComponent};
 use std::time::Duration;
 pub use tile::TileView;
-use tile::{Tile, TileInit, TileMsg, TileOutput};
+use tile::{Place, Tile, TileInit, TileMsg, TileOutput};
 
 /// How often each preview is looked at: a frozen one is named within 2 s (R-FM-12).
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,10 +32,14 @@ const LOOK: Duration = Duration::from_millis(500);
 pub enum InputsMsg {
     /// Every input, in the order of the configuration.
     Show(Vec<TileView>),
-    /// Lines instead of pictures.
-    Lines(bool),
+    /// How much room there is; without any for pictures there are lines.
+    Room(Room),
+    /// Show this one large, or all of them.
+    Enlarge(Option<InputId>),
     /// Time to look at the previews.
     Look,
+    /// Try an input again at once.
+    Retry(InputId),
 }
 
 /// From the grid.
@@ -48,7 +55,10 @@ pub struct Inputs {
     tiles: FactoryVecDeque<Tile>,
     shown: Vec<TileView>,
     layout: GridLayout,
-    lines: bool,
+    room: Room,
+    /// The one that is shown large.
+    large: Option<InputId>,
+    details: Controller<Details>,
 }
 
 #[relm4::component(pub)]
@@ -58,25 +68,45 @@ impl SimpleComponent for Inputs {
     type Output = InputsOutput;
 
     view! {
-        gtk::ScrolledWindow {
+        gtk::Box {
+          #[watch]
+          set_orientation: if model.room == Room::Narrow { gtk::Orientation::Vertical } else { gtk::Orientation::Horizontal },
+          gtk::ScrolledWindow {
+            set_hexpand: true,
             set_vexpand: true,
             set_hscrollbar_policy: gtk::PolicyType::Never,
             #[watch]
-            set_vscrollbar_policy: if model.lines { gtk::PolicyType::Automatic } else { gtk::PolicyType::Never },
+            set_vscrollbar_policy: if model.is_list() { gtk::PolicyType::Automatic } else { gtk::PolicyType::Never },
             #[local_ref]
             grid -> gtk::Box {
                 add_css_class: "inputs",
                 set_layout_manager: Some(model.layout.clone()),
             },
+          },
+          append: model.details.widget(),
         }
     }
 
     fn init(runtime: Runtime, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let tiles =
-            FactoryVecDeque::builder().launch_default().forward(sender.output_sender(), |output| match output {
-                TileOutput::Retry(input) => InputsOutput::Retry(input),
-            });
-        let model = Self { runtime, tiles, shown: Vec::new(), layout: GridLayout::default(), lines: false };
+        let tiles = FactoryVecDeque::builder().launch_default().forward(sender.input_sender(), |output| match output {
+            TileOutput::Retry(input) => InputsMsg::Retry(input),
+            TileOutput::Enlarge(input) => InputsMsg::Enlarge(Some(input)),
+            TileOutput::All => InputsMsg::Enlarge(None),
+        });
+        let details = Details::builder().launch(()).forward(sender.input_sender(), |output| match output {
+            DetailsOutput::All => InputsMsg::Enlarge(None),
+            DetailsOutput::Retry(input) => InputsMsg::Retry(input),
+        });
+        let model = Self {
+            runtime,
+            tiles,
+            shown: Vec::new(),
+            layout: GridLayout::default(),
+            room: Room::Wide,
+            large: None,
+            details,
+        };
+        model.details.widget().set_visible(false);
         let grid = model.tiles.widget();
         let widgets = view_output!();
         let looker = sender.input_sender().clone();
@@ -88,10 +118,19 @@ impl SimpleComponent for Inputs {
         ComponentParts { model, widgets }
     }
 
-    fn update(&mut self, msg: InputsMsg, _sender: ComponentSender<Self>) {
+    fn update(&mut self, msg: InputsMsg, sender: ComponentSender<Self>) {
         match msg {
             InputsMsg::Show(views) => self.show(views),
-            InputsMsg::Lines(lines) => self.set_lines(lines),
+            InputsMsg::Room(room) => {
+                self.room = room;
+                self.place();
+            }
+            InputsMsg::Enlarge(input) => {
+                self.large = input;
+                self.place();
+            }
+            // The window lives as long as its grid.
+            InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }
     }
@@ -106,20 +145,52 @@ impl Inputs {
                     self.tiles.send(index, TileMsg::Show(Box::new(new.clone())));
                 }
             }
-        } else {
-            let mut tiles = self.tiles.guard();
-            tiles.clear();
-            for view in &views {
-                let socket = self.runtime.worker_socket(&view.input.id);
-                tiles.push_back(TileInit { view: view.clone(), socket, line: self.lines });
-            }
+            self.shown = views;
+            self.show_details();
+            return;
         }
         self.shown = views;
+        self.large = self.large.take().filter(|large| self.shown.iter().any(|view| view.input.id == *large));
+        let inits: Vec<_> = self.shown.iter().map(|view| self.init_of(view)).collect();
+        let mut tiles = self.tiles.guard();
+        tiles.clear();
+        inits.into_iter().for_each(|init| drop(tiles.push_back(init)));
+        drop(tiles);
+        self.place();
     }
 
-    fn set_lines(&mut self, lines: bool) {
-        self.lines = lines;
-        self.layout.set_lines(lines);
-        (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Line(lines)));
+    fn init_of(&self, view: &TileView) -> TileInit {
+        let socket = self.runtime.worker_socket(&view.input.id);
+        TileInit { view: view.clone(), socket, place: self.place_of(&view.input.id) }
+    }
+
+    fn place_of(&self, input: &InputId) -> Place {
+        match &self.large {
+            Some(large) if large == input => Place::Large,
+            Some(_) => Place::Away,
+            None if self.room == Room::Narrow => Place::Line,
+            None => Place::Grid,
+        }
+    }
+
+    /// A list may be longer than the panel; pictures never are.
+    fn is_list(&self) -> bool {
+        self.room == Room::Narrow && self.large.is_none()
+    }
+
+    fn place(&mut self) {
+        self.layout.set_lines(self.is_list());
+        for (index, view) in self.shown.iter().enumerate() {
+            self.tiles.send(index, TileMsg::Place(self.place_of(&view.input.id)));
+        }
+        self.details.widget().set_visible(self.large.is_some());
+        self.show_details();
+    }
+
+    fn show_details(&self) {
+        let large = self.large.as_ref().and_then(|large| self.shown.iter().find(|view| view.input.id == *large));
+        if let Some(view) = large {
+            self.details.emit(DetailsMsg::Show(Box::new(view.clone())));
+        }
     }
 }

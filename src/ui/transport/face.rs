@@ -4,7 +4,7 @@ use crate::model::incident::Severity;
 use crate::model::snapshot::{AlertCounts, RecordingState, SessionState, Snapshot};
 use crate::ui::desk::{Contact, Desk};
 use crate::ui::format;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 
 /// Below this the time left is shown in amber.
 const LITTLE_TIME_LEFT_S: u64 = 15 * 60;

@@ -10,9 +10,9 @@ mod view;
 
 use crate::model::incident::Severity;
 use crate::sys::clock::mono_now;
+use crate::ui::l10n::gettext;
 use face::Button;
 pub use face::TransportFace;
-use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::{ComponentSender, SimpleComponent};

@@ -6,8 +6,8 @@ use relm4::ComponentParts;
 
 #[relm4::component(pub)]
 impl SimpleComponent for Transport {
-    /// What it says first, and the list of alerts.
-    type Init = (TransportFace, gtk::Popover);
+    /// What it says first, the menu, and the list of alerts.
+    type Init = (TransportFace, gtk::gio::Menu, gtk::Popover);
     type Input = TransportMsg;
     type Output = TransportOutput;
 
@@ -29,6 +29,15 @@ impl SimpleComponent for Transport {
                             set_spacing: 12,
                             set_valign: gtk::Align::Center,
 
+                            gtk::MenuButton {
+                                add_css_class: "menu",
+                                set_icon_name: "open-menu-symbolic",
+                                set_menu_model: Some(&menu),
+                                // F10.
+                                set_primary: true,
+                                set_tooltip_text: Some(&gettext("Menu")),
+                                update_property: &[gtk::accessible::Property::Label(&gettext("Menu"))],
+                            },
                             gtk::Entry {
                                 add_css_class: "session-name",
                                 set_buffer: &model.name,
@@ -220,7 +229,7 @@ impl SimpleComponent for Transport {
         }
     }
 
-    fn init((face, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+    fn init((face, menu, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
         let model = Self {
             face,
             room: Room::Wide,

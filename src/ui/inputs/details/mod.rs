@@ -1,0 +1,148 @@
+//! Beside a large picture: everything that is known of its input, and the way back.
+//!
+//! Contract: draws what it is shown; rows are renewed in place, so that whoever reads one keeps it.
+
+mod face;
+
+use super::tile::TileView;
+use crate::model::InputId;
+use crate::ui::l10n::gettext;
+use face::Row;
+use gtk::prelude::*;
+use relm4::{ComponentParts, ComponentSender, SimpleComponent};
+
+/// To the panel.
+#[derive(Debug)]
+pub enum DetailsMsg {
+    /// What is known of the input now.
+    Show(Box<TileView>),
+    /// "All inputs".
+    BackClicked,
+    /// "Retry now".
+    RetryClicked,
+}
+
+/// From the panel.
+#[derive(Debug)]
+pub enum DetailsOutput {
+    /// Show all inputs.
+    All,
+    /// Try the input again at once.
+    Retry(InputId),
+}
+
+/// The panel.
+pub struct Details {
+    view: Option<TileView>,
+    rows: Vec<Row>,
+    grid: gtk::Grid,
+    /// Names and values that stand in the grid.
+    labels: Vec<(gtk::Label, gtk::Label)>,
+}
+
+#[relm4::component(pub)]
+impl SimpleComponent for Details {
+    type Init = ();
+    type Input = DetailsMsg;
+    type Output = DetailsOutput;
+
+    view! {
+        gtk::Box {
+            add_css_class: "details",
+            set_orientation: gtk::Orientation::Vertical,
+            set_spacing: 12,
+            set_hexpand: false,
+
+            gtk::Box {
+                set_spacing: 12,
+
+                #[name(back)]
+                gtk::Button {
+                    connect_clicked => DetailsMsg::BackClicked,
+                    gtk::Box {
+                        set_spacing: 8,
+                        gtk::Image { set_icon_name: Some("go-previous-symbolic") },
+                        gtk::Label { set_label: &gettext("All inputs") },
+                    },
+                },
+                gtk::Label {
+                    add_css_class: "details-name",
+                    set_hexpand: true,
+                    set_xalign: 0.0,
+                    set_ellipsize: gtk::pango::EllipsizeMode::End,
+                    #[watch]
+                    set_label: model.view.as_ref().map_or("", |view| view.input.name.as_str()),
+                },
+                gtk::Button {
+                    set_label: &gettext("Retry now"),
+                    #[watch]
+                    set_visible: model.view.as_ref().is_some_and(super::tile::offers_retry),
+                    connect_clicked => DetailsMsg::RetryClicked,
+                },
+            },
+
+            gtk::ScrolledWindow {
+                set_vexpand: true,
+                set_hscrollbar_policy: gtk::PolicyType::Never,
+
+                #[local_ref]
+                grid -> gtk::Grid {
+                    set_column_spacing: 16,
+                    set_row_spacing: 6,
+                },
+            },
+        }
+    }
+
+    fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+        let model = Self { view: None, rows: Vec::new(), grid: gtk::Grid::new(), labels: Vec::new() };
+        let grid = &model.grid;
+        let widgets = view_output!();
+        ComponentParts { model, widgets }
+    }
+
+    fn update(&mut self, msg: DetailsMsg, sender: ComponentSender<Self>) {
+        match msg {
+            DetailsMsg::Show(view) => self.show(*view),
+            // The grid lives as long as its panel.
+            DetailsMsg::BackClicked => drop(sender.output(DetailsOutput::All)),
+            DetailsMsg::RetryClicked => {
+                if let Some(view) = &self.view {
+                    let _ = sender.output(DetailsOutput::Retry(view.input.id.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Details {
+    fn show(&mut self, view: TileView) {
+        let rows = face::rows(&view);
+        self.view = Some(view);
+        if rows == self.rows {
+            return;
+        }
+        for place in self.labels.len()..rows.len() {
+            let label = |class| gtk::Label::builder().xalign(0.0).css_classes([class, "numeric"]).build();
+            let (name, value) = (label("details-row-name"), label("details-row-value"));
+            value.set_hexpand(true);
+            value.set_wrap(true);
+            value.set_wrap_mode(gtk::pango::WrapMode::WordChar);
+            name.set_valign(gtk::Align::Start);
+            let line = i32::try_from(place).unwrap_or(i32::MAX);
+            self.grid.attach(&name, 0, line, 1, 1);
+            self.grid.attach(&value, 1, line, 1, 1);
+            self.labels.push((name, value));
+        }
+        for (place, (name, value)) in self.labels.iter().enumerate() {
+            let row = rows.get(place);
+            name.set_visible(row.is_some());
+            value.set_visible(row.is_some());
+            if let Some(row) = row {
+                name.set_label(&row.name);
+                value.set_label(&row.value);
+            }
+        }
+        self.rows = rows;
+    }
+}
