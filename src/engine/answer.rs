@@ -1,7 +1,7 @@
 //! What a handler asks becomes an event, with everything that is not pure about it.
 
 use super::Loop;
-use super::event::{Event, StartCommand};
+use super::event::{Event, MarkCommand, StartCommand};
 use super::server::{Request, Subscription};
 use crate::protocol::api::StartRequest;
 use crate::sys::clock;
@@ -29,6 +29,11 @@ impl Loop {
             Request::Split { session, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Split { token, session });
+            }
+            Request::Mark { key, body, clicked, reply } => {
+                let token = self.shell.expect_reply(reply);
+                let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+                self.handle(Event::Mark(MarkCommand { token, key, request: body, clicked }));
             }
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);

@@ -142,6 +142,13 @@ impl Shell {
                     self.tell(Event::StopWritten { session });
                 }
             }
+            Effect::WriteMarker { session, dir, line } => {
+                let n = line.kind.n;
+                if !self.disk.push(Job::Mark { session, dir, line }) {
+                    let result = Err("the disk does not answer; check it and try again".into());
+                    self.tell(Event::Marked { session, n, result });
+                }
+            }
             Effect::Journal { dir, t_ns, kind } => {
                 if !self.disk.push(Job::Journal { dir, t_ns, kind }) {
                     tracing::error!("the disk does not answer; a journal line waits in the workers' facts only");

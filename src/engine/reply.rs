@@ -1,6 +1,6 @@
 //! How requests end, before the server puts it into HTTP.
 
-use crate::protocol::api::{AckReply, CleanupReply, RetryReply, SplitReply, StartReply, StopReply};
+use crate::protocol::api::{AckReply, CleanupReply, MarkerReply, RetryReply, SplitReply, StartReply, StopReply};
 
 /// How a request ended, for the server to put into HTTP.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,13 @@ pub enum Reply {
     Stopped(StopReply),
     /// 202.
     Split(SplitReply),
+    /// 201 (`new`) or 200.
+    Marked {
+        /// The marker.
+        body: Box<MarkerReply>,
+        /// It was made by this request.
+        new: bool,
+    },
     /// 202.
     Retried(RetryReply),
     /// 200.

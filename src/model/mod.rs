@@ -9,6 +9,7 @@ pub mod id;
 pub mod incident;
 pub mod input;
 pub mod loss;
+pub mod marker;
 pub mod policy;
 pub mod proof;
 pub mod redact;

@@ -1,7 +1,8 @@
 //! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors. The event stream is
-//! [`super::event`]; health and operations have files of their own.
+//! [`super::event`]; health, markers and operations have files of their own.
 
 pub use super::health::*;
+pub use super::marker::*;
 pub use super::operations::*;
 use crate::model::snapshot::{Alert, AlertCounts};
 use crate::model::{InputId, SessionId, SessionName};

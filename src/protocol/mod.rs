@@ -5,5 +5,6 @@ pub mod client;
 pub mod codec;
 pub mod event;
 pub mod health;
+pub mod marker;
 pub mod operations;
 pub mod worker;

@@ -165,6 +165,7 @@ pub(super) mod tests {
             media_ms: Some(751_000),
             safe_ms: Some(750_000),
             open: false,
+            markers: Default::default(),
         }
     }
 

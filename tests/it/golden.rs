@@ -8,6 +8,7 @@ mod health;
 use holdfast::model::calendar::{ClockStep, Suspend};
 use holdfast::model::incident::Severity;
 use holdfast::model::loss::Loss;
+use holdfast::model::marker::{Marker, MarkerPlace, MarkersView};
 use holdfast::model::proof::{Finding, FindingCode, PartFinding};
 use holdfast::model::session::{
     AudioTrack, Closed, Gap, Manifest, ManifestIncident, ManifestInput, PartEnd, PartFrames, PartRecord, Verdict,
@@ -147,7 +148,13 @@ fn session() -> SessionView {
         media_ms: Some(12345),
         safe_ms: Some(11800),
         open: true,
+        markers: MarkersView { count: 1, last: vec![marker(Vec::new())] },
     }
+}
+
+fn marker(places: Vec<MarkerPlace>) -> Marker {
+    let label = Some("goal".parse().expect("a label"));
+    Marker { n: 1, t_ns: 6_000_000_000, media_ms: Some(5400), at: at(), label, places }
 }
 
 fn last_session() -> LastSession {
@@ -269,7 +276,12 @@ fn manifest() -> Manifest {
             findings: vec![PartFinding { file: "cam1.mp4".into(), finding: Finding::new(FindingCode::Gap) }],
             lost: Some(Loss::at_most(600)),
         }],
-        markers: Vec::new(),
+        markers: vec![marker(vec![MarkerPlace {
+            input: cam1(),
+            part: 1,
+            file: "cam1.mp4".into(),
+            media_ns: 5_988_000_000,
+        }])],
         clock_steps: vec![ClockStep { t_ns: 4, step_ns: -3_600_000_000_000, at: at() }],
         suspends: vec![Suspend { t_ns: 3, slept_ns: 8_000_000_000, at: at() }],
         incidents: vec![ManifestIncident { t_ns: 5, input: Some(cam1()), incident }],
@@ -318,6 +330,8 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     check("reply_stop", &StopReply { session_id: id(), status: "stopping".into() });
     check("request_split", &SplitRequest { session_id: Some(id()) });
     check("reply_split", &SplitReply { session_id: id(), inputs: vec![cam1()] });
+    check("request_marker", &MarkerRequest { session_id: Some(id()), label: Some("goal".into()) });
+    check("reply_marker", &MarkerReply { session_id: id(), marker: marker(Vec::new()) });
     check("reply_retry", &RetryReply { input: cam1() });
     check("reply_alerts", &AlertsReply { alerts: vec![alert()], counts: counts(), kept: 1 });
     check("reply_ack", &AckReply { alert: alert() });

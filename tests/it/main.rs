@@ -35,6 +35,7 @@ mod keys;
 mod kill;
 mod limits;
 mod lossy;
+mod marks;
 mod matroska;
 mod operations;
 mod packages;

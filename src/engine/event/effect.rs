@@ -3,8 +3,9 @@
 use super::{Reply, Token};
 use crate::engine::worker_state::Act;
 use crate::model::incident::Incident;
+use crate::model::marker::MarkerLine;
 use crate::model::proof::ProvedPart;
-use crate::model::session::{Closed, JournalKind, Plan};
+use crate::model::session::{Closed, JournalKind, Line, Plan};
 use crate::model::{InputId, SessionId};
 use crate::protocol::worker::{Command, Ticket};
 use std::path::PathBuf;
@@ -40,6 +41,15 @@ pub enum Effect {
         dir: PathBuf,
         /// Time since its origin.
         t_ns: i64,
+    },
+    /// Append a marker to a session's journal, and say when that is on disk.
+    WriteMarker {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// The line.
+        line: Box<Line<MarkerLine>>,
     },
     /// Append a line to a session's journal.
     Journal {

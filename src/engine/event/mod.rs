@@ -12,7 +12,7 @@ use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::StartRequest;
+use crate::protocol::api::{MarkerRequest, StartRequest};
 use crate::protocol::worker::{Refusal, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
@@ -101,6 +101,17 @@ pub enum Event {
         token: Token,
         /// Which session; the running one without it.
         session: Option<SessionId>,
+    },
+    /// Somebody notes this moment of the session.
+    Mark(MarkCommand),
+    /// A marker was written, or not.
+    Marked {
+        /// Its session.
+        session: SessionId,
+        /// Its number.
+        n: u32,
+        /// `Err` = why not.
+        result: Result<(), Unwritten>,
     },
     /// Somebody wants an input tried again.
     Retry {
@@ -262,6 +273,19 @@ pub struct StartCommand {
     pub default_name: String,
     /// Trace id of the request, for the log lines of every process it reaches (R-OBS-1).
     pub trace: String,
+}
+
+/// A marker with everything that is not pure about it.
+#[derive(Debug, Clone)]
+pub struct MarkCommand {
+    /// The request.
+    pub token: Token,
+    /// Idempotency key.
+    pub key: String,
+    /// The body.
+    pub request: MarkerRequest,
+    /// When somebody clicked, if that came with the request.
+    pub clicked: Option<MonoNs>,
 }
 
 /// A file system.

@@ -69,6 +69,7 @@ fn session(number: u128, state: SessionState, media_ms: Option<u64>) -> SessionV
         media_ms,
         safe_ms: media_ms,
         open: true,
+        markers: Default::default(),
     }
 }
 

@@ -3,10 +3,12 @@
 use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
 use super::{Api, READ_DEADLINE, Request};
 use crate::engine::event::Reply;
+use crate::model::MonoNs;
 use crate::protocol::api::{
-    AckReply, ApiError, CleanupReply, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest,
-    StopReply, StopRequest,
+    AckReply, ApiError, CLICKED_AT, CleanupReply, IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, RetryReply, SplitReply,
+    SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
 };
+use crate::sys::clock;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +23,9 @@ use tokio::time::timeout;
 pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// A command is answered within 8 s (R-CMD-2); later the client is told to ask again.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
+
+/// A click that is older than this was none of this request: a client gives up after as long, with its last attempt.
+const CLICK_AGE: Duration = Duration::from_secs(30);
 
 /// Record the armed inputs (or those named) as one session.
 ///
@@ -48,13 +53,9 @@ pub(super) async fn start(
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Response {
-    let key = match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
-        None => None,
-        Some(Some(key)) => Some(key.to_owned()),
-        Some(None) => {
-            let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
-            return refusal(422, "bad_key", message, false);
-        }
+    let key = match key(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refused,
     };
     match body::<StartRequest>(request).await {
         Ok(body) => ask(&api, |reply| Request::Start { trace, key, body, reply }).await,
@@ -95,6 +96,40 @@ pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request
 pub(super) async fn split(State(api): State<Api>, request: axum::extract::Request) -> Response {
     match body::<SplitRequest>(request).await {
         Ok(body) => ask(&api, |reply| Request::Split { session: body.session_id, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Note this moment of the running session (or the one named): a line in its journal, a place in each of its files.
+///
+/// Answered once it is on the disk. Repeating it with the same key and label gives the same marker while its session runs
+/// and for a while after.
+#[utoipa::path(post, path = "/api/v1/recorder/marker", request_body = Option<MarkerRequest>,
+    params(
+        ("x-idempotency-key" = Option<String>, Header, description = "Makes the marker repeatable; one is made without it"),
+        ("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine"),
+    ),
+    responses(
+        (status = 201, description = "The marker was made", body = MarkerReply),
+        (status = 200, description = "The key made this marker before", body = MarkerReply),
+        (status = 400, description = "The session is not being recorded (`not_recording`), or no session is", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 409, description = "The session has as many markers as it may (`too_many_markers`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The label (`bad_label`), the key or the body is not acceptable, or the key was used \
+            for another marker", body = ApiError),
+        (status = 503, description = "The disk does not take it (`storage_frozen`, `not_persisted` …), or the recorder is \
+            leaving or busy", body = ApiError),
+        (status = 507, description = "Too little space (`no_space`, `quota_exceeded`)", body = ApiError),
+    ))]
+pub(super) async fn mark(State(api): State<Api>, headers: HeaderMap, request: axum::extract::Request) -> Response {
+    let key = match key(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let clicked = clicked(&headers);
+    match body::<MarkerRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Mark { key, body, clicked, reply }).await,
         Err(refused) => refused,
     }
 }
@@ -144,6 +179,25 @@ pub(super) async fn clean_up(State(api): State<Api>, Path(id): Path<String>) -> 
     }
 }
 
+/// The idempotency key of a request, if it has one.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
+    match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
+        None => Ok(None),
+        Some(Some(key)) => Ok(Some(key.to_owned())),
+        Some(None) => {
+            let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
+            Err(refusal(422, "bad_key", message, false))
+        }
+    }
+}
+
+/// When somebody clicked, if that came with the request and may be true.
+fn clicked(headers: &HeaderMap) -> Option<MonoNs> {
+    let at = MonoNs(headers.get(CLICKED_AT)?.to_str().ok()?.parse().ok()?);
+    let now = clock::mono_now();
+    (at <= now && now.since(at) <= CLICK_AGE).then_some(at)
+}
+
 /// The body as JSON; nothing at all is the default.
 async fn body<T: DeserializeOwned + Default>(request: axum::extract::Request) -> Result<T, Response> {
     use axum::extract::FromRequest;
@@ -183,6 +237,8 @@ fn respond(reply: Reply) -> Response {
         Reply::Stopped(body) if body.status == "finished" => Json(body).into_response(),
         Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Marked { body, new: true } => (StatusCode::CREATED, Json(*body)).into_response(),
+        Reply::Marked { body, new: false } => Json(*body).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Acknowledged(body) => Json(*body).into_response(),
         Reply::Cleaned(body) => Json(body).into_response(),

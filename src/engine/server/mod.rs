@@ -13,9 +13,9 @@ mod stream;
 
 use super::event::Reply;
 use super::tally::Tally;
-use crate::model::SessionId;
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::{HealthReply, StartRequest};
+use crate::model::{MonoNs, SessionId};
+use crate::protocol::api::{HealthReply, MarkerRequest, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -70,6 +70,17 @@ pub enum Request {
     Split {
         /// Which session.
         session: Option<SessionId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Note this moment of the session.
+    Mark {
+        /// Idempotency key; one is made without it.
+        key: Option<String>,
+        /// The body.
+        body: MarkerRequest,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },

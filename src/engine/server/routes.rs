@@ -54,6 +54,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(commands::start))
         .routes(routes!(commands::stop))
         .routes(routes!(commands::split))
+        .routes(routes!(commands::mark))
         .routes(routes!(commands::retry))
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::clean_up))

@@ -15,6 +15,7 @@ mod health;
 mod inhibit;
 mod interrupted;
 mod keys;
+mod markers;
 mod memory;
 mod operations;
 mod orders;
@@ -75,6 +76,7 @@ pub struct State {
     recovery: Recovery,
     proofs: Proofs,
     waiting: Waiting,
+    marks: markers::Marks,
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
     abandoned: VecDeque<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
@@ -127,6 +129,7 @@ impl State {
             recovery: Recovery::default(),
             proofs: Proofs::default(),
             waiting: Waiting::new(),
+            marks: markers::Marks::default(),
             abandoned: VecDeque::new(),
             space: None,
             protection: PriorityView::unknown(),
@@ -165,6 +168,8 @@ impl State {
             Event::Start(command) => self.on_asked(now, Asked::Start(command), &mut out),
             Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
             Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
+            Event::Mark(command) => self.on_asked(now, Asked::Mark(command), &mut out),
+            Event::Marked { session, n, result } => self.on_marked(session, n, result, &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
             Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
             Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
@@ -249,6 +254,7 @@ impl State {
             self.watch_orders(now, &id, out);
         }
         self.watch_session(now, out);
+        self.watch_marks(now, out);
         self.watch_proof(now, out);
         self.watch_clocks(now);
         self.watch_operations(now);

@@ -4,6 +4,7 @@ use super::super::event::Now;
 use super::session::{Ending, Phase, Session, Take};
 use super::{Input, State};
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::marker::MarkersView;
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
     BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewState, PreviewView,
@@ -38,7 +39,7 @@ impl State {
         }
     }
 
-    fn session_view(&self, now: MonoNs, session: &Session) -> SessionView {
+    pub(super) fn session_view(&self, now: MonoNs, session: &Session) -> SessionView {
         let views = self.take_views(now, session);
         SessionView {
             id: session.plan.id,
@@ -49,6 +50,7 @@ impl State {
             media_ms: views.iter().filter_map(|view| view.media_ms).max(),
             safe_ms: views.iter().filter_map(|view| view.safe_ms).min(),
             open: session.phase != Phase::Over,
+            markers: MarkersView::of(&session.markers),
         }
     }
 

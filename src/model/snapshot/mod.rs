@@ -13,6 +13,7 @@ pub use input::{
 pub use priority::{PriorityVia, PriorityView, Rung, RungResult, RungView};
 
 use super::id::{SessionId, SessionName};
+use super::marker::MarkersView;
 use super::session::Verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,9 @@ pub struct SessionView {
     /// that are configured now records it.
     #[serde(default)]
     pub open: bool,
+    /// What the operator noted while it ran.
+    #[serde(default)]
+    pub markers: MarkersView,
 }
 
 /// What a session is doing.

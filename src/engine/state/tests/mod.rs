@@ -7,6 +7,7 @@ mod ends;
 mod handover;
 mod histories;
 mod lives;
+mod markers;
 mod memory;
 mod orders;
 mod oversight;
