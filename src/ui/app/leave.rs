@@ -4,6 +4,8 @@ use super::notice::Notice;
 use super::{App, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
+use crate::protocol::client::ClientError;
+use crate::protocol::marker::MarkerReply;
 use crate::ui::format;
 use crate::ui::l10n::{gettext, ngettext};
 use gtk::gio;
@@ -14,8 +16,11 @@ use relm4::ComponentSender;
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
 const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Long enough to be read by somebody who stands two metres away and looked elsewhere.
-const TOAST_SECONDS: u32 = 15;
+/// Long enough to be read from two metres, short enough not to stand before the lower pictures: each tile keeps its own
+/// verdict.
+const TOAST_SECONDS: u32 = 8;
+/// The same for less.
+const MARKER_SECONDS: u32 = 3;
 
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
@@ -50,6 +55,19 @@ impl App {
                 tracing::debug!("the window cannot remember its size: {error}");
             }
         }
+    }
+
+    /// Says where a marker stands.
+    pub(super) fn marked(&mut self, result: Result<MarkerReply, ClientError>) {
+        if let Ok(reply) = &result {
+            let time = format::media_time_or_unknown(reply.marker.media_ms);
+            let words =
+                format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
+            let toast = adw::Toast::new(&words);
+            toast.set_timeout(MARKER_SECONDS);
+            self.toasts.add_toast(toast);
+        }
+        self.answered(result);
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.

@@ -23,6 +23,8 @@ use crate::model::InputId;
 use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
+use crate::protocol::marker::{MarkerReply, MarkerRequest};
+use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
@@ -85,6 +87,8 @@ pub enum AppCmd {
     Stopped(Result<StopReply, ClientError>),
     /// Answer to a retry.
     Retried(Result<(), ClientError>),
+    /// Answer to a marker.
+    Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
     LanguageKept(String),
 }
@@ -193,6 +197,17 @@ impl App {
         sender.oneshot_command(async move { AppCmd::Retried(client.retry(&input).await.map(drop)) });
     }
 
+    /// One key per press: a repeated request is the same marker.
+    fn mark(&self, sender: &ComponentSender<Self>) {
+        if !self.desk.is_recording() {
+            return;
+        }
+        let client = self.client.clone().clicked(mono_now());
+        let key = uuid::Uuid::now_v7().to_string();
+        let request = MarkerRequest { session_id: None, label: None };
+        sender.oneshot_command(async move { AppCmd::Marked(client.mark(&key, &request).await) });
+    }
+
     /// A refusal is said; success is seen in the events.
     fn answered<T>(&mut self, result: Result<T, ClientError>) {
         self.notice = match result {
@@ -234,6 +249,7 @@ impl App {
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) => self.answered(result),
+            AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
         }
     }

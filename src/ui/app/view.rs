@@ -131,6 +131,7 @@ impl Component for App {
             |output| match output {
                 TransportOutput::Record(name) => AppMsg::Record(name),
                 TransportOutput::Stop => AppMsg::Stop,
+                TransportOutput::Mark => AppMsg::Mark,
             },
         );
         let inputs =
@@ -181,7 +182,7 @@ impl Component for App {
             AppMsg::Close => self.close(),
             AppMsg::CloseAnyway => self.leave(),
             AppMsg::Dismiss => self.notice = None,
-            AppMsg::Mark => {}
+            AppMsg::Mark => self.mark(&sender),
             AppMsg::AllInputs => self.inputs.emit(InputsMsg::Enlarge(None)),
             AppMsg::Language(code) => self.keep_language(code, &sender),
         }

@@ -1,5 +1,6 @@
 //! What the header says, worked out from what the window knows. Pure; DESK "Record button".
 
+use super::level::Level;
 use crate::model::incident::Severity;
 use crate::model::snapshot::{AlertCounts, RecordingState, SessionState, Snapshot};
 use crate::ui::desk::{Contact, Desk};
@@ -61,6 +62,10 @@ pub struct TransportFace {
     pub headroom_low: bool,
     /// Name of the running session.
     pub session: Option<String>,
+    /// Markers of the running session, while one can be set.
+    pub markers: Option<u32>,
+    /// How loaded the machine is, `None` without contact.
+    pub level: Option<Level>,
     /// Active alerts.
     pub alerts: u32,
     /// The worst of them.
@@ -85,6 +90,8 @@ impl TransportFace {
             headroom: seconds_left.map_or_else(|| format::UNKNOWN.to_owned(), format::time_left),
             headroom_low: seconds_left.is_some_and(|s| s < LITTLE_TIME_LEFT_S),
             session: session.map(|s| s.name.to_string()),
+            markers: session.filter(|_| desk.is_current() && desk.is_recording()).map(|s| s.markers.count),
+            level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level)),
             alerts: counts.critical + counts.warning + counts.info,
             worst: worst(counts),
         }

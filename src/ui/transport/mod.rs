@@ -4,10 +4,12 @@
 //! event returns. Stop needs a deliberate act ([`stop_guard`]); it never opens a dialog.
 
 mod face;
+mod level;
 mod ring;
 mod stop_guard;
 mod view;
 
+use crate::model::id::SessionName;
 use crate::model::incident::Severity;
 use crate::sys::clock::mono_now;
 use crate::ui::l10n::gettext;
@@ -58,6 +60,10 @@ pub enum TransportMsg {
     Tick,
     /// Record was pressed.
     RecordClicked,
+    /// The marker button was pressed.
+    MarkClicked,
+    /// Something was typed into the name.
+    NameTyped,
     /// Stop was chosen without a pointer and without keys: by assistive technology.
     StopActivated,
     /// "Stop recording" in the popover.
@@ -71,6 +77,8 @@ pub enum TransportOutput {
     Record(Option<String>),
     /// Stop the running session.
     Stop,
+    /// Set a marker.
+    Mark,
 }
 
 /// The header.
@@ -81,6 +89,8 @@ pub struct Transport {
     ticking: bool,
     fill: Rc<Cell<f64>>,
     name: gtk::EntryBuffer,
+    /// Why the name that was typed cannot be one.
+    name_refused: Option<String>,
     confirm: gtk::Popover,
 }
 
@@ -143,20 +153,33 @@ impl Transport {
 
     fn name_chars(&self) -> i32 {
         match self.room {
-            Room::Wide => 28,
-            Room::Medium => 20,
-            Room::Small => 12,
+            Room::Wide => 40,
+            Room::Medium => 24,
+            Room::Small => 13,
             Room::Narrow => 16,
         }
     }
 
     fn may_record(&self) -> bool {
-        self.face.button == Button::Record { refused: None }
+        self.face.button == Button::Record { refused: None } && self.name_refused.is_none()
+    }
+
+    /// Said while it is typed, not when it is too late.
+    fn read_name(&mut self) {
+        let name = self.name.text();
+        let fits = name.trim().is_empty() || name.trim().parse::<SessionName>().is_ok();
+        self.name_refused = (!fits).then(|| gettext("A name has no / and no \\."));
+    }
+
+    /// Calm is said where there is room; anything else always.
+    fn shows_level(&self) -> bool {
+        let calm = self.face.level.as_ref().map(|level| level.calm);
+        calm.is_some_and(|calm| self.room == Room::Wide || !calm && self.room != Room::Narrow)
     }
 
     fn refusal(&self) -> Option<&str> {
         match &self.face.button {
-            Button::Record { refused } => refused.as_deref(),
+            Button::Record { refused } => self.name_refused.as_deref().or(refused.as_deref()),
             Button::Starting(_) | Button::Stop | Button::Stopping(_) => None,
         }
     }

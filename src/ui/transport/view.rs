@@ -39,10 +39,12 @@ impl SimpleComponent for Transport {
                                 update_property: &[gtk::accessible::Property::Label(&gettext("Menu"))],
                             },
                             gtk::Entry {
-                                add_css_class: "session-name",
                                 set_buffer: &model.name,
                                 set_max_length: NAME_MAX_CHARS,
                                 set_placeholder_text: Some(&gettext("Session name")),
+                                #[watch]
+                                set_css_classes: if model.name_refused.is_some() { &["session-name", "error"] } else { &["session-name"] },
+                                connect_changed => TransportMsg::NameTyped,
                                 #[watch]
                                 set_width_chars: model.name_chars() - 4,
                                 #[watch]
@@ -159,6 +161,25 @@ impl SimpleComponent for Transport {
                                     },
                                 },
                             },
+
+                            gtk::Button {
+                                add_css_class: "mark",
+                                set_valign: gtk::Align::Center,
+                                set_tooltip_text: Some(&gettext("Set a marker (M)")),
+                                update_property: &[gtk::accessible::Property::Label(&gettext("Set a marker"))],
+                                #[watch]
+                                set_visible: model.face.markers.is_some(),
+                                connect_clicked => TransportMsg::MarkClicked,
+                                gtk::Box {
+                                    set_spacing: 6,
+                                    gtk::Image { set_icon_name: Some("bookmark-new-symbolic") },
+                                    gtk::Label {
+                                        add_css_class: "numeric",
+                                        #[watch]
+                                        set_label: &model.face.markers.unwrap_or(0).to_string(),
+                                    },
+                                },
+                            },
                         },
 
                         #[wrap(Some)]
@@ -187,6 +208,21 @@ impl SimpleComponent for Transport {
                                     set_css_classes: if model.face.headroom_low { &["meter", "numeric", "word-amber"] } else { &["meter", "numeric"] },
                                     #[watch]
                                     set_label: &model.face.headroom,
+                                },
+                            },
+                            gtk::Box {
+                                add_css_class: "level",
+                                set_spacing: 6,
+                                #[watch]
+                                set_visible: model.shows_level(),
+                                #[watch]
+                                set_tooltip_text: model.face.level.as_ref().map(|level| level.why.as_str()).filter(|why| !why.is_empty()),
+                                gtk::Image { set_icon_name: Some("power-profile-performance-symbolic") },
+                                gtk::Label {
+                                    #[watch]
+                                    set_css_classes: &["meter", model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
+                                    #[watch]
+                                    set_label: model.face.level.as_ref().map_or("", |level| level.word.as_str()),
                                 },
                             },
                             gtk::MenuButton {
@@ -237,6 +273,7 @@ impl SimpleComponent for Transport {
             ticking: false,
             fill: Rc::default(),
             name: gtk::EntryBuffer::new(None::<&str>),
+            name_refused: None,
             confirm: make_confirm(&sender),
         };
         let widgets = view_output!();
@@ -257,6 +294,9 @@ impl SimpleComponent for Transport {
             TransportMsg::PointerUp => self.touch(Touch::PointerUp, &sender),
             TransportMsg::Tick => self.tick(&sender),
             TransportMsg::RecordClicked => self.record(&sender),
+            // The window lives as long as its header.
+            TransportMsg::MarkClicked => drop(sender.output(TransportOutput::Mark)),
+            TransportMsg::NameTyped => self.read_name(),
             TransportMsg::StopActivated => self.confirm.popup(),
             TransportMsg::StopConfirmed => self.stop(&sender),
         }
