@@ -35,6 +35,7 @@ mod restart;
 mod search;
 mod server;
 mod signals;
+mod since;
 mod start;
 pub mod state;
 mod takeover;
@@ -66,6 +67,7 @@ use resources::Watched;
 use restart::Restarts;
 use server::{Board, Clients};
 use signals::Signals;
+use since::Since;
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
@@ -133,6 +135,7 @@ struct Loop {
     state: State,
     shell: Shell,
     publisher: Publisher,
+    since: Since,
     keeping: Keeping,
     /// What an earlier engine kept has been taken in.
     recalled: bool,
@@ -185,6 +188,7 @@ impl Engine {
         let seq = kept.first_seq(self.epoch);
         let mut core = Loop {
             publisher: Publisher::new(first.clone(), seq),
+            since: Since::default(),
             keeping: Keeping::default(),
             recalled,
             reserved: seq + SEQ_STEP,
@@ -314,6 +318,7 @@ impl Loop {
 
     fn publish(&mut self, now: Now) {
         let mut next = self.state.snapshot(now);
+        self.since.date(&mut next, now.at);
         let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
         let alerts_changed = events.iter().any(|event| matches!(**event, crate::protocol::event::Event::Alert { .. }));
         next.seq = self.publisher.seq();

@@ -123,6 +123,8 @@ pub(super) mod tests {
             name: "HDMI 1".to_owned(),
             kind: "test".to_owned(),
             state,
+            since: None,
+            recording_since: None,
             detail: None,
             detail_code: None,
             detail_params: Default::default(),

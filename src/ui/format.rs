@@ -18,6 +18,11 @@ pub fn media_time_or_unknown(ms: Option<u64>) -> String {
     ms.map_or_else(|| "--:--:--".to_owned(), media_time)
 }
 
+/// `20:30:55` in the operator's time zone; every language we speak writes the time of day like that.
+pub fn clock(at: jiff::Timestamp) -> String {
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()
+}
+
 /// Recording time left: `2 h 14 min`, `14 min`, `50 s`; coarse on purpose, it is an estimate.
 pub fn time_left(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60) {

@@ -94,6 +94,8 @@ fn input() -> InputView {
         name: "HDMI 1".into(),
         kind: "v4l2".into(),
         state: InputState::NoSignal,
+        since: Some(at()),
+        recording_since: None,
         detail: Some("No signal arrives.".into()),
         detail_code: Some("no_signal".into()),
         detail_params: [("reason".to_owned(), "unplugged".to_owned())].into(),

@@ -91,6 +91,8 @@ impl State {
             name: input.spec.name.clone(),
             kind: input.spec.source.kind().to_owned(),
             state,
+            since: None,
+            recording_since: None,
             detail: match &incident {
                 _ if unexplained => Some("Its recording process does not answer.".to_owned()),
                 incident => incident.as_ref().map(Incident::message),

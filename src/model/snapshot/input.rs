@@ -2,6 +2,7 @@
 
 use crate::model::id::InputId;
 use crate::model::session::Verdict;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +17,9 @@ pub struct InputView {
     pub kind: String,
     /// What the source is doing.
     pub state: InputState,
+    /// Since when (wall clock), `None` = it was so when the engine began.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// Plain English when not live.
     pub detail: Option<String>,
     /// Code for translation when not live.
@@ -43,6 +47,9 @@ pub struct InputView {
     pub audio: Vec<Meter>,
     /// Its part in the running (or last) session.
     pub recording: Option<RecordingView>,
+    /// Since when its recording is in its state, like `since`.
+    #[serde(default)]
+    pub recording_since: Option<Timestamp>,
 }
 
 /// What a source is doing.
