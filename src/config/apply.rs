@@ -6,6 +6,7 @@ use super::pairs::Marks;
 use super::problem::{Origin, Problem};
 use super::{Config, size};
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
+use crate::model::naming::Template;
 use crate::model::policy::StallAction;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -89,6 +90,11 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
     if let Some(codec) = &keys.audio_codec {
         encoding.audio_codec = at.word("recording.audio_codec", codec, &AUDIO_CODECS)?;
         marks.audio_codec = Some(at.origin.mark(&codec.span(), "recording.audio_codec"));
+    }
+    if let Some(name) = &keys.session_name {
+        let template = Template::read(name.get_ref());
+        config.session_name =
+            template.map_err(|fault| at.problem(name, "recording.session_name", fault.to_string()))?;
     }
     if let Some(minutes) = &keys.split_minutes {
         config.policy.split.after = split_minutes(at, minutes)?;

@@ -50,6 +50,7 @@ pub(super) struct Recording {
     pub keyframe_interval_ms: Option<Spanned<i64>>,
     pub fragment_ms: Option<Spanned<i64>>,
     pub audio_codec: Option<Spanned<String>>,
+    pub session_name: Option<Spanned<String>>,
     pub split_minutes: Option<Spanned<toml::Value>>,
     pub split_bytes: Option<Spanned<toml::Value>>,
 }

@@ -18,6 +18,7 @@ pub use supervision::SupervisionRules;
 
 use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec};
+use crate::model::naming::Template;
 use crate::model::policy::WorkerPolicy;
 use pairs::Marks;
 use problem::Origin;
@@ -79,6 +80,8 @@ pub struct Config {
     pub inputs: Vec<InputSpec>,
     /// How every input is encoded.
     pub encoding: Encoding,
+    /// What a session is called that nobody names.
+    pub session_name: Template,
     /// Space rules.
     pub storage: StorageRules,
     /// Rules handed to every worker.

@@ -145,6 +145,10 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "config.toml:2: watchdog.stall_action: \"reboot\" is not known; use one of \"restart\", \"stop\"",
         ),
         (
+            "[recording]\nsession_name = \"take {nr}\"",
+            "config.toml:2: recording.session_name: there is no {nr}; use {date}, {time} or {n}, and {{ for a brace",
+        ),
+        (
             "[recording]\nsplit_minutes = -5",
             "config.toml:2: recording.split_minutes: -5 is not allowed; use 0 for never, or a number from 0.05 to 10080",
         ),

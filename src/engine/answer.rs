@@ -10,14 +10,13 @@ impl Loop {
     /// Turns a request into an event, or answers it.
     pub(super) fn answer(&mut self, request: Request) {
         match request {
-            Request::Start { trace, key, body, reply } => {
+            Request::Start { trace, key, name, body, reply } => {
                 let token = self.shell.expect_reply(reply);
                 let fresh = key.is_none();
                 let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let id = crate::model::SessionId(uuid::Uuid::now_v7());
                 let digest = digest(&body);
-                let default_name = default_name();
-                let command = StartCommand { token, key, fresh, request: body, digest, id, default_name, trace };
+                let command = StartCommand { token, key, fresh, request: body, digest, id, name, trace };
                 // A machine that has just woken up: what happened before is none of this session.
                 clock::offsets().into_iter().for_each(|seen| self.handle(Event::Clocks(seen)));
                 self.handle(Event::Start(command));
@@ -38,6 +37,10 @@ impl Loop {
             Request::Retry { input, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Retry { token, input });
+            }
+            Request::ClearClip { input, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::ClearClip { token, input });
             }
             Request::Acknowledge { alert, reply } => {
                 let token = self.shell.expect_reply(reply);
@@ -60,9 +63,4 @@ impl Loop {
 /// Tells two bodies of one key apart, also after a restart.
 fn digest(body: &StartRequest) -> String {
     blake3::hash(&serde_json::to_vec(body).unwrap_or_default()).to_hex().to_string()
-}
-
-/// The operator's own time: this name is for people.
-fn default_name() -> String {
-    clock::wall_now().to_zoned(jiff::tz::TimeZone::system()).strftime("Session %Y-%m-%d %H.%M.%S").to_string()
 }

@@ -13,6 +13,8 @@ mod errors;
 pub mod event;
 mod fence;
 mod growth;
+mod headroom;
+mod history;
 mod hook;
 mod inhibit;
 mod kept;
@@ -47,7 +49,7 @@ use crate::config::Config;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs};
-use crate::protocol::api::HealthReply;
+use crate::protocol::api::{HealthReply, HistoryReply};
 use crate::storage::space::Home;
 use crate::sys::clock;
 use crate::sys::notify::Manager;
@@ -149,6 +151,7 @@ struct Loop {
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     health: watch::Sender<Arc<HealthReply>>,
+    histories: watch::Sender<Arc<Vec<HistoryReply>>>,
     health_told: MonoNs,
     pids: watch::Sender<Vec<(InputId, u32)>>,
     /// The folder that is written: the running session's, else the library.
@@ -198,6 +201,7 @@ impl Engine {
             alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
             health: watch::Sender::new(Arc::new(state.health(now, &first))),
             health_told: now.mono,
+            histories: watch::Sender::new(Arc::new(state.histories())),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             pids: watch::Sender::new(Vec::new()),
             written: watch::Sender::new(self.library.clone()),
@@ -214,6 +218,8 @@ impl Engine {
             snapshot: core.snapshot.subscribe(),
             alerts: core.alerts.subscribe(),
             health: core.health.subscribe(),
+            histories: core.histories.subscribe(),
+            session_name: Arc::new(self.options.config.session_name.clone()),
         };
         let api = Tally::default();
         tokio::spawn(resources::watch(Watched {
@@ -337,6 +343,9 @@ impl Loop {
         for event in events {
             // Nobody listens.
             drop(self.clients.send(event));
+        }
+        if let Some(histories) = self.state.new_histories() {
+            self.histories.send_replace(Arc::new(histories));
         }
         if alerts_changed {
             self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));

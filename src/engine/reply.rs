@@ -1,6 +1,8 @@
 //! How requests end, before the server puts it into HTTP.
 
-use crate::protocol::api::{AckReply, CleanupReply, MarkerReply, RetryReply, SplitReply, StartReply, StopReply};
+use crate::protocol::api::{
+    AckReply, CleanupReply, ClipReply, MarkerReply, RetryReply, SplitReply, StartReply, StopReply,
+};
 
 /// How a request ended, for the server to put into HTTP.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,8 @@ pub enum Reply {
     },
     /// 202.
     Retried(RetryReply),
+    /// 202.
+    ClipCleared(ClipReply),
     /// 200.
     Acknowledged(Box<AckReply>),
     /// 200.

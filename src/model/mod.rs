@@ -10,6 +10,7 @@ pub mod incident;
 pub mod input;
 pub mod loss;
 pub mod marker;
+pub mod naming;
 pub mod policy;
 pub mod proof;
 pub mod redact;

@@ -4,9 +4,9 @@
 //! after a transport error or a reply that says `retryable` (R-CMD-4). Needs a Tokio runtime.
 
 use super::api::{
-    AckReply, AlertsReply, ApiError, CLICKED_AT, CLIENT, CleanupReply, HealthReply, IDEMPOTENCY_KEY, MarkerReply,
-    MarkerRequest, OperationsReply, RetryReply, SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest,
-    StopReply, StopRequest, TRACE_ID, WINDOW,
+    AckReply, AlertsReply, ApiError, CLICKED_AT, CLIENT, CleanupReply, ClipReply, HealthReply, HistoryReply,
+    IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, NameReply, OperationsReply, RetryReply, SessionsReply, SplitReply,
+    SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
 use crate::model::snapshot::Snapshot;
@@ -150,6 +150,22 @@ impl Client {
     /// `POST /api/v1/recorder/split`; returns before the next parts have begun.
     pub async fn split(&self, request: &SplitRequest) -> Result<SplitReply, ClientError> {
         self.send(Method::POST, "/api/v1/recorder/split", None, Some(request)).await
+    }
+
+    /// `GET /api/v1/recorder/name`: what a start with this name would make now.
+    pub async fn name(&self, name: &str) -> Result<NameReply, ClientError> {
+        let escaped = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        self.get(&format!("/api/v1/recorder/name?name={escaped}")).await
+    }
+
+    /// `GET /api/v1/inputs/{id}/history`.
+    pub async fn history(&self, input: &InputId) -> Result<HistoryReply, ClientError> {
+        self.get(&format!("/api/v1/inputs/{input}/history")).await
+    }
+
+    /// `POST /api/v1/inputs/{id}/clip/clear`.
+    pub async fn clear_clip(&self, input: &InputId) -> Result<ClipReply, ClientError> {
+        self.send(Method::POST, &format!("/api/v1/inputs/{input}/clip/clear"), None, None::<&()>).await
     }
 
     /// `POST /api/v1/recorder/marker`; repeating it with the same `key` gives the same marker.

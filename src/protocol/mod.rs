@@ -5,6 +5,8 @@ pub mod client;
 pub mod codec;
 pub mod event;
 pub mod health;
+pub mod history;
 pub mod marker;
+pub mod naming;
 pub mod operations;
 pub mod worker;

@@ -82,6 +82,11 @@ pub enum Command {
         /// Command id.
         id: u64,
     },
+    /// Engine: the meters forget that they clipped.
+    ClearClip {
+        /// Command id.
+        id: u64,
+    },
     /// Engine: leave (refused while recording).
     Leave {
         /// Command id.
@@ -105,6 +110,7 @@ impl Command {
             | Self::Stop { id, .. }
             | Self::Split { id, .. }
             | Self::Retry { id }
+            | Self::ClearClip { id }
             | Self::Leave { id } => Some(*id),
             Self::Hello { .. } | Self::Watch { .. } => None,
         }
@@ -119,6 +125,7 @@ impl Command {
             Self::Stop { .. } => "stop",
             Self::Split { .. } => "split",
             Self::Retry { .. } => "retry",
+            Self::ClearClip { .. } => "clear_clip",
             Self::Leave { .. } => "leave",
             Self::Watch { .. } => "watch",
         }
@@ -235,6 +242,9 @@ pub struct WorkerStatus {
     /// First part this process may have written to that session: its recording covers the parts from here on.
     #[serde(default)]
     pub first_part: Option<u32>,
+    /// Pictures that have arrived from its source since the process began.
+    #[serde(default)]
+    pub arrived: Option<u64>,
     /// Its recording; frames and times cover the parts written by this process only.
     pub recording: Option<RecordingView>,
     /// The nice value read back.

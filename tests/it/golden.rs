@@ -334,6 +334,18 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     check("reply_split", &SplitReply { session_id: id(), inputs: vec![cam1()] });
     check("request_marker", &MarkerRequest { session_id: Some(id()), label: Some("goal".into()) });
     check("reply_marker", &MarkerReply { session_id: id(), marker: marker(Vec::new()) });
+    let point = HistoryPoint {
+        t_ms: 4000,
+        fps: Some(29.9),
+        dropped: Some(0),
+        bytes_per_s: Some(750_000),
+        queue_percent: Some(3),
+    };
+    check("reply_history", &HistoryReply { input: cam1(), step_ms: 2000, points: vec![point] });
+    check("reply_clip", &ClipReply { input: cam1() });
+    let folder = "2026-11-21_20-30-15_take-3_…".to_owned();
+    let name = "take 3".parse().expect("a name");
+    check("reply_name", &NameReply { name, folder, number: Some(3), taken: Some(0) });
     check("reply_retry", &RetryReply { input: cam1() });
     check("reply_alerts", &AlertsReply { alerts: vec![alert()], counts: counts(), kept: 1 });
     check("reply_ack", &AckReply { alert: alert() });

@@ -37,6 +37,8 @@ mod limits;
 mod lossy;
 mod marks;
 mod matroska;
+mod meters;
+mod names;
 mod operations;
 mod packages;
 mod power;

@@ -7,11 +7,12 @@ pub use super::reply::{Refused, Reply};
 use super::resources::Resources;
 use super::worker_state::WorkerEvent;
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::naming::NameFault;
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::time::ClockOffsets;
-use crate::model::{InputId, MonoNs, SessionId};
+use crate::model::{InputId, MonoNs, SessionId, SessionName};
 use crate::protocol::api::{MarkerRequest, StartRequest};
 use crate::protocol::worker::{Refusal, WorkerStatus};
 use crate::storage::history::History;
@@ -115,6 +116,13 @@ pub enum Event {
     },
     /// Somebody wants an input tried again.
     Retry {
+        /// The request.
+        token: Token,
+        /// Which, as it was written.
+        input: String,
+    },
+    /// Somebody has seen that an input clipped.
+    ClearClip {
         /// The request.
         token: Token,
         /// Which, as it was written.
@@ -269,8 +277,8 @@ pub struct StartCommand {
     pub digest: String,
     /// The id a new session gets.
     pub id: SessionId,
-    /// The name a nameless session gets.
-    pub default_name: String,
+    /// The name its session gets, or why it cannot be called so.
+    pub name: Result<SessionName, NameFault>,
     /// Trace id of the request, for the log lines of every process it reaches (R-OBS-1).
     pub trace: String,
 }

@@ -1,12 +1,13 @@
 //! The routes that change something. Each asks the loop and waits for its answer, at most [`COMMAND_DEADLINE`].
 
 use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
+use super::names::name_of;
 use super::{Api, READ_DEADLINE, Request};
 use crate::engine::event::Reply;
 use crate::model::MonoNs;
 use crate::protocol::api::{
-    AckReply, ApiError, CLICKED_AT, CleanupReply, IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, RetryReply, SplitReply,
-    SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+    AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, RetryReply,
+    SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
 };
 use crate::sys::clock;
 use axum::body::Bytes;
@@ -58,7 +59,10 @@ pub(super) async fn start(
         Err(refused) => return refused,
     };
     match body::<StartRequest>(request).await {
-        Ok(body) => ask(&api, |reply| Request::Start { trace, key, body, reply }).await,
+        Ok(body) => {
+            let name = name_of(&api, body.name.as_deref()).await;
+            ask(&api, |reply| Request::Start { trace, key, name, body, reply }).await
+        }
         Err(refused) => refused,
     }
 }
@@ -145,6 +149,20 @@ pub(super) async fn mark(State(api): State<Api>, headers: HeaderMap, request: ax
     ))]
 pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> Response {
     ask(&api, |reply| Request::Retry { input, reply }).await
+}
+
+/// The meters of an input forget that they clipped.
+#[utoipa::path(post, path = "/api/v1/inputs/{id}/clip/clear",
+    params(("id" = String, Path, description = "The input")),
+    responses(
+        (status = 202, description = "They were told to", body = ClipReply),
+        (status = 400, description = "The address is not understood", body = ApiError),
+        (status = 404, description = "There is no such input", body = ApiError),
+        (status = 503, description = "Its recording process is not there (`no_worker`), or the recorder is leaving or busy",
+            body = ApiError),
+    ))]
+pub(super) async fn clear_clip(State(api): State<Api>, Path(input): Path<String>) -> Response {
+    ask(&api, |reply| Request::ClearClip { input, reply }).await
 }
 
 /// An alert was seen. It stays so while its cause goes on; trouble that comes back wants to be seen again.
@@ -240,6 +258,7 @@ fn respond(reply: Reply) -> Response {
         Reply::Marked { body, new: true } => (StatusCode::CREATED, Json(*body)).into_response(),
         Reply::Marked { body, new: false } => Json(*body).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::ClipCleared(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Acknowledged(body) => Json(*body).into_response(),
         Reply::Cleaned(body) => Json(body).into_response(),
         Reply::Refused(refused) => refuse(refused),

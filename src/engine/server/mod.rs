@@ -7,15 +7,17 @@
 mod commands;
 mod envelope;
 mod events;
+mod names;
 mod reads;
 mod routes;
 mod stream;
 
 use super::event::Reply;
 use super::tally::Tally;
+use crate::model::naming::{NameFault, Template};
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::model::{MonoNs, SessionId};
-use crate::protocol::api::{HealthReply, MarkerRequest, StartRequest};
+use crate::model::{MonoNs, SessionId, SessionName};
+use crate::protocol::api::{HealthReply, HistoryReply, MarkerRequest, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -54,6 +56,8 @@ pub enum Request {
         trace: String,
         /// Idempotency key; one is made without it.
         key: Option<String>,
+        /// What the session is to be called, or why it cannot be.
+        name: Result<SessionName, NameFault>,
         /// The body.
         body: StartRequest,
         /// Where the answer goes.
@@ -86,6 +90,13 @@ pub enum Request {
     },
     /// Try an input again.
     Retry {
+        /// Which.
+        input: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The meters of an input are to forget that they clipped.
+    ClearClip {
         /// Which.
         input: String,
         /// Where the answer goes.
@@ -132,6 +143,10 @@ pub struct Board {
     pub alerts: watch::Receiver<Arc<Vec<Alert>>>,
     /// How the recorder is, but for what only the server knows.
     pub health: watch::Receiver<Arc<HealthReply>>,
+    /// What a session is called that nobody names.
+    pub session_name: Arc<Template>,
+    /// The last minutes of every input.
+    pub histories: watch::Receiver<Arc<Vec<HistoryReply>>>,
 }
 
 /// Everything a handler may use.

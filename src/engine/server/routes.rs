@@ -3,7 +3,7 @@
 
 use super::commands::BODY_MAX_BYTES;
 use super::envelope::{envelope, refusal};
-use super::{Api, commands, reads};
+use super::{Api, commands, names, reads};
 use crate::protocol::event::Event;
 use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Json, Router, middleware};
@@ -48,7 +48,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reads::event_stream))
         .routes(routes!(reads::alerts))
         .routes(routes!(reads::health))
+        .routes(routes!(names::name))
         .routes(routes!(reads::live))
+        .routes(routes!(reads::history))
         .routes(routes!(reads::operations))
         .routes(routes!(reads::sessions))
         .routes(routes!(commands::start))
@@ -56,6 +58,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(commands::split))
         .routes(routes!(commands::mark))
         .routes(routes!(commands::retry))
+        .routes(routes!(commands::clear_clip))
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::clean_up))
         .routes(routes!(openapi))

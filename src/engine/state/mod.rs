@@ -29,6 +29,7 @@ mod stalls;
 mod storage;
 mod strays;
 mod told;
+mod traces;
 mod view;
 mod waiting;
 mod workers;
@@ -37,6 +38,8 @@ pub use setup::Setup;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::headroom::Headroom;
+use super::history::Trace;
 use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
@@ -77,6 +80,9 @@ pub struct State {
     proofs: Proofs,
     waiting: Waiting,
     marks: markers::Marks,
+    headroom: Headroom,
+    /// There is something new in what is remembered of the inputs.
+    traced: bool,
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
     abandoned: VecDeque<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
@@ -114,6 +120,7 @@ impl State {
                 orders: Orders::default(),
                 told: Told::default(),
                 commands: 0,
+                trace: Trace::default(),
             });
         }
         let (strays, looks): (Vec<_>, Vec<_>) = setup.strays.iter().map(|id| Stray::new(now, id.clone())).unzip();
@@ -130,6 +137,8 @@ impl State {
             proofs: Proofs::default(),
             waiting: Waiting::new(),
             marks: markers::Marks::default(),
+            headroom: Headroom::default(),
+            traced: false,
             abandoned: VecDeque::new(),
             space: None,
             protection: PriorityView::unknown(),
@@ -171,6 +180,7 @@ impl State {
             Event::Mark(command) => self.on_asked(now, Asked::Mark(command), &mut out),
             Event::Marked { session, n, result } => self.on_marked(session, n, result, &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
+            Event::ClearClip { token, input } => self.on_clear_clip(now, token, &input, &mut out),
             Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
             Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
@@ -259,6 +269,7 @@ impl State {
         self.watch_clocks(now);
         self.watch_operations(now);
         self.watch_errors(now);
+        self.watch_traces(now.mono);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {

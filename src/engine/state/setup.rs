@@ -5,6 +5,7 @@ use super::told::Told;
 use crate::config::{StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
+use crate::engine::history::Trace;
 use crate::engine::orders::Orders;
 use crate::engine::restart::Restarts;
 use crate::engine::worker_state::{HUNG_AFTER, Worker};
@@ -72,6 +73,8 @@ pub(super) struct Input {
     pub(super) told: Told,
     /// Bumped with every command.
     pub(super) commands: u64,
+    /// What it has done lately.
+    pub(super) trace: Trace,
 }
 
 impl Input {

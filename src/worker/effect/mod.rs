@@ -17,6 +17,7 @@ use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::{DiskWatch, Progress, Trouble};
 use crate::media::encoder::Encoders;
+use crate::media::level::ClipLatch;
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
@@ -91,6 +92,8 @@ pub struct Worker {
     /// When one that failed may be made anew.
     viewfinder_at: MonoNs,
     meters: Vec<Meter>,
+    /// Channels that clipped, until somebody clears them.
+    clips: ClipLatch,
     /// The lock of the capture device, and where it is.
     device_lock: Option<(PathBuf, Lock)>,
     /// Counts sources, encoders and takes.
@@ -139,6 +142,7 @@ impl Worker {
             next: None,
             settling: None,
             meters: Vec::new(),
+            clips: ClipLatch::default(),
             device_lock: None,
             generation: 0,
             source_generation: 0,
@@ -179,6 +183,7 @@ impl Worker {
         let mut evidence = Evidence {
             frame_at: self.counters.frames.last_at().filter(of_this_source),
             sound_at: self.counters.sound.last_at().filter(of_this_source),
+            arrived: self.counters.frames.count(),
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
             nice: rustix::process::getpriority_process(None).ok(),
@@ -214,7 +219,8 @@ impl Worker {
                 self.releasing = None;
                 self.decide(now, Event::SourceReleased);
             }
-            Notice::Stage(BusEvent::Meters(meters)) => {
+            Notice::Stage(BusEvent::Meters(mut meters)) => {
+                self.clips.hold(&mut meters);
                 self.viewers.set_meters(&meters);
                 self.meters = meters;
             }
@@ -311,6 +317,10 @@ impl Worker {
                 }
             }
             Effect::Ack { reply, refused } => self.answer(now, reply, refused),
+            Effect::ClearClip => {
+                self.clips.clear(&mut self.meters);
+                self.viewers.set_meters(&self.meters);
+            }
             Effect::PublishStatus => self.publish_status(now),
             Effect::Log(incident) => {
                 tracing::warn!(input = %self.state.input(), code = incident.code.as_str(), "{}", incident.message());

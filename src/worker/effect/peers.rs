@@ -55,6 +55,7 @@ impl Worker {
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
+            Command::ClearClip { id } => Event::ClearClip { reply: reply(id) },
             Command::Leave { id } => Event::Leave { reply: reply(id) },
             // The link has dealt with these.
             Command::Hello { .. } | Command::Watch { .. } => return,

@@ -70,6 +70,11 @@ pub enum Event {
         /// Whom to answer.
         reply: Reply,
     },
+    /// Command.
+    ClearClip {
+        /// Whom to answer.
+        reply: Reply,
+    },
     /// SIGTERM or SIGINT.
     Terminate,
     /// The source delivers this from now on.
@@ -252,6 +257,8 @@ pub struct Evidence {
     pub take: Option<TakeEvidence>,
     /// The part before it, while that is being closed.
     pub settling: Option<TakeEvidence>,
+    /// Pictures that have arrived since the process began.
+    pub arrived: u64,
     /// Newest meters.
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.
@@ -353,6 +360,8 @@ pub enum Effect {
         /// The fact.
         fact: Box<Fact>,
     },
+    /// The meters forget that they clipped.
+    ClearClip,
     /// Answer a command.
     Ack {
         /// Whom.

@@ -145,6 +145,10 @@ impl State {
             Event::Stop { reply, session } => self.on_stop(now, reply, session, out),
             Event::Split { reply, session, at } => self.on_split(now, reply, session, at, out),
             Event::Retry { reply } => self.on_retry(now, reply, out),
+            Event::ClearClip { reply } => {
+                commands::ack(reply, out);
+                out.push(Effect::ClearClip);
+            }
             Event::Leave { reply } => self.on_leave(now, reply, out),
             Event::Terminate => {
                 self.hand_on();

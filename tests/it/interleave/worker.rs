@@ -178,6 +178,7 @@ impl SimWorker {
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
+            Command::ClearClip { id } => Event::ClearClip { reply: reply(id) },
             Command::Leave { id } => Event::Leave { reply: reply(id) },
             Command::Hello { .. } | Command::Watch { .. } => return,
         };
@@ -279,7 +280,7 @@ impl SimWorker {
             }
             Effect::PublishStatus => self.publish(now),
             Effect::Exit(_) => self.left = true,
-            Effect::Prepare(_) | Effect::CloseSound | Effect::Freeze(_) | Effect::Log(_) => {}
+            Effect::Prepare(_) | Effect::CloseSound | Effect::Freeze(_) | Effect::Log(_) | Effect::ClearClip => {}
         }
     }
 

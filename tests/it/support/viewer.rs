@@ -3,6 +3,7 @@
 use super::proc::Holdfast;
 use super::process::{Deadline, readable};
 use holdfast::media::frame_ring::RingReader;
+use holdfast::model::snapshot::Meter;
 use holdfast::protocol::codec::{self, LineDecoder};
 use holdfast::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
 use holdfast::sys::fd_passing;
@@ -48,6 +49,22 @@ impl Viewer {
             }
             if let Some(frame) = self.ring.as_mut().and_then(RingReader::latest) {
                 seen.insert((frame.width(), frame.height(), crc32fast::hash(&frame)));
+            }
+        }
+        seen
+    }
+
+    /// Every change of the meters within `time`.
+    pub fn levels(&mut self, time: Duration) -> Vec<Vec<Meter>> {
+        let deadline = Deadline::after(time);
+        let (mut seen, mut number) = (Vec::new(), None);
+        while let Some(left) = deadline.left() {
+            if readable(&self.socket, left.min(DISPLAY_FRAME)) {
+                self.read();
+            }
+            let Some((now, meters)) = self.ring.as_ref().map(RingReader::meters) else { continue };
+            if number.replace(now) != Some(now) {
+                seen.push(meters);
             }
         }
         seen

@@ -30,6 +30,7 @@ use crate::config::StorageRules;
 use crate::model::encoding::Encoding;
 use crate::model::incident::IncidentCode;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::naming::{Moment, Template};
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
@@ -40,6 +41,7 @@ use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Command, Refusal, WorkerStatus};
 use crate::storage::recovery::Interrupted;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// A state machine with its clock and everything it wanted done.
 struct Bench {
@@ -108,6 +110,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
             frames: Frames { written: Some(media_ms / 33), ..Frames::default() },
         }),
         nice: None,
+        arrived: None,
         grown_ms_ago: None,
         active: Vec::new(),
     }
@@ -219,7 +222,8 @@ impl Bench {
             request,
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
-            default_name: "Session".into(),
+            name: Template::read(name.unwrap_or("Session"))
+                .and_then(|template| template.name(&Moment::new(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), 1))),
             trace: "trace".into(),
         }
     }
