@@ -23,6 +23,7 @@ use crate::model::InputId;
 use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
+use crate::protocol::history::HistoryReply;
 use crate::protocol::marker::{MarkerReply, MarkerRequest};
 use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
@@ -70,6 +71,8 @@ pub enum AppMsg {
     AllInputs,
     /// The operator sets a marker.
     Mark,
+    /// The last minutes of an input are wanted.
+    History(InputId),
     /// The operator wants another language.
     Language(String),
 }
@@ -87,6 +90,8 @@ pub enum AppCmd {
     Stopped(Result<StopReply, ClientError>),
     /// Answer to a retry.
     Retried(Result<(), ClientError>),
+    /// The last minutes of an input, `None` = nobody knows them.
+    History(Option<HistoryReply>),
     /// Answer to a marker.
     Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
@@ -108,6 +113,8 @@ pub struct App {
     alerts_asked: u64,
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
+    /// The last minutes of an input were asked for.
+    asking_history: bool,
     notice: Option<Notice>,
     room: Room,
     transport: Controller<Transport>,
@@ -208,6 +215,15 @@ impl App {
         sender.oneshot_command(async move { AppCmd::Marked(client.mark(&key, &request).await) });
     }
 
+    /// One question at a time: an engine that does not answer is not asked again meanwhile.
+    fn fetch_history(&mut self, input: InputId, sender: &ComponentSender<Self>) {
+        if std::mem::replace(&mut self.asking_history, true) {
+            return;
+        }
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::History(client.history(&input).await.ok()) });
+    }
+
     /// A refusal is said; success is seen in the events.
     fn answered<T>(&mut self, result: Result<T, ClientError>) {
         self.notice = match result {
@@ -249,6 +265,10 @@ impl App {
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) => self.answered(result),
+            AppCmd::History(history) => {
+                self.asking_history = false;
+                self.inputs.emit(InputsMsg::History(history));
+            }
             AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
         }

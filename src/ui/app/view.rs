@@ -137,6 +137,7 @@ impl Component for App {
         let inputs =
             Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
                 InputsOutput::Retry(input) => AppMsg::Retry(input),
+                InputsOutput::History(input) => AppMsg::History(input),
             });
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
@@ -151,6 +152,7 @@ impl Component for App {
             starting: false,
             alerts_asked: 0,
             alerts_missing: false,
+            asking_history: false,
             notice: None,
             room: Room::Wide,
             transport,
@@ -184,6 +186,7 @@ impl Component for App {
             AppMsg::Dismiss => self.notice = None,
             AppMsg::Mark => self.mark(&sender),
             AppMsg::AllInputs => self.inputs.emit(InputsMsg::Enlarge(None)),
+            AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),
         }
     }

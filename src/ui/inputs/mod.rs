@@ -11,6 +11,7 @@ mod preview;
 mod tile;
 
 use crate::model::InputId;
+use crate::protocol::history::HistoryReply;
 use crate::sys::paths::Runtime;
 use crate::ui::transport::Room;
 use details::{Details, DetailsMsg, DetailsOutput};
@@ -27,6 +28,9 @@ use tile::{Place, Tile, TileInit, TileMsg, TileOutput};
 /// How often each preview is looked at: a frozen one is named within 2 s (R-FM-12).
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A step of what the engine keeps of the last minutes.
+const ASK: Duration = Duration::from_secs(2);
+
 /// To the grid.
 #[derive(Debug)]
 pub enum InputsMsg {
@@ -40,6 +44,10 @@ pub enum InputsMsg {
     Look,
     /// Try an input again at once.
     Retry(InputId),
+    /// The last minutes of the one that is shown large, if they are known.
+    History(Option<HistoryReply>),
+    /// Time to ask for them.
+    Ask,
 }
 
 /// From the grid.
@@ -47,6 +55,8 @@ pub enum InputsMsg {
 pub enum InputsOutput {
     /// Try an input again at once.
     Retry(InputId),
+    /// The last minutes of this one are wanted.
+    History(InputId),
 }
 
 /// The grid.
@@ -115,6 +125,11 @@ impl SimpleComponent for Inputs {
             // The grid is gone, and the timer with it.
             Err(_) => glib::ControlFlow::Break,
         });
+        let asker = sender.input_sender().clone();
+        glib::timeout_add_local(ASK, move || match asker.send(InputsMsg::Ask) {
+            Ok(()) => glib::ControlFlow::Continue,
+            Err(_) => glib::ControlFlow::Break,
+        });
         ComponentParts { model, widgets }
     }
 
@@ -126,9 +141,13 @@ impl SimpleComponent for Inputs {
                 self.place();
             }
             InputsMsg::Enlarge(input) => {
+                self.details.emit(DetailsMsg::History(None));
                 self.large = input;
                 self.place();
+                self.ask(&sender);
             }
+            InputsMsg::History(history) => self.details.emit(DetailsMsg::History(history)),
+            InputsMsg::Ask => self.ask(&sender),
             // The window lives as long as its grid.
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
@@ -185,6 +204,13 @@ impl Inputs {
         }
         self.details.widget().set_visible(self.large.is_some());
         self.show_details();
+    }
+
+    fn ask(&self, sender: &ComponentSender<Self>) {
+        if let Some(large) = &self.large {
+            // The window lives as long as its grid.
+            let _ = sender.output(InputsOutput::History(large.clone()));
+        }
     }
 
     fn show_details(&self) {

@@ -5,12 +5,13 @@
 
 mod face;
 mod level;
+mod name;
 mod ring;
 mod stop_guard;
 mod view;
 
-use crate::model::id::SessionName;
 use crate::model::incident::Severity;
+use crate::model::naming::{NameFault, Template};
 use crate::sys::clock::mono_now;
 use crate::ui::l10n::gettext;
 use face::Button;
@@ -91,6 +92,8 @@ pub struct Transport {
     name: gtk::EntryBuffer,
     /// Why the name that was typed cannot be one.
     name_refused: Option<String>,
+    /// What placeholders in it become.
+    becomes: Option<String>,
     confirm: gtk::Popover,
 }
 
@@ -167,8 +170,9 @@ impl Transport {
     /// Said while it is typed, not when it is too late.
     fn read_name(&mut self) {
         let name = self.name.text();
-        let fits = name.trim().is_empty() || name.trim().parse::<SessionName>().is_ok();
-        self.name_refused = (!fits).then(|| gettext("A name has no / and no \\."));
+        let fault = Template::read(&name).err().filter(|fault| *fault != NameFault::Empty);
+        self.name_refused = fault.as_ref().map(name::fault_words);
+        self.becomes = name::becomes(&name);
     }
 
     /// Calm is said where there is room; anything else always.

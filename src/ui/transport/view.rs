@@ -42,6 +42,7 @@ impl SimpleComponent for Transport {
                                 set_buffer: &model.name,
                                 set_max_length: NAME_MAX_CHARS,
                                 set_placeholder_text: Some(&gettext("Session name")),
+                                set_tooltip_text: Some(&name::help()),
                                 #[watch]
                                 set_css_classes: if model.name_refused.is_some() { &["session-name", "error"] } else { &["session-name"] },
                                 connect_changed => TransportMsg::NameTyped,
@@ -60,6 +61,15 @@ impl SimpleComponent for Transport {
                                 set_visible: model.face.session.is_some(),
                                 #[watch]
                                 set_label: model.face.session.as_deref().unwrap_or(""),
+                            },
+                            gtk::Label {
+                                add_css_class: "word-quiet",
+                                set_ellipsize: gtk::pango::EllipsizeMode::End,
+                                set_max_width_chars: 22,
+                                #[watch]
+                                set_visible: model.becomes.is_some() && model.face.session.is_none() && matches!(model.room, Room::Wide | Room::Medium),
+                                #[watch]
+                                set_label: model.becomes.as_deref().unwrap_or(""),
                             },
                             gtk::Label {
                                 add_css_class: "refusal",
@@ -274,6 +284,7 @@ impl SimpleComponent for Transport {
             fill: Rc::default(),
             name: gtk::EntryBuffer::new(None::<&str>),
             name_refused: None,
+            becomes: None,
             confirm: make_confirm(&sender),
         };
         let widgets = view_output!();

@@ -3,12 +3,15 @@
 //! Contract: draws what it is shown; rows are renewed in place, so that whoever reads one keeps it.
 
 mod face;
+mod plot;
 
 use super::tile::TileView;
 use crate::model::InputId;
+use crate::protocol::history::HistoryReply;
 use crate::ui::l10n::gettext;
 use face::Row;
 use gtk::prelude::*;
+use plot::{Plot, Quantity};
 use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 
 /// To the panel.
@@ -16,6 +19,8 @@ use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 pub enum DetailsMsg {
     /// What is known of the input now.
     Show(Box<TileView>),
+    /// Its last five minutes, `None` = they are not known.
+    History(Option<HistoryReply>),
     /// "All inputs".
     BackClicked,
     /// "Retry now".
@@ -38,6 +43,7 @@ pub struct Details {
     grid: gtk::Grid,
     /// Names and values that stand in the grid.
     labels: Vec<(gtk::Label, gtk::Label)>,
+    plots: [Plot; 4],
 }
 
 #[relm4::component(pub)]
@@ -85,25 +91,49 @@ impl SimpleComponent for Details {
                 set_vexpand: true,
                 set_hscrollbar_policy: gtk::PolicyType::Never,
 
-                #[local_ref]
-                grid -> gtk::Grid {
-                    set_column_spacing: 16,
-                    set_row_spacing: 6,
+                gtk::Box {
+                    set_orientation: gtk::Orientation::Vertical,
+                    set_spacing: 16,
+
+                    #[local_ref]
+                    grid -> gtk::Grid {
+                        set_column_spacing: 16,
+                        set_row_spacing: 6,
+                    },
+
+                    #[name(lines)]
+                    gtk::Box {
+                        set_orientation: gtk::Orientation::Vertical,
+                        set_spacing: 12,
+                    },
                 },
             },
         }
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self { view: None, rows: Vec::new(), grid: gtk::Grid::new(), labels: Vec::new() };
+        let model = Self {
+            view: None,
+            rows: Vec::new(),
+            grid: gtk::Grid::new(),
+            labels: Vec::new(),
+            plots: Quantity::ALL.map(Plot::new),
+        };
         let grid = &model.grid;
         let widgets = view_output!();
+        model.plots.iter().for_each(|plot| widgets.lines.append(plot.widget()));
         ComponentParts { model, widgets }
     }
 
     fn update(&mut self, msg: DetailsMsg, sender: ComponentSender<Self>) {
         match msg {
             DetailsMsg::Show(view) => self.show(*view),
+            DetailsMsg::History(history) => {
+                let of_this =
+                    |history: &HistoryReply| self.view.as_ref().is_some_and(|view| view.input.id == history.input);
+                let history = history.filter(of_this);
+                self.plots.iter().for_each(|plot| plot.show(history.as_ref()));
+            }
             // The grid lives as long as its panel.
             DetailsMsg::BackClicked => drop(sender.output(DetailsOutput::All)),
             DetailsMsg::RetryClicked => {
