@@ -8,11 +8,12 @@
 #   make soak     one recording of an hour, watched: memory, descriptors and threads stay as they are
 #   make install  into $(DESTDIR)$(PREFIX)
 #   make pot      collect the words of the window into po/holdfast.pot
+#   make po       the same, then into every translation; says what is still to be translated
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench torture soak install pot
+.PHONY: help run test lint bench torture soak install pot po
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
@@ -80,3 +81,7 @@ install:
 pot:
 	@scripts/packages gettext
 	@scripts/pot po/holdfast.pot
+
+po:
+	@scripts/packages gettext
+	@scripts/po
