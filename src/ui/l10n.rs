@@ -65,6 +65,14 @@ pub fn gettext(sentence: &str) -> String {
     }
 }
 
+/// The translation of a word that English uses for several things; `context` says which one this is.
+pub fn pgettext(context: &str, word: &str) -> String {
+    match spoken() {
+        None => word.to_owned(),
+        Some(speech) => speech.say(word, |catalog| catalog.pgettext(context, word)),
+    }
+}
+
 /// The translation of a sentence about `n` things.
 pub fn ngettext(one: &str, many: &str, n: u32) -> String {
     let english = if n == 1 { one } else { many };
@@ -162,6 +170,27 @@ mod tests {
             assert!(code == "en" || CATALOGS.iter().any(|(known, _)| *known == code), "{name} has no po/{code}.po");
         }
         assert_eq!(CATALOGS.len() + 1, OFFERED.len(), "a translation is offered to nobody");
+    }
+
+    #[test]
+    fn one_and_many_are_said_as_each_language_counts() {
+        // Not written into the calls: xgettext would take this for a place where they are said.
+        let (one, many) = ("{n} input", "{n} inputs");
+        for (code, _) in CATALOGS {
+            let speech = Speech::of(code);
+            let catalog = speech.catalog.as_ref().expect("it can be read");
+            let of = |n| catalog.ngettext(one, many, n);
+            assert!(of(1) != of(2) && of(2) == of(100), "{code}");
+            // Nothing is one in French, and many in the others.
+            assert_eq!(of(0), if *code == "fr" { of(1) } else { of(2) }, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_word_for_several_things_is_translated_as_the_one_that_is_meant() {
+        let (german, context, word) = (Speech::of("de"), "shortcuts", "Recording");
+        let catalog = german.catalog.as_ref().expect("it can be read");
+        assert_eq!((catalog.pgettext(context, word), catalog.gettext(word)), ("Aufnahme", "Nimmt auf"));
     }
 
     #[test]

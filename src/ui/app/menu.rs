@@ -5,7 +5,7 @@
 
 use super::{App, AppMsg};
 use crate::ui::APPLICATION_ID;
-use crate::ui::l10n::{self, gettext};
+use crate::ui::l10n::{self, gettext, pgettext};
 use adw::prelude::*;
 use gtk::{gio, glib};
 use relm4::ComponentSender;
@@ -113,7 +113,7 @@ fn shortcuts(window: &adw::ApplicationWindow) -> Option<gtk::ShortcutsWindow> {
         };
         object("GtkShortcutsGroup", &(text("title", &title) + &entries.iter().map(entry).collect::<String>()))
     };
-    let groups = group(gettext("Recording"), &recording) + &group(gettext("Window"), &view);
+    let groups = group(pgettext("shortcuts", "Recording"), &recording) + &group(gettext("Window"), &view);
     let section = object("GtkShortcutsSection", &(text("section-name", "desk") + &groups));
     let all = format!("<interface><object class=\"GtkShortcutsWindow\" id=\"keys\">{section}</object></interface>");
     let shown: gtk::ShortcutsWindow = gtk::Builder::from_string(&all).object("keys")?;
