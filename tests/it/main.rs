@@ -57,4 +57,5 @@ mod stream;
 mod support;
 mod takeover;
 mod timeline;
+mod translations;
 mod words;
