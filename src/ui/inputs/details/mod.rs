@@ -62,8 +62,8 @@ impl SimpleComponent for Details {
             gtk::Box {
                 set_spacing: 12,
 
-                #[name(back)]
                 gtk::Button {
+                    update_property: &[gtk::accessible::Property::Label(&gettext("All inputs"))],
                     connect_clicked => DetailsMsg::BackClicked,
                     gtk::Box {
                         set_spacing: 8,
