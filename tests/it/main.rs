@@ -34,6 +34,7 @@ mod inhibit;
 mod interleave;
 mod keys;
 mod kill;
+mod latencies;
 mod limits;
 mod lossy;
 mod marks;
