@@ -24,7 +24,7 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
         RecordCommand::Start { json, name, inputs, key, no_wait } => {
             let request = StartRequest { name, inputs: (!inputs.is_empty()).then_some(inputs) };
             let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-            let reply = client.start(&key, &request).await?;
+            let reply = client.clone().clicked(clock::mono_now()).start(&key, &request).await?;
             let outcome = if no_wait { Outcome::Done } else { wait_for_evidence(&client, &reply).await? };
             if json.json {
                 print_json(&reply);
@@ -54,9 +54,10 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
             Ok(Outcome::Done)
         }
         RecordCommand::Stop { json, no_wait } => {
+            let clicked = clock::mono_now();
             // Named, so that a repeated request (a lost answer, a second stop) means this session and no other.
             let running = client.status().await?.session.map(|session| session.id);
-            let reply = client.stop(&StopRequest { session_id: running }).await?;
+            let reply = client.clone().clicked(clicked).stop(&StopRequest { session_id: running }).await?;
             if no_wait {
                 return Ok(print_stop(&reply, None, json.json));
             }

@@ -1,8 +1,9 @@
 //! What a handler asks becomes an event, with everything that is not pure about it.
 
 use super::Loop;
-use super::event::{Event, MarkCommand, StartCommand};
+use super::event::{Event, MarkCommand, StartCommand, Token};
 use super::server::{Request, Subscription};
+use crate::model::MonoNs;
 use crate::protocol::api::StartRequest;
 use crate::sys::clock;
 
@@ -10,8 +11,9 @@ impl Loop {
     /// Turns a request into an event, or answers it.
     pub(super) fn answer(&mut self, request: Request) {
         match request {
-            Request::Start { trace, key, name, body, reply } => {
+            Request::Start { trace, key, clicked, name, body, reply } => {
                 let token = self.shell.expect_reply(reply);
+                self.press(token, clicked, &trace);
                 let fresh = key.is_none();
                 let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let id = crate::model::SessionId(uuid::Uuid::now_v7());
@@ -21,8 +23,9 @@ impl Loop {
                 clock::offsets().into_iter().for_each(|seen| self.handle(Event::Clocks(seen)));
                 self.handle(Event::Start(command));
             }
-            Request::Stop { session, reply } => {
+            Request::Stop { trace, clicked, session, reply } => {
                 let token = self.shell.expect_reply(reply);
+                self.press(token, clicked, &trace);
                 self.handle(Event::Stop { token, session });
             }
             Request::Split { session, reply } => {
@@ -57,6 +60,14 @@ impl Loop {
                 drop(reply.send(Subscription { first, events: self.clients.subscribe() }));
             }
         }
+    }
+}
+
+impl Loop {
+    /// What a start or stop takes is measured from the click, or from here on.
+    fn press(&mut self, token: Token, clicked: Option<MonoNs>, trace: &str) {
+        let at = clicked.unwrap_or_else(clock::mono_now);
+        self.handle(Event::Pressed { token, at, trace: trace.to_owned() });
     }
 }
 

@@ -6,6 +6,7 @@ use super::event::{Effect, Event, ProofEvent, Reply, Token};
 use super::hook::Hook;
 use super::inhibit;
 use super::kept::Account;
+use super::latency::Latencies;
 use super::link::{Handles, Link};
 use super::proof::Prover;
 use super::worker_state::{Act, WorkerEvent};
@@ -13,6 +14,7 @@ use crate::model::incident::{Incident, Severity};
 use crate::model::{InputId, SessionId};
 use crate::protocol::worker::Command;
 use crate::storage::recovery;
+use crate::sys::clock;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::{HashMap, HashSet};
@@ -49,6 +51,7 @@ pub struct Shell {
     /// Whether the machine is kept awake.
     awake: watch::Sender<bool>,
     hook: Hook,
+    latencies: Latencies,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -80,6 +83,7 @@ impl Shell {
             next_command: SHELL_COMMANDS,
             prover: Prover::default(),
             hook,
+            latencies: Latencies::default(),
             exit: false,
             superseded: None,
             epoch,
@@ -113,6 +117,11 @@ impl Shell {
     /// What was to be kept last is not on the disk yet.
     pub fn is_saving(&self) -> bool {
         self.disk.is_saving()
+    }
+
+    /// How long things took.
+    pub fn latencies(&self) -> Latencies {
+        self.latencies.clone()
     }
 
     /// Does one thing.
@@ -177,6 +186,7 @@ impl Shell {
             }
             Effect::Alarm { source, incident } => self.hook.tell(&source, &incident),
             Effect::Log { source, incident } => log(&source, &incident),
+            Effect::Measured { kind, took, trace } => self.latencies.note(clock::mono_now(), kind, took, &trace),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {

@@ -20,6 +20,8 @@ pub struct Seen {
     pub report: Option<(u32, MonoNs)>,
     /// Pictures that arrived at that process.
     pub arrived: Option<u64>,
+    /// Bytes that came to it over a network.
+    pub received: Option<u64>,
     /// Frames lost in the recording so far.
     pub dropped: Option<u64>,
     /// Growth of the file.
@@ -48,7 +50,8 @@ impl Trace {
             }
             self.points.push_back(HistoryPoint {
                 t_ms: now.0 / 1_000_000,
-                fps: rate(&before, &seen),
+                fps: rate(&before, &seen, |seen| seen.arrived).map(|rate| (rate * 10.0).round() / 10.0),
+                received_bytes_per_s: rate(&before, &seen, |seen| seen.received).map(|rate| rate as u64),
                 // A new session counts from nothing; so does a worker whose predecessor could not be counted.
                 dropped: seen.dropped.zip(before.dropped).map(|(now, before)| now.saturating_sub(before)),
                 bytes_per_s: seen.bytes_per_s,
@@ -64,10 +67,11 @@ impl Trace {
     }
 }
 
-fn rate(before: &Seen, now: &Seen) -> Option<f64> {
+/// What came per second of something that a process counts.
+fn rate(before: &Seen, now: &Seen, what: impl Fn(&Seen) -> Option<u64>) -> Option<f64> {
     let ((pid, at), (pid_before, at_before)) = (now.report?, before.report?);
-    let (came, time) = (now.arrived?.checked_sub(before.arrived?)?, at.since(at_before));
-    (pid == pid_before && !time.is_zero()).then(|| (came as f64 / time.as_secs_f64() * 10.0).round() / 10.0)
+    let (came, time) = (what(now)?.checked_sub(what(before)?)?, at.since(at_before));
+    (pid == pid_before && !time.is_zero()).then(|| came as f64 / time.as_secs_f64())
 }
 
 #[cfg(test)]

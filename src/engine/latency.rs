@@ -84,7 +84,14 @@ impl Latencies {
         let told = self.lock()[place(kind)].note(now, took, acceptable);
         if let Some(silent) = told {
             let kind = kind.word();
-            tracing::warn!(trace_id = trace, kind, ?took, ?acceptable, silent, "somebody waited longer than is acceptable");
+            tracing::warn!(
+                trace_id = trace,
+                kind,
+                ?took,
+                ?acceptable,
+                silent,
+                "somebody waited longer than is acceptable"
+            );
         }
     }
 

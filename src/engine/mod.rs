@@ -19,6 +19,8 @@ mod hook;
 mod inhibit;
 mod kept;
 mod ladder;
+mod last;
+mod latency;
 mod level;
 mod lifetime;
 mod link;
@@ -30,6 +32,7 @@ mod probe;
 mod proof;
 mod protect;
 mod publish;
+mod rates;
 pub mod recover;
 mod reply;
 mod resources;
@@ -62,18 +65,19 @@ use event::{Event, Now};
 use fence::Fence;
 use hook::Hook;
 use kept::{Account, Keeping, Kept, Missing};
+use last::{flush, tidy};
 use lifetime::Lifetime;
 use notify::Notify;
 use publish::Publisher;
 use resources::Watched;
 use restart::Restarts;
-use server::{Board, Clients};
+use server::{Board, Clients, Fresh};
 use signals::Signals;
 use since::Since;
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
@@ -96,8 +100,6 @@ const SEQ_STEP: u64 = 10_000;
 /// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
 /// answers anyway: Record must be possible 2 s after launch (R-FM-11).
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
-/// A disk that does not take the last journal lines within this keeps nobody from leaving.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How to run an engine.
 #[derive(Debug, Clone)]
@@ -156,7 +158,7 @@ struct Loop {
     pids: watch::Sender<Vec<(InputId, u32)>>,
     /// The folder that is written: the running session's, else the library.
     written: watch::Sender<PathBuf>,
-    clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
+    clients: broadcast::Sender<Fresh>,
 }
 
 impl Engine {
@@ -219,6 +221,7 @@ impl Engine {
             alerts: core.alerts.subscribe(),
             health: core.health.subscribe(),
             histories: core.histories.subscribe(),
+            latencies: core.shell.latencies(),
             session_name: Arc::new(self.options.config.session_name.clone()),
         };
         let api = Tally::default();
@@ -290,19 +293,9 @@ impl Engine {
             core.save(self::now());
         }
         flush(disk).await;
-        self.tidy(&socket);
+        tidy(&self.options, &socket);
         tracing::info!("the engine leaves");
         Ok(())
-    }
-
-    /// Removes our socket, and those of workers that are gone: only the holder of a lock may.
-    fn tidy(&self, socket: &Path) {
-        remove(socket);
-        for input in &self.options.config.inputs {
-            if let Ok(Some(_lock)) = crate::sys::lock::try_lock(&self.options.runtime.worker_lock(&input.id)) {
-                remove(&self.options.runtime.worker_socket(&input.id));
-            }
-        }
     }
 }
 
@@ -342,7 +335,7 @@ impl Loop {
         }
         for event in events {
             // Nobody listens.
-            drop(self.clients.send(event));
+            drop(self.clients.send(Fresh { event, since: now.mono }));
         }
         if let Some(histories) = self.state.new_histories() {
             self.histories.send_replace(Arc::new(histories));
@@ -389,19 +382,4 @@ impl Loop {
 
 fn now() -> Now {
     Now { mono: clock::mono_now(), at: clock::wall_now() }
-}
-
-fn remove(socket: &Path) {
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(socket = %socket.display(), %error, "a socket could not be removed");
-        }
-        _ => {}
-    }
-}
-
-/// Waits until everything queued so far is written; the loop's thread does not wait for the disk.
-async fn flush(disk: Disk) {
-    // Late or not: nobody is kept by a disk that does not answer.
-    drop(tokio::task::spawn_blocking(move || disk.flush(FLUSH_DEADLINE)).await);
 }

@@ -1,8 +1,9 @@
 //! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors. The event stream is
-//! [`super::event`]; health, histories, markers, names and operations have files of their own.
+//! [`super::event`]; health, histories, latencies, markers, names and operations have files of their own.
 
 pub use super::health::*;
 pub use super::history::*;
+pub use super::latency::*;
 pub use super::marker::*;
 pub use super::naming::*;
 pub use super::operations::*;

@@ -5,8 +5,8 @@
 
 use super::api::{
     AckReply, AlertsReply, ApiError, CLICKED_AT, CLIENT, CleanupReply, ClipReply, HealthReply, HistoryReply,
-    IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, NameReply, OperationsReply, RetryReply, SessionsReply, SplitReply,
-    SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
+    IDEMPOTENCY_KEY, LatencyReport, LatencyView, MarkerReply, MarkerRequest, NameReply, OperationsReply, RetryReply,
+    SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
 use crate::model::snapshot::Snapshot;
@@ -112,6 +112,11 @@ impl Client {
     /// `GET /api/v1/alerts`, newest first, at most `limit`.
     pub async fn alerts(&self, limit: usize) -> Result<AlertsReply, ClientError> {
         self.get(&format!("/api/v1/alerts?limit={limit}")).await
+    }
+
+    /// `POST /api/v1/latencies`.
+    pub async fn report_latency(&self, report: &LatencyReport) -> Result<LatencyView, ClientError> {
+        self.send(Method::POST, "/api/v1/latencies", None, Some(report)).await
     }
 
     /// `POST /api/v1/alerts/{id}/ack`.

@@ -25,6 +25,9 @@ pub struct HistoryPoint {
     pub dropped: Option<u64>,
     /// Growth of the file.
     pub bytes_per_s: Option<u64>,
+    /// Bytes per second that came over a network; `null` = its source is none.
+    #[serde(default)]
+    pub received_bytes_per_s: Option<u64>,
     /// How full the fullest queue on the way into the file was, in percent of where it begins to lose.
     pub queue_percent: Option<u8>,
 }

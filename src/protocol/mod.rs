@@ -6,6 +6,7 @@ pub mod codec;
 pub mod event;
 pub mod health;
 pub mod history;
+pub mod latency;
 pub mod marker;
 pub mod naming;
 pub mod operations;

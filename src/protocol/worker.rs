@@ -245,6 +245,9 @@ pub struct WorkerStatus {
     /// Pictures that have arrived from its source since the process began.
     #[serde(default)]
     pub arrived: Option<u64>,
+    /// Bytes that have come over a network since the process began; `None` = its source is none.
+    #[serde(default)]
+    pub received: Option<u64>,
     /// Its recording; frames and times cover the parts written by this process only.
     pub recording: Option<RecordingView>,
     /// The nice value read back.

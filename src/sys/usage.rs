@@ -24,6 +24,8 @@ pub struct Usage {
     pub rss_bytes: Option<u64>,
     /// Processor time, user and system.
     pub cpu: Option<Duration>,
+    /// Bytes it has sent to disks, or will have.
+    pub written: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
     /// How many its user may have.
@@ -61,11 +63,22 @@ pub fn of(pid: u32) -> Option<Usage> {
         zombie: matches!(field(STAT_STATE), Some("Z" | "X")) && number(STAT_THREADS).is_none_or(|threads| threads <= 1),
         rss_bytes: number(STAT_RSS).map(|pages| pages * page),
         cpu: ticks.map(|ticks| Duration::from_millis(ticks * 1000 / per_second)),
+        written: written(pid),
         threads: number(STAT_THREADS),
         threads_limit: soft_limit(&limits, "Max processes"),
         files: files.and_then(|files| u64::try_from(files.count()).ok()),
         files_limit: soft_limit(&limits, "Max open files"),
     })
+}
+
+/// Bytes that `pid` has sent to disks so far, or will have: what it wrote into files and has not taken back. `None` = it has
+/// gone, or belongs to somebody else.
+pub fn written(pid: u32) -> Option<u64> {
+    parse_written(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
+}
+
+fn parse_written(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
 }
 
 // Fields of /proc/PID/stat counted from 0 behind the parenthesised name (proc_pid_stat(5) numbers minus 3).
@@ -125,6 +138,7 @@ mod tests {
         let text = "MemTotal:       16316412 kB\nMemFree:  1 kB\nMemAvailable:    8000000 kB\n";
         assert_eq!(parse_memory(text), Some(Memory { total: 16_316_412 * 1024, available: 8_000_000 * 1024 }));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None, "what is not known is not called empty");
+        assert_eq!(parse_written("wchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n"), Some(4096));
         assert_eq!(parse_threads("0.10 0.20 0.30 2/345 678\n"), Some(345));
     }
 

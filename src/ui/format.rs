@@ -48,6 +48,18 @@ pub fn signal(signal: &Signal) -> String {
     }
 }
 
+/// `1.2 GB`: decimal, as disks are sold.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{} {}", number(value, usize::from(unit > 1)), UNITS[unit])
+}
+
 /// Puts values into a translated sentence; `{name}` stands for a value.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let params = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -80,5 +92,14 @@ mod tests {
         assert_eq!(named(1280, 720, Some(30.0)), "720p30");
         assert_eq!(named(640, 360, Some(30.0)), "640×360 · 30 fps");
         assert_eq!(named(720, 576, None), "720×576");
+    }
+
+    #[test]
+    fn sizes_are_said_as_disks_are_sold() {
+        for (value, text) in
+            [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (1_200_000, "1.2 MB"), (3_000_000_000, "3 GB")]
+        {
+            assert_eq!(bytes(value), text);
+        }
     }
 }

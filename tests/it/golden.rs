@@ -339,6 +339,7 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
         fps: Some(29.9),
         dropped: Some(0),
         bytes_per_s: Some(750_000),
+        received_bytes_per_s: None,
         queue_percent: Some(3),
     };
     check("reply_history", &HistoryReply { input: cam1(), step_ms: 2000, points: vec![point] });
@@ -346,6 +347,8 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     let folder = "2026-11-21_20-30-15_take-3_…".to_owned();
     let name = "take 3".parse().expect("a name");
     check("reply_name", &NameReply { name, folder, number: Some(3), taken: Some(0) });
+    check("request_latency", &LatencyReport { kind: Latency::Preview, took_ms: 180.5 });
+    check("reply_latency", &health::latency());
     check("reply_retry", &RetryReply { input: cam1() });
     check("reply_alerts", &AlertsReply { alerts: vec![alert()], counts: counts(), kept: 1 });
     check("reply_ack", &AckReply { alert: alert() });

@@ -7,8 +7,10 @@ use crate::model::marker::MarkerLine;
 use crate::model::proof::ProvedPart;
 use crate::model::session::{Closed, JournalKind, Line, Plan};
 use crate::model::{InputId, SessionId};
+use crate::protocol::api::Latency;
 use crate::protocol::worker::{Command, Ticket};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +129,15 @@ pub enum Effect {
         source: String,
         /// What.
         incident: Incident,
+    },
+    /// Something took so long that somebody waited for.
+    Measured {
+        /// What.
+        kind: Latency,
+        /// How long.
+        took: Duration,
+        /// Trace id of the request.
+        trace: String,
     },
     /// Keep the machine awake, or let it sleep again.
     Inhibit(bool),

@@ -87,6 +87,15 @@ pub enum Event {
         /// First part and first fact; `Err` = why they are not known, in English.
         result: Result<(u32, u64), String>,
     },
+    /// Somebody has pressed for the request that comes next.
+    Pressed {
+        /// The request.
+        token: Token,
+        /// When.
+        at: MonoNs,
+        /// Its trace id.
+        trace: String,
+    },
     /// Somebody wants to record.
     Start(StartCommand),
     /// Somebody wants to stop.
@@ -314,6 +323,8 @@ pub struct WorkerUsage {
     pub rss_bytes: Option<u64>,
     /// CPU in percent of the whole machine.
     pub cpu_percent: Option<f64>,
+    /// Bytes per second that it sends to disks.
+    pub disk_bytes_per_s: Option<u64>,
     /// Worst nice value of its threads.
     pub nice: Option<i32>,
 }

@@ -6,8 +6,8 @@ use super::{Api, READ_DEADLINE, Request};
 use crate::engine::event::Reply;
 use crate::model::MonoNs;
 use crate::protocol::api::{
-    AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, MarkerReply, MarkerRequest, RetryReply,
-    SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+    AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, Latency, LatencyReport, LatencyView,
+    MarkerReply, MarkerRequest, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
 };
 use crate::sys::clock;
 use axum::body::Bytes;
@@ -25,6 +25,8 @@ pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// A command is answered within 8 s (R-CMD-2); later the client is told to ask again.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
 
+/// Longest time that a client can have measured: a tile that is dark for ten minutes.
+const LONGEST_MS: f64 = 600_000.0;
 /// A click that is older than this was none of this request: a client gives up after as long, with its last attempt.
 const CLICK_AGE: Duration = Duration::from_secs(30);
 
@@ -33,7 +35,10 @@ const CLICK_AGE: Duration = Duration::from_secs(30);
 /// Answered once the plan is on disk; while an earlier session is still being closed the answer waits up to 8 s.
 /// Repeating it with the same key and body gives the same session for 24 h, also after Stop and across restarts.
 #[utoipa::path(post, path = "/api/v1/recorder/start", request_body = Option<StartRequest>,
-    params(("x-idempotency-key" = Option<String>, Header, description = "Makes the start repeatable; one is made without it")),
+    params(
+        ("x-idempotency-key" = Option<String>, Header, description = "Makes the start repeatable; one is made without it"),
+        ("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine"),
+    ),
     responses(
         (status = 201, description = "The session was made", body = StartReply),
         (status = 200, description = "The key made this session before", body = StartReply),
@@ -58,10 +63,11 @@ pub(super) async fn start(
         Ok(key) => key,
         Err(refused) => return refused,
     };
+    let clicked = clicked(&headers);
     match body::<StartRequest>(request).await {
         Ok(body) => {
             let name = name_of(&api, body.name.as_deref()).await;
-            ask(&api, |reply| Request::Start { trace, key, name, body, reply }).await
+            ask(&api, |reply| Request::Start { trace, key, clicked, name, body, reply }).await
         }
         Err(refused) => refused,
     }
@@ -69,6 +75,7 @@ pub(super) async fn start(
 
 /// Stop the running session (or the one named). Its files are closed when the event says so.
 #[utoipa::path(post, path = "/api/v1/recorder/stop", request_body = Option<StopRequest>,
+    params(("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine")),
     responses(
         (status = 202, description = "It is being stopped", body = StopReply),
         (status = 200, description = "It is finished", body = StopReply),
@@ -79,9 +86,15 @@ pub(super) async fn start(
         (status = 422, description = "The body is not understood (`bad_body`)", body = ApiError),
         (status = 503, description = "The recorder is leaving or busy", body = ApiError),
     ))]
-pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request) -> Response {
+pub(super) async fn stop(
+    State(api): State<Api>,
+    Extension(Trace(trace)): Extension<Trace>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Response {
+    let clicked = clicked(&headers);
     match body::<StopRequest>(request).await {
-        Ok(body) => ask(&api, |reply| Request::Stop { session: body.session_id, reply }).await,
+        Ok(body) => ask(&api, |reply| Request::Stop { trace, clicked, session: body.session_id, reply }).await,
         Err(refused) => refused,
     }
 }
@@ -163,6 +176,38 @@ pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> 
     ))]
 pub(super) async fn clear_clip(State(api): State<Api>, Path(input): Path<String>) -> Response {
     ask(&api, |reply| Request::ClearClip { input, reply }).await
+}
+
+/// A client measured how long something took that the engine does not see: from a tile that is shown to its first picture.
+#[utoipa::path(post, path = "/api/v1/latencies", request_body = LatencyReport,
+    responses(
+        (status = 200, description = "How it is now", body = LatencyView),
+        (status = 400, description = "The body did not arrive whole", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The body is not understood (`bad_body`), or this is not for clients to measure \
+            (`bad_latency`)", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
+    ))]
+pub(super) async fn report_latency(
+    State(api): State<Api>,
+    Extension(Trace(trace)): Extension<Trace>,
+    request: axum::extract::Request,
+) -> Response {
+    let LatencyReport { kind, took_ms } = match body::<Option<LatencyReport>>(request).await {
+        Ok(Some(report)) => report,
+        Ok(None) => return refusal(422, "bad_body", "say what took how long", false),
+        Err(refused) => return refused,
+    };
+    let took =
+        Some(took_ms).filter(|ms| (0.0..=LONGEST_MS).contains(ms)).map(|ms| Duration::from_secs_f64(ms / 1000.0));
+    let Some(took) = took.filter(|_| kind == Latency::Preview) else {
+        let message = format!("clients measure `preview` only, 0 to {LONGEST_MS} ms");
+        return refusal(422, "bad_latency", message, false);
+    };
+    let now = clock::mono_now();
+    api.board.latencies.note(now, kind, took, &trace);
+    Json(api.board.latencies.view_of(now, kind)).into_response()
 }
 
 /// An alert was seen. It stays so while its cause goes on; trouble that comes back wants to be seen again.

@@ -14,6 +14,7 @@ mod stream;
 
 use super::event::Reply;
 use super::tally::Tally;
+use crate::engine::latency::Latencies;
 use crate::model::naming::{NameFault, Template};
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::{MonoNs, SessionId, SessionName};
@@ -56,6 +57,8 @@ pub enum Request {
         trace: String,
         /// Idempotency key; one is made without it.
         key: Option<String>,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
         /// What the session is to be called, or why it cannot be.
         name: Result<SessionName, NameFault>,
         /// The body.
@@ -65,6 +68,10 @@ pub enum Request {
     },
     /// Stop.
     Stop {
+        /// Trace id of the request.
+        trace: String,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
         /// Which session.
         session: Option<SessionId>,
         /// Where the answer goes.
@@ -131,7 +138,16 @@ pub struct Subscription {
     /// What leads to the state now.
     pub first: Vec<Arc<Event>>,
     /// What follows.
-    pub events: broadcast::Receiver<Arc<Event>>,
+    pub events: broadcast::Receiver<Fresh>,
+}
+
+/// An event on its way to the clients.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    /// The event.
+    pub event: Arc<Event>,
+    /// When the loop began with what led to it.
+    pub since: MonoNs,
 }
 
 /// What the loop publishes for readers.
@@ -143,6 +159,8 @@ pub struct Board {
     pub alerts: watch::Receiver<Arc<Vec<Alert>>>,
     /// How the recorder is, but for what only the server knows.
     pub health: watch::Receiver<Arc<HealthReply>>,
+    /// How long things take; whoever serves adds to it.
+    pub latencies: Latencies,
     /// What a session is called that nobody names.
     pub session_name: Arc<Template>,
     /// The last minutes of every input.

@@ -81,6 +81,7 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         pid: std::process::id(),
         uptime_ms: uptime_ms(&api),
         clients: u32::try_from(api.clients.count()).unwrap_or(u32::MAX),
+        latencies: api.board.latencies.view(clock::mono_now()),
         ..(*known).clone()
     };
     Json(reply).into_response()

@@ -151,6 +151,7 @@ impl State {
         let dir: PathBuf = self.setup.library.join(layout::session_dir(plan.started_at, &plan.name, plan.id));
         let reply = start_reply(&plan, "starting".to_owned());
         self.keys.remember(now, command.key, command.digest, reply);
+        self.presses.begin(command.token, plan.id);
         for input in &mut self.inputs {
             input.frozen = None;
         }

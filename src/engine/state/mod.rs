@@ -21,8 +21,10 @@ mod operations;
 mod orders;
 mod oversight;
 mod pause;
+mod presses;
 mod priority;
 mod proof;
+mod recovered;
 mod session;
 mod setup;
 mod stalls;
@@ -81,6 +83,7 @@ pub struct State {
     waiting: Waiting,
     marks: markers::Marks,
     headroom: Headroom,
+    presses: presses::Presses,
     /// There is something new in what is remembered of the inputs.
     traced: bool,
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
@@ -121,6 +124,7 @@ impl State {
                 told: Told::default(),
                 commands: 0,
                 trace: Trace::default(),
+                mended: recovered::Mended::default(),
             });
         }
         let (strays, looks): (Vec<_>, Vec<_>) = setup.strays.iter().map(|id| Stray::new(now, id.clone())).unzip();
@@ -138,6 +142,7 @@ impl State {
             waiting: Waiting::new(),
             marks: markers::Marks::default(),
             headroom: Headroom::default(),
+            presses: presses::Presses::default(),
             traced: false,
             abandoned: VecDeque::new(),
             space: None,
@@ -174,6 +179,7 @@ impl State {
             Event::Numbered { input, link, session, result } => {
                 self.on_numbered(now, &input, link, session, result, &mut out);
             }
+            Event::Pressed { token, at, trace } => self.presses.press(token, at, trace),
             Event::Start(command) => self.on_asked(now, Asked::Start(command), &mut out),
             Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
             Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
@@ -206,6 +212,7 @@ impl State {
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
+        self.watch_presses(now, &mut out);
         self.write_clocks(&mut out);
         self.keep_awake(now, &mut out);
         self.tell_raised(now, &mut out);

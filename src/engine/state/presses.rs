@@ -83,7 +83,8 @@ impl State {
                 out.push(Effect::Measured { kind: Latency::Start, took, trace: starting.press.trace });
             }
         }
-        let runs = |id| self.session.as_ref().is_some_and(|session| session.plan.id == id && session.phase != Phase::Over);
+        let runs =
+            |id| self.session.as_ref().is_some_and(|session| session.plan.id == id && session.phase != Phase::Over);
         if let Some((id, press)) = self.presses.stopping.take_if(|(id, _)| !runs(*id))
             && self.last_session.as_ref().is_some_and(|last| last.id == id)
         {

@@ -324,6 +324,7 @@ impl State {
     pub(super) fn stop_session(&mut self, now: Now, waiting: Vec<Token>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
         self.recovery.give_up(session.plan.id);
+        self.presses.stop(&waiting, session.plan.id);
         let t_ns = session.t_ns(now.mono);
         out.push(Effect::WriteStop { session: session.plan.id, dir: session.dir.clone(), t_ns });
         session.phase = Phase::Stopping { since: now.mono, signalled: false };

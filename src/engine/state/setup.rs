@@ -1,6 +1,7 @@
 //! What the state machine is made from, and what it holds of each input.
 
 use super::handover::Handover;
+use super::recovered::Mended;
 use super::told::Told;
 use crate::config::{StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
@@ -75,6 +76,8 @@ pub(super) struct Input {
     pub(super) commands: u64,
     /// What it has done lately.
     pub(super) trace: Trace,
+    /// What it has gone through.
+    pub(super) mended: Mended,
 }
 
 impl Input {

@@ -48,6 +48,7 @@ impl State {
         Seen {
             report: fresh.and_then(|(at, _)| Some((input.worker.pid()?, *at))),
             arrived: fresh.and_then(|(_, status)| status.arrived),
+            received: fresh.and_then(|(_, status)| status.received),
             dropped: recording.as_ref().and_then(|view| lost(&view.frames)),
             bytes_per_s: recording.and_then(|view| view.bytes_per_s),
             // Not told by workers of this version.

@@ -1,4 +1,4 @@
-//! The menu of the header: language, full screen, keyboard shortcuts, about.
+//! The menu of the header: health, language, full screen, keyboard shortcuts, about.
 //!
 //! Contract: every entry is an action of the window, so keys, menu and assistive technology reach the same; a plain letter
 //! is none, because it would be taken from whoever types a name. What it opens is never modal (R-ALR-6).
@@ -25,6 +25,7 @@ pub(super) fn entries() -> gio::Menu {
         languages.append(Some(name), Some(&format!("win.language::{code}")));
     }
     let view = gio::Menu::new();
+    view.append(Some(&gettext("Health")), Some("win.health"));
     view.append(Some(&gettext("Full screen")), Some("win.fullscreen"));
     view.append_submenu(Some(&gettext("Language")), &languages);
     menu.append_section(None, &view);
@@ -48,6 +49,7 @@ pub(super) fn install(window: &adw::ApplicationWindow, sender: &ComponentSender<
         window.add_action(&action);
     };
     tell("close", || AppMsg::Close);
+    tell("health", || AppMsg::Health(true));
     show(window, "fullscreen", |window| window.set_fullscreened(!window.is_fullscreen()));
     show(window, "shortcuts", |window| shortcuts(window).iter().for_each(GtkWindowExt::present));
     show(window, "about", |window| about(window).present());

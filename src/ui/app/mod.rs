@@ -3,6 +3,7 @@
 //! Contract: one circle. Events of the engine are folded into the [`Desk`]; from it the faces of header, grid and status
 //! line are worked out and handed down. Requests go to the engine and come back as events.
 
+mod ask;
 mod language;
 mod leave;
 mod menu;
@@ -12,6 +13,7 @@ mod view;
 use super::alerts::{self, Alerts};
 use super::desk::{Contact, Desk};
 use super::engine::EngineStarter;
+use super::health::Health;
 use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
 use super::link::{self, Heard};
 use super::own_state::OwnState;
@@ -23,10 +25,12 @@ use crate::model::InputId;
 use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
+use crate::protocol::health::HealthReply;
 use crate::protocol::history::HistoryReply;
 use crate::protocol::marker::{MarkerReply, MarkerRequest};
 use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
+use ask::Asking;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
 use std::cell::RefCell;
@@ -73,6 +77,10 @@ pub enum AppMsg {
     Mark,
     /// The last minutes of an input are wanted.
     History(InputId),
+    /// Show how the recorder is, or the inputs again.
+    Health(bool),
+    /// Time to ask how it is.
+    AskHealth,
     /// The operator wants another language.
     Language(String),
 }
@@ -92,6 +100,8 @@ pub enum AppCmd {
     Retried(Result<(), ClientError>),
     /// The last minutes of an input, `None` = nobody knows them.
     History(Option<HistoryReply>),
+    /// How the recorder is.
+    Health(Result<HealthReply, ClientError>),
     /// Answer to a marker.
     Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
@@ -113,13 +123,15 @@ pub struct App {
     alerts_asked: u64,
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
-    /// The last minutes of an input were asked for.
-    asking_history: bool,
+    asking_history: Asking,
     notice: Option<Notice>,
     room: Room,
     transport: Controller<Transport>,
     inputs: Controller<Inputs>,
     alerts: Controller<Alerts>,
+    health: Controller<Health>,
+    /// The health view is shown, and asked for.
+    asking_health: Asking,
     window: adw::ApplicationWindow,
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
@@ -215,15 +227,6 @@ impl App {
         sender.oneshot_command(async move { AppCmd::Marked(client.mark(&key, &request).await) });
     }
 
-    /// One question at a time: an engine that does not answer is not asked again meanwhile.
-    fn fetch_history(&mut self, input: InputId, sender: &ComponentSender<Self>) {
-        if std::mem::replace(&mut self.asking_history, true) {
-            return;
-        }
-        let client = self.client.clone();
-        sender.oneshot_command(async move { AppCmd::History(client.history(&input).await.ok()) });
-    }
-
     /// A refusal is said; success is seen in the events.
     fn answered<T>(&mut self, result: Result<T, ClientError>) {
         self.notice = match result {
@@ -266,9 +269,10 @@ impl App {
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) => self.answered(result),
             AppCmd::History(history) => {
-                self.asking_history = false;
+                self.asking_history.answered();
                 self.inputs.emit(InputsMsg::History(history));
             }
+            AppCmd::Health(result) => self.show_health(result.ok()),
             AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
         }

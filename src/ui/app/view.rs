@@ -3,10 +3,12 @@
 use super::leave::leave_on_signals;
 use super::notice::Notice;
 use super::*;
+use crate::ui::health::Back;
 use crate::ui::l10n::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
+use std::time::Duration;
 
 /// Size of a window nobody has sized yet.
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
@@ -16,6 +18,9 @@ const WIDE_FROM: i32 = 1500;
 const MEDIUM_FROM: i32 = 1150;
 /// Below this width the panel is too narrow for pictures.
 const NARROW_BELOW: i32 = 720;
+
+/// The engine looks at its processes that often (R-DEG-4).
+const ASK_HEALTH: Duration = Duration::from_secs(2);
 
 /// How much room a window of this width has.
 pub(super) fn room(width: i32) -> Room {
@@ -93,6 +98,7 @@ impl Component for App {
                     },
 
                     append: model.inputs.widget(),
+                    append: model.health.widget(),
 
                     gtk::Box {
                         add_css_class: "status-line",
@@ -139,6 +145,8 @@ impl Component for App {
                 InputsOutput::Retry(input) => AppMsg::Retry(input),
                 InputsOutput::History(input) => AppMsg::History(input),
             });
+        let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
+        health.widget().set_visible(false);
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
@@ -152,7 +160,9 @@ impl Component for App {
             starting: false,
             alerts_asked: 0,
             alerts_missing: false,
-            asking_history: false,
+            asking_history: Asking::default(),
+            asking_health: Asking::default(),
+            health,
             notice: None,
             room: Room::Wide,
             transport,
@@ -168,6 +178,12 @@ impl Component for App {
         root.add_controller(make_keys(&sender));
         root.add_controller(make_plain_keys(&sender));
         leave_on_signals(&sender);
+        let asker = sender.input_sender().clone();
+        glib::timeout_add_local(ASK_HEALTH, move || match asker.send(AppMsg::AskHealth) {
+            Ok(()) => glib::ControlFlow::Continue,
+            // The window is gone, and the timer with it.
+            Err(_) => glib::ControlFlow::Break,
+        });
         model.follow(&sender);
         menu::install(&root, &sender);
         ComponentParts { model, widgets }
@@ -185,7 +201,12 @@ impl Component for App {
             AppMsg::CloseAnyway => self.leave(),
             AppMsg::Dismiss => self.notice = None,
             AppMsg::Mark => self.mark(&sender),
-            AppMsg::AllInputs => self.inputs.emit(InputsMsg::Enlarge(None)),
+            AppMsg::AllInputs => {
+                self.set_health(false, &sender);
+                self.inputs.emit(InputsMsg::Enlarge(None));
+            }
+            AppMsg::Health(shown) => self.set_health(shown, &sender),
+            AppMsg::AskHealth => self.fetch_health(&sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),
         }

@@ -184,6 +184,7 @@ impl Worker {
             frame_at: self.counters.frames.last_at().filter(of_this_source),
             sound_at: self.counters.sound.last_at().filter(of_this_source),
             arrived: self.counters.frames.count(),
+            received: self.counters.received.count(),
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
             nice: rustix::process::getpriority_process(None).ok(),

@@ -259,6 +259,8 @@ pub struct Evidence {
     pub settling: Option<TakeEvidence>,
     /// Pictures that have arrived since the process began.
     pub arrived: u64,
+    /// Bytes that have come over a network since the process began.
+    pub received: u64,
     /// Newest meters.
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.

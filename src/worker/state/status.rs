@@ -38,6 +38,7 @@ impl State {
             first_part: self.recording.as_ref().map(|recording| recording.ticket.first_part.max(1)),
             recording: self.recording.as_mut().map(|recording| recording.view(now, &policy)),
             arrived: Some(self.evidence.arrived),
+            received: self.is_network().then_some(self.evidence.received),
             nice: self.evidence.nice,
             grown_ms_ago: self.recording.as_ref().and_then(Recording::grown_at).map(|at| ms(now.since(at))),
             active: self.active.values().cloned().collect(),

@@ -111,6 +111,14 @@ impl Display {
         assert_eq!(output.code, Some(0), "{output:?}");
     }
 
+    /// Presses keys one after the other, as a keyboard would; the window gets them whatever has the focus in it.
+    pub fn keys(&self, holdfast: &Holdfast, keys: &[&str]) {
+        let mut xdotool = holdfast.command("xdotool");
+        self.attach(&mut xdotool).args(["key", "--delay", "80"]).args(keys);
+        let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// Takes a picture of the whole screen.
     pub fn shot(&mut self, holdfast: &Holdfast) -> Shot {
         self.shots += 1;

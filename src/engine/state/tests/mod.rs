@@ -12,6 +12,7 @@ mod memory;
 mod orders;
 mod oversight;
 mod pause;
+mod presses;
 mod priority;
 mod promises;
 mod proof;
@@ -111,6 +112,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         }),
         nice: None,
         arrived: None,
+        received: None,
         grown_ms_ago: None,
         active: Vec::new(),
     }

@@ -3,27 +3,18 @@
 //! Contract: a number that is not known is a dash, never 0 (R-TRU-3); without contact none is said at all (R-TRU-8).
 
 use crate::model::snapshot::{InputView, PreviewState, RecordingView, WorkerView};
-use crate::ui::format::{self, UNKNOWN, fill};
+use crate::ui::format::{self, UNKNOWN, bytes, fill};
 use crate::ui::inputs::tile::TileView;
 use crate::ui::l10n::{gettext, number};
-
-/// A name and what it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The name.
-    pub name: String,
-    /// Now.
-    pub value: String,
-}
+use crate::ui::table::Cell;
 
 /// The rows for an input, most important first.
-pub fn rows(view: &TileView) -> Vec<Row> {
+pub fn rows(view: &TileView) -> Vec<Vec<Cell>> {
     let input = &view.input;
     if !view.contact {
         return Vec::new();
     }
     let recording = input.recording.as_ref();
-    let row = |name: String, value: String| Row { name, value };
     let mut rows = vec![
         row(gettext("Source"), source(input)),
         row(gettext("Picture"), input.signal.as_ref().map_or_else(|| UNKNOWN.to_owned(), format::signal)),
@@ -32,6 +23,10 @@ pub fn rows(view: &TileView) -> Vec<Row> {
     rows.extend(recording.into_iter().flat_map(recorded));
     rows.extend(input.worker.iter().flat_map(process));
     rows
+}
+
+fn row(name: String, value: String) -> Vec<Cell> {
+    vec![Cell::name(name), Cell::new(value)]
 }
 
 fn source(input: &InputView) -> String {
@@ -58,8 +53,7 @@ fn preview(input: &InputView) -> String {
     [size, rate, word].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-fn recorded(recording: &RecordingView) -> Vec<Row> {
-    let row = |name: String, value: String| Row { name, value };
+fn recorded(recording: &RecordingView) -> Vec<Vec<Cell>> {
     let count = |n: Option<u64>| n.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string());
     let part = fill(
         &gettext("{file}, part {n}"),
@@ -81,30 +75,15 @@ fn recorded(recording: &RecordingView) -> Vec<Row> {
     ]
 }
 
-fn process(worker: &WorkerView) -> Vec<Row> {
+fn process(worker: &WorkerView) -> Vec<Vec<Cell>> {
     let cpu = worker.cpu_percent.map(|percent| format!("{} %", number(percent, 1)));
     let parts = [cpu, worker.rss_bytes.map(bytes)].into_iter().flatten().collect::<Vec<_>>();
     let nice = worker.nice.map_or_else(|| UNKNOWN.to_owned(), |nice| nice.to_string().replace('-', "−"));
     vec![
-        Row { name: gettext("Process"), value: worker.pid.to_string() },
-        Row {
-            name: gettext("CPU and memory"),
-            value: if parts.is_empty() { UNKNOWN.to_owned() } else { parts.join(" · ") },
-        },
-        Row { name: gettext("Priority (nice)"), value: nice },
+        row(gettext("Process"), worker.pid.to_string()),
+        row(gettext("CPU and memory"), if parts.is_empty() { UNKNOWN.to_owned() } else { parts.join(" · ") }),
+        row(gettext("Priority (nice)"), nice),
     ]
-}
-
-/// `1.2 GB`: decimal, as disks are sold.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{} {}", number(value, usize::from(unit > 1)), UNITS[unit])
 }
 
 #[cfg(test)]
@@ -119,19 +98,10 @@ mod tests {
         view.recording = Some(recording(RecordingState::Recording));
         let mut view = TileView { input: view, session: None, contact: true, proof: None };
         let said = rows(&view);
-        let of = |name: &str| said.iter().find(|row| row.name == name).map(|row| row.value.as_str());
+        let of = |name: &str| said.iter().find(|row| row[0].text == name).map(|row| row[1].text.as_str());
         assert_eq!(of("Lost in a full queue"), Some(UNKNOWN));
         assert_eq!(of("File"), Some("cam1.mp4, part 1"));
         view.contact = false;
-        assert_eq!(rows(&view), []);
-    }
-
-    #[test]
-    fn sizes_are_said_as_disks_are_sold() {
-        for (value, text) in
-            [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (1_200_000, "1.2 MB"), (3_000_000_000, "3 GB")]
-        {
-            assert_eq!(bytes(value), text);
-        }
+        assert!(rows(&view).is_empty());
     }
 }

@@ -9,7 +9,7 @@ use super::tile::TileView;
 use crate::model::InputId;
 use crate::protocol::history::HistoryReply;
 use crate::ui::l10n::gettext;
-use face::Row;
+use crate::ui::table::Table;
 use gtk::prelude::*;
 use plot::{Plot, Quantity};
 use relm4::{ComponentParts, ComponentSender, SimpleComponent};
@@ -39,10 +39,7 @@ pub enum DetailsOutput {
 /// The panel.
 pub struct Details {
     view: Option<TileView>,
-    rows: Vec<Row>,
-    grid: gtk::Grid,
-    /// Names and values that stand in the grid.
-    labels: Vec<(gtk::Label, gtk::Label)>,
+    table: Table,
     plots: [Plot; 4],
 }
 
@@ -62,8 +59,8 @@ impl SimpleComponent for Details {
             gtk::Box {
                 set_spacing: 12,
 
-                #[name(back)]
                 gtk::Button {
+                    update_property: &[gtk::accessible::Property::Label(&gettext("All inputs"))],
                     connect_clicked => DetailsMsg::BackClicked,
                     gtk::Box {
                         set_spacing: 8,
@@ -112,14 +109,8 @@ impl SimpleComponent for Details {
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self {
-            view: None,
-            rows: Vec::new(),
-            grid: gtk::Grid::new(),
-            labels: Vec::new(),
-            plots: Quantity::ALL.map(Plot::new),
-        };
-        let grid = &model.grid;
+        let model = Self { view: None, table: Table::default(), plots: Quantity::ALL.map(Plot::new) };
+        let grid = model.table.widget();
         let widgets = view_output!();
         model.plots.iter().for_each(|plot| widgets.lines.append(plot.widget()));
         ComponentParts { model, widgets }
@@ -127,7 +118,10 @@ impl SimpleComponent for Details {
 
     fn update(&mut self, msg: DetailsMsg, sender: ComponentSender<Self>) {
         match msg {
-            DetailsMsg::Show(view) => self.show(*view),
+            DetailsMsg::Show(view) => {
+                self.table.show(face::rows(&view));
+                self.view = Some(*view);
+            }
             DetailsMsg::History(history) => {
                 let of_this =
                     |history: &HistoryReply| self.view.as_ref().is_some_and(|view| view.input.id == history.input);
@@ -142,37 +136,5 @@ impl SimpleComponent for Details {
                 }
             }
         }
-    }
-}
-
-impl Details {
-    fn show(&mut self, view: TileView) {
-        let rows = face::rows(&view);
-        self.view = Some(view);
-        if rows == self.rows {
-            return;
-        }
-        for place in self.labels.len()..rows.len() {
-            let label = |class| gtk::Label::builder().xalign(0.0).css_classes([class, "numeric"]).build();
-            let (name, value) = (label("details-row-name"), label("details-row-value"));
-            value.set_hexpand(true);
-            value.set_wrap(true);
-            value.set_wrap_mode(gtk::pango::WrapMode::WordChar);
-            name.set_valign(gtk::Align::Start);
-            let line = i32::try_from(place).unwrap_or(i32::MAX);
-            self.grid.attach(&name, 0, line, 1, 1);
-            self.grid.attach(&value, 1, line, 1, 1);
-            self.labels.push((name, value));
-        }
-        for (place, (name, value)) in self.labels.iter().enumerate() {
-            let row = rows.get(place);
-            name.set_visible(row.is_some());
-            value.set_visible(row.is_some());
-            if let Some(row) = row {
-                name.set_label(&row.name);
-                value.set_label(&row.value);
-            }
-        }
-        self.rows = rows;
     }
 }

@@ -1,0 +1,53 @@
+//! What is asked for again and again while it is shown: the last minutes of one input, and how the recorder is.
+
+use super::{App, AppCmd};
+use crate::model::InputId;
+use crate::protocol::health::HealthReply;
+use crate::ui::health::HealthMsg;
+use gtk::prelude::*;
+use relm4::{ComponentController, ComponentSender};
+
+/// One question at a time: an engine that does not answer is not asked again meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Asking(bool);
+
+impl Asking {
+    /// Whether it may be asked now; then it was.
+    fn may(&mut self) -> bool {
+        !std::mem::replace(&mut self.0, true)
+    }
+
+    /// It was answered, or never will be.
+    pub(super) fn answered(&mut self) {
+        self.0 = false;
+    }
+}
+
+impl App {
+    pub(super) fn fetch_history(&mut self, input: InputId, sender: &ComponentSender<Self>) {
+        if self.asking_history.may() {
+            let client = self.client.clone();
+            sender.oneshot_command(async move { AppCmd::History(client.history(&input).await.ok()) });
+        }
+    }
+
+    /// Shows the health view in place of the inputs, whose pictures cost nothing meanwhile.
+    pub(super) fn set_health(&mut self, shown: bool, sender: &ComponentSender<Self>) {
+        self.health.widget().set_visible(shown);
+        self.inputs.widget().set_visible(!shown);
+        self.fetch_health(sender);
+    }
+
+    pub(super) fn fetch_health(&mut self, sender: &ComponentSender<Self>) {
+        if self.health.widget().is_visible() && self.asking_health.may() {
+            let client = self.client.clone();
+            sender.oneshot_command(async move { AppCmd::Health(client.health().await) });
+        }
+    }
+
+    pub(super) fn show_health(&mut self, health: Option<HealthReply>) {
+        self.asking_health.answered();
+        let account = health.zip(self.desk.snapshot.clone()).map(Box::new);
+        self.health.emit(HealthMsg::Show(account));
+    }
+}
