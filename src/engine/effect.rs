@@ -201,10 +201,10 @@ impl Shell {
             Act::Connect { link, child, pause } => self.connect(input, link, child, pause),
             Act::Spawn => self.spawn(input),
             Act::Measure => self.measure(input),
-            Act::Terminate => self.handles.with(input, process::Handle::terminate),
+            Act::Terminate => self.signal(input, process::Handle::terminate),
             Act::Kill => {
                 tracing::error!(%input, "a worker is killed");
-                self.handles.with(input, process::Handle::kill);
+                self.signal(input, process::Handle::kill);
             }
             Act::Dismiss => {
                 let id = self.next_command();
@@ -212,6 +212,13 @@ impl Shell {
             }
             // Taken by the state machine itself.
             Act::Ready { .. } | Act::Died { .. } | Act::GaveUp | Act::Stuck => {}
+        }
+    }
+
+    fn signal(&self, input: &InputId, signal: impl FnOnce(&process::Handle) -> io::Result<()>) {
+        if !self.handles.with(input, signal) {
+            tracing::error!(%input, "a worker cannot be ended from here");
+            self.tell(Event::Worker { input: input.clone(), event: WorkerEvent::OutOfReach });
         }
     }
 

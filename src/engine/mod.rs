@@ -322,7 +322,7 @@ impl Loop {
         let alerts_changed = events.iter().any(|event| matches!(**event, crate::protocol::event::Event::Alert { .. }));
         next.seq = self.publisher.seq();
         let pids: Vec<(InputId, u32)> =
-            next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid))).collect();
+            next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid?))).collect();
         self.pids.send_if_modified(|known| std::mem::replace(known, pids.clone()) != pids);
         self.written.send_if_modified(|known| {
             let changed = known != self.state.written();

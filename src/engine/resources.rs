@@ -92,7 +92,7 @@ pub async fn watch(watched: Watched) {
         let (running, workers) = {
             let snapshot = watched.snapshot.borrow();
             let worker =
-                |input: &crate::model::snapshot::InputView| Some((input.id.clone(), input.worker.as_ref()?.pid));
+                |input: &crate::model::snapshot::InputView| Some((input.id.clone(), input.worker.as_ref()?.pid?));
             (snapshot.is_running(), snapshot.inputs.iter().filter_map(worker).collect::<Vec<_>>())
         };
         rested += 1;

@@ -14,5 +14,8 @@ pub mod notify;
 pub mod paths;
 pub mod priority;
 pub mod process;
+mod procfs;
+#[cfg(test)]
+pub mod sandbox;
 pub mod unix_listener;
 pub mod usage;

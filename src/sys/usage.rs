@@ -3,6 +3,7 @@
 //! Contract: reads memory of the kernel only, no disk; what cannot be read is `None`, never 0. A few dozen microseconds
 //! for each process (it lists its descriptors), so it is asked every few seconds and not from a loop.
 
+use super::procfs;
 use std::fs;
 use std::time::Duration;
 
@@ -48,16 +49,17 @@ pub fn machine_threads() -> Option<(u64, u64)> {
     Some((parse_threads(&load)?, limit.trim().parse().ok()?))
 }
 
-/// Usage of `pid`, `None` when it has gone.
+/// Usage of `pid`, `None` when it has gone, or cannot be seen.
 pub fn of(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let of = procfs::of(pid)?;
+    let stat = fs::read_to_string(of.join("stat")).ok()?;
+    let limits = fs::read_to_string(of.join("limits")).unwrap_or_default();
     let field = |field| stat_field(&stat, field);
     let number = |place| field(place)?.parse::<u64>().ok();
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     let ticks = number(STAT_UTIME).zip(number(STAT_STIME)).map(|(user, system)| user + system);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok();
+    let files = fs::read_dir(of.join("fd")).ok();
     Some(Usage {
         // The first thread of a process may end before the others: those still do their work.
         zombie: matches!(field(STAT_STATE), Some("Z" | "X")) && number(STAT_THREADS).is_none_or(|threads| threads <= 1),

@@ -112,7 +112,7 @@ fn input() -> InputView {
         signal: Some(Signal { width: 1920, height: 1080, fps: Some(29.97) }),
         breaker: BreakerState::HalfOpen,
         worker: Some(WorkerView {
-            pid: 123,
+            pid: Some(123),
             uptime_ms: 1,
             rss_bytes: Some(1),
             cpu_percent: Some(7.5),

@@ -49,6 +49,7 @@ mod proof;
 mod record;
 mod recover;
 mod replay;
+mod sandbox;
 mod seams;
 mod service;
 mod signals;

@@ -106,8 +106,8 @@ impl State {
             retry: retry(now, input, fresh),
             signal: fresh.and_then(|status| status.signal),
             breaker: BreakerState::Closed,
-            worker: worker.pid().map(|pid| WorkerView {
-                pid,
+            worker: worker.is_served().then(|| WorkerView {
+                pid: worker.pid(),
                 uptime_ms: worker.started().map_or(0, |started| millis(now.since(started))),
                 rss_bytes: input.usage.rss_bytes,
                 cpu_percent: input.usage.cpu_percent,

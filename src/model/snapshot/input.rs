@@ -148,8 +148,8 @@ pub enum BreakerState {
 /// A worker process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WorkerView {
-    /// Process id (of this PID namespace).
-    pub pid: u32,
+    /// Process id in the engine's PID namespace, `None` = it lives in one the engine cannot see into.
+    pub pid: Option<u32>,
     /// Time since it started.
     pub uptime_ms: u64,
     /// Resident memory.

@@ -172,7 +172,10 @@ impl Bench {
     fn spawned(&mut self, input: &str, pid: u32) -> Vec<Effect> {
         self.worker(input, WorkerEvent::Spawned { pid });
         let link = self.last_link(input);
-        self.worker(input, WorkerEvent::Linked { link, pid, started: MonoNs(0), session: None, older: false });
+        self.worker(
+            input,
+            WorkerEvent::Linked { link, pid: Some(pid), started: MonoNs(0), session: None, older: false },
+        );
         self.ack_configure(input, None)
     }
 
