@@ -59,8 +59,8 @@ impl Starts {
 
     async fn remember(&self, pending_start: Option<PendingStart>) {
         let Some(folder) = self.folder.clone() else { return };
-        let writing =
-            tokio::task::spawn_blocking(move || OwnState { pending_start, ..OwnState::load(&folder) }.save(&folder));
+        let change = move |state: &mut OwnState| state.pending_start = pending_start;
+        let writing = tokio::task::spawn_blocking(move || OwnState::change(&folder, change));
         match tokio::time::timeout(REMEMBER, writing).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => {
@@ -135,7 +135,7 @@ mod tests {
             let socket = folder.path().join("socket");
             let listener = UnixListener::bind(&socket).expect("a socket");
             let pending = PendingStart { key: "first".to_owned(), name: None };
-            OwnState { pending_start: Some(pending), size: None }.save(folder.path()).expect("remembered");
+            OwnState { pending_start: Some(pending), ..OwnState::default() }.save(folder.path()).expect("remembered");
             let statuses = [status, "starting"];
             let engine = engine(listener, &statuses);
             let starts = Starts { client: Client::new(&socket), folder: Some(folder.path().to_owned()) };

@@ -3,6 +3,7 @@
 use super::leave::leave_on_signals;
 use super::notice::Notice;
 use super::*;
+use crate::ui::theme::Dress;
 use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
@@ -39,7 +40,7 @@ impl Component for App {
         adw::ApplicationWindow {
             set_title: Some("Holdfast"),
             #[watch]
-            set_css_classes: &model.window_classes(),
+            dress: &model.window_classes(),
 
             connect_close_request[sender] => move |_| {
                 // Decided by the component; the window stays until then.
@@ -92,7 +93,7 @@ impl Component for App {
                         },
                     },
 
-                    append: model.inputs.widget(),
+                    append: model.alerts.widget(),
 
                     gtk::Box {
                         add_css_class: "status-line",
@@ -124,10 +125,10 @@ impl Component for App {
         let client = Client::new(init.runtime.engine_socket()).as_window();
         let desk = Desk::default();
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
-        let alerts = Alerts::builder().launch(()).detach();
+        let badge = Badge::new();
         let face = TransportFace::new(&desk);
         let transport =
-            Transport::builder().launch((face, alerts.widget().clone())).forward(sender.input_sender(), |output| {
+            Transport::builder().launch((face, badge.button().clone())).forward(sender.input_sender(), |output| {
                 match output {
                     TransportOutput::Record(name) => AppMsg::Record(name),
                     TransportOutput::Stop => AppMsg::Stop,
@@ -136,6 +137,9 @@ impl Component for App {
         let inputs = Inputs::builder().launch(init.runtime).forward(sender.input_sender(), |output| match output {
             InputsOutput::Retry(input) => AppMsg::Retry(input),
         });
+        let content = inputs.widget().clone().upcast();
+        let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own: own.clone() };
+        let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
@@ -152,6 +156,7 @@ impl Component for App {
             transport,
             inputs,
             alerts,
+            alerts_soon: alerting::make_alerts_soon(&sender),
             window: root.clone(),
             toasts: adw::ToastOverlay::new(),
             saved: None,
@@ -170,6 +175,8 @@ impl Component for App {
             AppMsg::Record(name) => self.record(name, &sender),
             AppMsg::Stop => self.stop(&sender),
             AppMsg::Retry(input) => self.retry(input, &sender),
+            AppMsg::Alert(ask) => self.attend(ask, &sender),
+            AppMsg::ShowAlerts => self.show_alerts(),
             AppMsg::KeyDown => self.transport.emit(TransportMsg::KeyDown),
             AppMsg::KeyUp => self.transport.emit(TransportMsg::KeyUp),
             AppMsg::Width(width) => self.set_width(width),

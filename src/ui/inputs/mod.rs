@@ -33,6 +33,8 @@ pub enum InputsMsg {
     Lines(bool),
     /// Time to look at the previews.
     Look,
+    /// The operator wants to see this input.
+    Reveal(InputId),
 }
 
 /// From the grid.
@@ -92,6 +94,7 @@ impl SimpleComponent for Inputs {
         match msg {
             InputsMsg::Show(views) => self.show(views),
             InputsMsg::Lines(lines) => self.set_lines(lines),
+            InputsMsg::Reveal(input) => self.reveal(&input),
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }
     }
@@ -115,6 +118,16 @@ impl Inputs {
             }
         }
         self.shown = views;
+    }
+
+    /// The focus is a frame that stands out, and whoever uses keys goes on from there.
+    fn reveal(&self, input: &InputId) {
+        let place = self.shown.iter().position(|view| view.input.id == *input);
+        let tiles = self.tiles.widget().observe_children();
+        let tile = place.and_then(|place| tiles.item(u32::try_from(place).ok()?)).and_downcast::<gtk::Widget>();
+        if let Some(tile) = tile {
+            tile.grab_focus();
+        }
     }
 
     fn set_lines(&mut self, lines: bool) {
