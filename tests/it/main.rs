@@ -22,6 +22,7 @@ mod commands;
 mod copy;
 mod counters;
 mod desk;
+mod desk_alerts;
 mod disk;
 mod endurance;
 mod fault_table;
