@@ -20,19 +20,28 @@ pub fn happened(code: Option<&str>, params: &BTreeMap<String, String>) -> Option
     Some(fill(&sentences(known(code?)?).happened, params))
 }
 
-/// The three sentences of an alert, each on a line of its own, and how many more it stands for; the engine's English for
-/// a code not known here.
-pub fn alert(alert: &Alert) -> String {
+/// What is said of an alert, line by line; empty lines are not shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What happened; the engine's whole English for a code not known here.
+    pub happened: String,
+    /// What was done about it.
+    pub done: String,
+    /// What the operator can do.
+    pub remedy: String,
+    /// How many more it stands for.
+    pub more: String,
+}
+
+/// What is said of an alert.
+pub fn alert(alert: &Alert) -> Said {
     let Some(Sentences { happened, done, remedy }) = known(&alert.code).map(sentences) else {
-        return alert.message.clone();
+        return Said { happened: alert.message.clone(), ..Said::default() };
     };
-    let said = fill(&format!("{happened}\n{done}\n{remedy}"), &alert.params);
-    match alert.more {
-        0 => said,
-        more => {
-            format!("{said}\n{}", fill(&more_like_this(), &BTreeMap::from([("more".to_owned(), more.to_string())])))
-        }
-    }
+    let fill = |template: &str| fill(template, &alert.params);
+    let others = BTreeMap::from([("more".to_owned(), alert.more.to_string())]);
+    let more = if alert.more > 0 { self::fill(&more_like_this(), &others) } else { String::new() };
+    Said { happened: fill(&happened), done: fill(&done), remedy: fill(&remedy), more }
 }
 
 fn more_like_this() -> String {

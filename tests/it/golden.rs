@@ -196,6 +196,7 @@ fn alert() -> Alert {
         id: 7,
         seq: 42,
         at: at(),
+        last_at: Some(at()),
         severity: Severity::Warning,
         source: "cam1".into(),
         code: "no_signal".into(),

@@ -22,6 +22,7 @@ mod commands;
 mod copy;
 mod counters;
 mod desk;
+mod desk_alerts;
 mod desk_hands;
 mod disk;
 mod endurance;

@@ -165,6 +165,7 @@ fn alert(seq: u64) -> Alert {
         id: seq,
         seq,
         at: Timestamp::UNIX_EPOCH,
+        last_at: None,
         severity: Severity::Info,
         source: "engine".into(),
         code: "x".into(),

@@ -23,6 +23,7 @@ pub mod rtsp;
 pub mod rust_source;
 pub mod schema;
 pub mod skip;
+pub mod stage;
 pub mod tone;
 pub mod truth;
 pub mod viewer;

@@ -6,6 +6,7 @@ mod doubt;
 mod ends;
 mod handover;
 mod histories;
+mod kinds;
 mod lives;
 mod markers;
 mod memory;
