@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long meters are counted.
-const COUNTED: Duration = Duration::from_secs(3);
+const COUNTED: Duration = Duration::from_secs(2);
 /// A rate is known 2 s behind the first media, and believed after six; on a busy machine it comes late.
 const KNOWN_WITHIN: Duration = Duration::from_secs(25);
 /// A clip is told with the next status; clearing it, too.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How long the time left is looked at once it is known.
-const WATCHED: Duration = Duration::from_secs(4);
+const WATCHED: Duration = Duration::from_secs(2);
 
 /// A film whose sound clips in its first second only, and ticks at −6 dBFS once a second behind that.
 fn film(folder: &std::path::Path) -> String {
     let path = folder.join("loud.mp4");
-    media_file::camera_with(&path, 60, &["-af", "volume=12dB:enable='lt(t,1)'"]);
+    media_file::camera_with(&path, 40, &["-af", "volume=12dB:enable='lt(t,1)'"]);
     format!(
         "[[input]]\nid = \"film\"\nname = \"Film\"\nkind = \"file\"\npath = \"{}\"\nrepeat = false\naudio = \"auto\"\n",
         path.display()
