@@ -1,6 +1,7 @@
 //! How the recorder is, as the API tells it (R-OBS-2). `None` (`null`) = not known, or not there.
 
 use super::operations::OperationsReply;
+use crate::model::shed::WorkerLoad;
 use crate::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelView};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,9 @@ pub struct ProcessResources {
     pub open_files_limit: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
+    /// How a worker keeps up.
+    #[serde(default)]
+    pub load: Option<WorkerLoad>,
 }
 
 /// Memory of the machine.

@@ -55,7 +55,7 @@ impl State {
                 .collect(),
             error_rate: Some(rate_view(errors.whole(now.mono))),
             error_rates: rates.map(|(source, rate)| SourceErrorRate { source, rate: rate_view(rate) }).collect(),
-            resources: self.process_resources(),
+            resources: self.process_resources(now),
             memory: self
                 .oversight
                 .resources
@@ -104,7 +104,7 @@ impl State {
         told.filter_map(|alert| Some((verdict(alert.severity)?, alert.code.clone()))).collect()
     }
 
-    fn process_resources(&self) -> Vec<ProcessResources> {
+    fn process_resources(&self, now: Now) -> Vec<ProcessResources> {
         let processes = self.oversight.processes();
         let row = |name: &str, pid, usage: Option<&Usage>| ProcessResources {
             name: name.to_owned(),
@@ -115,6 +115,7 @@ impl State {
             open_files: usage.and_then(|usage| usage.files),
             open_files_limit: usage.and_then(|usage| usage.files_limit),
             threads: usage.and_then(|usage| usage.threads),
+            load: None,
         };
         let engine = processes.map(|seen| ProcessResources {
             cpu_percent: seen.engine_cpu_percent,
@@ -129,6 +130,7 @@ impl State {
                 memory_bytes: input.usage.rss_bytes.or(usage.and_then(|usage| usage.rss_bytes)),
                 memory_budget_bytes: budget,
                 cpu_percent: input.usage.cpu_percent,
+                load: input.load(now),
                 ..row(id.as_str(), pid, usage)
             })
         });

@@ -2,6 +2,7 @@
 
 use super::handover::Handover;
 use super::told::Told;
+use super::view::EVIDENCE_AGE;
 use crate::config::{StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
@@ -12,6 +13,7 @@ use crate::model::encoding::Encoding;
 use crate::model::incident::IncidentCode;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
+use crate::model::shed::WorkerLoad;
 use crate::model::snapshot::{Alert, RecordingView};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
@@ -79,6 +81,12 @@ impl Input {
     pub(super) fn next_command(&mut self) -> u64 {
         self.commands += 1;
         self.commands
+    }
+
+    /// How its worker keeps up, by a word of it that is young enough to prove something.
+    pub(super) fn load(&self, now: Now) -> Option<WorkerLoad> {
+        let fresh = self.status.as_ref().filter(|(at, _)| now.mono.since(*at) < EVIDENCE_AGE);
+        fresh.and_then(|(_, status)| status.load)
     }
 
     /// Whether its worker lives and says that the disk does not answer.

@@ -6,9 +6,9 @@ use super::{Input, State};
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewState, PreviewView,
-    RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot,
-    StorageView, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewView, RecordingState,
+    RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot, StorageView,
+    WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;
@@ -111,10 +111,7 @@ impl State {
                 cpu_percent: input.usage.cpu_percent,
                 nice: input.usage.nice,
             }),
-            preview: fresh
-                .map_or(PreviewView { state: PreviewState::Off, width: None, height: None, fps: None }, |status| {
-                    status.preview.clone()
-                }),
+            preview: fresh.map_or(PreviewView::OFF, |status| status.preview.clone()),
             audio: fresh.map(|status| status.audio.clone()).unwrap_or_default(),
             recording: self.recording_view(now, input),
         }

@@ -7,8 +7,8 @@ mod priority;
 
 pub use alert::{Alert, AlertState};
 pub use input::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewState, PreviewView,
-    RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewReduction, PreviewState,
+    PreviewView, RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
 };
 pub use priority::{PriorityVia, PriorityView, Rung, RungResult, RungView};
 

@@ -6,6 +6,7 @@ use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Fact, PartEnd, PartRecord};
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{Frames, Meter, PreviewView};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::{Refusal, Ticket};
@@ -69,6 +70,13 @@ pub enum Event {
     Leave {
         /// Whom to answer.
         reply: Reply,
+    },
+    /// Command.
+    Shed {
+        /// Whom to answer.
+        reply: Reply,
+        /// What to do without.
+        shed: Shed,
     },
     /// SIGTERM or SIGINT.
     Terminate,
@@ -256,6 +264,8 @@ pub struct Evidence {
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.
     pub preview: Option<PreviewView>,
+    /// How it keeps up.
+    pub load: Option<WorkerLoad>,
     /// Nice value read back.
     pub nice: Option<i32>,
     /// Since when the disk owes an answer to a call, if it does.
@@ -353,6 +363,8 @@ pub enum Effect {
         /// The fact.
         fact: Box<Fact>,
     },
+    /// Do without this from now on.
+    Shed(Shed),
     /// Answer a command.
     Ack {
         /// Whom.

@@ -1,5 +1,6 @@
 //! Health and operations, with every field filled.
 
+use holdfast::model::shed::WorkerLoad;
 use holdfast::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelName, LevelView};
 use holdfast::protocol::api::*;
 
@@ -33,6 +34,7 @@ pub fn health(alerts: AlertCounts) -> HealthReply {
             open_files: Some(40),
             open_files_limit: Some(1024),
             threads: Some(20),
+            load: Some(WorkerLoad { queue_percent: 3, late_ms: Some(33), bitrate_adjustable: true }),
         }],
         memory: Some(MachineMemory { total_bytes: 2, available_bytes: 1 }),
         limits: vec![LimitView { source: "engine".into(), what: "open files".into(), used: 40, limit: 1024 }],

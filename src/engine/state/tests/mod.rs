@@ -32,8 +32,7 @@ use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, Test
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
-    Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RecordingView, RetryState, RetryView,
-    SessionState,
+    Frames, InputState, Meter, PreviewView, RecordingState, RecordingView, RetryState, RetryView, SessionState,
 };
 use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Command, Refusal, WorkerStatus};
@@ -91,7 +90,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         detail_params: Default::default(),
         retry: RetryView { state: RetryState::Idle, attempt: 0, max: None, next_in_ms: None, error_class: None },
         signal: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::<Meter>::new(),
         session,
         first_part: Some(1),
@@ -109,6 +108,8 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         nice: None,
         grown_ms_ago: None,
         active: Vec::new(),
+        load: None,
+        shed: None,
     }
 }
 
