@@ -13,6 +13,7 @@ use crate::model::incident::{Incident, Severity};
 use crate::model::{InputId, SessionId};
 use crate::protocol::worker::Command;
 use crate::storage::recovery;
+use crate::sys::memory;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::{HashMap, HashSet};
@@ -171,6 +172,8 @@ impl Shell {
             Effect::Alarm { source, incident } => self.hook.tell(&source, &incident),
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
+            // Some milliseconds, on this thread alone: nobody who records shares it.
+            Effect::DropCaches => memory::give_back(),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);

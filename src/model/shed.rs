@@ -23,6 +23,21 @@ impl Default for Shed {
     }
 }
 
+impl Shed {
+    /// Without what either of them does without.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let least = |one: Option<u32>, other: Option<u32>| [one, other].into_iter().flatten().min();
+        let (one, two) = (self.preview, other.preview);
+        let preview = PreviewCap {
+            max_height: least(one.max_height, two.max_height),
+            max_fps: least(one.max_fps, two.max_fps),
+            off: one.off || two.off,
+        };
+        Self { preview, bitrate_percent: self.bitrate_percent.min(other.bitrate_percent) }
+    }
+}
+
 /// Bounds of a preview; the smaller of tile and bound counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewCap {

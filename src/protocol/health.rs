@@ -43,6 +43,9 @@ pub struct HealthReply {
     /// Memory of the machine.
     #[serde(default)]
     pub memory: Option<MachineMemory>,
+    /// Load of the machine, as the level is made of it.
+    #[serde(default)]
+    pub load: Option<MachineLoad>,
     /// Bounded things and how full they are.
     #[serde(default)]
     pub limits: Vec<LimitView>,
@@ -149,6 +152,17 @@ pub struct ProcessResources {
     /// How a worker keeps up.
     #[serde(default)]
     pub load: Option<WorkerLoad>,
+}
+
+/// Load of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MachineLoad {
+    /// Busy processors, all together, without programs that give way by themselves (a nice value above 0); mean of 2 s.
+    pub cpu_percent: Option<f64>,
+    /// Time in which somebody waited for a processor, mean of 2 s.
+    pub pressure_percent: Option<f64>,
+    /// Memory in use, of the machine or of the recorder's own group, whichever is fuller.
+    pub memory_percent: Option<f64>,
 }
 
 /// Memory of the machine.

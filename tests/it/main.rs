@@ -37,6 +37,7 @@ mod limits;
 mod lossy;
 mod matroska;
 mod operations;
+mod overload;
 mod packages;
 mod power;
 mod priority;

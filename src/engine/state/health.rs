@@ -61,6 +61,7 @@ impl State {
                 .resources
                 .memory
                 .map(|memory| MachineMemory { total_bytes: memory.total, available_bytes: memory.available }),
+            load: Some(self.machine_load()),
             limits: self.oversight.limits(),
             operations: self.operations(now),
             alerts: snapshot.alerts,

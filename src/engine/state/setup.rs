@@ -3,7 +3,7 @@
 use super::handover::Handover;
 use super::told::Told;
 use super::view::EVIDENCE_AGE;
-use crate::config::{StorageRules, SupervisionRules};
+use crate::config::{DegradationRules, StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
 use crate::engine::orders::Orders;
@@ -13,7 +13,7 @@ use crate::model::encoding::Encoding;
 use crate::model::incident::IncidentCode;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
-use crate::model::shed::WorkerLoad;
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{Alert, RecordingView};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
@@ -34,6 +34,8 @@ pub struct Setup {
     pub storage: StorageRules,
     /// What the engine itself watches.
     pub supervision: SupervisionRules,
+    /// When it does without what is not the recording.
+    pub degradation: DegradationRules,
     /// Where sessions go.
     pub library: PathBuf,
     /// This boot.
@@ -72,6 +74,8 @@ pub(super) struct Input {
     pub(super) orders: Orders,
     /// What it has told of its troubles.
     pub(super) told: Told,
+    /// What it was told to do without last, and when.
+    pub(super) shed: Option<(MonoNs, Shed)>,
     /// Bumped with every command.
     pub(super) commands: u64,
 }

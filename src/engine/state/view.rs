@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A report older than this proves nothing (R-TRU-1); an age in which the engine stood still itself does not count.
 pub const EVIDENCE_AGE: Duration = Duration::from_secs(2);
 /// Bytes per second of an AAC track, for the expected rate.
-const AUDIO_BYTES_PER_S: u64 = 16_000;
+pub(super) const AUDIO_BYTES_PER_S: u64 = 16_000;
 
 impl State {
     /// The whole state as everybody sees it; the publisher puts `seq` in.

@@ -37,6 +37,7 @@ pub fn health(alerts: AlertCounts) -> HealthReply {
             load: Some(WorkerLoad { queue_percent: 3, late_ms: Some(33), bitrate_adjustable: true }),
         }],
         memory: Some(MachineMemory { total_bytes: 2, available_bytes: 1 }),
+        load: Some(MachineLoad { cpu_percent: Some(40.5), pressure_percent: Some(3.5), memory_percent: Some(50.0) }),
         limits: vec![LimitView { source: "engine".into(), what: "open files".into(), used: 40, limit: 1024 }],
         operations: operations(),
         alerts,

@@ -71,6 +71,7 @@ fn setup(inputs: &[&str]) -> Setup {
         policy: WorkerPolicy::default(),
         storage: StorageRules::default(),
         supervision: Default::default(),
+        degradation: Default::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
         epoch: 3,
