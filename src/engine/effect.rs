@@ -106,6 +106,11 @@ impl Shell {
         self.superseded
     }
 
+    /// The proofs that run.
+    pub fn prover(&self) -> Prover {
+        self.prover.clone()
+    }
+
     /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
     pub fn save(&self, account: Account) -> bool {
         self.disk.save(account)

@@ -157,7 +157,7 @@ pub struct ProcessResources {
 /// Load of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MachineLoad {
-    /// Busy processors, all together, without programs that give way by themselves (a nice value above 0); mean of 2 s.
+    /// Busy processors, all together, without the recorder's own reading of finished files; mean of 2 s.
     pub cpu_percent: Option<f64>,
     /// Time in which somebody waited for a processor, mean of 2 s.
     pub pressure_percent: Option<f64>,

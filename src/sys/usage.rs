@@ -42,10 +42,18 @@ pub fn memory() -> Option<Memory> {
 /// Time of all processors together since boot, in ticks of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuTime {
-    /// Used by whoever does not give way: programs with a nice value above 0 are left out, and waiting for a disk is idle.
+    /// Used by anybody; waiting for a disk is idle.
     pub busy: u64,
     /// All of it.
     pub whole: u64,
+}
+
+impl CpuTime {
+    /// So many ticks of all processors are this long.
+    pub fn ticks(time: Duration) -> u64 {
+        let per_second = u128::from(rustix::param::clock_ticks_per_second());
+        u64::try_from(time.as_millis() * per_second / 1000).unwrap_or(u64::MAX)
+    }
 }
 
 /// What the processors have done since boot, `None` where the kernel does not say.
@@ -58,8 +66,8 @@ fn parse_cpu_time(text: &str) -> Option<CpuTime> {
     let row = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<u64> = row.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
     let [user, nice, system, idle, iowait, irq, softirq, steal] = *fields.first_chunk::<8>()?;
-    let busy = user + system + irq + softirq + steal;
-    Some(CpuTime { busy, whole: busy + nice + idle + iowait })
+    let busy = user + nice + system + irq + softirq + steal;
+    Some(CpuTime { busy, whole: busy + idle + iowait })
 }
 
 /// Threads of the whole machine, and how many it can have.
@@ -149,7 +157,7 @@ mod tests {
         assert_eq!(parse_memory(text), Some(Memory { total: 16_316_412 * 1024, available: 8_000_000 * 1024 }));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None, "what is not known is not called empty");
         let stat = "cpu  100 1 20 1000 50 3 4 5 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
-        assert_eq!(parse_cpu_time(stat), Some(CpuTime { busy: 132, whole: 1183 }));
+        assert_eq!(parse_cpu_time(stat), Some(CpuTime { busy: 133, whole: 1183 }));
         assert_eq!(parse_cpu_time("cpu  1 2 3\n"), None);
         assert_eq!(parse_threads("0.10 0.20 0.30 2/345 678\n"), Some(345));
     }

@@ -7,7 +7,7 @@
 //! Contract: it only ever sheds previews and work that can wait; of a recording nothing but the bitrate, and that only
 //! while the recording itself is seen to run late. What is wrong here costs a preview.
 //!
-//! What counts as load: processors that are busy with what does not give way by itself ([`crate::sys::usage::CpuTime`]);
+//! What counts as load: processors that are busy, but for what our own proofs take (they run when nobody else wants to);
 //! pressure, on a machine that is busy by that measure (short waits on an idle one are only bad luck); and the recordings'
 //! own queues and encoders, which count most.
 

@@ -194,6 +194,9 @@ fn limits_of_a_hundred_are_never_passed() {
 }
 
 proptest! {
+    // An hour is 7200 looks.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// Previews cost what they cost, programs beside come and go: whatever the two are, an hour of one load sees few changes.
     #[test]
     fn an_hour_of_one_load_does_not_flap(others in 0.0f64..100.0, each in 0.5f64..8.0) {

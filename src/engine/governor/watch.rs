@@ -4,11 +4,12 @@
 //! and makes no load.
 
 use crate::engine::event::Event;
+use crate::engine::proof::Prover;
 use crate::model::MonoNs;
 use crate::sys::pressure::{self, Trigger};
 use crate::sys::usage::{self, CpuTime, Memory};
-use crate::sys::{cgroup, clock};
-use std::collections::VecDeque;
+use crate::sys::{cgroup, clock, process};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{MissedTickBehavior, interval};
@@ -23,7 +24,7 @@ const SHORTEST: Duration = Duration::from_millis(400);
 /// What was seen of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Load {
-    /// Busy processors, all of them together, mean of 2 s.
+    /// Busy processors, all of them together and without our proofs, mean of 2 s.
     pub cpu_percent: Option<f64>,
     /// Time in which somebody waited for one, mean of 2 s.
     pub pressure_percent: Option<f64>,
@@ -74,28 +75,52 @@ impl Means {
     }
 }
 
-fn look() -> (Count, Option<Memory>) {
-    let count = Count { at: clock::mono_now(), cpu: usage::cpu_time(), waited: pressure::cpu_waited() };
+/// What proofs have taken since we look; that of one which has ended stays.
+#[derive(Debug, Clone, Default)]
+struct Proofs {
+    known: BTreeMap<u32, Duration>,
+    took: Duration,
+}
+
+impl Proofs {
+    fn look(mut self, pids: &[u32]) -> Self {
+        let used = pids.iter().filter_map(|pid| Some((*pid, process::usage_of(*pid)?.cpu)));
+        let known: BTreeMap<u32, Duration> = used.collect();
+        for (pid, used) in &known {
+            self.took += used.saturating_sub(self.known.get(pid).copied().unwrap_or_default());
+        }
+        Self { known, took: self.took }
+    }
+}
+
+fn look(proofs: Proofs, pids: &[u32]) -> (Count, Option<Memory>, Proofs) {
+    let proofs = proofs.look(pids);
+    let theirs = CpuTime::ticks(proofs.took);
+    let cpu = usage::cpu_time().map(|cpu| CpuTime { busy: cpu.busy.saturating_sub(theirs), ..cpu });
+    let count = Count { at: clock::mono_now(), cpu, waited: pressure::cpu_waited() };
     let memory = [usage::memory(), cgroup::memory()].into_iter().flatten();
-    (count, memory.min_by_key(|memory| memory.available))
+    (count, memory.min_by_key(|memory| memory.available), proofs)
 }
 
 /// Looks until the loop is gone. `pressure_percent` = how much of a window somebody must wait for the kernel to tell at
 /// once.
-pub async fn watch(pressure_percent: u32, events: Sender<Event>) {
+pub async fn watch(pressure_percent: u32, prover: Prover, events: Sender<Event>) {
     let waited = WINDOW * pressure_percent.min(99) / 100;
     let mut trigger = Trigger::new(waited, WINDOW)
         .inspect_err(|error| tracing::info!(%error, "the kernel does not tell of pressure; it is asked twice a second"))
         .ok();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut means = Means::default();
+    let (mut means, mut proofs) = (Means::default(), Proofs::default());
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             fired = fired(trigger.as_ref()) => if fired.is_err() { trigger = None },
         }
-        let Ok((count, memory)) = tokio::task::spawn_blocking(look).await else { continue };
+        let (known, pids) = (std::mem::take(&mut proofs), prover.pids());
+        let Ok(looked) = tokio::task::spawn_blocking(move || look(known, &pids)).await else { continue };
+        let (count, memory, theirs) = looked;
+        proofs = theirs;
         let (cpu_percent, pressure_percent) = means.add(count);
         let load = Load { cpu_percent, pressure_percent, memory };
         if events.send(Event::Load(load)).await.is_err() {

@@ -4,6 +4,7 @@ mod adoption;
 mod clock;
 mod doubt;
 mod ends;
+mod governor;
 mod handover;
 mod histories;
 mod lives;
@@ -32,7 +33,8 @@ use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, Test
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
-    Frames, InputState, Meter, PreviewView, RecordingState, RecordingView, RetryState, RetryView, SessionState,
+    Frames, InputState, Meter, PreviewState, PreviewView, RecordingState, RecordingView, RetryState, RetryView,
+    SessionState,
 };
 use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Command, Refusal, WorkerStatus};
