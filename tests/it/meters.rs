@@ -83,6 +83,7 @@ fn meters_histories_and_the_time_left_tell_the_truth_while_it_is_recorded() {
     let last = points.last().expect("two steps have passed");
     assert!(points.windows(2).all(|pair| pair[0]["t_ms"].as_u64() < pair[1]["t_ms"].as_u64()), "{points:?}");
     assert!(points.iter().any(|point| (point["fps"].as_f64().unwrap_or(0.0) - 30.0).abs() < 2.0), "{points:?}");
+    assert!(last["queue_percent"].as_u64().is_some_and(|fill| fill <= 100), "{last}");
     assert!(last["dropped"].as_u64().is_some() && last["bytes_per_s"].as_u64() > Some(0), "{last}");
     let missing = holdfast.api("GET", "/api/v1/inputs/cam9/history", &[], None).expect("an answer");
     assert_eq!((missing.status, missing.body["code"].as_str()), (404, Some("unknown_input")));
