@@ -15,6 +15,7 @@ use crate::model::{InputId, SessionId};
 use crate::protocol::worker::Command;
 use crate::storage::recovery;
 use crate::sys::clock;
+use crate::sys::memory;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::{HashMap, HashSet};
@@ -109,6 +110,11 @@ impl Shell {
         self.superseded
     }
 
+    /// The proofs that run.
+    pub fn prover(&self) -> Prover {
+        self.prover.clone()
+    }
+
     /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
     pub fn save(&self, account: Account) -> bool {
         self.disk.save(account)
@@ -188,6 +194,8 @@ impl Shell {
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Measured { kind, took, trace } => self.latencies.note(clock::mono_now(), kind, took, &trace),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
+            // Some milliseconds, on this thread alone: nobody who records shares it.
+            Effect::DropCaches => memory::give_back(),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);

@@ -12,6 +12,7 @@ mod effect;
 mod errors;
 pub mod event;
 mod fence;
+mod governor;
 mod growth;
 mod headroom;
 mod history;
@@ -235,6 +236,8 @@ impl Engine {
         }));
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.home.clone(), core.written.subscribe(), events.clone()));
+        let pressure = self.options.config.degradation.pressure_percent;
+        tokio::spawn(governor::watch::watch(pressure, core.shell.prover(), events.clone()));
         tokio::spawn(disk::watch::run(disk.at_work().clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
         tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));

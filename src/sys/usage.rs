@@ -42,6 +42,37 @@ pub fn memory() -> Option<Memory> {
     parse_memory(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 
+/// Time of all processors together since boot, in ticks of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Used by anybody; waiting for a disk is idle.
+    pub busy: u64,
+    /// All of it.
+    pub whole: u64,
+}
+
+impl CpuTime {
+    /// So many ticks of all processors are this long.
+    pub fn ticks(time: Duration) -> u64 {
+        let per_second = u128::from(rustix::param::clock_ticks_per_second());
+        u64::try_from(time.as_millis() * per_second / 1000).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the processors have done since boot, `None` where the kernel does not say.
+pub fn cpu_time() -> Option<CpuTime> {
+    parse_cpu_time(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// `cpu user nice system idle iowait irq softirq steal …`; guests are counted in the first two.
+fn parse_cpu_time(text: &str) -> Option<CpuTime> {
+    let row = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<u64> = row.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, idle, iowait, irq, softirq, steal] = *fields.first_chunk::<8>()?;
+    let busy = user + nice + system + irq + softirq + steal;
+    Some(CpuTime { busy, whole: busy + idle + iowait })
+}
+
 /// Threads of the whole machine, and how many it can have.
 pub fn machine_threads() -> Option<(u64, u64)> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
@@ -141,6 +172,9 @@ mod tests {
         assert_eq!(parse_memory(text), Some(Memory { total: 16_316_412 * 1024, available: 8_000_000 * 1024 }));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None, "what is not known is not called empty");
         assert_eq!(parse_written("wchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n"), Some(4096));
+        let stat = "cpu  100 1 20 1000 50 3 4 5 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_cpu_time(stat), Some(CpuTime { busy: 133, whole: 1183 }));
+        assert_eq!(parse_cpu_time("cpu  1 2 3\n"), None);
         assert_eq!(parse_threads("0.10 0.20 0.30 2/345 678\n"), Some(345));
     }
 

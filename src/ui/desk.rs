@@ -131,7 +131,7 @@ pub(super) mod tests {
             signal: Some(Signal { width: 1920, height: 1080, fps: Some(30.0) }),
             breaker: BreakerState::Closed,
             worker: None,
-            preview: PreviewView { state: PreviewState::Live, width: None, height: None, fps: None },
+            preview: PreviewView { state: PreviewState::Live, ..PreviewView::OFF },
             audio: Vec::new(),
             recording: None,
         }

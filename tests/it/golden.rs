@@ -118,7 +118,13 @@ fn input() -> InputView {
             cpu_percent: Some(7.5),
             nice: Some(-10),
         }),
-        preview: PreviewView { state: PreviewState::Live, width: Some(640), height: Some(360), fps: Some(30.0) },
+        preview: PreviewView {
+            state: PreviewState::Reduced,
+            width: Some(640),
+            height: Some(360),
+            fps: Some(15.0),
+            reduced: Some(PreviewReduction::Rate),
+        },
         audio: vec![Meter { peak_dbfs: -12.0, rms_dbfs: -20.0, clip: false }],
         recording: Some(RecordingView {
             state: RecordingState::Recording,

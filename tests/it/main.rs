@@ -43,6 +43,7 @@ mod matroska;
 mod meters;
 mod names;
 mod operations;
+mod overload;
 mod packages;
 mod power;
 mod priority;

@@ -54,7 +54,7 @@ pub(in crate::engine) fn input(id: &str, state: InputState, media_ms: Option<u64
         signal: None,
         breaker: BreakerState::Closed,
         worker: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::new(),
         recording: media_ms.map(recording),
         id,

@@ -12,6 +12,7 @@ pub mod flash_tick;
 pub mod frames;
 pub mod guest;
 pub mod inject;
+pub mod load;
 pub mod loss;
 pub mod media_file;
 pub mod nal;

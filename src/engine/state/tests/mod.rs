@@ -4,6 +4,7 @@ mod adoption;
 mod clock;
 mod doubt;
 mod ends;
+mod governor;
 mod handover;
 mod histories;
 mod kinds;
@@ -77,6 +78,7 @@ fn setup(inputs: &[&str]) -> Setup {
         policy: WorkerPolicy::default(),
         storage: StorageRules::default(),
         supervision: Default::default(),
+        degradation: Default::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
         epoch: 3,
@@ -96,7 +98,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         detail_params: Default::default(),
         retry: RetryView { state: RetryState::Idle, attempt: 0, max: None, next_in_ms: None, error_class: None },
         signal: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::<Meter>::new(),
         session,
         first_part: Some(1),
@@ -116,6 +118,8 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         received: None,
         grown_ms_ago: None,
         active: Vec::new(),
+        load: None,
+        shed: None,
     }
 }
 
