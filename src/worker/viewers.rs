@@ -290,10 +290,8 @@ impl Viewers {
     }
 
     fn stop(&mut self) {
-        if let Some(showing) = self.showing.take() {
-            if let Some(preview) = showing.preview {
-                preview.discard();
-            }
+        if let Some(preview) = self.showing.take().and_then(|showing| showing.preview) {
+            preview.discard();
         }
         self.rate_from = None;
         self.fps = None;

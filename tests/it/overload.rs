@@ -20,8 +20,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// does nothing else). Here other tests run beside it.
 const SHED_WITHIN: Duration = Duration::from_secs(15);
 const BACK_WITHIN: Duration = Duration::from_secs(60);
-/// Other tests may keep the machine busy for longer than the load of this one.
-const GIVES_UP: Duration = Duration::from_secs(300);
+/// Other tests may keep the machine busy for longer than the load of this one; what comes back then is for `policy_tests`.
+const GIVES_UP: [u32; 2] = [40, 600];
 /// What is done, in this order. The first changes nothing where tiles are small, and the pause nothing without a proof.
 const ORDER: [&str; 5] = ["previews_720p", "previews_15fps", "two_previews_off", "jobs_paused", "previews_off"];
 
@@ -83,7 +83,7 @@ fn overload(size: (u32, u32), load: Duration, rules: &str, fits: bool) {
     let mut holdfast = Holdfast::new(&format!("{}[degradation]\n{rules}", inputs(size.0, size.1)));
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
-    let viewers = INPUTS.map(|input| Viewer::watch_at(&holdfast, input, TILE));
+    let mut viewers = INPUTS.map(|input| Viewer::watch_at(&holdfast, input, TILE));
     start(&holdfast, &INPUTS);
     for input in INPUTS {
         wait_media(&holdfast, input, Duration::from_secs(2));
@@ -93,30 +93,43 @@ fn overload(size: (u32, u32), load: Duration, rules: &str, fits: bool) {
     let all_off = |snapshot: &Value| reduced(snapshot) == ["off"; 4];
     assert!(told.watch(&holdfast, begin, SHED_WITHIN, all_off), "{told:?} {:#}", holdfast.status());
     assert_eq!(alert_state(&holdfast, "previews_off").as_deref(), Some("active"));
+    // Whoever watches keeps the last picture; what was on its way may still come.
+    viewers[0].pictures(usize::MAX, Duration::from_millis(500));
+    assert!(viewers[0].pictures(3, Duration::from_secs(1)).len() <= 1, "pictures of a preview that is off");
+    let said = holdfast.cli_ok(&["status"]).stdout;
+    assert!(said.contains("load: critical because of ") && said.contains(", preview off"), "{said}");
     let order = |actions: &[String]| ORDER[..actions.len().min(5)].iter().zip(actions).all(|(is, told)| is == told);
     assert!(told.0.iter().all(|(_, actions)| order(actions)), "a prefix of {ORDER:?} at any time: {told:?}");
     told.watch(&holdfast, begin, load, |_| !stress.runs());
     stress.wait(Duration::from_secs(10)).expect("it ends by itself");
     if fits {
         let (gone, mut busy) = (Instant::now(), Instant::now());
-        let back = |snapshot: &Value| words(&snapshot["level"]["actions"]).is_empty();
-        while !told.watch(&holdfast, begin, Duration::from_secs(1), back) {
+        let back = |snapshot: &Value| words(&snapshot["level"]["actions"]).is_empty() && reduced(snapshot) == [""; 4];
+        let gives_up = Duration::from_secs(rounds(GIVES_UP[0], GIVES_UP[1]).into());
+        let mut is_back = false;
+        while !is_back && gone.elapsed() < gives_up {
+            is_back = told.watch(&holdfast, begin, Duration::from_secs(1), back);
             // Others may load the machine meanwhile: then it is not over.
             let load = holdfast.api("GET", "/api/v1/health", &[], None).expect("an answer").body["load"].clone();
             if load["cpu_percent"].as_f64() > Some(60.0) {
                 busy = Instant::now();
             }
-            assert!(gone.elapsed() < GIVES_UP, "{load:#} {told:?}");
         }
-        println!(
-            "back {:.1} s behind the load, {:.1} s behind all",
-            gone.elapsed().as_secs_f64(),
-            busy.elapsed().as_secs_f64()
-        );
-        let twice = told.0.iter().filter(|(_, actions)| actions.len() == 1).count() > 2;
-        assert!(twice || busy.elapsed() <= BACK_WITHIN + Duration::from_secs(2), "{told:?}");
-        assert!(reduced(&holdfast.status()).iter().all(|word| word.is_empty()), "{:#}", holdfast.status());
-        assert_eq!(alert_state(&holdfast, "previews_off").as_deref(), Some("resolved"));
+        let (behind_load, behind_all) = (gone.elapsed(), busy.elapsed());
+        println!("back: {is_back}, {behind_load:.1?} behind the load, {behind_all:.1?} behind all load");
+        let again = told.0.windows(2).filter(|pair| pair[0].1.is_empty() && !pair[1].1.is_empty()).count() > 1;
+        assert!(is_back || behind_all < BACK_WITHIN, "nothing loads the machine: {told:?}");
+        assert!(again || behind_all <= BACK_WITHIN + Duration::from_secs(2), "{told:?}");
+        if is_back {
+            assert_eq!(alert_state(&holdfast, "previews_off").as_deref(), Some("resolved"));
+            assert_eq!(
+                viewers[0].pictures(3, SHED_WITHIN).len(),
+                3,
+                "the ring that it had all the time has pictures again"
+            );
+        } else {
+            skip("the machine stays busy with something else: whether everything comes back was not seen");
+        }
     }
     drop(viewers);
     holdfast.cli_ok(&["record", "stop"]);
@@ -202,10 +215,9 @@ fn memory_that_runs_short_is_answered_in_order_and_undone() {
     let snapshot = holdfast.status();
     assert_eq!(words(&snapshot["level"]["causes"]), ["memory_high"], "{snapshot:#}");
     assert_eq!(alert_state(&holdfast, "memory_high").as_deref(), Some("active"));
-    let back = |snapshot: &Value| snapshot["level"]["name"] == "normal";
+    let back = |snapshot: &Value| snapshot["level"]["name"] == "normal" && reduced(snapshot) == [""; 4];
     assert!(told.watch(&holdfast, begin, Duration::from_secs(120), back), "{told:?}");
     assert_eq!(alert_state(&holdfast, "memory_high").as_deref(), Some("resolved"));
-    assert!(reduced(&holdfast.status()).iter().all(|word| word.is_empty()));
     holdfast.cli_ok(&["record", "stop"]);
     for input in INPUTS {
         assert_no_frame_missing(&holdfast.session().join(format!("{input}.mp4")));

@@ -69,7 +69,9 @@ impl IncidentCode {
             | IncidentCode::SplitFailed
             | IncidentCode::SyncFailed
             | IncidentCode::StopCut
-            | IncidentCode::CommandUnanswered => &[Action::ShowInput],
+            | IncidentCode::CommandUnanswered
+            | IncidentCode::CpuBudget
+            | IncidentCode::DiskBudget => &[Action::ShowInput],
             IncidentCode::DiskError
             | IncidentCode::DiskReadOnly
             | IncidentCode::StorageFrozen
@@ -83,7 +85,16 @@ impl IncidentCode {
             | IncidentCode::ClockStepped
             | IncidentCode::Suspended
             | IncidentCode::SleepNotInhibited
-            | IncidentCode::ErrorRate => &[],
+            | IncidentCode::ErrorRate
+            | IncidentCode::CpuHigh
+            | IncidentCode::CpuPressure
+            | IncidentCode::MemoryHigh
+            | IncidentCode::LowMemoryMode
+            | IncidentCode::RecordingLate
+            | IncidentCode::PreviewsReduced
+            | IncidentCode::PreviewsOff
+            | IncidentCode::BitrateReduced
+            | IncidentCode::Overloaded => &[],
         }
     }
 }

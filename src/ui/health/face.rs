@@ -195,6 +195,7 @@ mod tests {
             threads: None,
             disk_bytes_per_s: None,
             network_bytes_per_s: None,
+            load: None,
         };
         let health: HealthReply =
             serde_json::from_str(include_str!("../../../tests/golden/reply_health.json")).expect("golden");

@@ -41,6 +41,11 @@ fn cause(code: &str) -> String {
         "quota_exceeded" => gettext("The quota is used up."),
         "disk_critical" => gettext("Next to nothing is left on the disk."),
         "disk_low" => gettext("Little is left on the disk."),
+        "recording_late" => gettext("The machine can hardly keep up with the recording."),
+        "cpu_high" => gettext("The processors are busy."),
+        "cpu_pressure" => gettext("Programs wait for the processors."),
+        "memory_high" => gettext("Memory is getting short."),
+        "low_memory_mode" => gettext("There is very little memory."),
         newer => newer.replace('_', " "),
     }
 }
@@ -50,6 +55,15 @@ fn action(code: &str) -> String {
     match code {
         "no_new_recordings" => gettext("No new recording is begun."),
         "recording_stopped" => gettext("The recording was stopped so that its files could be closed."),
+        "previews_720p" => gettext("Previews are smaller."),
+        "previews_15fps" => gettext("Previews are slower."),
+        "two_previews_off" => gettext("The two least important previews are off."),
+        "one_preview_off" => gettext("The least important preview is off."),
+        "one_preview" => gettext("Only one preview is shown."),
+        "previews_off" => gettext("All previews are off."),
+        "jobs_paused" => gettext("Files are checked later."),
+        "caches_dropped" => gettext("Memory that can be spared was given back."),
+        "bitrate_75" | "bitrate_50" => gettext("Recordings go on with a lower bitrate."),
         newer => newer.replace('_', " "),
     }
 }
