@@ -185,8 +185,9 @@ impl SimpleComponent for Transport {
                                 set_valign: gtk::Align::Center,
                                 set_tooltip_text: Some(&gettext("Set a marker (M)")),
                                 update_property: &[gtk::accessible::Property::Label(&gettext("Set a marker"))],
+                                // On a front panel it would push Stop out of the window; M sets one there too.
                                 #[watch]
-                                set_visible: model.face.markers.is_some(),
+                                set_visible: model.face.markers.is_some() && model.room != Room::Narrow,
                                 connect_clicked => TransportMsg::MarkClicked,
                                 gtk::Box {
                                     set_spacing: 6,
