@@ -27,11 +27,18 @@ impl Cell {
 #[derive(Debug, Default)]
 pub struct Table {
     grid: gtk::Grid,
+    /// Long words take more lines instead of more room.
+    wraps: bool,
     labels: Vec<Vec<gtk::Label>>,
     shown: Vec<Vec<Cell>>,
 }
 
 impl Table {
+    /// An empty one whose long words take more lines.
+    pub fn wrapping() -> Self {
+        Self { wraps: true, ..Self::default() }
+    }
+
     /// Its widget.
     pub fn widget(&self) -> &gtk::Grid {
         &self.grid
@@ -47,7 +54,7 @@ impl Table {
                 self.labels.push(Vec::new());
             }
             for column in self.labels[line].len()..row.len() {
-                let label = make_label(column);
+                let label = make_label(self.wraps && column > 0);
                 self.grid.attach(&label, place(column), place(line), 1, 1);
                 self.labels[line].push(label);
             }
@@ -66,9 +73,9 @@ impl Table {
     }
 }
 
-fn make_label(column: usize) -> gtk::Label {
+fn make_label(wraps: bool) -> gtk::Label {
     let label = gtk::Label::builder().xalign(0.0).valign(gtk::Align::Start).build();
-    if column > 0 {
+    if wraps {
         label.set_wrap(true);
         label.set_wrap_mode(gtk::pango::WrapMode::WordChar);
         label.set_hexpand(true);

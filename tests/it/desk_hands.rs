@@ -52,7 +52,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     do_it(&["press", "Menu"]);
     do_it(&["press", "Language"]);
     do_it(&["press", "Deutsch"]);
-    do_it(&["wait", "Aufnahme läuft"]);
+    do_it(&["wait", "Nimmt auf"]);
     assert_eq!(holdfast.status()["session"]["state"], "recording");
     // Two presses of the key are one deliberate act.
     display.keys(&holdfast, &["F9", "F9"]);

@@ -103,7 +103,11 @@ fn what_somebody_waits_for_is_measured_from_the_click_and_told_when_it_takes_too
         report(&holdfast, "preview", 900.0, trace);
     }
     assert_eq!(latency(&holdfast, "preview")["over"], 3);
-    let log = std::fs::read_to_string(holdfast.log()).expect("a log");
+    // Lines are written one behind the other, some time later.
+    report(&holdfast, "stop", 1.0, "the-last");
+    let log = || std::fs::read_to_string(holdfast.log()).expect("a log");
+    holdfast.wait_until("what was told", KNOWN_WITHIN, |_| log().contains("the-last"));
+    let log = log();
     let told: Vec<&str> =
         log.lines().filter(|line| line.contains("longer than is acceptable") && line.contains("preview")).collect();
     assert!(told.len() == 1 && told[0].contains("slow-1"), "once, with its trace: {told:?}");

@@ -48,7 +48,8 @@ fn meters_histories_and_the_time_left_tell_the_truth_while_it_is_recorded() {
 
     start(&holdfast, &["cam1"]);
     let begun = holdfast.status();
-    assert_eq!(begun["storage"]["seconds_left"], Value::Null, "nothing is known in the first seconds");
+    let early = begun["session"]["media_ms"].as_u64() < Some(6000);
+    assert!(!early || begun["storage"]["seconds_left"].is_null(), "nothing is known in the first seconds: {begun:#}");
 
     // The clip of a second long ago is still shown, until somebody has seen it.
     let clips = |snapshot: &Value| find_input(snapshot, "film")["audio"][0]["clip"].clone();

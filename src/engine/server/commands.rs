@@ -3,7 +3,7 @@
 use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
 use super::names::name_of;
 use super::{Api, READ_DEADLINE, Request};
-use crate::engine::event::Reply;
+use crate::engine::event::{Refused, Reply};
 use crate::model::MonoNs;
 use crate::protocol::api::{
     AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, Latency, LatencyReport, LatencyView,
@@ -61,7 +61,7 @@ pub(super) async fn start(
 ) -> Response {
     let key = match key(&headers) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(refused) => return refuse(refused),
     };
     let clicked = clicked(&headers);
     match body::<StartRequest>(request).await {
@@ -142,7 +142,7 @@ pub(super) async fn split(State(api): State<Api>, request: axum::extract::Reques
 pub(super) async fn mark(State(api): State<Api>, headers: HeaderMap, request: axum::extract::Request) -> Response {
     let key = match key(&headers) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(refused) => return refuse(refused),
     };
     let clicked = clicked(&headers);
     match body::<MarkerRequest>(request).await {
@@ -243,13 +243,13 @@ pub(super) async fn clean_up(State(api): State<Api>, Path(id): Path<String>) -> 
 }
 
 /// The idempotency key of a request, if it has one.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
+fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
         None => Ok(None),
         Some(Some(key)) => Ok(Some(key.to_owned())),
         Some(None) => {
             let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
-            Err(refusal(422, "bad_key", message, false))
+            Err(Refused { status: 422, code: "bad_key", message, retryable: false })
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::{App, AppCmd};
 use crate::model::InputId;
 use crate::protocol::health::HealthReply;
+use crate::protocol::latency::{Latency, LatencyReport};
 use crate::ui::health::HealthMsg;
 use gtk::prelude::*;
 use relm4::{ComponentController, ComponentSender};
+use std::time::Duration;
 
 /// One question at a time: an engine that does not answer is not asked again meanwhile.
 #[derive(Debug, Default)]
@@ -29,6 +31,18 @@ impl App {
             let client = self.client.clone();
             sender.oneshot_command(async move { AppCmd::History(client.history(&input).await.ok()) });
         }
+    }
+
+    /// Tells the engine what only a window sees (R-CMD-5).
+    pub(super) fn report_preview(&self, took: Duration, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        let report = LatencyReport { kind: Latency::Preview, took_ms: took.as_secs_f64() * 1000.0 };
+        sender.oneshot_command(async move {
+            if let Err(error) = client.report_latency(&report).await {
+                tracing::debug!("nobody hears how long a preview took: {error}");
+            }
+            AppCmd::Told
+        });
     }
 
     /// Shows the health view in place of the inputs, whose pictures cost nothing meanwhile.

@@ -36,6 +36,7 @@ use relm4::{Component, ComponentController, ComponentSender, Controller};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What the window needs to begin.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub enum AppMsg {
     History(InputId),
     /// Show how the recorder is, or the inputs again.
     Health(bool),
+    /// So long the first picture of a tile took.
+    Painted(Duration),
     /// Time to ask how it is.
     AskHealth,
     /// The operator wants another language.
@@ -102,6 +105,8 @@ pub enum AppCmd {
     History(Option<HistoryReply>),
     /// How the recorder is.
     Health(Result<HealthReply, ClientError>),
+    /// A measurement is told, or nobody hears of it.
+    Told,
     /// Answer to a marker.
     Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
@@ -201,13 +206,14 @@ impl App {
         if std::mem::replace(&mut self.starting, true) {
             return;
         }
-        let starts = self.starts.clone();
+        let mut starts = self.starts.clone();
+        starts.client = starts.client.clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Started(starts.start(name).await) });
     }
 
     fn stop(&self, sender: &ComponentSender<Self>) {
         let session_id = self.desk.snapshot.as_ref().and_then(|s| s.session.as_ref()).map(|session| session.id);
-        let client = self.client.clone();
+        let client = self.client.clone().clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Stopped(client.stop(&StopRequest { session_id }).await) });
     }
 
@@ -273,6 +279,7 @@ impl App {
                 self.inputs.emit(InputsMsg::History(history));
             }
             AppCmd::Health(result) => self.show_health(result.ok()),
+            AppCmd::Told => {}
             AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
         }

@@ -8,7 +8,6 @@ use crate::ui::l10n::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
-use std::time::Duration;
 
 /// Size of a window nobody has sized yet.
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
@@ -144,6 +143,7 @@ impl Component for App {
             Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
                 InputsOutput::Retry(input) => AppMsg::Retry(input),
                 InputsOutput::History(input) => AppMsg::History(input),
+                InputsOutput::Painted(took) => AppMsg::Painted(took),
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
@@ -207,6 +207,7 @@ impl Component for App {
             }
             AppMsg::Health(shown) => self.set_health(shown, &sender),
             AppMsg::AskHealth => self.fetch_health(&sender),
+            AppMsg::Painted(took) => self.report_preview(took, &sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),
         }

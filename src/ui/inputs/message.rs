@@ -4,6 +4,7 @@ use super::preview::ViewerEvent;
 use crate::model::InputId;
 use crate::model::snapshot::{InputView, SessionState};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the engine says about an input, as far as its tile shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,4 +73,6 @@ pub enum TileOutput {
     Enlarge(InputId),
     /// Show all of them.
     All,
+    /// So long its first picture took.
+    Painted(Duration),
 }

@@ -46,6 +46,8 @@ pub enum InputsMsg {
     Retry(InputId),
     /// The last minutes of the one that is shown large, if they are known.
     History(Option<HistoryReply>),
+    /// So long the first picture of a tile took.
+    Painted(Duration),
     /// Time to ask for them.
     Ask,
 }
@@ -55,6 +57,8 @@ pub enum InputsMsg {
 pub enum InputsOutput {
     /// Try an input again at once.
     Retry(InputId),
+    /// So long the first picture of a tile took.
+    Painted(Duration),
     /// The last minutes of this one are wanted.
     History(InputId),
 }
@@ -102,6 +106,7 @@ impl SimpleComponent for Inputs {
             TileOutput::Retry(input) => InputsMsg::Retry(input),
             TileOutput::Enlarge(input) => InputsMsg::Enlarge(Some(input)),
             TileOutput::All => InputsMsg::Enlarge(None),
+            TileOutput::Painted(took) => InputsMsg::Painted(took),
         });
         let details = Details::builder().launch(()).forward(sender.input_sender(), |output| match output {
             DetailsOutput::All => InputsMsg::Enlarge(None),
@@ -149,6 +154,7 @@ impl SimpleComponent for Inputs {
             InputsMsg::History(history) => self.details.emit(DetailsMsg::History(history)),
             InputsMsg::Ask => self.ask(&sender),
             // The window lives as long as its grid.
+            InputsMsg::Painted(took) => drop(sender.output(InputsOutput::Painted(took))),
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }

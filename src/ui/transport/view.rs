@@ -179,6 +179,12 @@ impl SimpleComponent for Transport {
                                     },
                                 },
                             },
+                        },
+
+                        #[wrap(Some)]
+                        set_end_widget = &gtk::Box {
+                            set_spacing: 16,
+                            set_valign: gtk::Align::Center,
 
                             gtk::Button {
                                 add_css_class: "mark",
@@ -199,13 +205,6 @@ impl SimpleComponent for Transport {
                                     },
                                 },
                             },
-                        },
-
-                        #[wrap(Some)]
-                        set_end_widget = &gtk::Box {
-                            set_spacing: 16,
-                            set_valign: gtk::Align::Center,
-
                             gtk::Label {
                                 add_css_class: "meter",
                                 add_css_class: "numeric",
@@ -233,11 +232,19 @@ impl SimpleComponent for Transport {
                                 add_css_class: "level",
                                 set_spacing: 6,
                                 #[watch]
+                                update_property: &[gtk::accessible::Property::Label(model.face.level.as_ref().map_or("", |level| level.word.as_str()))],
+                                #[watch]
                                 set_visible: model.shows_level(),
                                 #[watch]
                                 set_tooltip_text: model.face.level.as_ref().map(|level| level.why.as_str()).filter(|why| !why.is_empty()),
-                                gtk::Image { set_icon_name: Some("power-profile-performance-symbolic") },
+                                gtk::Image {
+                                    set_icon_name: Some("power-profile-performance-symbolic"),
+                                    #[watch]
+                                    set_css_classes: &[model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
+                                },
                                 gtk::Label {
+                                    #[watch]
+                                    set_visible: model.room != Room::Small,
                                     #[watch]
                                     set_css_classes: &["meter", model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
                                     #[watch]

@@ -109,7 +109,7 @@ impl SimpleComponent for Details {
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self { view: None, table: Table::default(), plots: Quantity::ALL.map(Plot::new) };
+        let model = Self { view: None, table: Table::wrapping(), plots: Quantity::ALL.map(Plot::new) };
         let grid = model.table.widget();
         let widgets = view_output!();
         model.plots.iter().for_each(|plot| widgets.lines.append(plot.widget()));

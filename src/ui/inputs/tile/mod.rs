@@ -263,7 +263,7 @@ impl FactoryComponent for Tile {
     fn update(&mut self, msg: TileMsg, sender: FactorySender<Self>) {
         match msg {
             TileMsg::Show(view) => self.show(*view),
-            TileMsg::Look => self.look(),
+            TileMsg::Look => self.look(&sender),
             TileMsg::Place(place) => self.set_place(place),
             TileMsg::Resized(width, height) => self.resized((width, height)),
             TileMsg::Settled => self.watch(),
@@ -280,13 +280,19 @@ impl Tile {
     fn show(&mut self, view: TileView) {
         if view.input.state == InputState::Live && self.view.input.state != InputState::Live {
             self.preview.expect();
+            // What kept it waiting was its input.
+            self.preview.forget_appearance();
             self.sight = Sight::Nothing;
         }
         self.view = view;
         self.face = face(&self.view, self.sight);
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, sender: &FactorySender<Self>) {
+        if let Some(took) = self.preview.first_paint() {
+            // The grid lives as long as its tiles.
+            let _ = sender.output(TileOutput::Painted(took));
+        }
         let sight = self.preview.look();
         if sight != self.sight {
             self.sight = sight;
