@@ -171,7 +171,6 @@ impl SimpleComponent for Transport {
                                         set_spinning: matches!(model.face.button, Button::Stopping(_)),
                                     },
                                     gtk::Label {
-                                        set_xalign: 0.0,
                                         #[watch]
                                         set_wrap: model.room == Room::Narrow,
                                         #[watch]
@@ -191,9 +190,8 @@ impl SimpleComponent for Transport {
                                 set_valign: gtk::Align::Center,
                                 set_tooltip_text: Some(&gettext("Set a marker (M)")),
                                 update_property: &[gtk::accessible::Property::Label(&gettext("Set a marker"))],
-                                // On a front panel it would push Stop out of the window; M sets one there too.
                                 #[watch]
-                                set_visible: model.face.markers.is_some() && model.room != Room::Narrow,
+                                set_visible: model.face.markers.is_some(),
                                 connect_clicked => TransportMsg::MarkClicked,
                                 gtk::Box {
                                     set_spacing: 6,
