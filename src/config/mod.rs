@@ -5,6 +5,7 @@
 //! configuration or a [`Problem`], never a panic.
 
 mod apply;
+mod degradation;
 mod file;
 mod folders;
 mod input;
@@ -13,6 +14,7 @@ mod problem;
 pub mod size;
 mod supervision;
 
+pub use degradation::DegradationRules;
 pub use problem::Problem;
 pub use supervision::SupervisionRules;
 
@@ -88,6 +90,8 @@ pub struct Config {
     pub policy: WorkerPolicy,
     /// What the engine watches.
     pub supervision: SupervisionRules,
+    /// When it does without what is not the recording.
+    pub degradation: DegradationRules,
 }
 
 impl Config {

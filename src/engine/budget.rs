@@ -23,6 +23,9 @@ pub struct Measured {
     idle: Option<u64>,
     /// What it needs to record.
     busy: Option<u64>,
+    /// It used too much when its recording began: what it uses meanwhile is no measure.
+    #[serde(default)]
+    tainted: bool,
 }
 
 /// What is known of one worker's memory.
@@ -33,8 +36,6 @@ pub struct Memory {
     recording: bool,
     /// Since when it has done what it does, as far as this engine has seen.
     since: MonoNs,
-    /// It used too much when its recording began: what it uses meanwhile is no measure.
-    tainted: bool,
     rss: Option<u64>,
     over: bool,
 }
@@ -44,10 +45,18 @@ impl Memory {
     pub fn recall(&mut self, earlier: Measured) {
         match &mut self.of {
             Some(of) if of.process == earlier.process => {
-                (of.idle, of.busy) = (earlier.idle.or(of.idle), earlier.busy.or(of.busy));
+                // What it was too much for then is what it does now; what was measured of that meanwhile is none.
+                let tainted = earlier.tainted && self.recording;
+                let busy = of.busy.filter(|_| !tainted);
+                (of.idle, of.busy) = (earlier.idle.or(of.idle), earlier.busy.or(busy));
+                of.tainted |= tainted;
+                self.over |= tainted;
             }
             Some(_) => {}
-            None => self.of = Some(earlier),
+            None => {
+                self.over = earlier.tainted;
+                self.of = Some(earlier);
+            }
         }
     }
 
@@ -59,7 +68,10 @@ impl Memory {
     /// This process (with the time it was started) uses `rss` now.
     pub fn measured(&mut self, now: MonoNs, rules: &SupervisionRules, process: (u32, u64), recording: bool, rss: u64) {
         if self.rss.is_none() || self.recording != recording {
-            (self.recording, self.since, self.tainted) = (recording, now, recording && self.over);
+            (self.recording, self.since) = (recording, now);
+            if let Some(of) = &mut self.of {
+                of.tainted = recording && self.over;
+            }
         }
         if self.of.as_ref().is_none_or(|of| of.process != process) {
             let of = Some(Measured { process, ..Measured::default() });
@@ -67,8 +79,7 @@ impl Memory {
         }
         self.rss = Some(rss);
         if now.since(self.since) >= rules.memory_baseline
-            && !self.tainted
-            && let Some(of) = &mut self.of
+            && let Some(of) = self.of.as_mut().filter(|of| !of.tainted)
         {
             let need = if recording { &mut of.busy } else { &mut of.idle };
             need.get_or_insert(rss);
@@ -79,6 +90,10 @@ impl Memory {
             // It does something else now, and whether that is too much is not known yet.
             None => self.over && self.idle_budget(rules).is_none_or(|budget| rss > budget),
         };
+        if let Some(of) = self.of.as_mut().filter(|of| of.tainted && !self.over) {
+            // It has given that back: what it uses from here on is a measure.
+            (of.tainted, self.since) = (false, now);
+        }
     }
 
     /// There is no process.
@@ -90,6 +105,12 @@ impl Memory {
     fn need(&self) -> Option<u64> {
         let Measured { idle, busy, .. } = self.of.as_ref()?;
         if self.recording { busy.map(|busy| busy.max(idle.unwrap_or(0))) } else { (*busy).max(*idle) }
+    }
+
+    /// The same among others, where one that is not measured for being over must not hide what they all use.
+    fn share(&self, rules: &SupervisionRules) -> Option<u64> {
+        let tainted = self.of.as_ref().filter(|of| of.tainted);
+        self.need().or_else(|| Some(tainted?.idle.unwrap_or(rules.memory_floor)))
     }
 
     /// What it may use, `None` before it was measured.
@@ -122,7 +143,7 @@ pub fn together<'a>(workers: impl IntoIterator<Item = &'a Memory>, rules: &Super
     let (mut used, mut need, mut count) = (0u64, 0u64, 0u64);
     for worker in workers.into_iter().filter(|worker| worker.rss.is_some()) {
         used = used.saturating_add(worker.rss.unwrap_or(0));
-        need = need.saturating_add(worker.need()?);
+        need = need.saturating_add(worker.share(rules)?);
         count += 1;
     }
     let budget = need.saturating_add(rules.memory_margin / 2 * count).max(rules.memory_floor.saturating_mul(count));
@@ -184,6 +205,45 @@ mod tests {
         assert_eq!(look(166, false, 150), (Some(200 * MB), false));
         look(168, true, 700);
         assert_eq!(look(228, true, 700), (Some(764 * MB), false));
+    }
+
+    #[test]
+    fn what_is_no_measure_is_none_for_the_next_engine_either_and_hides_nothing() {
+        let rules = SupervisionRules::default();
+        let grown = || {
+            let mut memory = Memory::default();
+            for (second, recording, mb) in [(0, false, 200), (60, false, 200), (100, false, 3000), (102, true, 3000)] {
+                memory.measured(at(second), &rules, (7, 1), recording, mb * MB);
+            }
+            memory
+        };
+        let kept = grown().kept().expect("what it needs to wait");
+        let mut next = Memory::default();
+        next.recall(kept.clone());
+        for second in [200, 261, 400] {
+            next.measured(at(second), &rules, (7, 1), true, 3010 * MB);
+            assert_eq!((next.budget(&rules), next.is_over()), (None, true), "at {second} s");
+        }
+        // The library came late.
+        let mut late = Memory::default();
+        for second in [200, 261] {
+            late.measured(at(second), &rules, (7, 1), true, 3010 * MB);
+        }
+        late.recall(kept);
+        late.measured(at(262), &rules, (7, 1), true, 3010 * MB);
+        assert_eq!((late.budget(&rules), late.is_over()), (None, true));
+        let mut other = Memory::default();
+        for second in [0, 60] {
+            other.measured(at(second), &rules, (8, 1), true, 100 * MB);
+        }
+        assert_eq!(together([&next, &other], &rules), Some((3110 * MB, 400 * MB)));
+        // It gives that back within the recording.
+        next.measured(at(402), &rules, (7, 1), true, 150 * MB);
+        assert!(!next.is_over());
+        next.measured(at(404), &rules, (7, 1), true, 600 * MB);
+        assert_eq!(next.budget(&rules), None, "what it needs is seen a minute later");
+        next.measured(at(462), &rules, (7, 1), true, 600 * MB);
+        assert_eq!((next.budget(&rules), next.is_over()), (Some(664 * MB), false));
     }
 
     #[test]

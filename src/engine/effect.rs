@@ -15,6 +15,7 @@ use crate::model::{InputId, SessionId};
 use crate::protocol::worker::Command;
 use crate::storage::recovery;
 use crate::sys::clock;
+use crate::sys::memory;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::{HashMap, HashSet};
@@ -109,6 +110,11 @@ impl Shell {
         self.superseded
     }
 
+    /// The proofs that run.
+    pub fn prover(&self) -> Prover {
+        self.prover.clone()
+    }
+
     /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
     pub fn save(&self, account: Account) -> bool {
         self.disk.save(account)
@@ -188,6 +194,8 @@ impl Shell {
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Measured { kind, took, trace } => self.latencies.note(clock::mono_now(), kind, took, &trace),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
+            // Some milliseconds, on this thread alone: nobody who records shares it.
+            Effect::DropCaches => memory::give_back(),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);
@@ -201,10 +209,10 @@ impl Shell {
             Act::Connect { link, child, pause } => self.connect(input, link, child, pause),
             Act::Spawn => self.spawn(input),
             Act::Measure => self.measure(input),
-            Act::Terminate => self.handles.with(input, process::Handle::terminate),
+            Act::Terminate => self.signal(input, process::Handle::terminate),
             Act::Kill => {
                 tracing::error!(%input, "a worker is killed");
-                self.handles.with(input, process::Handle::kill);
+                self.signal(input, process::Handle::kill);
             }
             Act::Dismiss => {
                 let id = self.next_command();
@@ -212,6 +220,13 @@ impl Shell {
             }
             // Taken by the state machine itself.
             Act::Ready { .. } | Act::Died { .. } | Act::GaveUp | Act::Stuck => {}
+        }
+    }
+
+    fn signal(&self, input: &InputId, signal: impl FnOnce(&process::Handle) -> io::Result<()>) {
+        if !self.handles.with(input, signal) {
+            tracing::error!(%input, "a worker cannot be ended from here");
+            self.tell(Event::Worker { input: input.clone(), event: WorkerEvent::OutOfReach });
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::event::{Event, InhibitEvent};
 use crate::sys::clock::mono_now;
-use crate::sys::inhibit::Inhibitor;
+use crate::sys::inhibit::{Answer, Inhibitor};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -34,12 +34,11 @@ async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
         let mut held = Inhibitor::default();
         let mut logged = String::new();
         loop {
-            let asked = tokio::select! {
-                inhibitor = Inhibitor::ask(WHY) => inhibitor,
-                () = let_go(wanted.clone()) => break,
-            };
-            // Only now: what is held is held on to until there is something in its place.
-            std::mem::replace(&mut held, asked).release().await;
+            if let Some(missing) = held.missing() {
+                let Some(answer) = hear(&mut held, missing.ask(WHY), &wanted, &events).await else { break };
+                // Only now: what is held is held on to until there is something in its place.
+                held.take(answer).await;
+            }
             log(&held, &mut logged);
             if hold(&mut held, &wanted, &events).await == Over::LetGo {
                 break;
@@ -49,9 +48,28 @@ async fn run(mut wanted: Receiver<bool>, events: Sender<Event>) {
     }
 }
 
+/// Waits for the answer to a question, and hears meanwhile what those say who gave what is held; `None` = nobody wants it
+/// any more.
+async fn hear(
+    held: &mut Inhibitor,
+    question: impl Future<Output = Answer>,
+    wanted: &Receiver<bool>,
+    events: &Sender<Event>,
+) -> Option<Answer> {
+    let (mut question, mut unwanted) = (pin!(question), pin!(let_go(wanted.clone())));
+    loop {
+        tokio::select! {
+            answer = &mut question => return Some(answer),
+            () = &mut unwanted => return None,
+            // That is asked for behind this question.
+            () = lose(held, events) => {}
+        }
+    }
+}
+
 /// Holds on to what was got until nobody wants it any more, or it is time to ask again.
 async fn hold(inhibitor: &mut Inhibitor, wanted: &Receiver<bool>, events: &Sender<Event>) -> Over {
-    let reason = (!inhibitor.keeps_awake).then(|| inhibitor.refused.join("; "));
+    let reason = (!inhibitor.keeps_awake()).then(|| inhibitor.refused());
     let begun = mono_now();
     let over = stay(inhibitor, wanted.clone(), reason, events).await;
     if over == Over::Lost {
@@ -63,13 +81,13 @@ async fn hold(inhibitor: &mut Inhibitor, wanted: &Receiver<bool>, events: &Sende
 
 /// Says what came of asking, which goes on every half minute where something is missing: only what is new.
 fn log(inhibitor: &Inhibitor, logged: &mut String) {
-    let (got, refused) = (inhibitor.got.join("; "), inhibitor.refused.join("; "));
+    let (got, refused) = (inhibitor.got(), inhibitor.refused());
     let words = format!("{got}, {refused}");
     if *logged == words {
         return;
     }
     *logged = words;
-    if inhibitor.keeps_awake {
+    if inhibitor.keeps_awake() {
         tracing::info!(got, refused, "the machine is kept awake while it records");
     } else {
         // It is an incident as well.
@@ -95,13 +113,15 @@ async fn stay(
     reason: Option<String>,
     events: &Sender<Event>,
 ) -> Over {
-    let missing = reason.is_some() || inhibitor.late;
+    let (missing, is_lost) = (inhibitor.missing().is_some(), inhibitor.is_lost());
     let mut lost = pin!(lose(inhibitor, events));
     let mut again = pin!(sleep(AGAIN));
     while *wanted.borrow_and_update() {
         tell(events, InhibitEvent::Asked { reason: reason.clone() }).await;
         tokio::select! {
             () = &mut lost => return Over::Lost,
+            // While somebody was asked.
+            () = std::future::ready(()), if is_lost => return Over::Lost,
             changed = wanted.changed() => if changed.is_err() { break },
             () = &mut again, if missing => return Over::AskAgain,
         }
@@ -147,8 +167,7 @@ mod tests {
     async fn who_wants_it_again_before_it_was_let_go_is_told_again_that_it_was_refused() {
         let (want, wanted) = watch::channel(true);
         let (events, mut heard) = channel(8);
-        let mut refused = Inhibitor::default();
-        refused.refused.push("no system bus".to_owned());
+        let mut refused = Inhibitor::refused_by("no system bus");
         let held = tokio::spawn(async move { hold(&mut refused, &wanted, &events).await });
         assert_eq!(told(&mut heard).await.as_deref(), Some("no system bus"));
         want.send_replace(false);
@@ -157,6 +176,26 @@ mod tests {
         want.send_replace(false);
         timeout(Duration::from_secs(10), held).await.expect("it is let go").expect("a task");
         assert!(heard.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_while_somebody_is_asked_is_noticed_then() {
+        let (want, wanted) = watch::channel(true);
+        let (events, _heard) = channel(8);
+        let (mut held, theirs) = Inhibitor::of_session().await;
+        drop(theirs);
+        let mut looks = 0;
+        while !held.is_lost() {
+            let asking = hear(&mut held, std::future::pending(), &wanted, &events);
+            assert!(timeout(Duration::from_millis(100), asking).await.is_err(), "the answer is still waited for");
+            looks += 1;
+            assert!(looks < 100, "nobody notices");
+        }
+        want.send_replace(false);
+        let asking = hear(&mut held, std::future::pending(), &wanted, &events);
+        assert!(timeout(Duration::from_secs(10), asking).await.expect("nobody wants it").is_none());
+        let over = timeout(Duration::from_secs(10), hold(&mut held, &watch::channel(true).1, &events)).await;
+        assert_eq!(over, Ok(Over::Lost));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct Look {
     pub workers: Vec<Seen>,
     /// Every window that shows them.
     pub windows: Vec<Window>,
+    /// There is one more, of a process namespace we cannot see into.
+    pub unseen_window: bool,
     /// A session runs.
     pub recording: bool,
     /// What `setpriority` said to a thread that needed it; `None` = nothing was refused.

@@ -40,8 +40,16 @@ impl Handles {
                 let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 drop(handles.insert(input.clone(), (pid, handle)));
             }
-            Err(error) => tracing::warn!(%input, pid, %error, "a worker cannot be held on to"),
+            Err(error) => {
+                tracing::warn!(%input, pid, %error, "a worker cannot be held on to");
+                self.forget(input);
+            }
         }
+    }
+
+    /// Forgets the process of an input: another one serves it, which cannot be held on to.
+    pub fn forget(&self, input: &InputId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(input);
     }
 
     /// Forgets the process of an input if it has ended.
@@ -53,14 +61,15 @@ impl Handles {
         }
     }
 
-    /// Does something to the process of an input.
-    pub fn with(&self, input: &InputId, act: impl FnOnce(&Handle) -> io::Result<()>) {
+    /// Does something to the process of an input; `false` = there is none to do it to.
+    #[must_use]
+    pub fn with(&self, input: &InputId, act: impl FnOnce(&Handle) -> io::Result<()>) -> bool {
         let handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((pid, handle)) = handles.get(input)
-            && let Err(error) = act(handle)
-        {
+        let Some((pid, handle)) = handles.get(input) else { return false };
+        if let Err(error) = act(handle) {
             tracing::error!(%input, pid, %error, "a worker could not be signalled");
         }
+        true
     }
 }
 
@@ -135,8 +144,9 @@ impl Link {
                     return self.tell(WorkerEvent::Mute { link, pid: None }).await;
                 }
             };
-            if let Some(pid) = pid {
-                self.handles.remember(&self.input, pid, || Handle::of_peer(&stream));
+            match pid {
+                Some(pid) => self.handles.remember(&self.input, pid, || Handle::of_peer(&stream)),
+                None => self.handles.forget(&self.input),
             }
             let mut decoder = LineDecoder::default();
             match timeout(CONNECT_DEADLINE, self.greet(&mut stream, &mut decoder, pid, protocol)).await {
@@ -189,15 +199,14 @@ impl Link {
         loop {
             match decoder.next::<Report>().map_err(io::Error::other)? {
                 Some(Report::Hello { protocol: theirs, .. }) if theirs < protocol => return Ok(Hello::Speaks(theirs)),
-                Some(Report::Hello { protocol: theirs, build, pid, started_ns, session, .. }) => {
+                Some(Report::Hello { protocol: theirs, build, started_ns, session, .. }) => {
                     let older = theirs != PROTOCOL_VERSION || build != build::id();
                     if older {
                         let input = &self.input;
                         tracing::warn!(%input, protocol = theirs, build, "a worker of another version; it is left to finish");
                     }
-                    // Its own number means nothing here when it lives in a sandbox; the peer's credentials do.
-                    let (link, pid) = (self.number, peer.unwrap_or(pid));
-                    return Ok(Hello::Linked(WorkerEvent::Linked { link, pid, started: started_ns, session, older }));
+                    let (link, pid, started) = (self.number, peer, started_ns);
+                    return Ok(Hello::Linked(WorkerEvent::Linked { link, pid, started, session, older }));
                 }
                 Some(Report::Superseded { epoch }) => return Ok(Hello::Superseded(epoch)),
                 Some(_) => continue,
@@ -280,11 +289,17 @@ mod tests {
         // This very process lives: its handle stays.
         handles.bury(&input);
         let found = Cell::new(false);
-        handles.with(&input, |_| {
+        let find = |_: &Handle| {
             found.set(true);
             Ok(())
-        });
-        assert!(found.get());
+        };
+        assert!(handles.with(&input, find) && found.get());
+        // Another process, of which nothing is known, is not answered for by the one before.
+        handles.remember(&input, 8, || Err(io::ErrorKind::ConnectionReset.into()));
+        assert!(!handles.with(&input, |_| Ok(())));
+        handles.remember(&input, 7, || Handle::of_peer(&ours));
+        handles.forget(&input);
+        assert!(!handles.with(&input, |_| Ok(())));
         drop(theirs);
     }
 

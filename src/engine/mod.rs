@@ -12,6 +12,7 @@ mod effect;
 mod errors;
 pub mod event;
 mod fence;
+mod governor;
 mod growth;
 mod headroom;
 mod history;
@@ -235,6 +236,8 @@ impl Engine {
         }));
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.home.clone(), core.written.subscribe(), events.clone()));
+        let pressure = self.options.config.degradation.pressure_percent;
+        tokio::spawn(governor::watch::watch(pressure, core.shell.prover(), events.clone()));
         tokio::spawn(disk::watch::run(disk.at_work().clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
         tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));
@@ -322,7 +325,7 @@ impl Loop {
         let alerts_changed = events.iter().any(|event| matches!(**event, crate::protocol::event::Event::Alert { .. }));
         next.seq = self.publisher.seq();
         let pids: Vec<(InputId, u32)> =
-            next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid))).collect();
+            next.inputs.iter().filter_map(|input| Some((input.id.clone(), input.worker.as_ref()?.pid?))).collect();
         self.pids.send_if_modified(|known| std::mem::replace(known, pids.clone()) != pids);
         self.written.send_if_modified(|known| {
             let changed = known != self.state.written();

@@ -45,7 +45,7 @@ pub async fn watch(snapshot: watch::Receiver<Arc<Snapshot>>, clients: Clients, e
         ticks.tick().await;
         let (pids, recording) = {
             let snapshot = snapshot.borrow();
-            let workers = snapshot.inputs.iter().filter_map(|input| Some(input.worker.as_ref()?.pid));
+            let workers = snapshot.inputs.iter().filter_map(|input| input.worker.as_ref()?.pid);
             (workers.collect::<Vec<u32>>(), snapshot.is_running())
         };
         let (known, windows) = (std::mem::take(&mut ran), clients.windows());
@@ -89,7 +89,7 @@ async fn put(ask: Ask, helpers: &mut HashMap<Helper, Realtime>) -> Result<i32, R
     }
 }
 
-fn look(pids: &[u32], windows: &[u32], recording: bool, ran: &Ran) -> (Look, Ran) {
+fn look(pids: &[u32], windows: &[Option<u32>], recording: bool, ran: &Ran) -> (Look, Ran) {
     let mut look = Look { recording, ..Look::default() };
     let mut now_ran = Ran::new();
     // One per look: the kernel takes no more (see there), and the next look is in a second.
@@ -112,7 +112,8 @@ fn look(pids: &[u32], windows: &[u32], recording: bool, ran: &Ran) -> (Look, Ran
         }
     }
     let window = |pid: &u32| Some(Window { nice: nice::of_thread(*pid)?, oom: oom::of(*pid) });
-    look.windows = windows.iter().filter_map(window).collect();
+    look.windows = windows.iter().flatten().filter_map(window).collect();
+    look.unseen_window = windows.contains(&None);
     (look, now_ran)
 }
 

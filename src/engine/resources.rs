@@ -92,7 +92,7 @@ pub async fn watch(watched: Watched) {
         let (running, workers) = {
             let snapshot = watched.snapshot.borrow();
             let worker =
-                |input: &crate::model::snapshot::InputView| Some((input.id.clone(), input.worker.as_ref()?.pid));
+                |input: &crate::model::snapshot::InputView| Some((input.id.clone(), input.worker.as_ref()?.pid?));
             (snapshot.is_running(), snapshot.inputs.iter().filter_map(worker).collect::<Vec<_>>())
         };
         rested += 1;
@@ -102,7 +102,9 @@ pub async fn watch(watched: Watched) {
         }
         let gauges = watched.gauges();
         let (disk, api) = (watched.disk.traffic().tally.take(), watched.api.take());
-        let (windows, known) = (watched.clients.windows(), before.clone());
+        // What cannot be seen has no figures.
+        let windows: Vec<u32> = watched.clients.windows().into_iter().flatten().collect();
+        let known = before.clone();
         let looked =
             tokio::task::spawn_blocking(move || (usage::memory(), whole.then(|| look(&workers, &windows, &known))));
         let Ok((memory, processes)) = looked.await else { continue };

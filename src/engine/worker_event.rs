@@ -33,8 +33,9 @@ pub enum WorkerEvent {
     Linked {
         /// Which connection.
         link: u64,
-        /// Its process id.
-        pid: u32,
+        /// Its process id, by the socket's credentials; `None` = of a process namespace we cannot see into. What it calls
+        /// itself means nothing here.
+        pid: Option<u32>,
         /// When it started.
         started: MonoNs,
         /// The session it records.
@@ -78,6 +79,8 @@ pub enum WorkerEvent {
         /// Their account.
         earlier: Restarts,
     },
+    /// It was to be signalled, and there is nothing to do that through.
+    OutOfReach,
     /// The operator wants another attempt.
     Retry,
     /// It did not close its files in time.

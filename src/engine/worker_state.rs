@@ -78,7 +78,10 @@ pub struct Worker {
     /// Number of the current connection; words of older ones are ignored.
     link: u64,
     breaks: Breaks,
+    /// `None` = there is none, or it is of a process namespace we cannot see into.
     pid: Option<u32>,
+    /// Somebody serves this input, seen or unseen.
+    served: bool,
     /// The process is our child: its exit will be told.
     child: bool,
     older: bool,
@@ -100,6 +103,7 @@ impl Worker {
             link: 1,
             breaks: Breaks::default(),
             pid: None,
+            served: false,
             child: false,
             older: false,
             started: None,
@@ -141,6 +145,8 @@ impl Worker {
             }
             WorkerEvent::Exited { pid, how } if Some(pid) == self.pid => self.died(now, how),
             WorkerEvent::Recalled { earlier } => self.recalled(now, earlier),
+            WorkerEvent::OutOfReach if matches!(self.phase, Phase::Ending { .. }) => self.cannot_end(),
+            WorkerEvent::OutOfReach => Vec::new(),
             WorkerEvent::Retry => self.retry(now),
             WorkerEvent::StopLate => self.end(now, false, "it did not close its files in time"),
             WorkerEvent::Deaf if self.is_linked() => self.end(now, false, "it did not answer a command"),
@@ -159,7 +165,7 @@ impl Worker {
     }
 
     fn spawned(&mut self, pid: u32) -> Vec<Act> {
-        (self.pid, self.child) = (Some(pid), true);
+        (self.pid, self.served, self.child) = (Some(pid), true, true);
         if matches!(self.phase, Phase::Starting { .. }) {
             vec![self.connect(true, Duration::ZERO)]
         } else {
@@ -204,12 +210,12 @@ impl Worker {
             // It lets go of its lock a moment before it is gone; a child is waited for to its end.
             Phase::Dismissed | Phase::Replacing { .. } if self.child => Vec::new(),
             // An engine that was started anew is no reason to try what another has given up.
-            Phase::Connecting { .. } if self.pid.is_none() && self.restarts.has_given_up() => {
+            Phase::Connecting { .. } if !self.served && self.restarts.has_given_up() => {
                 self.phase = Phase::Quarantined;
                 vec![Act::GaveUp]
             }
             // Nobody served this input: that is no death.
-            Phase::Connecting { .. } if self.pid.is_none() => self.start(now),
+            Phase::Connecting { .. } if !self.served => self.start(now),
             _ => self.died(now, "its connection and its lock are gone".to_owned()),
         }
     }
@@ -220,7 +226,7 @@ impl Worker {
     }
 
     fn mute(&mut self, now: MonoNs, pid: Option<u32>) -> Vec<Act> {
-        self.pid = pid.or(self.pid);
+        (self.pid, self.served) = (pid.or(self.pid), self.served || pid.is_some());
         let Phase::Connecting { tries } = self.phase else { return vec![self.connect_again()] };
         self.phase = Phase::Connecting { tries: MUTE_CONNECTS.min(tries + 1) };
         // It may be recording: that it says nothing is no reason to end what grows.
@@ -228,17 +234,21 @@ impl Worker {
             return vec![self.connect_again()];
         }
         if self.pid.is_none() {
-            // Nobody to signal: another instance, perhaps in a sandbox of its own, has to end it.
-            self.phase = Phase::Quarantined;
-            return vec![Act::GaveUp];
+            return self.cannot_end();
         }
         let mut acts = self.end(now, true, "it held its lock but did not answer");
         acts.push(self.connect_again());
         acts
     }
 
-    fn linked(&mut self, now: MonoNs, pid: u32, started: MonoNs, session: Option<SessionId>) -> Vec<Act> {
-        self.pid = Some(pid);
+    /// Nobody to signal: another instance, perhaps outside of our sandbox, has to end it.
+    fn cannot_end(&mut self) -> Vec<Act> {
+        self.phase = Phase::Quarantined;
+        vec![Act::GaveUp]
+    }
+
+    fn linked(&mut self, now: MonoNs, pid: Option<u32>, started: MonoNs, session: Option<SessionId>) -> Vec<Act> {
+        (self.pid, self.served) = (pid, true);
         self.started = Some(started);
         self.heard = now;
         self.growth.forget();
@@ -254,7 +264,8 @@ impl Worker {
 
     /// It is dead, by exit or by lock: replace it now, later, or never.
     fn died(&mut self, now: MonoNs, reason: String) -> Vec<Act> {
-        (self.pid, self.child, self.started, self.new_media) = (None, false, None, NewMedia::ALL);
+        (self.pid, self.served, self.child) = (None, false, false);
+        (self.started, self.new_media) = (None, NewMedia::ALL);
         // A death is seen by exit and by lock; whatever comes second is of an older connection.
         self.link += 1;
         if matches!(self.phase, Phase::Dismissed | Phase::Gone) {
@@ -290,12 +301,17 @@ impl Worker {
     }
 
     fn end(&mut self, now: MonoNs, killed: bool, why: &str) -> Vec<Act> {
-        if self.pid.is_none() || matches!(self.phase, Phase::Ending { .. }) {
+        if !self.served || matches!(self.phase, Phase::Ending { .. }) {
             return Vec::new();
         }
         if matches!(self.phase, Phase::Dismissed | Phase::Gone) {
             // It was told to leave and is helped on its way; nobody will mourn it.
-            return vec![Act::Terminate];
+            return self.pid.map(|_| Act::Terminate).into_iter().collect();
+        }
+        match self.pid {
+            Some(_) => {}
+            None if self.phase == Phase::Quarantined => return Vec::new(),
+            None => return self.cannot_end(),
         }
         self.phase = Phase::Ending { since: now, killed, why: why.to_owned() };
         vec![if killed { Act::Kill } else { Act::Terminate }]
@@ -307,7 +323,7 @@ impl Worker {
                 self.phase = Phase::Gone;
                 Vec::new()
             }
-            Phase::Connecting { .. } if self.pid.is_none() => {
+            Phase::Connecting { .. } if !self.served => {
                 self.phase = Phase::Gone;
                 Vec::new()
             }

@@ -14,7 +14,7 @@ fn linked_worker() -> Worker {
         worker.handle(at(2), WorkerEvent::Spawned { pid: 7 }, false),
         [Act::Connect { link: 2, child: true, pause: Duration::ZERO }]
     );
-    let hello = WorkerEvent::Linked { link: 2, pid: 7, started: at(2), session: None, older: false };
+    let hello = WorkerEvent::Linked { link: 2, pid: Some(7), started: at(2), session: None, older: false };
     assert_eq!(worker.handle(at(300), hello, false), [Act::Ready { session: None }]);
     worker
 }
@@ -48,7 +48,7 @@ fn a_broken_link_asks_the_lock_before_it_is_called_a_death() {
         worker.handle(at(900), WorkerEvent::LinkLost { link: 2 }, true),
         [Act::Connect { link: 3, child: false, pause: Duration::ZERO }]
     );
-    let hello = WorkerEvent::Linked { link: 3, pid: 7, started: at(2), session: None, older: false };
+    let hello = WorkerEvent::Linked { link: 3, pid: Some(7), started: at(2), session: None, older: false };
     assert_eq!(worker.handle(at(950), hello, true), [Act::Ready { session: None }]);
 }
 
@@ -161,7 +161,7 @@ fn stalls_and_deaths_spend_the_same_attempts() {
     let acts = worker.handle(at(20_000), WorkerEvent::Exited { pid: 7, how: "1".into() }, true);
     assert!(acts.contains(&Act::Spawn));
     worker.handle(at(20_100), WorkerEvent::Spawned { pid: 8 }, true);
-    let hello = WorkerEvent::Linked { link: worker.link(), pid: 8, started: at(2), session: None, older: false };
+    let hello = WorkerEvent::Linked { link: worker.link(), pid: Some(8), started: at(2), session: None, older: false };
     worker.handle(at(20_400), hello, true);
     assert_eq!(worker.handle(at(60_000), WorkerEvent::Stalled, true), []);
     assert_eq!(worker.attempts(), 3);
@@ -222,13 +222,55 @@ fn a_worker_that_breaks_every_link_is_asked_more_and_more_slowly() {
         pauses.push(pause.as_millis());
         worker.handle(
             at(now),
-            WorkerEvent::Linked { link: next, pid: 7, started: at(2), session: None, older: false },
+            WorkerEvent::Linked { link: next, pid: Some(7), started: at(2), session: None, older: false },
             true,
         );
     }
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
     let acts = worker.handle(at(now + 6000), WorkerEvent::LinkLost { link: 10 }, true);
     assert_eq!(acts, [Act::Connect { link: 11, child: false, pause: Duration::ZERO }]);
+}
+
+/// It lives in a process namespace we cannot see into: its number is nobody's here, or a stranger's.
+#[test]
+fn a_worker_that_cannot_be_seen_is_told_of_and_never_signalled() {
+    let adopted = || {
+        let (mut worker, _) = Worker::new(at(0), Restarts::default());
+        let hello = WorkerEvent::Linked { link: 1, pid: None, started: at(0), session: None, older: false };
+        assert_eq!(worker.handle(at(1), hello, true), [Act::Ready { session: None }]);
+        assert!(worker.is_served() && worker.pid().is_none());
+        worker
+    };
+    // Silent while it records nothing.
+    let mut hung = adopted();
+    let acts: Vec<Act> =
+        (200..20_000).step_by(200).flat_map(|ms| hung.handle(at(ms), WorkerEvent::Tick, false)).collect();
+    assert_eq!((acts, hung.is_quarantined()), (vec![Act::GaveUp], true));
+    assert_eq!(hung.handle(at(20_000), WorkerEvent::StopLate, false), []);
+    // Its death is one: there was somebody.
+    hung.handle(at(20_001), WorkerEvent::LinkLost { link: 1 }, false);
+    let acts = hung.handle(at(20_002), WorkerEvent::LockFree { link: 2 }, false);
+    assert!(is_death(&acts[0]) && acts[1] == Act::Spawn, "{acts:?}");
+    // It holds its lock and takes no word any more.
+    let mut mute = adopted();
+    mute.handle(at(2), WorkerEvent::LinkLost { link: 1 }, true);
+    assert!(mute.is_unheard());
+    let mut acts = Vec::new();
+    for ms in (5000..40_000).step_by(200) {
+        acts.extend(mute.handle(at(ms), WorkerEvent::Tick, true));
+        acts.extend(mute.handle(at(ms), WorkerEvent::Measured { bytes: 1 }, true));
+        if ms % 5000 == 0 {
+            acts.extend(mute.handle(at(ms), WorkerEvent::Mute { link: mute.link(), pid: None }, true));
+        }
+    }
+    assert!(
+        acts.contains(&Act::GaveUp) && !acts.iter().any(|act| matches!(act, Act::Kill | Act::Terminate)),
+        "{acts:?}"
+    );
+    // One that could be seen, and cannot be held on to.
+    let mut lost = linked_worker();
+    assert!(first_kill(&mut lost, 400..20_000, 0).is_some());
+    assert_eq!(lost.handle(at(20_000), WorkerEvent::OutOfReach, false), [Act::GaveUp]);
 }
 
 fn event() -> impl Strategy<Value = WorkerEvent> {
@@ -239,7 +281,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         Just(WorkerEvent::SpawnFailed { reason: "no".into() }),
         link.clone().prop_map(|link| WorkerEvent::LockFree { link }),
         (link.clone(), prop::option::of(pid.clone())).prop_map(|(link, pid)| WorkerEvent::Mute { link, pid }),
-        (link.clone(), pid.clone()).prop_map(|(link, pid)| WorkerEvent::Linked {
+        (link.clone(), prop::option::of(pid.clone())).prop_map(|(link, pid)| WorkerEvent::Linked {
             link,
             pid,
             started: at(0),
@@ -253,6 +295,7 @@ fn event() -> impl Strategy<Value = WorkerEvent> {
         (0u64..9).prop_map(|bytes| WorkerEvent::Measured { bytes }),
         Just(WorkerEvent::DiskStands),
         pid.prop_map(|pid| WorkerEvent::Exited { pid, how: "0".into() }),
+        Just(WorkerEvent::OutOfReach),
         Just(WorkerEvent::Retry),
         Just(WorkerEvent::StopLate),
         Just(WorkerEvent::Outdated),

@@ -75,6 +75,11 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ends_at
     }
 
+    /// Running time of the last buffer.
+    pub fn newest(&self) -> Option<MonoNs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).recent.back().copied()
+    }
+
     /// Buffers so far whose running time lies before `time`; exact while `time` is within the last
     /// [`REMEMBERED`] buffers.
     pub fn count_before(&self, time: MonoNs) -> u64 {

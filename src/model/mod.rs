@@ -15,6 +15,7 @@ pub mod policy;
 pub mod proof;
 pub mod redact;
 pub mod session;
+pub mod shed;
 pub mod snapshot;
 pub mod time;
 

@@ -3,6 +3,7 @@
 use super::latency::LatencyView;
 use super::operations::OperationsReply;
 use crate::model::InputId;
+use crate::model::shed::WorkerLoad;
 use crate::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelView};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub struct HealthReply {
     /// Memory of the machine.
     #[serde(default)]
     pub memory: Option<MachineMemory>,
+    /// Load of the machine, as the level is made of it.
+    #[serde(default)]
+    pub load: Option<MachineLoad>,
     /// Bounded things and how full they are.
     #[serde(default)]
     pub limits: Vec<LimitView>,
@@ -159,6 +163,9 @@ pub struct ProcessResources {
     /// Bytes per second that come over a network: of inputs that do.
     #[serde(default)]
     pub network_bytes_per_s: Option<u64>,
+    /// How a worker keeps up.
+    #[serde(default)]
+    pub load: Option<WorkerLoad>,
 }
 
 /// What has gone wrong at an input and was mended.
@@ -184,6 +191,17 @@ pub struct RecoveryView {
     pub gap_ms: u64,
     /// What nobody lived to write, in sessions that were closed since this engine began.
     pub lost_ms: u64,
+}
+
+/// Load of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MachineLoad {
+    /// Busy processors, all together, without the recorder's own reading of finished files; mean of 2 s.
+    pub cpu_percent: Option<f64>,
+    /// Time in which somebody waited for a processor, mean of 2 s.
+    pub pressure_percent: Option<f64>,
+    /// Memory in use, of the machine or of the recorder's own group, whichever is fuller.
+    pub memory_percent: Option<f64>,
 }
 
 /// Memory of the machine.

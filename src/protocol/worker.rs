@@ -8,6 +8,7 @@ use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::Fact;
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{InputState, Meter, PreviewView, RecordingView, RetryView, Signal};
 use crate::model::{InputId, MonoNs, SessionId};
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,14 @@ pub enum Command {
         /// Command id.
         id: u64,
     },
+    /// Engine: do without this from now on (R-DEG); the newest one counts. Idempotent. Only for workers whose status says
+    /// what they do without.
+    Shed {
+        /// Command id.
+        id: u64,
+        /// All of it.
+        shed: Shed,
+    },
     /// Viewer: send pictures of at most this size (the size of the tile, in device pixels); 0×0 = none.
     Watch {
         /// Pixels.
@@ -111,6 +120,7 @@ impl Command {
             | Self::Split { id, .. }
             | Self::Retry { id }
             | Self::ClearClip { id }
+            | Self::Shed { id, .. }
             | Self::Leave { id } => Some(*id),
             Self::Hello { .. } | Self::Watch { .. } => None,
         }
@@ -126,6 +136,7 @@ impl Command {
             Self::Split { .. } => "split",
             Self::Retry { .. } => "retry",
             Self::ClearClip { .. } => "clear_clip",
+            Self::Shed { .. } => "shed",
             Self::Leave { .. } => "leave",
             Self::Watch { .. } => "watch",
         }
@@ -258,4 +269,10 @@ pub struct WorkerStatus {
     /// Incidents whose cause goes on.
     #[serde(default)]
     pub active: Vec<Incident>,
+    /// How it keeps up, `None` = it does not say.
+    #[serde(default)]
+    pub load: Option<WorkerLoad>,
+    /// What it does without, `None` = it does not know how to.
+    #[serde(default)]
+    pub shed: Option<Shed>,
 }

@@ -7,6 +7,7 @@
 pub use super::priority::Priority;
 
 use super::priority::ForChild;
+use super::procfs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsStr;
@@ -80,9 +81,15 @@ impl Handle {
         if let Some(pidfd) = super::unix_listener::peer_pidfd(socket.as_fd()) {
             return Ok(Self { pidfd });
         }
-        // A kernel before 6.5 names only a number, 0 for a process of a namespace we cannot see into.
-        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
-        let pidfd = pidfd_open(peer.pid, PidfdFlags::empty())?;
+        Self::of_peer_by_number(socket)
+    }
+
+    /// The same on a kernel before 6.5, which names only a number.
+    fn of_peer_by_number(socket: impl AsFd) -> io::Result<Self> {
+        let Some(pid) = Pid::from_raw(super::unix_listener::peer(&socket)?.pid) else {
+            return Err(io::Error::other("it is of a process namespace we cannot see into"));
+        };
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         // The number may have been given to another process meanwhile, but not while the peer holds its end.
         let mut peer = [PollFd::new(&socket, PollFlags::RDHUP)];
         poll(&mut peer, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
@@ -258,9 +265,9 @@ pub struct Usage {
     pub started: u64,
 }
 
-/// Usage of `pid`, `None` when it has gone.
+/// Usage of `pid`, `None` when it has gone, or cannot be seen.
 pub fn usage_of(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(procfs::of(pid)?.join("stat")).ok()?;
     let number = |field| stat_field(&stat, field)?.parse::<u64>().ok();
     let (ticks, started) = (number(STAT_UTIME)? + number(STAT_STIME)?, number(STAT_STARTED)?);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
@@ -271,7 +278,7 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
 
 /// How long a thread of `pid` has run so far, `None` when it has gone or the kernel does not count it.
 pub fn thread_ran(pid: u32, tid: u32) -> Option<Duration> {
-    let counted = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    let counted = fs::read_to_string(procfs::tasks_of(pid)?.join(tid.to_string()).join("schedstat")).ok()?;
     Some(Duration::from_nanos(counted.split_ascii_whitespace().next()?.parse().ok()?))
 }
 
@@ -317,6 +324,30 @@ mod tests {
         let since = usage.started as f64 / rustix::param::clock_ticks_per_second() as f64;
         assert!(since > 0.0 && since <= uptime + 1.0, "{since} of {uptime}");
         assert_eq!(usage_of(pid).expect("we live").started, usage.started);
+    }
+
+    #[test]
+    fn who_connected_is_known_by_number_or_not_at_all() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let handle = Handle::of_peer_by_number(&ours).expect("it is us");
+        assert!(!handle.wait_end(Duration::ZERO).expect("asked"), "we live");
+        // From a sandbox: whoever listens there is outside.
+        let Ok(path) = std::env::var(OUTSIDE) else { return };
+        let stream = std::os::unix::net::UnixStream::connect(path).expect("somebody listens");
+        let unseen = Handle::of_peer_by_number(&stream).expect_err("it cannot be seen").to_string();
+        assert!(unseen.contains("process namespace"), "{unseen}");
+    }
+
+    /// Where the socket of somebody outside is.
+    const OUTSIDE: &str = "HOLDFAST_TEST_OUTSIDE";
+
+    #[test]
+    fn also_from_a_sandbox() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.sock");
+        let _listener = super::super::unix_listener::bind_private(&path).expect("bound");
+        let test = "sys::process::tests::who_connected_is_known_by_number_or_not_at_all";
+        super::super::sandbox::runs(test, &[(OUTSIDE, path.as_os_str())]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn bind_private(path: &Path) -> io::Result<OwnedFd> {
 /// The next connection, nonblocking, and whether its peer is the same user; `None` when nobody waits.
 pub fn accept(listener: &OwnedFd) -> Option<(OwnedFd, bool)> {
     let fd = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
-    let ours = peer_uid(&fd).is_ok_and(|uid| uid == rustix::process::getuid().as_raw());
+    let ours = peer(&fd).is_ok_and(|peer| peer.uid == rustix::process::getuid().as_raw());
     Some((fd, ours))
 }
 
@@ -95,17 +95,17 @@ pub fn connect_within(path: &Path, time: Duration) -> io::Result<Peer> {
         }
     };
     stream.set_nonblocking(false)?;
-    if peer_uid(&stream)? != rustix::process::getuid().as_raw() {
+    if peer(&stream)?.uid != rustix::process::getuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
     let process = Handle::of_peer(&stream);
     Ok(Peer { stream, process })
 }
 
-/// The user at the other end of a connected Unix socket, also when its process is of a namespace we cannot see into: the
-/// kernel then names it 0, which rustix takes for no answer at all.
+/// Who is at the other end of a connected Unix socket. A process of a namespace we cannot see into is called 0 by the
+/// kernel, which rustix takes for a process, or for no answer at all.
 #[allow(unsafe_code, reason = "rustix refuses the process id 0")]
-fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
+pub(super) fn peer(socket: impl AsFd) -> io::Result<libc::ucred> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
     // SAFETY: the kernel writes at most `length` bytes to `peer`, which is that long, and both live during the call.
@@ -118,7 +118,7 @@ fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
             &raw mut length,
         )
     };
-    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
 }
 
 /// `SO_PEERPIDFD` (Linux 6.5), `None` on an older kernel.

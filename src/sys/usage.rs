@@ -3,6 +3,7 @@
 //! Contract: reads memory of the kernel only, no disk; what cannot be read is `None`, never 0. A few dozen microseconds
 //! for each process (it lists its descriptors), so it is asked every few seconds and not from a loop.
 
+use super::procfs;
 use std::fs;
 use std::time::Duration;
 
@@ -41,6 +42,37 @@ pub fn memory() -> Option<Memory> {
     parse_memory(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 
+/// Time of all processors together since boot, in ticks of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Used by anybody; waiting for a disk is idle.
+    pub busy: u64,
+    /// All of it.
+    pub whole: u64,
+}
+
+impl CpuTime {
+    /// So many ticks of all processors are this long.
+    pub fn ticks(time: Duration) -> u64 {
+        let per_second = u128::from(rustix::param::clock_ticks_per_second());
+        u64::try_from(time.as_millis() * per_second / 1000).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the processors have done since boot, `None` where the kernel does not say.
+pub fn cpu_time() -> Option<CpuTime> {
+    parse_cpu_time(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// `cpu user nice system idle iowait irq softirq steal …`; guests are counted in the first two.
+fn parse_cpu_time(text: &str) -> Option<CpuTime> {
+    let row = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<u64> = row.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, idle, iowait, irq, softirq, steal] = *fields.first_chunk::<8>()?;
+    let busy = user + nice + system + irq + softirq + steal;
+    Some(CpuTime { busy, whole: busy + idle + iowait })
+}
+
 /// Threads of the whole machine, and how many it can have.
 pub fn machine_threads() -> Option<(u64, u64)> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
@@ -48,16 +80,17 @@ pub fn machine_threads() -> Option<(u64, u64)> {
     Some((parse_threads(&load)?, limit.trim().parse().ok()?))
 }
 
-/// Usage of `pid`, `None` when it has gone.
+/// Usage of `pid`, `None` when it has gone, or cannot be seen.
 pub fn of(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let of = procfs::of(pid)?;
+    let stat = fs::read_to_string(of.join("stat")).ok()?;
+    let limits = fs::read_to_string(of.join("limits")).unwrap_or_default();
     let field = |field| stat_field(&stat, field);
     let number = |place| field(place)?.parse::<u64>().ok();
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     let ticks = number(STAT_UTIME).zip(number(STAT_STIME)).map(|(user, system)| user + system);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok();
+    let files = fs::read_dir(of.join("fd")).ok();
     Some(Usage {
         // The first thread of a process may end before the others: those still do their work.
         zombie: matches!(field(STAT_STATE), Some("Z" | "X")) && number(STAT_THREADS).is_none_or(|threads| threads <= 1),
@@ -139,6 +172,9 @@ mod tests {
         assert_eq!(parse_memory(text), Some(Memory { total: 16_316_412 * 1024, available: 8_000_000 * 1024 }));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None, "what is not known is not called empty");
         assert_eq!(parse_written("wchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n"), Some(4096));
+        let stat = "cpu  100 1 20 1000 50 3 4 5 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_cpu_time(stat), Some(CpuTime { busy: 133, whole: 1183 }));
+        assert_eq!(parse_cpu_time("cpu  1 2 3\n"), None);
         assert_eq!(parse_threads("0.10 0.20 0.30 2/345 678\n"), Some(345));
     }
 

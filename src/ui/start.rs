@@ -58,13 +58,13 @@ impl Starts {
     }
 
     async fn remember(&self, pending_start: Option<PendingStart>) {
-        self.keep(move |known| OwnState { pending_start, ..known }).await;
+        self.keep(move |known| known.pending_start = pending_start).await;
     }
 
     /// Changes what the window remembers. One that cannot is said in the log and costs nothing else.
-    pub async fn keep(&self, change: impl FnOnce(OwnState) -> OwnState + Send + 'static) {
+    pub async fn keep(&self, change: impl FnOnce(&mut OwnState) + Send + 'static) {
         let Some(folder) = self.folder.clone() else { return };
-        let writing = tokio::task::spawn_blocking(move || change(OwnState::load(&folder)).save(&folder));
+        let writing = tokio::task::spawn_blocking(move || OwnState::change(&folder, change));
         match tokio::time::timeout(REMEMBER, writing).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => {

@@ -78,12 +78,16 @@ impl StepBack {
     }
 
     /// Applies to every thread but the spawner, until no new one turns up; `false` = one of them could not be had, which
-    /// keeps no other one from its turn.
+    /// keeps no other one from its turn, or none is known: in a sandbox with the `/proc` of another.
     fn every_thread(&mut self, what: &'static str, apply: impl Fn(u32) -> io::Result<()>) -> bool {
         let mut failed = None;
         let mut done = vec![self.spawner];
         for _ in 0..ROUNDS {
-            let new: Vec<u32> = threads(std::process::id()).into_iter().filter(|tid| !done.contains(tid)).collect();
+            let all = threads(std::process::id());
+            if all.is_empty() {
+                return self.said(what, Some("its threads are not known here".to_owned()));
+            }
+            let new: Vec<u32> = all.into_iter().filter(|tid| !done.contains(tid)).collect();
             if new.is_empty() {
                 return self.said(what, failed);
             }
@@ -135,6 +139,28 @@ mod tests {
         assert_eq!(Wish::of(&quiet), Wish { lower: false, lower_again: false, restrict: true });
     }
 
+    fn step_back(spawner: u32) -> StepBack {
+        StepBack {
+            spawner,
+            allowed: Cpus::new(),
+            secondary: None,
+            lowered: false,
+            restricted: false,
+            failed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_does_not_know_its_threads_has_not_stepped_back() {
+        let (mut step, known) = (step_back(0), threads(std::process::id()));
+        assert_eq!(step.every_thread("a test", |_| Ok(())), known.contains(&own_thread()));
+    }
+
+    #[test]
+    fn also_in_a_sandbox() {
+        crate::sys::sandbox::runs("ui::step_back::tests::who_does_not_know_its_threads_has_not_stepped_back", &[]);
+    }
+
     #[test]
     fn the_thread_that_spawns_is_left_alone() {
         let own = own_thread();
@@ -145,14 +171,7 @@ mod tests {
             ended.recv().expect_err("the other end goes");
         });
         let other_tid = told.recv().expect("its id");
-        let mut step = StepBack {
-            spawner: own,
-            allowed: Cpus::new(),
-            secondary: None,
-            lowered: false,
-            restricted: false,
-            failed: Vec::new(),
-        };
+        let mut step = step_back(own);
         let reached = std::cell::RefCell::new(Vec::new());
         step.every_thread("a test", |tid| {
             reached.borrow_mut().push(tid);

@@ -41,7 +41,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const CRATES_ONLY_IN: &[(&[&str], &[&str])] = &[
     (
         &["gst", "gst_app", "gst_base", "gst_video", "gst_audio", "gst_utils", "gstfmp4", "gstgtk4"],
-        &["media", "worker", "prove", "ui::inputs::preview*"],
+        &["media", "worker", "prove", "ui::inputs::preview*", "ui::alerts::sound"],
     ),
     (&["gtk", "adw", "relm4", "gettext", "gdk", "gio"], &["ui"]),
     (&["glib"], &["media", "worker", "prove", "ui"]),
@@ -167,7 +167,7 @@ fn module_of(path: &str) -> Option<Vec<String>> {
 }
 
 /// Every Rust file of ours: path relative to the package, text.
-fn sources() -> BTreeMap<String, String> {
+pub fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> = ["src", "tests", "benches"].iter().map(|name| root.join(name)).collect();

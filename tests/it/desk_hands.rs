@@ -45,7 +45,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     wait_media(&holdfast, "cam1", Duration::from_secs(2));
     do_it(&["press", "Set a marker"]);
     holdfast.wait_until("a marker", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 1);
-    display.keys(&holdfast, &["m"]);
+    display.key(&holdfast, &["m"]);
     holdfast.wait_until("another one", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 2);
 
     // The recording does not notice that the window speaks otherwise.
@@ -55,7 +55,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     do_it(&["wait", "Nimmt auf"]);
     assert_eq!(holdfast.status()["session"]["state"], "recording");
     // Two presses of the key are one deliberate act.
-    display.keys(&holdfast, &["F9", "F9"]);
+    display.key(&holdfast, &["F9", "F9"]);
     holdfast.wait_until("the session is closed", CLOSED_WITHIN, |snapshot| {
         snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
     });

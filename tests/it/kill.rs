@@ -38,7 +38,7 @@ fn a_killed_worker_costs_its_input_a_second_and_the_others_nothing() {
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let mut worst = (Duration::ZERO, Duration::ZERO);
-    for round in 1..=rounds(3, 50) {
+    for round in 1..=rounds(2, 50) {
         start(&holdfast, &INPUTS);
         let victim = INPUTS[dice.below(INPUTS.len())];
         wait_media(&holdfast, victim, random_moment(&mut dice));

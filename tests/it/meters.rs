@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long meters are counted.
-const COUNTED: Duration = Duration::from_secs(3);
+const COUNTED: Duration = Duration::from_secs(2);
 /// A rate is known 2 s behind the first media, and believed after six; on a busy machine it comes late.
 const KNOWN_WITHIN: Duration = Duration::from_secs(25);
 /// A clip is told with the next status; clearing it, too.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How long the time left is looked at once it is known.
-const WATCHED: Duration = Duration::from_secs(4);
+const WATCHED: Duration = Duration::from_secs(2);
 
 /// A film whose sound clips in its first second only, and ticks at −6 dBFS once a second behind that.
 fn film(folder: &std::path::Path) -> String {
     let path = folder.join("loud.mp4");
-    media_file::camera_with(&path, 60, &["-af", "volume=12dB:enable='lt(t,1)'"]);
+    media_file::camera_with(&path, 40, &["-af", "volume=12dB:enable='lt(t,1)'"]);
     format!(
         "[[input]]\nid = \"film\"\nname = \"Film\"\nkind = \"file\"\npath = \"{}\"\nrepeat = false\naudio = \"auto\"\n",
         path.display()
@@ -83,6 +83,7 @@ fn meters_histories_and_the_time_left_tell_the_truth_while_it_is_recorded() {
     let last = points.last().expect("two steps have passed");
     assert!(points.windows(2).all(|pair| pair[0]["t_ms"].as_u64() < pair[1]["t_ms"].as_u64()), "{points:?}");
     assert!(points.iter().any(|point| (point["fps"].as_f64().unwrap_or(0.0) - 30.0).abs() < 2.0), "{points:?}");
+    assert!(last["queue_percent"].as_u64().is_some_and(|fill| fill <= 100), "{last}");
     assert!(last["dropped"].as_u64().is_some() && last["bytes_per_s"].as_u64() > Some(0), "{last}");
     let missing = holdfast.api("GET", "/api/v1/inputs/cam9/history", &[], None).expect("an answer");
     assert_eq!((missing.status, missing.body["code"].as_str()), (404, Some("unknown_input")));

@@ -18,7 +18,7 @@ use std::time::Duration;
 const NICE: i32 = -10;
 const MEDIA: Duration = Duration::from_secs(1);
 /// Everything is looked at every second; a bus that hangs is given up after 2 s, twice.
-const TOLD_WITHIN: Duration = Duration::from_secs(15);
+pub const TOLD_WITHIN: Duration = Duration::from_secs(15);
 /// One that has lent all it has for now is asked again after 20 s.
 const LENT_WITHIN: Duration = Duration::from_secs(20 + TOLD_WITHIN.as_secs());
 /// H.265 with x265's pool of helpers, which lower themselves: too many pixels for one thread, at few pictures per second.
@@ -58,7 +58,7 @@ fn oom(pid: u32) -> i32 {
 }
 
 /// Result and detail of a rung.
-fn rung<'a>(snapshot: &'a Value, name: &str) -> (&'a str, &'a str) {
+pub fn rung<'a>(snapshot: &'a Value, name: &str) -> (&'a str, &'a str) {
     let rungs = snapshot["priority"]["rungs"].as_array().into_iter().flatten();
     let found = rungs.into_iter().find(|rung| rung["rung"] == name);
     found.map_or(("", ""), |rung| {
@@ -67,7 +67,7 @@ fn rung<'a>(snapshot: &'a Value, name: &str) -> (&'a str, &'a str) {
 }
 
 /// What this process has, and whatever it starts begins with: a machine may run its tests at any priority.
-fn own_nice() -> i32 {
+pub fn own_nice() -> i32 {
     rustix::process::getpriority_process(None).expect("this process runs")
 }
 

@@ -141,6 +141,8 @@ pub enum Effect {
     },
     /// Keep the machine awake, or let it sleep again.
     Inhibit(bool),
+    /// Give memory back that was kept for later.
+    DropCaches,
     /// Nothing is left to wait for.
     Exit,
     /// Another engine has taken over: leave at once, writing nothing more.

@@ -1,5 +1,6 @@
 //! What the engine's state machine is told, and what it wants done.
 
+use super::governor::watch::Load;
 use super::kept::Kept;
 mod effect;
 
@@ -224,6 +225,8 @@ pub enum Event {
     Clocks(ClockOffsets),
     /// Of what keeps the machine awake.
     Inhibit(InhibitEvent),
+    /// Processors and memory of the machine were looked at.
+    Load(Load),
     /// Machine, processes and queues were looked at.
     Resources(Box<Resources>),
     /// The priority that was achieved.

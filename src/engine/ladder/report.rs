@@ -120,6 +120,9 @@ impl Ladder {
             Some(nice) if nice >= nice::LOWERED => said(RungResult::Granted, format!("the window runs at nice {nice}")),
             _ if !refused => said(RungResult::NotNeeded, ""),
             Some(nice) => said(RungResult::Refused, format!("the window runs at nice {nice}")),
+            None if self.look.unseen_window => {
+                said(RungResult::Absent, "the window is of another process namespace: what it has cannot be read")
+            }
             None => said(RungResult::Absent, "no window is open"),
         }
     }

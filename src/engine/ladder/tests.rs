@@ -80,6 +80,9 @@ fn where_nobody_helps_the_window_steps_back() {
     let report = ladder.report();
     assert!(report.is_refused());
     assert_eq!((report.via, came_of(&ladder, Rung::UiLowered)), (PriorityVia::None, RungResult::Absent));
+    ladder.look(Look { unseen_window: true, ..look(1, 10, 0, false) });
+    let said = |ladder: &Ladder| ladder.report().rungs.iter().find(|view| view.rung == Rung::UiLowered).cloned();
+    assert!(said(&ladder).is_some_and(|view| view.detail.contains("another process namespace")));
     let lowered = Look { windows: vec![Window { nice: 10, oom: Some(300) }], ..look(1, 10, 0, true) };
     ladder.look(lowered);
     assert_eq!(climb(&mut ladder, at(2), absent), [], "they are left alone for a minute");

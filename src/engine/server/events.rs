@@ -25,7 +25,7 @@ const SEND_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Serves one client to its end; its place is free again only then.
 pub(super) async fn serve(mut socket: WebSocket, api: Api, since: Option<u64>, window: bool, place: Place) {
-    let _counted = api.clients.enter(place.peer.filter(|_| window));
+    let _counted = api.clients.enter(window.then_some(place.peer));
     // Whatever ends it, the client connects anew.
     let _ended = converse(&mut socket, &api, since).await;
 }

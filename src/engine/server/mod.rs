@@ -195,10 +195,10 @@ pub struct Clients {
     places: Arc<Semaphore>,
 }
 
-/// One of them: the process of a window, else nothing is known of it.
+/// One of them: a window and its process (see [`Place::peer`]), else nothing is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Client {
-    window: Option<u32>,
+    window: Option<Option<u32>>,
 }
 
 impl Default for Clients {
@@ -213,8 +213,8 @@ impl Clients {
         self.lock().len()
     }
 
-    /// The processes of those that are windows.
-    pub fn windows(&self) -> Vec<u32> {
+    /// The processes of those that are windows; `None` = of a namespace we cannot see into.
+    pub fn windows(&self) -> Vec<Option<u32>> {
         self.lock().iter().filter_map(|client| client.window).collect()
     }
 
@@ -224,7 +224,7 @@ impl Clients {
     }
 
     /// Counts one more until the guard is dropped.
-    fn enter(&self, window: Option<u32>) -> ClientGuard {
+    fn enter(&self, window: Option<Option<u32>>) -> ClientGuard {
         let client = Client { window };
         self.lock().push(client);
         ClientGuard(self.clone(), client)

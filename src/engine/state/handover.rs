@@ -54,9 +54,9 @@ impl State {
     pub(super) fn on_ready(&mut self, now: Now, id: &InputId, records: Option<SessionId>, out: &mut Vec<Effect>) {
         let policy = self.setup.policy.clone();
         self.calm_orders(now, id);
-        // Whoever has its lock answers.
-        self.alerts.resolve(now, id.as_str(), IncidentCode::TeardownStuck.as_str());
         let Some(input) = self.input_mut(id) else { return };
+        // Whoever has its lock answers: what stands is over, unless it says so itself.
+        input.told.expects(IncidentCode::TeardownStuck);
         let spec = input.spec.clone();
         let trouble = input.handover.trouble;
         if input.worker.is_older() {

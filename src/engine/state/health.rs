@@ -57,12 +57,13 @@ impl State {
                 .collect(),
             error_rate: Some(rate_view(errors.whole(now.mono))),
             error_rates: rates.map(|(source, rate)| SourceErrorRate { source, rate: rate_view(rate) }).collect(),
-            resources: self.process_resources(),
+            resources: self.process_resources(now),
             memory: self
                 .oversight
                 .resources
                 .memory
                 .map(|memory| MachineMemory { total_bytes: memory.total, available_bytes: memory.available }),
+            load: Some(self.machine_load()),
             limits: self.oversight.limits(),
             latencies: Vec::new(),
             recovery: self.recovery_views(now),
@@ -108,7 +109,7 @@ impl State {
         told.filter_map(|alert| Some((verdict(alert.severity)?, alert.code.clone()))).collect()
     }
 
-    fn process_resources(&self) -> Vec<ProcessResources> {
+    fn process_resources(&self, now: Now) -> Vec<ProcessResources> {
         let processes = self.oversight.processes();
         let row = |name: &str, pid, usage: Option<&Usage>| ProcessResources {
             name: name.to_owned(),
@@ -121,6 +122,7 @@ impl State {
             threads: usage.and_then(|usage| usage.threads),
             disk_bytes_per_s: None,
             network_bytes_per_s: None,
+            load: None,
         };
         let engine = processes.map(|seen| ProcessResources {
             cpu_percent: seen.engine_rates.cpu_percent,
@@ -138,6 +140,7 @@ impl State {
                 cpu_percent: input.usage.cpu_percent,
                 disk_bytes_per_s: input.usage.disk_bytes_per_s,
                 network_bytes_per_s: input.trace.points().last().and_then(|point| point.received_bytes_per_s),
+                load: input.load(now),
                 ..row(id.as_str(), pid, usage)
             })
         });

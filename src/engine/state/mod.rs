@@ -10,6 +10,7 @@ mod clock;
 mod closing;
 mod commands;
 mod evidence;
+mod governor;
 mod handover;
 mod health;
 mod inhibit;
@@ -40,6 +41,7 @@ pub use setup::Setup;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::governor::{Budgets, Governor};
 use super::headroom::Headroom;
 use super::history::Trace;
 use super::kept::Kept;
@@ -98,6 +100,8 @@ pub struct State {
     /// The machine is to be kept awake.
     awake: bool,
     oversight: Oversight,
+    governor: Governor,
+    budgets: Budgets,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -122,6 +126,7 @@ impl State {
                 frozen: None,
                 orders: Orders::default(),
                 told: Told::default(),
+                shed: None,
                 commands: 0,
                 trace: Trace::default(),
                 mended: recovered::Mended::default(),
@@ -152,6 +157,8 @@ impl State {
             clocks: clock::Clocks::new(setup.clocks),
             awake: false,
             oversight: Oversight::new(setup.epoch),
+            governor: Governor::new(setup.degradation.clone()),
+            budgets: Budgets::default(),
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -202,6 +209,7 @@ impl State {
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Usage(usage) => self.on_usage(now, usage),
+            Event::Load(load) => self.on_load(now, load, &mut out),
             Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
             Event::Space(space) => self.on_space(now, space, &mut out),
@@ -261,6 +269,7 @@ impl State {
             }
         }
         self.watch_memory(now);
+        self.watch_budgets(now);
     }
 
     fn on_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -277,6 +286,7 @@ impl State {
         self.watch_operations(now);
         self.watch_errors(now);
         self.watch_traces(now.mono);
+        self.govern(now, out);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {

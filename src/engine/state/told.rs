@@ -45,6 +45,11 @@ impl Told {
         gone
     }
 
+    /// Somebody else has told it: it is over with the first report that does not list it.
+    pub(super) fn expects(&mut self, code: IncidentCode) {
+        self.open.insert(code);
+    }
+
     fn fact(&mut self, about: SessionId, code: IncidentCode, status: Option<&WorkerStatus>) -> News {
         if !self.known.insert((about, code)) {
             return News::Known;

@@ -6,13 +6,11 @@ use super::super::history::{STEP, Seen};
 use super::State;
 use super::commands::refuse;
 use super::setup::Input;
+use super::view::AUDIO_BYTES_PER_S;
 use crate::model::snapshot::{Frames, RecordingState};
 use crate::model::{InputId, MonoNs};
 use crate::protocol::api::{ClipReply, HistoryReply};
 use crate::protocol::worker::Command;
-
-/// Bytes per second of an AAC track, for the expected rate.
-const AUDIO_BYTES_PER_S: u64 = 16_000;
 
 impl State {
     /// Looks at everything that is remembered; whether there is a new point.
@@ -51,8 +49,7 @@ impl State {
             received: fresh.and_then(|(_, status)| status.received),
             dropped: recording.as_ref().and_then(|view| lost(&view.frames)),
             bytes_per_s: recording.and_then(|view| view.bytes_per_s),
-            // Not told by workers of this version.
-            queue_percent: None,
+            queue_percent: fresh.and_then(|(_, status)| Some(status.load?.queue_percent)),
         }
     }
 

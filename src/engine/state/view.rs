@@ -7,9 +7,9 @@ use crate::model::incident::{Incident, IncidentCode};
 use crate::model::marker::MarkersView;
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewState, PreviewView,
-    RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot,
-    StorageView, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewView, RecordingState,
+    RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot, StorageView,
+    WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// A report older than this proves nothing (R-TRU-1); an age in which the engine stood still itself does not count.
 pub const EVIDENCE_AGE: Duration = Duration::from_secs(2);
+/// Bytes per second of an AAC track, for the expected rate.
+pub(super) const AUDIO_BYTES_PER_S: u64 = 16_000;
 
 impl State {
     /// The whole state as everybody sees it; the publisher puts `seq` in.
@@ -106,17 +108,14 @@ impl State {
             retry: retry(now, input, fresh),
             signal: fresh.and_then(|status| status.signal),
             breaker: BreakerState::Closed,
-            worker: worker.pid().map(|pid| WorkerView {
-                pid,
+            worker: worker.is_served().then(|| WorkerView {
+                pid: worker.pid(),
                 uptime_ms: worker.started().map_or(0, |started| millis(now.since(started))),
                 rss_bytes: input.usage.rss_bytes,
                 cpu_percent: input.usage.cpu_percent,
                 nice: input.usage.nice,
             }),
-            preview: fresh
-                .map_or(PreviewView { state: PreviewState::Off, width: None, height: None, fps: None }, |status| {
-                    status.preview.clone()
-                }),
+            preview: fresh.map_or(PreviewView::OFF, |status| status.preview.clone()),
             audio: fresh.map(|status| status.audio.clone()).unwrap_or_default(),
             recording: self.recording_view(now, input),
         }

@@ -11,7 +11,12 @@ impl Worker {
         self.link
     }
 
-    /// Process id, when there is one.
+    /// Somebody serves this input, as far as is known.
+    pub fn is_served(&self) -> bool {
+        self.served
+    }
+
+    /// Process id, when there is one that means anything here.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
@@ -38,7 +43,7 @@ impl Worker {
 
     /// Somebody holds its lock, and there is no word from him now.
     pub fn is_unheard(&self) -> bool {
-        matches!(self.phase, Phase::Connecting { .. }) && self.pid.is_some()
+        matches!(self.phase, Phase::Connecting { .. }) && self.served
     }
 
     /// Nothing more is tried.

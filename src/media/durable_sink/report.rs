@@ -21,6 +21,13 @@ pub enum Trouble {
     Write(String),
     /// `fdatasync` failed. Writing goes on, nothing more is called safe.
     Sync(String),
+    /// The same for what the disk has against writes as well: that was told in its place, by its own name.
+    Unsynced {
+        /// What was told.
+        told: Box<Trouble>,
+        /// What the disk said.
+        reason: String,
+    },
     /// The muxer sent what is no part of ours. Nothing more is written.
     Stream(String),
 }
@@ -61,7 +68,12 @@ impl Trouble {
 
     /// Whether what was written before is in doubt.
     pub fn is_doubt(&self) -> bool {
-        matches!(self, Trouble::Sync(_) | Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_))
+        !matches!(self, Trouble::DiskFull | Trouble::QuotaExceeded | Trouble::Stream(_))
+    }
+
+    /// As what it is told while the part is open.
+    pub fn told_as(&self) -> &Self {
+        if let Trouble::Unsynced { told, .. } = self { told } else { self }
     }
 }
 
@@ -105,13 +117,13 @@ impl Reporter {
     /// A sync was refused. What the disk has against writes is told by that name, because that decides what follows; that
     /// the part is in doubt is remembered all the same.
     pub(super) fn sync_refused(&self, error: &io::Error) {
-        let doubt = Trouble::Sync(error.to_string());
+        let reason = error.to_string();
         match Trouble::of(error) {
             refused @ (Trouble::DiskFull | Trouble::QuotaExceeded | Trouble::ReadOnly(_)) => {
-                self.lock().1.push(doubt);
+                self.lock().1.push(Trouble::Unsynced { told: Box::new(refused.clone()), reason });
                 self.trouble(refused);
             }
-            _ => self.trouble(doubt),
+            _ => self.trouble(Trouble::Sync(reason)),
         }
     }
 

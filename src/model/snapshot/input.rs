@@ -148,8 +148,8 @@ pub enum BreakerState {
 /// A worker process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WorkerView {
-    /// Process id (of this PID namespace).
-    pub pid: u32,
+    /// Process id in the engine's PID namespace, `None` = it lives in one the engine cannot see into.
+    pub pid: Option<u32>,
     /// Time since it started.
     pub uptime_ms: u64,
     /// Resident memory.
@@ -171,6 +171,26 @@ pub struct PreviewView {
     pub height: Option<u32>,
     /// Frames per second.
     pub fps: Option<f64>,
+    /// What it does without under load, the most that is noticed; `None` = nothing.
+    #[serde(default)]
+    pub reduced: Option<PreviewReduction>,
+}
+
+impl PreviewView {
+    /// Nobody watches.
+    pub const OFF: Self = Self { state: PreviewState::Off, width: None, height: None, fps: None, reduced: None };
+}
+
+/// What a preview does without under load, from little to much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PreviewReduction {
+    /// It has fewer pixels than the tile.
+    Height,
+    /// It has fewer pictures per second than the input.
+    Rate,
+    /// It stands still.
+    Off,
 }
 
 /// What a preview is doing.

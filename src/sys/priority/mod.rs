@@ -24,9 +24,10 @@ pub enum Priority {
     Idle,
 }
 
-/// The threads of `pid`, empty when it has gone.
+/// The threads of `pid`, empty when it has gone, or cannot be seen; of this very process as well.
 pub fn threads(pid: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let tasks = super::procfs::tasks_of(pid).and_then(|tasks| fs::read_dir(tasks).ok());
+    let tasks = tasks.into_iter().flatten().flatten();
     tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
@@ -70,5 +71,23 @@ impl ForChild {
             let _ = rustix::thread::sched_setaffinity(None, cpus);
         }
         self.oom.apply();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{own_thread, usage_of};
+
+    #[test]
+    fn the_threads_of_a_process_are_its_own_or_none() {
+        let own = threads(std::process::id());
+        assert!(own.is_empty() || own.contains(&own_thread()), "{own:?}");
+        assert!(usage_of(std::process::id()).is_some(), "that has no numbers");
+    }
+
+    #[test]
+    fn also_in_a_sandbox() {
+        crate::sys::sandbox::runs("sys::priority::tests::the_threads_of_a_process_are_its_own_or_none", &[]);
     }
 }

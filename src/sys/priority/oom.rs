@@ -5,6 +5,7 @@
 //! ([`ForChild`]).
 
 use super::Priority;
+use crate::sys::procfs;
 use rustix::fs::{Mode, OFlags, open};
 use std::io;
 use std::sync::OnceLock;
@@ -17,9 +18,9 @@ pub const RECORDING: i32 = -500;
 /// What this process had before it changed that itself.
 static BEFORE: OnceLock<i32> = OnceLock::new();
 
-/// That of `pid`, `None` when it has gone.
+/// That of `pid`, `None` when it has gone, or cannot be seen.
 pub fn of(pid: u32) -> Option<i32> {
-    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
+    std::fs::read_to_string(procfs::of(pid)?.join("oom_score_adj")).ok()?.trim().parse().ok()
 }
 
 /// Raises our own to `score`; children started by [`crate::sys::process`] get what was there before. Where whoever started
@@ -92,6 +93,18 @@ mod tests {
         raise_own(WINDOW).expect("nothing to do");
         assert_eq!(of(std::process::id()), Some(500));
         write(before.to_string().as_bytes()).expect("it was there before");
+    }
+
+    /// With the `/proc` of another process namespace, in which our number is somebody else's.
+    #[test]
+    fn also_in_a_sandbox() {
+        let tests = [
+            "a_window_that_a_session_has_raised_further_stays_there",
+            "what_this_process_takes_upon_itself_is_not_passed_on",
+        ];
+        for test in tests {
+            crate::sys::sandbox::runs(&format!("sys::priority::oom::tests::{test}"), &[]);
+        }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Helper {
         }
     }
 
+    /// In a Flatpak a proxy speaks to the bus for us: the portal knows what our numbers mean there, nobody else does.
+    fn is_told_by_proxy(self) -> bool {
+        self == Self::Portal && std::path::Path::new("/.flatpak-info").exists()
+    }
+
     /// Asks whether it is there and how far it goes.
     pub async fn call(self) -> Result<Realtime, Refusal> {
         let connect = async {
@@ -65,14 +70,33 @@ impl Helper {
                 Self::RealtimeKit => connection::Builder::system(),
             };
             let bus = builder?.method_timeout(ANSWERS).build().await?;
+            if !self.is_told_by_proxy() && !knows_us(&bus).await? {
+                return Ok(None);
+            }
             let (name, path, interface) = self.address();
             let question = (interface, LOWEST);
             let answer =
                 bus.call_method(Some(name), path, Some("org.freedesktop.DBus.Properties"), "Get", &question).await?;
             let lowest = i32::try_from(answer.body().deserialize::<OwnedValue>()?)?;
-            Ok(Realtime { helper: self, bus, lowest })
+            Ok(Some(Realtime { helper: self, bus, lowest }))
         };
-        in_time(connect).await.map_err(called)
+        match in_time(connect).await {
+            Ok(helper) => helper.ok_or_else(|| Refusal::Absent("it is of another process namespace".to_owned())),
+            Err(refusal) => Err(called(refusal)),
+        }
+    }
+}
+
+/// Whether a process number of ours means the same at the other end of a bus: else a stranger's threads would be raised.
+/// The bus knows whose numbers it is told; whoever answers on it lives where it does.
+async fn knows_us(bus: &Connection) -> zbus::Result<bool> {
+    let (name, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+    let Some(own) = bus.unique_name() else { return Ok(false) };
+    match bus.call_method(Some(name), path, Some(name), "GetConnectionUnixProcessID", &own.as_str()).await {
+        Ok(answer) => Ok(answer.body().deserialize::<u32>()? == std::process::id()),
+        // One it cannot see has no number.
+        Err(zbus::Error::MethodError(..)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -127,6 +151,38 @@ fn understand(error: &zbus::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bus of somebody outside.
+    const OUTSIDE: &str = "HOLDFAST_TEST_BUS";
+
+    async fn connect(address: &str) -> Connection {
+        connection::Builder::address(address).expect("an address").build().await.expect("a bus")
+    }
+
+    #[test]
+    fn whose_bus_is_of_another_process_namespace_is_not_told_our_numbers() {
+        let loops = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a loop");
+        if let Ok(outside) = std::env::var(OUTSIDE) {
+            return assert!(!loops.block_on(async { knows_us(&connect(&outside).await).await }).expect("an answer"));
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let address = format!("unix:path={}", dir.path().join("bus").display());
+        #[allow(clippy::disallowed_methods, reason = "a process of a test")]
+        let mut bus = std::process::Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address=1", &format!("--address={address}")])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("dbus-daemon");
+        let said = std::io::BufRead::lines(std::io::BufReader::new(bus.stdout.take().expect("piped"))).next();
+        assert!(said.is_some_and(|said| said.is_ok()), "it says where it is");
+        let known = loops.block_on(async { knows_us(&connect(&address).await).await });
+        let test = "sys::priority::realtime::tests::whose_bus_is_of_another_process_namespace_is_not_told_our_numbers";
+        crate::sys::sandbox::runs(test, &[(OUTSIDE, address.as_ref())]);
+        bus.kill().expect("ours");
+        bus.wait().expect("killed");
+        assert!(known.expect("an answer"));
+    }
 
     #[test]
     fn a_service_whose_program_is_missing_is_absent_and_no_ended_thread() {

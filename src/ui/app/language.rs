@@ -1,7 +1,6 @@
 //! Another language: what was said is said anew, in a new window of the same process; recordings do not notice.
 
 use super::{App, AppCmd, AppInit};
-use crate::ui::own_state::OwnState;
 use crate::ui::{l10n, theme};
 use gtk::prelude::*;
 use relm4::{Component, ComponentController, ComponentSender};
@@ -12,7 +11,7 @@ impl App {
         let starts = self.starts.clone();
         sender.oneshot_command(async move {
             let language = Some(code.clone());
-            starts.keep(move |known| OwnState { language, ..known }).await;
+            starts.keep(move |known| known.language = language).await;
             AppCmd::LanguageKept(code)
         });
     }

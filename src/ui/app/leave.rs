@@ -12,6 +12,7 @@ use gtk::gio;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentSender;
+use std::path::Path;
 
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
 const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
@@ -49,11 +50,10 @@ impl App {
     pub(super) fn remember_size(&mut self) {
         let (width, height) = (self.window.width(), self.window.height());
         let size = (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height));
-        if let (Some(folder), true) = (&self.starts.folder, size.is_some() && size != self.own.size) {
-            let saved = super::OwnState { size, ..super::OwnState::load(folder) }.save(folder);
-            if let Err(error) = saved {
-                tracing::debug!("the window cannot remember its size: {error}");
-            }
+        let folder = self.starts.folder.as_deref().filter(|_| size.is_some() && size != self.own.size);
+        let saved = folder.map(|folder| super::OwnState::change(folder, |state| state.size = size));
+        if let Some(Err(error)) = saved {
+            tracing::debug!("the window cannot remember its size: {error}");
         }
     }
 
@@ -81,25 +81,23 @@ impl App {
         // Bad news waits until it was read.
         toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
         toast.set_button_label(Some(&gettext("Open")));
-        let folder = gio::File::for_path(&last.dir);
-        toast.connect_button_clicked(move |_| {
-            // Without a file browser nothing opens; the path stands in the status line.
-            gio::AppInfo::launch_default_for_uri_async(
-                &folder.uri(),
-                gio::AppLaunchContext::NONE,
-                gio::Cancellable::NONE,
-                |result| {
-                    if let Err(error) = result {
-                        tracing::info!("the folder cannot be shown: {error}");
-                    }
-                },
-            );
-        });
+        let folder = last.dir.clone();
+        toast.connect_button_clicked(move |_| open_folder(Path::new(&folder)));
         if let Some(before) = self.saved.replace(toast.clone()) {
             before.dismiss();
         }
         self.toasts.add_toast(toast);
     }
+}
+
+/// Shows a folder. Without a file browser nothing opens; the path stands in the status line.
+pub(super) fn open_folder(folder: &Path) {
+    let (folder, nobody) = (gio::File::for_path(folder), gio::Cancellable::NONE);
+    gio::AppInfo::launch_default_for_uri_async(&folder.uri(), gio::AppLaunchContext::NONE, nobody, |result| {
+        if let Err(error) = result {
+            tracing::info!("the folder cannot be shown: {error}");
+        }
+    });
 }
 
 fn saved_words(last: &LastSession) -> String {

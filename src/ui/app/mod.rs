@@ -3,6 +3,7 @@
 //! Contract: one circle. Events of the engine are folded into the [`Desk`]; from it the faces of header, grid and status
 //! line are worked out and handed down. Requests go to the engine and come back as events.
 
+mod alerting;
 mod ask;
 mod language;
 mod leave;
@@ -10,9 +11,10 @@ mod menu;
 mod notice;
 mod view;
 
-use super::alerts::{self, Alerts};
+use super::alerts::{Alerts, AlertsInit, AlertsMsg, Ask, Badge};
 use super::desk::{Contact, Desk};
 use super::engine::EngineStarter;
+use super::glib_once::Debounce;
 use super::health::Health;
 use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
 use super::link::{self, Heard};
@@ -60,6 +62,10 @@ pub enum AppMsg {
     Stop,
     /// The operator wants an input tried again.
     Retry(InputId),
+    /// A button of an alert was pressed.
+    Alert(Ask),
+    /// Alerts came; it is time to show them.
+    ShowAlerts,
     /// A key of the big button went down anywhere in the window.
     KeyDown,
     /// It was let go.
@@ -111,6 +117,8 @@ pub enum AppCmd {
     Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
     LanguageKept(String),
+    /// Answer to what a button of an alert has asked for.
+    Attended(Result<(), ClientError>),
 }
 
 /// The window.
@@ -137,6 +145,8 @@ pub struct App {
     health: Controller<Health>,
     /// The health view is shown, and asked for.
     asking_health: Asking,
+    /// Alerts that come close together are shown in one go.
+    alerts_soon: Debounce,
     window: adw::ApplicationWindow,
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
@@ -148,6 +158,7 @@ impl App {
     /// Takes in what the line to the engine says.
     fn hear(&mut self, heard: Heard, sender: &ComponentSender<Self>) {
         match heard {
+            Heard::Event(event @ (Event::Alert { .. } | Event::Alerts { .. })) => return self.hear_alert(&event),
             Heard::Event(event) => {
                 let before = self.desk.snapshot.as_ref().and_then(|s| s.last_session.clone());
                 let first = self.desk.snapshot.is_none();
@@ -185,21 +196,6 @@ impl App {
         let inputs = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
         let views = inputs.map(|input| TileView { input: input.clone(), session, contact, proof }).collect();
         self.inputs.emit(InputsMsg::Show(views));
-    }
-
-    fn show_alerts(&self) {
-        self.alerts.emit(alerts::Show(
-            self.desk.alerts_by_weight().into_iter().cloned().map(|a| self.desk.named(a)).collect(),
-        ));
-    }
-
-    /// Events tell of changes only; what was there before is asked for.
-    fn fetch_alerts(&mut self, sender: &ComponentSender<Self>) {
-        self.alerts_asked += 1;
-        self.alerts_missing = false;
-        let (client, number) = (self.client.clone(), self.alerts_asked);
-        sender
-            .oneshot_command(async move { AppCmd::Alerts(number, client.alerts(crate::ui::desk::ALERTS_ASKED).await) });
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
@@ -242,6 +238,7 @@ impl App {
     }
 
     fn set_width(&mut self, width: i32) {
+        self.alerts.emit(AlertsMsg::Width(width));
         let room = view::room(width);
         if room != self.room {
             self.room = room;
@@ -252,22 +249,8 @@ impl App {
 
     fn perform(&mut self, cmd: AppCmd, sender: &ComponentSender<Self>) {
         match cmd {
-            AppCmd::Heard(heard) => {
-                let alert = matches!(heard, Heard::Event(Event::Alert { .. }));
-                self.hear(heard, sender);
-                if alert {
-                    self.show_alerts();
-                }
-            }
-            AppCmd::Alerts(number, _) if number != self.alerts_asked => {}
-            AppCmd::Alerts(_, Ok(reply)) => {
-                self.desk.take_alerts(reply.alerts);
-                self.show_alerts();
-            }
-            AppCmd::Alerts(_, Err(error)) => {
-                self.alerts_missing = true;
-                tracing::warn!("the alerts could not be fetched: {error}; they are asked for again");
-            }
+            AppCmd::Heard(heard) => self.hear(heard, sender),
+            AppCmd::Alerts(number, reply) => self.take_alerts(number, reply),
             AppCmd::Started(result) => {
                 self.starting = false;
                 self.answered(result);
@@ -282,6 +265,7 @@ impl App {
             AppCmd::Told => {}
             AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
+            AppCmd::Attended(result) => self.answered(result),
         }
     }
 

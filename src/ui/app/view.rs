@@ -5,6 +5,7 @@ use super::notice::Notice;
 use super::*;
 use crate::ui::health::Back;
 use crate::ui::l10n::gettext;
+use crate::ui::theme::Dress;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
@@ -43,7 +44,7 @@ impl Component for App {
         adw::ApplicationWindow {
             set_title: Some("Holdfast"),
             #[watch]
-            set_css_classes: &model.window_classes(),
+            dress: &model.window_classes(),
 
             connect_close_request[sender] => move |_| {
                 // Decided by the component; the window stays until then.
@@ -96,7 +97,7 @@ impl Component for App {
                         },
                     },
 
-                    append: model.inputs.widget(),
+                    append: model.alerts.widget(),
                     append: model.health.widget(),
 
                     gtk::Box {
@@ -129,9 +130,9 @@ impl Component for App {
         let client = Client::new(init.runtime.engine_socket()).as_window();
         let desk = Desk::default();
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
-        let alerts = Alerts::builder().launch(()).detach();
+        let badge = Badge::new();
         let face = TransportFace::new(&desk);
-        let transport = Transport::builder().launch((face, menu::entries(), alerts.widget().clone())).forward(
+        let transport = Transport::builder().launch((face, menu::entries(), badge.button().clone())).forward(
             sender.input_sender(),
             |output| match output {
                 TransportOutput::Record(name) => AppMsg::Record(name),
@@ -147,6 +148,9 @@ impl Component for App {
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
+        let content = inputs.widget().clone().upcast();
+        let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own: own.clone() };
+        let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
@@ -168,6 +172,7 @@ impl Component for App {
             transport,
             inputs,
             alerts,
+            alerts_soon: alerting::make_alerts_soon(&sender),
             window: root.clone(),
             toasts: adw::ToastOverlay::new(),
             saved: None,
@@ -194,6 +199,8 @@ impl Component for App {
             AppMsg::Record(name) => self.record(name, &sender),
             AppMsg::Stop => self.stop(&sender),
             AppMsg::Retry(input) => self.retry(input, &sender),
+            AppMsg::Alert(ask) => self.attend(ask, &sender),
+            AppMsg::ShowAlerts => self.show_alerts(),
             AppMsg::KeyDown => self.transport.emit(TransportMsg::KeyDown),
             AppMsg::KeyUp => self.transport.emit(TransportMsg::KeyUp),
             AppMsg::Width(width) => self.set_width(width),

@@ -50,6 +50,8 @@ pub enum InputsMsg {
     Painted(Duration),
     /// Time to ask for them.
     Ask,
+    /// The operator wants to see this input.
+    Reveal(InputId),
 }
 
 /// From the grid.
@@ -156,6 +158,11 @@ impl SimpleComponent for Inputs {
             // The window lives as long as its grid.
             InputsMsg::Painted(took) => drop(sender.output(InputsOutput::Painted(took))),
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
+            InputsMsg::Reveal(input) => {
+                self.large = self.large.take().map(|_| input.clone());
+                self.place();
+                self.reveal(&input);
+            }
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }
     }
@@ -223,6 +230,16 @@ impl Inputs {
         let large = self.large.as_ref().and_then(|large| self.shown.iter().find(|view| view.input.id == *large));
         if let Some(view) = large {
             self.details.emit(DetailsMsg::Show(Box::new(view.clone())));
+        }
+    }
+
+    /// The focus is a frame that stands out, and whoever uses keys goes on from there.
+    fn reveal(&self, input: &InputId) {
+        let place = self.shown.iter().position(|view| view.input.id == *input);
+        let tiles = self.tiles.widget().observe_children();
+        let tile = place.and_then(|place| tiles.item(u32::try_from(place).ok()?)).and_downcast::<gtk::Widget>();
+        if let Some(tile) = tile {
+            tile.grab_focus();
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What the header says, worked out from what the window knows. Pure; DESK "Record button".
 
 use super::level::Level;
-use crate::model::incident::Severity;
-use crate::model::snapshot::{AlertCounts, RecordingState, SessionState, Snapshot};
+use crate::model::snapshot::{RecordingState, SessionState, Snapshot};
 use crate::ui::desk::{Contact, Desk};
 use crate::ui::format;
 use crate::ui::l10n::gettext;
@@ -66,10 +65,6 @@ pub struct TransportFace {
     pub markers: Option<u32>,
     /// How loaded the machine is, `None` without contact.
     pub level: Option<Level>,
-    /// Active alerts.
-    pub alerts: u32,
-    /// The worst of them.
-    pub worst: Option<Severity>,
 }
 
 impl TransportFace {
@@ -80,7 +75,6 @@ impl TransportFace {
         let current = |ms: Option<u64>| format::media_time_or_unknown(ms.filter(|_| desk.is_current()));
         let (word, word_class) = word(desk);
         let seconds_left = known.and_then(|s| s.storage.seconds_left).filter(|_| desk.is_current());
-        let counts = known.map(|s| s.alerts).unwrap_or_default();
         Self {
             word,
             word_class,
@@ -92,8 +86,6 @@ impl TransportFace {
             session: session.map(|s| s.name.to_string()),
             markers: session.filter(|_| desk.is_current() && desk.is_recording()).map(|s| s.markers.count),
             level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level)),
-            alerts: counts.critical + counts.warning + counts.info,
-            worst: worst(counts),
         }
     }
 }
@@ -156,12 +148,6 @@ fn count(snapshot: &Snapshot, state: RecordingState) -> (usize, usize) {
 
 fn progress(template: &str, n: usize, all: usize) -> String {
     format::fill(template, &[("n", &n.to_string()), ("all", &all.to_string())])
-}
-
-fn worst(counts: AlertCounts) -> Option<Severity> {
-    let ranked =
-        [(counts.critical, Severity::Critical), (counts.warning, Severity::Warning), (counts.info, Severity::Info)];
-    ranked.into_iter().find(|&(count, _)| count > 0).map(|(_, severity)| severity)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod ring;
 mod stop_guard;
 mod view;
 
-use crate::model::incident::Severity;
 use crate::model::naming::{NameFault, Template};
 use crate::sys::clock::mono_now;
 use crate::ui::l10n::gettext;
@@ -217,27 +216,5 @@ impl Transport {
     fn safe_words(&self) -> String {
         let safe = self.face.safe.as_deref().unwrap_or_default();
         crate::ui::format::fill(&gettext("safe {time}"), &[("time", safe)])
-    }
-
-    fn alert_icon(&self) -> &'static str {
-        match self.face.worst {
-            Some(Severity::Critical) => "dialog-error-symbolic",
-            Some(Severity::Warning) => "dialog-warning-symbolic",
-            Some(Severity::Info) => "dialog-information-symbolic",
-            None => "emblem-ok-symbolic",
-        }
-    }
-
-    fn alert_classes(&self) -> Vec<&'static str> {
-        let severity = match self.face.worst {
-            Some(Severity::Critical) => Some("word-tally"),
-            Some(Severity::Warning) => Some("word-amber"),
-            Some(Severity::Info) | None => None,
-        };
-        [Some("alerts-button"), Some("flat"), severity].into_iter().flatten().collect()
-    }
-
-    fn alert_words(&self) -> String {
-        crate::ui::format::fill(&gettext("Alerts: {n}"), &[("n", &self.face.alerts.to_string())])
     }
 }

@@ -6,8 +6,8 @@ use relm4::ComponentParts;
 
 #[relm4::component(pub)]
 impl SimpleComponent for Transport {
-    /// What it says first, the menu, and the list of alerts.
-    type Init = (TransportFace, gtk::gio::Menu, gtk::Popover);
+    /// What it says first, the menu, and the badge of the alerts.
+    type Init = (TransportFace, gtk::gio::Menu, gtk::ToggleButton);
     type Input = TransportMsg;
     type Output = TransportOutput;
 
@@ -249,26 +249,7 @@ impl SimpleComponent for Transport {
                                     set_label: model.face.level.as_ref().map_or("", |level| level.word.as_str()),
                                 },
                             },
-                            gtk::MenuButton {
-                                set_popover: Some(&alerts),
-                                #[watch]
-                                set_css_classes: &model.alert_classes(),
-                                #[watch]
-                                update_property: &[gtk::accessible::Property::Label(&model.alert_words())],
-                                #[wrap(Some)]
-                                set_child = &gtk::Box {
-                                    set_spacing: 6,
-                                    gtk::Image {
-                                        #[watch]
-                                        set_icon_name: Some(model.alert_icon()),
-                                    },
-                                    gtk::Label {
-                                        add_css_class: "numeric",
-                                        #[watch]
-                                        set_label: &model.face.alerts.to_string(),
-                                    },
-                                },
-                            },
+                            append: &alerts,
                             gtk::WindowControls {
                                 set_side: gtk::PackType::End,
                                 #[watch]

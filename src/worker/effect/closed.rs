@@ -15,7 +15,7 @@ fn end_by(trouble: &Trouble) -> Option<PartEnd> {
         Trouble::DiskFull | Trouble::QuotaExceeded => Some(PartEnd::DiskFull),
         Trouble::Write(_) | Trouble::ReadOnly(_) | Trouble::Vanished(_) => Some(PartEnd::DiskError),
         Trouble::Stream(_) => Some(PartEnd::Cut),
-        Trouble::Sync(_) => None,
+        Trouble::Sync(_) | Trouble::Unsynced { .. } => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
 
 mod closed;
+mod load;
 mod parts;
 mod peers;
 mod pipelines;
@@ -22,6 +23,7 @@ use crate::media::pipeline::BusEvent;
 use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
 use crate::model::input::InputSpec;
+use crate::model::shed::FULL_BITRATE;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
@@ -87,6 +89,8 @@ pub struct Worker {
     next: Option<Take>,
     settling: Option<Take>,
     viewers: Viewers,
+    /// Percent of the bitrate that was asked for.
+    bitrate_percent: u8,
     /// Decodes the pictures of a copied source while somebody watches.
     viewfinder: Option<Viewfinder>,
     /// When one that failed may be made anew.
@@ -123,6 +127,7 @@ impl Worker {
             facts: Facts::start(input, mailbox.clone(), disk.list())?,
             disk,
             viewers: Viewers::new(mailbox.clone()),
+            bitrate_percent: FULL_BITRATE,
             mailbox,
             main_loop,
             space: None,
@@ -187,6 +192,7 @@ impl Worker {
             received: self.counters.received.count(),
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
+            load: Some(self.load()),
             nice: rustix::process::getpriority_process(None).ok(),
             disk_waits_since: self.disk.waits_since(),
             ..Evidence::default()
@@ -317,6 +323,7 @@ impl Worker {
                     tracing::warn!(input = %self.state.input(), reason, "the session stays held until this worker leaves");
                 }
             }
+            Effect::Shed(shed) => self.shed(now, shed),
             Effect::Ack { reply, refused } => self.answer(now, reply, refused),
             Effect::ClearClip => {
                 self.clips.clear(&mut self.meters);

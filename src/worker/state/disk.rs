@@ -19,7 +19,7 @@ pub(super) fn incident_of(trouble: &Trouble) -> Incident {
         Trouble::ReadOnly(reason) => (IncidentCode::DiskReadOnly, reason),
         Trouble::Vanished(reason) => (IncidentCode::StorageVanished, reason),
         Trouble::Write(reason) => (IncidentCode::DiskError, reason),
-        Trouble::Sync(reason) => (IncidentCode::SyncFailed, reason),
+        Trouble::Sync(reason) | Trouble::Unsynced { reason, .. } => (IncidentCode::SyncFailed, reason),
         Trouble::Stream(reason) => (IncidentCode::PipelineFailed, reason),
     };
     Incident::new(code).with("reason", reason)
@@ -73,16 +73,14 @@ impl State {
             return self.on_take_failed(now, part, reason, out);
         }
         let code = self.tell_trouble(now, &trouble, out);
-        // The sync that found no room counts as a doubt as well when the part is closed: it is the same trouble.
-        let counts = trouble.is_doubt() || matches!(trouble, Trouble::DiskFull | Trouble::QuotaExceeded);
-        if let (Some(part), Some(recording)) = (part.filter(|_| counts), &mut self.recording) {
-            recording.doubted.insert(part);
+        if let (Some(part), Some(recording)) = (part, &mut self.recording) {
+            recording.told.entry(part).or_default().insert(code);
         }
         let beside = part.filter(|part| self.recording.as_ref().is_some_and(|recording| recording.is_beside(*part)));
         let Some(recording) = &mut self.recording else { return };
         match trouble {
             // The part goes on, and what it says of its safety is true; but the next one can be safe again.
-            Trouble::Sync(_) => {
+            Trouble::Sync(_) | Trouble::Unsynced { .. } => {
                 if let Some(part) = part.filter(|part| !recording.is_settling(*part)) {
                     recording.follow_unsynced(now, part);
                 }
@@ -117,10 +115,11 @@ impl State {
     }
 
     /// `part` is closed. What its last sync or write was refused with came when its pipelines were gone and nobody knew
-    /// it any more, and it may have ended as asked (R-TRU-3).
+    /// it any more, and it may have ended as asked (R-TRU-3). A sync that found no room was told as that; one that failed
+    /// behind it is another trouble.
     pub(super) fn tell_doubt(&mut self, now: MonoNs, part: u32, doubt: Option<Trouble>, out: &mut Vec<Effect>) {
-        let told = self.recording.as_mut().is_some_and(|recording| recording.doubted.remove(&part));
-        if let Some(doubt) = doubt.filter(|_| !told) {
+        let told = self.recording.as_mut().and_then(|recording| recording.told.remove(&part)).unwrap_or_default();
+        if let Some(doubt) = doubt.filter(|doubt| !told.contains(&incident_of(doubt.told_as()).code)) {
             self.tell_trouble(now, &doubt, out);
         }
     }

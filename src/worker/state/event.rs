@@ -6,6 +6,7 @@ use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Fact, PartEnd, PartRecord};
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{Frames, Meter, PreviewView};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::{Refusal, Ticket};
@@ -74,6 +75,13 @@ pub enum Event {
     ClearClip {
         /// Whom to answer.
         reply: Reply,
+    },
+    /// Command.
+    Shed {
+        /// Whom to answer.
+        reply: Reply,
+        /// What to do without.
+        shed: Shed,
     },
     /// SIGTERM or SIGINT.
     Terminate,
@@ -265,6 +273,8 @@ pub struct Evidence {
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.
     pub preview: Option<PreviewView>,
+    /// How it keeps up.
+    pub load: Option<WorkerLoad>,
     /// Nice value read back.
     pub nice: Option<i32>,
     /// Since when the disk owes an answer to a call, if it does.
@@ -364,6 +374,8 @@ pub enum Effect {
     },
     /// The meters forget that they clipped.
     ClearClip,
+    /// Do without this from now on.
+    Shed(Shed),
     /// Answer a command.
     Ack {
         /// Whom.

@@ -10,7 +10,7 @@ use crate::model::session::{Fact, FactKind, Gap, LATE_START, PartEnd};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::Ticket;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A stretch without media shorter than this is none where nobody knows how long a frame lasts: one frame of the
@@ -115,8 +115,8 @@ pub(super) struct Recording {
     pub(super) stalled: Option<u32>,
     /// Parts that are not at their path.
     pub(super) displaced: BTreeSet<u32>,
-    /// Parts whose doubt was told while they were open.
-    pub(super) doubted: BTreeSet<u32>,
+    /// What the disk had against which part, told while it was open.
+    pub(super) told: BTreeMap<u32, BTreeSet<IncidentCode>>,
     /// Parts of which nothing more becomes safe, and how soon each is followed by one of which something may.
     pub(super) unsynced: BTreeSet<u32>,
     pub(super) sync_pace: Pace,
@@ -158,7 +158,7 @@ impl Recording {
             fault: None,
             stalled: None,
             displaced: BTreeSet::new(),
-            doubted: BTreeSet::new(),
+            told: BTreeMap::new(),
             unsynced: BTreeSet::new(),
             sync_pace: Pace::default(),
             stall_from: now,

@@ -1,5 +1,6 @@
 //! Health and operations, with every field filled.
 
+use holdfast::model::shed::WorkerLoad;
 use holdfast::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelName, LevelView};
 use holdfast::protocol::api::*;
 
@@ -35,8 +36,10 @@ pub fn health(alerts: AlertCounts) -> HealthReply {
             threads: Some(20),
             disk_bytes_per_s: Some(750_000),
             network_bytes_per_s: None,
+            load: Some(WorkerLoad { queue_percent: 3, late_ms: Some(33), bitrate_adjustable: true }),
         }],
         memory: Some(MachineMemory { total_bytes: 2, available_bytes: 1 }),
+        load: Some(MachineLoad { cpu_percent: Some(40.5), pressure_percent: Some(3.5), memory_percent: Some(50.0) }),
         limits: vec![LimitView { source: "engine".into(), what: "open files".into(), used: 40, limit: 1024 }],
         latencies: vec![latency()],
         recovery: vec![RecoveryView {

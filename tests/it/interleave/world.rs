@@ -343,7 +343,7 @@ impl World {
         engine.links.insert(look.input.clone(), (look.link, worker.pid));
         let linked = WorkerEvent::Linked {
             link: look.link,
-            pid: worker.pid,
+            pid: Some(worker.pid),
             started: worker.started,
             session: worker.session(),
             older: false,

@@ -281,21 +281,27 @@ fn fragment_ends(bytes: &[u8]) -> Vec<usize> {
     boxes(bytes).filter(|(_, _, kind)| kind == b"mdat").map(|(at, size, _)| at + size).collect()
 }
 
+/// Behind how many of the operations the writer dies: each of them in torture; in CI every fourth, other ones with every
+/// commit, and none of them at all.
+fn deaths(dice: &mut Dice, operations: usize) -> impl Iterator<Item = usize> + use<> {
+    let every = rounds(4, 1) as usize;
+    let first = dice.below(every);
+    (first..operations).step_by(every).chain([operations])
+}
+
 #[test]
 fn every_prefix_of_the_write_log_is_readable_in_both_demuxers() {
     let mut dice = Dice::for_test("prefixes");
     for (content, pushes) in recorded() {
         let mut reader = Reader::new();
         let clean = write(&pushes, true);
-        for ops in 0..=clean.log.0.len() {
+        for ops in deaths(&mut dice, clean.log.0.len()) {
             let within = match clean.log.0.get(ops) {
                 // The flip of the placeholder lies within one sector and is not torn.
                 Some(Op::Write { bytes, .. }) if bytes.len() > 16 => dice.below(bytes.len()),
                 Some(Op::Write { .. } | Op::Sync { .. }) | None => 0,
             };
-            // A torn write costs as much to read as a whole one: of every fourth in CI.
-            let torn = rounds(4, 1) as usize;
-            for extra in std::iter::once(0).chain((ops % torn == 0).then_some(within)) {
+            for extra in [0, within] {
                 let what = format!("{} killed at {ops}+{extra} of {}", content.name, clean.log.0.len());
                 let file = clean.log.prefix(ops, extra);
                 check_cut(&what, &mut reader, &clean, file.clone(), &file);

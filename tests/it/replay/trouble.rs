@@ -210,6 +210,15 @@ fn a_last_sync_that_fails_puts_a_part_in_doubt_that_lacks_nothing() {
     assert_ordinary("last sync failed", &store.inner.bytes());
 }
 
+/// What a full disk refuses besides is not the full disk.
+#[test]
+fn a_last_sync_that_fails_on_a_full_disk_is_a_doubt_of_its_own() {
+    let store = Brittle { capacity: 3_200_000, bad_last_sync: AtomicBool::new(true), ..Brittle::default() };
+    let (finished, _, troubles) = record_to(&Arc::new(store));
+    assert!(matches!(troubles.as_slice(), [Trouble::DiskFull, Trouble::Sync(_)]), "{troubles:?}");
+    assert!(matches!(finished.trouble, Some(Trouble::Sync(_))), "{finished:?}");
+}
+
 #[test]
 fn a_disk_that_refuses_to_finalise_leaves_a_readable_fragmented_file() {
     let store = Arc::new(Brittle { bad_finalise: true, ..Brittle::default() });

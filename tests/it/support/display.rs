@@ -111,12 +111,17 @@ impl Display {
         assert_eq!(output.code, Some(0), "{output:?}");
     }
 
-    /// Presses keys one after the other, as a keyboard would; the window gets them whatever has the focus in it.
-    pub fn keys(&self, holdfast: &Holdfast, keys: &[&str]) {
+    /// Presses keys, one behind the other, as a keyboard would: `["ctrl+l", "Tab"]`.
+    pub fn key(&self, holdfast: &Holdfast, keys: &[&str]) {
         let mut xdotool = holdfast.command("xdotool");
-        self.attach(&mut xdotool).args(["key", "--delay", "80"]).args(keys);
+        self.attach(&mut xdotool).arg("key").args(["--delay", "60"]).args(keys);
         let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
         assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
+    /// Adds a stand-in of `bus_services.py` to its session bus.
+    pub fn service(&self, holdfast: &Holdfast, role: &str) -> Running {
+        super::bus::stand_in(holdfast, role, &self.bus)
     }
 
     /// Takes a picture of the whole screen.

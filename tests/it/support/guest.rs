@@ -90,7 +90,16 @@ impl Guest {
 
     /// The program as its user, with `args` to come.
     pub fn command(&self) -> Command {
-        let mut command = self.holdfast.command(&self.wrapper);
+        self.command_behind(self.holdfast.command(&self.wrapper))
+    }
+
+    /// The same behind another program, which is to start it.
+    pub fn command_through(&self, mut outer: Command) -> Command {
+        outer.arg(&self.wrapper);
+        self.command_behind(outer)
+    }
+
+    fn command_behind(&self, mut command: Command) -> Command {
         command.envs(self.env()).current_dir(self.holdfast.root());
         command
     }

@@ -1,7 +1,8 @@
 """A stand-in for logind and the session's manager on a private bus, as far as inhibitors go.
 
-Usage: logind.py ANSWER, where ANSWER is "allow", "refuse" (no block lock for sleep), or "mute" (never answers).
-Prints one line per event: "ready", "take WHAT MODE", "release WHAT MODE", "session take FLAGS", "session release".
+Usage: logind.py ANSWER [session], where ANSWER is "allow", "refuse" (no block lock for sleep), "mute" (never answers), "half"
+(gives a block lock, and is mute from then on) or "none" (no logind at all).
+Prints one line per event: "ready", "asked WHAT MODE" (by "half"), "take WHAT MODE", "release WHAT MODE", "session take FLAGS", "session release".
 SIGUSR1: the system goes down (PrepareForShutdown true).
 """
 import os
@@ -14,6 +15,7 @@ gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
 ANSWER = sys.argv[1]
+answered = 0
 LOGIND = """<node><interface name="org.freedesktop.login1.Manager">
 <method name="Inhibit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="s" direction="in"/>
 <arg type="s" direction="in"/><arg type="h" direction="out"/></method>
@@ -29,8 +31,12 @@ def say(words):
 
 
 def lock(_bus, _sender, _path, _interface, _method, args, call):
+    global answered
     what, _who, _why, mode = args.unpack()
-    if ANSWER == "mute":
+    if ANSWER == "half":
+        say(f"asked {what} {mode}")
+        answered += 1
+    if ANSWER == "mute" or answered > 1:
         return
     if ANSWER == "refuse" and mode == "block" and "sleep" in what:
         call.return_dbus_error("org.freedesktop.DBus.Error.AccessDenied", "Permission denied")
@@ -76,7 +82,7 @@ def goes_down():
 
 
 GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR1, goes_down)
-names = ["org.freedesktop.login1"] + (["org.gnome.SessionManager"] if "session" in sys.argv[2:] else [])
+names = ([] if ANSWER == "none" else ["org.freedesktop.login1"]) + (["org.gnome.SessionManager"] if "session" in sys.argv[2:] else [])
 for name in names:
     Gio.bus_own_name_on_connection(bus, name, Gio.BusNameOwnerFlags.NONE, None, None)
 bus.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId", None, None, 0, -1, None)

@@ -27,11 +27,16 @@ pub struct Viewer {
 impl Viewer {
     /// Watches `input` of `holdfast` at 320×240 or less.
     pub fn watch(holdfast: &Holdfast, input: &str) -> Self {
+        Self::watch_at(holdfast, input, (320, 240))
+    }
+
+    /// Watches `input` of `holdfast` in a tile of this size.
+    pub fn watch_at(holdfast: &Holdfast, input: &str, (width, height): (u32, u32)) -> Self {
         let path = holdfast.runtime().join("workers").join(format!("{input}.sock"));
         let mut socket = fd_passing::connect(&path).expect("a worker listens");
         let hello =
             Command::Hello { protocol: PROTOCOL_VERSION, build: "test".to_owned(), role: Role::Viewer, epoch: 0 };
-        for command in [hello, Command::Watch { width: 320, height: 240 }] {
+        for command in [hello, Command::Watch { width, height }] {
             socket.write_all(&codec::encode(&command).expect("a line")).expect("a worker reads");
         }
         Self { socket, lines: LineDecoder::default(), memfd: None, ring: None }

@@ -14,7 +14,7 @@ pub(super) fn running(inputs: &[&str]) -> Interrupted {
 }
 
 pub(super) fn linked(pid: u32, session: Option<SessionId>) -> WorkerEvent {
-    WorkerEvent::Linked { link: 1, pid, started: MonoNs(0), session, older: false }
+    WorkerEvent::Linked { link: 1, pid: Some(pid), started: MonoNs(0), session, older: false }
 }
 
 pub(super) fn searched(bench: &mut Bench, found: Interrupted) -> Vec<Effect> {

@@ -83,7 +83,7 @@ fn what_happened_while_nobody_lived_is_written_into_the_session_that_is_gone_on_
     assert!(written(&next.feed(seen(-3_600_000, 0))).is_empty(), "its session is not known yet");
     assert_eq!(next.view().alerts.info, 1);
     let link = next.last_link("a");
-    let linked = WorkerEvent::Linked { link, pid: 7, started: MonoNs(0), session: Some(session), older: false };
+    let linked = WorkerEvent::Linked { link, pid: Some(7), started: MonoNs(0), session: Some(session), older: false };
     next.worker("a", linked);
     let history = Default::default();
     let effects = next.feed(Event::Searched { interrupted: vec![Interrupted { plan, history, dir }], last: None });

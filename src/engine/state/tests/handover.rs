@@ -13,7 +13,7 @@ fn a_worker_of_an_older_configuration_is_replaced_and_never_started() {
     let mut bench = Bench::cold(&["a"]);
     bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
     bench.feed(Event::Space(Some(Space { free: 100_000_000_000, total: 200_000_000_000 })));
-    bench.worker("a", WorkerEvent::Linked { link: 1, pid: 3, started: MonoNs(0), session: None, older: false });
+    bench.worker("a", WorkerEvent::Linked { link: 1, pid: Some(3), started: MonoNs(0), session: None, older: false });
     bench.status("a", None, RecordingState::Starting, 0);
     bench.record("k");
     bench.ack_configure("a", Some("restart_needed"));

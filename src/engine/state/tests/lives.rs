@@ -188,7 +188,7 @@ impl World {
         let event = match self.workers.get(input) {
             Some(worker) => {
                 let (pid, session) = (worker.pid, worker.records);
-                WorkerEvent::Linked { link, pid, started: MonoNs(0), session, older: false }
+                WorkerEvent::Linked { link, pid: Some(pid), started: MonoNs(0), session, older: false }
             }
             None if child => return,
             None => WorkerEvent::LockFree { link },

@@ -4,8 +4,10 @@ mod adoption;
 mod clock;
 mod doubt;
 mod ends;
+mod governor;
 mod handover;
 mod histories;
+mod kinds;
 mod lives;
 mod markers;
 mod memory;
@@ -76,6 +78,7 @@ fn setup(inputs: &[&str]) -> Setup {
         policy: WorkerPolicy::default(),
         storage: StorageRules::default(),
         supervision: Default::default(),
+        degradation: Default::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
         epoch: 3,
@@ -95,7 +98,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         detail_params: Default::default(),
         retry: RetryView { state: RetryState::Idle, attempt: 0, max: None, next_in_ms: None, error_class: None },
         signal: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::<Meter>::new(),
         session,
         first_part: Some(1),
@@ -115,6 +118,8 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         received: None,
         grown_ms_ago: None,
         active: Vec::new(),
+        load: None,
+        shed: None,
     }
 }
 
@@ -172,7 +177,10 @@ impl Bench {
     fn spawned(&mut self, input: &str, pid: u32) -> Vec<Effect> {
         self.worker(input, WorkerEvent::Spawned { pid });
         let link = self.last_link(input);
-        self.worker(input, WorkerEvent::Linked { link, pid, started: MonoNs(0), session: None, older: false });
+        self.worker(
+            input,
+            WorkerEvent::Linked { link, pid: Some(pid), started: MonoNs(0), session: None, older: false },
+        );
         self.ack_configure(input, None)
     }
 

@@ -94,7 +94,7 @@ fn a_worker_that_answers_nothing_records_on_and_is_replaced_when_it_is_done() {
     bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
     let other = SessionId(uuid::Uuid::from_u128(99));
     bench.feed(Event::Unread(vec![crate::storage::search::Unread { dir: "/library/x".into(), reason: "EIO".into() }]));
-    let hello = WorkerEvent::Linked { link: 1, pid: 3, started: MonoNs(0), session: Some(other), older: false };
+    let hello = WorkerEvent::Linked { link: 1, pid: Some(3), started: MonoNs(0), session: Some(other), older: false };
     bench.worker("a", hello);
     let effects = talk(&mut bench, 120_000, Some(other), RecordingState::Recording);
     let configures = given(&effects, is_configure);
@@ -128,7 +128,7 @@ fn a_split_that_was_on_the_way_when_the_link_broke_is_told_again_under_its_numbe
     let link = bench.last_link("a");
     bench.worker("a", WorkerEvent::LinkLost { link });
     let link = bench.last_link("a");
-    let hello = WorkerEvent::Linked { link, pid: 1, started: MonoNs(0), session: Some(session), older: false };
+    let hello = WorkerEvent::Linked { link, pid: Some(1), started: MonoNs(0), session: Some(session), older: false };
     let effects = bench.worker("a", hello);
     assert_eq!(given(&effects, is_split), asked);
 }
@@ -188,7 +188,10 @@ fn that_the_disk_stands_is_no_excuse_once_whoever_said_so_is_silent() {
 fn a_worker_that_says_nothing_is_not_ended_unseen_right_after_it_was_found() {
     for records in [None, Some(SessionId(uuid::Uuid::from_u128(99)))] {
         let mut bench = Bench::cold(&["a"]);
-        bench.worker("a", WorkerEvent::Linked { link: 1, pid: 3, started: MonoNs(0), session: records, older: false });
+        bench.worker(
+            "a",
+            WorkerEvent::Linked { link: 1, pid: Some(3), started: MonoNs(0), session: records, older: false },
+        );
         assert_eq!(silence(&mut bench, 30_000, |ms| ms), 0, "{records:?}");
         assert!(silence(&mut bench, 5_000, |_| 1) > 0, "{records:?}");
     }

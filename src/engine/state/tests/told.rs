@@ -74,6 +74,33 @@ fn a_fact_ahead_of_all_reports_stands_until_a_report_knows_better() {
     assert_eq!(bench.told(IncidentCode::AudioLost), Some((AlertState::Active, 1)));
 }
 
+/// A link that breaks is not the end of a trouble, and whoever has seen it need not see it again.
+#[test]
+fn what_a_worker_says_again_over_another_link_is_what_was_told() {
+    let mut bench = Bench::ready(&["a"]);
+    let session = bench.record("k");
+    let stuck = [IncidentCode::TeardownStuck];
+    bench.reports(session, RecordingState::Recording, &stuck);
+    let alert = |bench: &Bench| bench.state.alerts.list().iter().find(|alert| alert.source == "a").cloned();
+    let seen = alert(&bench).expect("it is told").id;
+    bench.ask(|token| Event::Acknowledge { token, alert: seen });
+    let relink = |bench: &mut Bench| {
+        let link = bench.last_link("a");
+        bench.worker("a", WorkerEvent::LinkLost { link });
+        let link = bench.last_link("a");
+        let hello =
+            WorkerEvent::Linked { link, pid: Some(1), started: MonoNs(0), session: Some(session), older: false };
+        bench.worker("a", hello);
+    };
+    relink(&mut bench);
+    bench.reports(session, RecordingState::Recording, &stuck);
+    let now = alert(&bench).expect("it goes on");
+    assert_eq!((now.state, now.count, now.acknowledged), (AlertState::Active, 1, true));
+    relink(&mut bench);
+    bench.reports(session, RecordingState::Recording, &[]);
+    assert!(!bench.is_told("a", "teardown_stuck"), "it is over");
+}
+
 /// What a worker said of the disk ends with its recording; that it ended for that stays known.
 #[test]
 fn a_session_that_ended_for_want_of_room_is_known_by_what_its_worker_said_while_it_recorded() {

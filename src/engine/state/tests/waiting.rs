@@ -88,7 +88,10 @@ fn a_repeated_start_is_not_called_finished_before_the_library_was_searched() {
     next.feed(Event::Searched { interrupted: vec![found], last: None });
     assert!(answered(&next).is_empty(), "not all workers were looked at");
     let link = next.last_link("a");
-    next.worker("a", WorkerEvent::Linked { link, pid: 7, started: MonoNs(0), session: Some(plan.id), older: false });
+    next.worker(
+        "a",
+        WorkerEvent::Linked { link, pid: Some(7), started: MonoNs(0), session: Some(plan.id), older: false },
+    );
     next.tick_for(200);
     let reply =
         next.done.iter().find_map(|effect| if let Effect::Reply(_, reply) = effect { Some(reply) } else { None });

@@ -80,7 +80,7 @@ fn process(worker: &WorkerView) -> Vec<Vec<Cell>> {
     let parts = [cpu, worker.rss_bytes.map(bytes)].into_iter().flatten().collect::<Vec<_>>();
     let nice = worker.nice.map_or_else(|| UNKNOWN.to_owned(), |nice| nice.to_string().replace('-', "−"));
     vec![
-        row(gettext("Process"), worker.pid.to_string()),
+        row(gettext("Process"), worker.pid.map_or_else(|| UNKNOWN.to_owned(), |pid| pid.to_string())),
         row(gettext("CPU and memory"), if parts.is_empty() { UNKNOWN.to_owned() } else { parts.join(" · ") }),
         row(gettext("Priority (nice)"), nice),
     ]

@@ -351,9 +351,23 @@ fn a_part_that_is_in_doubt_only_when_it_is_closed_says_so() {
     // A sync that finds no room has said so: what it leaves in doubt is the same trouble.
     let mut full = recording();
     trouble(&mut full, Trouble::QuotaExceeded);
-    full.doubt = Some(sync());
+    full.doubt = Some(Trouble::Unsynced { told: Box::new(Trouble::QuotaExceeded), reason: "EDQUOT".into() });
     full.close_part();
     assert_eq!(full.incidents(), [IncidentCode::QuotaExceeded]);
+
+    // One that fails otherwise on a disk that was found full before is another trouble, and nobody has heard of it.
+    let mut refused = recording();
+    trouble(&mut refused, Trouble::DiskFull);
+    refused.doubt = Some(sync());
+    refused.close_part();
+    assert_eq!(refused.incidents(), [IncidentCode::DiskFull, IncidentCode::SyncFailed]);
+
+    // One that found no room when nobody listened any more.
+    let mut unheard = recording();
+    unheard.feed(Event::Stop { reply: REPLY, session: session() });
+    unheard.doubt = Some(Trouble::Unsynced { told: Box::new(Trouble::DiskFull), reason: "ENOSPC".into() });
+    unheard.close_part();
+    assert_eq!(unheard.incidents(), [IncidentCode::SyncFailed]);
 
     // One that took too long to close says it when it is closed after all.
     let mut late = recording();
