@@ -1,6 +1,8 @@
 //! Compiles the translations (`po/*.po`) with gettext's `msgfmt`, so that they are part of the program: it speaks every
 //! language from wherever it runs, also where no locale of it is installed.
 
+#![allow(clippy::disallowed_methods, reason = "it runs while building and has none of the program's modules")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -27,6 +27,8 @@ use stop_guard::{StopGuard, Touch};
 const RING_STEP: Duration = Duration::from_millis(16);
 /// Longest session name offered (DESIGN §4).
 const NAME_MAX_CHARS: i32 = crate::model::id::SESSION_NAME_MAX_CHARS as i32;
+/// What a state word may have beside the time and the button on 480 pixels, in the letters of the style sheet.
+const LETTERS_IN_A_ROW: usize = 11;
 
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +191,11 @@ impl Transport {
 
     fn record_hint(&self) -> String {
         self.refusal().map_or_else(|| gettext("Record (F9)"), str::to_owned)
+    }
+
+    /// A front panel has room for state, time and button side by side only where long words are put on two lines.
+    fn wraps(&self, word: &str) -> bool {
+        self.room == Room::Narrow && word.chars().count() > LETTERS_IN_A_ROW
     }
 
     fn stop_words(&self) -> String {

@@ -97,6 +97,8 @@ impl SimpleComponent for Transport {
                                 #[watch]
                                 set_css_classes: &["state-word", model.face.word_class],
                                 #[watch]
+                                set_wrap: model.wraps(&model.face.word),
+                                #[watch]
                                 set_label: &model.face.word,
                             },
                             gtk::Label {
@@ -149,6 +151,9 @@ impl SimpleComponent for Transport {
                                             set_valign: gtk::Align::Center,
                                         },
                                         gtk::Label {
+                                            set_xalign: 0.0,
+                                            #[watch]
+                                            set_wrap: model.room == Room::Narrow,
                                             #[watch]
                                             set_label: &model.stop_words(),
                                         },
@@ -166,6 +171,8 @@ impl SimpleComponent for Transport {
                                         set_spinning: matches!(model.face.button, Button::Stopping(_)),
                                     },
                                     gtk::Label {
+                                        #[watch]
+                                        set_wrap: model.room == Room::Narrow,
                                         #[watch]
                                         set_label: model.stopping_words(),
                                     },
