@@ -55,13 +55,13 @@ impl App {
     pub(super) fn fetch_health(&mut self, sender: &ComponentSender<Self>) {
         if self.health.widget().is_visible() && self.asking_health.may() {
             let client = self.client.clone();
-            sender.oneshot_command(async move { AppCmd::Health(client.health().await) });
+            sender.oneshot_command(async move { AppCmd::Health(client.health().await.ok().map(Box::new)) });
         }
     }
 
-    pub(super) fn show_health(&mut self, health: Option<HealthReply>) {
+    pub(super) fn show_health(&mut self, health: Option<Box<HealthReply>>) {
         self.asking_health.answered();
-        let account = health.zip(self.desk.snapshot.clone()).map(Box::new);
+        let account = health.zip(self.desk.snapshot.clone()).map(|(health, snapshot)| Box::new((*health, snapshot)));
         self.health.emit(HealthMsg::Show(account));
     }
 }

@@ -110,7 +110,7 @@ pub enum AppCmd {
     /// The last minutes of an input, `None` = nobody knows them.
     History(Option<HistoryReply>),
     /// How the recorder is.
-    Health(Result<HealthReply, ClientError>),
+    Health(Option<Box<HealthReply>>),
     /// A measurement is told, or nobody hears of it.
     Told,
     /// Answer to a marker.
@@ -261,7 +261,7 @@ impl App {
                 self.asking_history.answered();
                 self.inputs.emit(InputsMsg::History(history));
             }
-            AppCmd::Health(result) => self.show_health(result.ok()),
+            AppCmd::Health(health) => self.show_health(health),
             AppCmd::Told => {}
             AppCmd::Marked(result) => self.marked(result),
             AppCmd::LanguageKept(code) => self.speak(&code),
