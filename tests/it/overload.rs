@@ -191,7 +191,8 @@ fn memory_that_runs_short_is_answered_in_order_and_undone() {
         return skip("three quarters of the memory are in use already");
     }
     let critical = rounds(0, 1) == 1;
-    let limits = [used + 3, used + 5, if critical { used + 10 } else { 100 }];
+    // Others take some and give some back meanwhile.
+    let limits = [used + 5, used + 5, if critical { used + 9 } else { 100 }];
     let keys = ["warn", "degrade", "critical"].iter().zip(limits);
     let memory: String = keys.map(|(key, percent)| format!("memory_{key}_percent = {percent}\n")).collect();
     let never = "cpu_warn_percent = 100\ncpu_degrade_percent = 100\ncpu_critical_percent = 100\npressure_percent = 100\n\
@@ -208,7 +209,7 @@ fn memory_that_runs_short_is_answered_in_order_and_undone() {
         false => &["caches_dropped", "previews_720p", "previews_15fps"],
     };
     let (mut told, begin) = (Told::default(), Instant::now());
-    let _hog = load::memory(total / 100 * 14, Duration::from_secs(if critical { 40 } else { 10 }));
+    let _hog = load::memory(total / 100 * 18, Duration::from_secs(if critical { 40 } else { 10 }));
     let whole = |snapshot: &Value| words(&snapshot["level"]["actions"]) == order;
     assert!(told.watch(&holdfast, begin, Duration::from_secs(40), whole), "{told:?}");
     assert!(told.0.iter().all(|(_, actions)| actions.iter().zip(order).all(|(told, is)| told == is)), "{told:?}");

@@ -26,7 +26,7 @@ pub fn processors(workers: u32, time: Duration) -> Running {
 
 /// One that holds `bytes` of memory for `time`.
 pub fn memory(bytes: u64, time: Duration) -> Running {
-    stress(&["--vm", "1", "--vm-keep", "--vm-populate", "--vm-bytes", &bytes.to_string()], time)
+    stress(&["--vm", "1", "--vm-keep", "--vm-populate", "--vm-hang", "0", "--vm-bytes", &bytes.to_string()], time)
 }
 
 fn stress(what: &[&str], time: Duration) -> Running {
