@@ -6,6 +6,20 @@ use crate::support::evidence::manifest;
 use crate::support::proc::{Holdfast, find_input, test_inputs};
 use std::time::Duration;
 
+/// What a person can do something with, as assistive tools call it.
+const CONTROLS: [&str; 8] =
+    ["push button", "toggle button", "check box", "menu item", "entry", "slider", "combo box", "link"];
+
+/// Every control has a name of its own, not that of its class.
+fn assert_named(tree: &str) {
+    for line in tree.lines() {
+        let mut parts = line.split('\t').skip(1);
+        let (role, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let nameless = name.trim().is_empty() || name.starts_with("Gtk");
+        assert!(!(CONTROLS.contains(&role) && nameless), "a {role} without a name: {tree}");
+    }
+}
+
 /// A session is closed and proved well within this on a machine under full load.
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -22,6 +36,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     let _window = display.window(&holdfast, &[]);
     holdfast.wait_live(LIVE_WITHIN);
     let do_it = |args: &[&str]| display.atspi_ok(&holdfast, args);
+    assert_named(&do_it(&["show", "Record"]));
     do_it(&["press", "Record"]);
     holdfast.wait_until("both record", RECORDS_WITHIN, |snapshot| {
         ["cam1", "cam2"].iter().all(|input| find_input(snapshot, input)["recording"]["state"] == "recording")
@@ -39,6 +54,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     holdfast.wait_until("a larger picture, and none of the other", RECORDS_WITHIN, |snapshot| {
         preview(snapshot, "cam2").0 >= before && preview(snapshot, "cam1").1 == "off"
     });
+    assert_named(&shown);
     do_it(&["press", "All inputs"]);
     do_it(&["wait", "Show Camera 1 large"]);
 
@@ -47,6 +63,14 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     holdfast.wait_until("a marker", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 1);
     display.key(&holdfast, &["m"]);
     holdfast.wait_until("another one", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 2);
+
+    do_it(&["press", "Menu"]);
+    do_it(&["press", "Health"]);
+    let health = do_it(&["show", "Record until it is written"]);
+    assert!(health.contains("✓ granted") && health.contains("Camera 1"), "{health}");
+    assert_named(&health);
+    display.key(&holdfast, &["Escape"]);
+    do_it(&["wait", "Show Camera 1 large"]);
 
     // The recording does not notice that the window speaks otherwise.
     do_it(&["press", "Menu"]);

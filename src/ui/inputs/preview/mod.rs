@@ -163,8 +163,9 @@ impl Preview {
         }
     }
 
-    /// To be called every half second: looks whether frames arrive, and tries again when they should and do not.
-    pub fn look(&mut self) -> Sight {
+    /// To be called every half second: looks whether frames arrive, and tries again when they should and do not; `shed` =
+    /// none should, to spare the machine.
+    pub fn look(&mut self, shed: bool) -> Sight {
         if self.size == (0, 0) {
             return Sight::Nothing;
         }
@@ -173,7 +174,7 @@ impl Preview {
         let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
         if last_frame.is_some() && !silent {
             self.pause = RETRY_FIRST;
-        } else if now >= self.next_try {
+        } else if !shed && now >= self.next_try {
             self.connect();
         }
         match (silent, last_frame) {

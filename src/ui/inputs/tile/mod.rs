@@ -8,7 +8,7 @@ use super::face::{Sight, TileFace};
 pub use super::message::{Place, TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
 use super::preview::Preview;
-use crate::model::snapshot::InputState;
+use crate::model::snapshot::{InputState, PreviewState};
 use crate::ui::glib_once::Debounce;
 use crate::ui::l10n::gettext;
 use gtk::glib;
@@ -293,7 +293,7 @@ impl Tile {
             // The grid lives as long as its tiles.
             let _ = sender.output(TileOutput::Painted(took));
         }
-        let sight = self.preview.look();
+        let sight = self.preview.look(self.view.input.preview.state == PreviewState::Shed);
         if sight != self.sight {
             self.sight = sight;
             self.face = face(&self.view, sight);
