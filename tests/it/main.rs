@@ -24,6 +24,7 @@ mod counters;
 mod desk;
 mod desk_alerts;
 mod desk_hands;
+mod desk_pictures;
 mod disk;
 mod endurance;
 mod fault_table;

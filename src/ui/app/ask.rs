@@ -45,6 +45,11 @@ impl App {
         });
     }
 
+    pub(super) fn clear_clip(&self, input: InputId, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::Attended(client.clear_clip(&input).await.map(drop)) });
+    }
+
     /// Shows the health view in place of the inputs, whose pictures cost nothing meanwhile.
     pub(super) fn set_health(&mut self, shown: bool, sender: &ComponentSender<Self>) {
         self.health.widget().set_visible(shown);

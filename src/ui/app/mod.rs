@@ -88,6 +88,8 @@ pub enum AppMsg {
     Health(bool),
     /// So long the first picture of a tile took.
     Painted(Duration),
+    /// Somebody has seen that the sound of this input clipped.
+    ClearClip(InputId),
     /// Time to ask how it is.
     AskHealth,
     /// The operator wants another language.

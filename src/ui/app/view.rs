@@ -144,6 +144,7 @@ impl Component for App {
             Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
                 InputsOutput::Retry(input) => AppMsg::Retry(input),
                 InputsOutput::History(input) => AppMsg::History(input),
+                InputsOutput::ClearClip(input) => AppMsg::ClearClip(input),
                 InputsOutput::Painted(took) => AppMsg::Painted(took),
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
@@ -214,6 +215,7 @@ impl Component for App {
             }
             AppMsg::Health(shown) => self.set_health(shown, &sender),
             AppMsg::AskHealth => self.fetch_health(&sender),
+            AppMsg::ClearClip(input) => self.clear_clip(input, &sender),
             AppMsg::Painted(took) => self.report_preview(took, &sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),

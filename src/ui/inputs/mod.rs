@@ -48,6 +48,8 @@ pub enum InputsMsg {
     History(Option<HistoryReply>),
     /// So long the first picture of a tile took.
     Painted(Duration),
+    /// Somebody has seen that its sound clipped.
+    ClearClip(InputId),
     /// Time to ask for them.
     Ask,
     /// The operator wants to see this input.
@@ -61,6 +63,8 @@ pub enum InputsOutput {
     Retry(InputId),
     /// So long the first picture of a tile took.
     Painted(Duration),
+    /// Somebody has seen that its sound clipped.
+    ClearClip(InputId),
     /// The last minutes of this one are wanted.
     History(InputId),
 }
@@ -113,6 +117,7 @@ impl SimpleComponent for Inputs {
         let details = Details::builder().launch(()).forward(sender.input_sender(), |output| match output {
             DetailsOutput::All => InputsMsg::Enlarge(None),
             DetailsOutput::Retry(input) => InputsMsg::Retry(input),
+            DetailsOutput::ClearClip(input) => InputsMsg::ClearClip(input),
         });
         let model = Self {
             runtime,
@@ -156,6 +161,7 @@ impl SimpleComponent for Inputs {
             InputsMsg::History(history) => self.details.emit(DetailsMsg::History(history)),
             InputsMsg::Ask => self.ask(&sender),
             // The window lives as long as its grid.
+            InputsMsg::ClearClip(input) => drop(sender.output(InputsOutput::ClearClip(input))),
             InputsMsg::Painted(took) => drop(sender.output(InputsOutput::Painted(took))),
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
             InputsMsg::Reveal(input) => {

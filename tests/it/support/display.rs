@@ -86,6 +86,15 @@ impl Display {
         Running::start("the window", &mut command)
     }
 
+    /// The same with `env` besides, and without arguments.
+    pub fn window_with(&self, holdfast: &Holdfast, env: &[(&str, &str)]) -> Running {
+        let log = holdfast.root().join("window.log");
+        let mut command = holdfast.command(super::proc::BINARY);
+        self.attach(&mut command).envs(env.iter().copied());
+        command.stdout(process::log_file(&log)).stderr(process::log_file(&log));
+        Running::start("the window", &mut command)
+    }
+
     /// Asks the accessibility tree: `["press", "Record"]`, `["wait", NAME]`, `["gone", NAME]`, `["text", NAME]`, `["tree"]`.
     pub fn atspi(&self, holdfast: &Holdfast, args: &[&str]) -> Output {
         let mut command = holdfast.command(PYTHON);

@@ -25,6 +25,8 @@ pub enum DetailsMsg {
     BackClicked,
     /// "Retry now".
     RetryClicked,
+    /// "Clear".
+    ClearClicked,
 }
 
 /// From the panel.
@@ -34,6 +36,8 @@ pub enum DetailsOutput {
     All,
     /// Try the input again at once.
     Retry(InputId),
+    /// Somebody has seen that its sound clipped.
+    ClearClip(InputId),
 }
 
 /// The panel.
@@ -84,6 +88,20 @@ impl SimpleComponent for Details {
                 },
             },
 
+            gtk::Box {
+                set_spacing: 12,
+                #[watch]
+                set_visible: model.has_clipped(),
+                gtk::Image { add_css_class: "word-tally", set_icon_name: Some("audio-volume-overamplified-symbolic") },
+                gtk::Label {
+                    set_label: &gettext("The sound was too loud and has clipped."),
+                    set_hexpand: true,
+                    set_xalign: 0.0,
+                    set_wrap: true,
+                },
+                gtk::Button { set_label: &gettext("Clear"), connect_clicked => DetailsMsg::ClearClicked },
+            },
+
             gtk::ScrolledWindow {
                 set_vexpand: true,
                 set_hscrollbar_policy: gtk::PolicyType::Never,
@@ -130,11 +148,21 @@ impl SimpleComponent for Details {
             }
             // The grid lives as long as its panel.
             DetailsMsg::BackClicked => drop(sender.output(DetailsOutput::All)),
-            DetailsMsg::RetryClicked => {
-                if let Some(view) = &self.view {
-                    let _ = sender.output(DetailsOutput::Retry(view.input.id.clone()));
-                }
-            }
+            DetailsMsg::RetryClicked => self.ask(DetailsOutput::Retry, &sender),
+            DetailsMsg::ClearClicked => self.ask(DetailsOutput::ClearClip, &sender),
+        }
+    }
+}
+
+impl Details {
+    fn has_clipped(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.contact && view.input.audio.iter().any(|meter| meter.clip))
+    }
+
+    fn ask(&self, what: fn(InputId) -> DetailsOutput, sender: &ComponentSender<Self>) {
+        if let Some(view) = &self.view {
+            // The grid lives as long as its panel.
+            let _ = sender.output(what(view.input.id.clone()));
         }
     }
 }
