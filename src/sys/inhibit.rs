@@ -48,12 +48,17 @@ impl Inhibitor {
 
     /// What was got.
     pub fn got(&self) -> String {
-        self.words(|half| &half.got)
+        let held = self.halves().into_iter().filter(|half| half.gone().is_none());
+        held.flat_map(|half| &half.got).map(String::as_str).collect::<Vec<_>>().join("; ")
     }
 
-    /// What was refused, or is not there, and why, in English.
+    /// What was refused, is not there, or has gone and is about to be asked for again, and why, in English.
     pub fn refused(&self) -> String {
-        self.words(|half| &half.refused)
+        let refused = |half: &Half| match half.gone() {
+            Some(name) => vec![format!("{name} has gone")],
+            None => half.refused.clone(),
+        };
+        self.halves().into_iter().flat_map(refused).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether some of it is gone, or somebody has come who may give more.
@@ -96,10 +101,6 @@ impl Inhibitor {
         self.session.release().await;
     }
 
-    fn words(&self, of: fn(&Half) -> &Vec<String>) -> String {
-        self.halves().into_iter().flat_map(of).map(String::as_str).collect::<Vec<_>>().join("; ")
-    }
-
     fn halves(&self) -> [&Half; 2] {
         [&self.system, &self.session]
     }
@@ -134,6 +135,8 @@ mod tests {
         drop(theirs);
         assert_eq!(timeout(Duration::from_secs(10), held.goes_down()).await, Ok(false));
         assert!(!held.keeps_awake() && held.is_lost());
+        // It may be a second until it is asked again: that it has gone is told at once, by its name.
+        assert_eq!((held.got(), held.refused()), (String::new(), "org.gnome.SessionManager has gone".to_owned()));
         // What the other bus has to say is heard all the same, and that one is not said again.
         assert!(timeout(Duration::from_millis(50), held.goes_down()).await.is_err());
     }

@@ -108,6 +108,16 @@ impl Half {
         half
     }
 
+    /// Whose going took with it what was held here, `None` = nothing was, or it holds.
+    pub(super) fn gone(&self) -> Option<&'static str> {
+        match &self.held {
+            _ if !self.lost => None,
+            Some(Held::Cookie(..)) => Some(SESSION.0),
+            Some(Held::Request(..)) => Some(PORTAL.0),
+            None => (!self.locks.is_empty()).then_some(LOGIND.0),
+        }
+    }
+
     /// What is more is held on to.
     pub(super) fn rank(&self) -> (bool, bool, usize) {
         (self.keeps_awake, self.shutdown.is_some(), self.locks.len())
