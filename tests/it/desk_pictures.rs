@@ -26,7 +26,12 @@ struct Look {
 const DARK: Look = Look { name: "1920-dark", size: (1920, 1080), env: &[], says: "Recording" };
 const LOOKS: [Look; 6] = [
     DARK,
-    Look { name: "1024-light", size: (1024, 600), env: &[("ADW_DEBUG_COLOR_SCHEME", "prefer-light")], says: "Recording" },
+    Look {
+        name: "1024-light",
+        size: (1024, 600),
+        env: &[("ADW_DEBUG_COLOR_SCHEME", "prefer-light")],
+        says: "Recording",
+    },
     Look { name: "480-contrast", size: (480, 640), env: &[("ADW_DEBUG_HIGH_CONTRAST", "1")], says: "Recording" },
     Look { name: "1024-german", size: (1024, 600), env: &[("LANGUAGE", "de")], says: "Nimmt auf" },
     Look { name: "1920-mirrored", size: (1920, 1080), env: &[("LANGUAGE", "ar-XB")], says: "[Réçördîñg~~~]" },
@@ -77,7 +82,14 @@ fn snapshot() -> Value {
 /// Width and height of the one window of the display, whatever is cut off by the screen.
 fn window_size(display: &Display, holdfast: &Holdfast) -> (u32, u32) {
     let mut xdotool = holdfast.command("xdotool");
-    display.attach(&mut xdotool).args(["search", "--onlyvisible", "--name", "Holdfast", "getwindowgeometry", "--shell"]);
+    display.attach(&mut xdotool).args([
+        "search",
+        "--onlyvisible",
+        "--name",
+        "Holdfast",
+        "getwindowgeometry",
+        "--shell",
+    ]);
     let said = process::run("xdotool", &mut xdotool, holdfast.root(), ANSWERS_WITHIN).stdout;
     let of = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -91,7 +103,8 @@ fn take(look: &Look) {
     let remembered = holdfast.root().join("home/.local/state/holdfast");
     std::fs::create_dir_all(&remembered).expect("the folder is ours");
     let (width, height) = look.size;
-    std::fs::write(remembered.join("window.toml"), format!("size = [{width}, {height}]\n")).expect("the folder is ours");
+    std::fs::write(remembered.join("window.toml"), format!("size = [{width}, {height}]\n"))
+        .expect("the folder is ours");
     let mut display = Display::start(&holdfast, width, height);
     let _stage = Stage::start(&holdfast, &snapshot());
     let _window = display.window_with(&holdfast, look.env);

@@ -57,6 +57,21 @@ impl App {
         }
     }
 
+    /// Shows a toast. Its close button has an icon and no name in libadwaita 1.2, so it gets one.
+    fn say(&self, toast: adw::Toast) {
+        self.toasts.add_toast(toast);
+        let mut below = vec![self.toasts.clone().upcast::<gtk::Widget>()];
+        while let Some(widget) = below.pop() {
+            if let Some(button) = widget.downcast_ref::<gtk::Button>().filter(|button| button.label().is_none()) {
+                button.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
+            }
+            // The content of the window is no toast.
+            let children = std::iter::successors(widget.first_child(), gtk::Widget::next_sibling);
+            let toasts = |child: &gtk::Widget| Some(child) != self.toasts.child().as_ref();
+            below.extend(children.filter(toasts));
+        }
+    }
+
     /// Says where a marker stands.
     pub(super) fn marked(&mut self, result: Result<MarkerReply, ClientError>) {
         if let Ok(reply) = &result {
@@ -65,7 +80,7 @@ impl App {
                 format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
             let toast = adw::Toast::new(&words);
             toast.set_timeout(MARKER_SECONDS);
-            self.toasts.add_toast(toast);
+            self.say(toast);
         }
         self.answered(result);
     }
@@ -86,7 +101,7 @@ impl App {
         if let Some(before) = self.saved.replace(toast.clone()) {
             before.dismiss();
         }
-        self.toasts.add_toast(toast);
+        self.say(toast);
     }
 }
 

@@ -74,6 +74,16 @@ impl Tile {
         self.is_line() || self.size.0 >= MEDIUM_FROM
     }
 
+    /// Beside what is wrong, and what can be done, there is room for nothing else in a tile of middle size.
+    pub(super) fn has_safe(&self) -> bool {
+        self.face.safe.is_some() && !self.is_line() && (self.has_room_for_words() || !self.face.retry)
+    }
+
+    /// A large tile has room for everything.
+    pub(super) fn has_room_for_words(&self) -> bool {
+        self.is_line() || self.size.0 >= LARGE_FROM
+    }
+
     /// A verdict stands beside the format where there is room for both.
     fn has_room_for_format(&self) -> bool {
         let verdict = self.face.check.is_some();

@@ -68,7 +68,8 @@ impl FactoryComponent for Tile {
             add_overlay = &gtk::Image {
                 add_css_class: "tile-icon",
                 set_can_target: false,
-                set_valign: gtk::Align::Center,
+                #[watch]
+                set_valign: if self.has_room_for_words() { gtk::Align::Center } else { gtk::Align::Start },
                 set_halign: gtk::Align::Center,
                 #[watch]
                 set_icon_name: self.icon(),
@@ -189,7 +190,7 @@ impl FactoryComponent for Tile {
                             gtk::Label {
                                 set_label: &gettext("Retry now"),
                                 #[watch]
-                                set_visible: self.has_room(),
+                                set_visible: self.has_room_for_words(),
                             },
                         },
                     },
@@ -207,7 +208,7 @@ impl FactoryComponent for Tile {
                         add_css_class: "tile-safe",
                         add_css_class: "numeric",
                         #[watch]
-                        set_visible: self.face.safe.is_some() && !self.is_line(),
+                        set_visible: self.has_safe(),
                         #[watch]
                         set_label: &self.safe_words(),
                     },
