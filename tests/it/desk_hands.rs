@@ -55,7 +55,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
         preview(snapshot, "cam2").0 >= before && preview(snapshot, "cam1").1 == "off"
     });
     assert_named(&shown);
-    do_it(&["press", "All inputs"]);
+    display.key(&holdfast, &["Escape"]);
     do_it(&["wait", "Show Camera 1 large"]);
 
     wait_media(&holdfast, "cam1", Duration::from_secs(2));
@@ -69,7 +69,7 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     let health = do_it(&["show", "Record until it is written"]);
     assert!(health.contains("✓ granted") && health.contains("Camera 1"), "{health}");
     assert_named(&health);
-    display.key(&holdfast, &["Escape"]);
+    do_it(&["press", "All inputs"]);
     do_it(&["wait", "Show Camera 1 large"]);
 
     // The recording does not notice that the window speaks otherwise.

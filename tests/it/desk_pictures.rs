@@ -105,6 +105,10 @@ fn take(look: &Look) {
     let (width, height) = look.size;
     std::fs::write(remembered.join("window.toml"), format!("size = [{width}, {height}]\n"))
         .expect("the folder is ours");
+    // Reduced motion: nothing is on its way while its picture is taken.
+    let settings = holdfast.root().join("home/.config/gtk-4.0");
+    std::fs::create_dir_all(&settings).expect("the folder is ours");
+    std::fs::write(settings.join("settings.ini"), "[Settings]\ngtk-enable-animations=false\n").expect("the same");
     let mut display = Display::start(&holdfast, width, height);
     let _stage = Stage::start(&holdfast, &snapshot());
     let _window = display.window_with(&holdfast, look.env);
