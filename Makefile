@@ -8,11 +8,12 @@
 #   make soak     one recording of an hour, watched: memory, descriptors and threads stay as they are
 #   make install  into $(DESTDIR)$(PREFIX)
 #   make pot      collect the words of the window into po/holdfast.pot
+#   make po       the same, then into every translation; says what is still to be translated
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench torture soak install pot
+.PHONY: help run test lint bench torture soak install pot po
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
@@ -27,10 +28,11 @@ RUN_PACKAGES := gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0
 # A window where there is no screen: the display, a session bus for it, and something that takes a picture.
 HEADLESS_PACKAGES := xvfb dbus-daemon imagemagick libgl1-mesa-dri
 # A second opinion on every file (ffprobe), a real RTSP server, hands and eyes for the window, validators; and what
-# provokes faults: disks of our own, a system call that fails or takes long, a clock that jumps, RealtimeKit.
+# provokes faults: disks of our own, a system call that fails or takes long, a clock that jumps, RealtimeKit, a machine that
+# is too busy.
 TEST_PACKAGES := $(HEADLESS_PACKAGES) ffmpeg python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
-    at-spi2-core gir1.2-atspi-2.0 xdotool desktop-file-utils appstream \
-    e2fsprogs btrfs-progs strace faketime rtkit polkitd systemd
+    at-spi2-core gir1.2-atspi-2.0 xdotool desktop-file-utils appstream flatpak-builder \
+    e2fsprogs btrfs-progs strace faketime rtkit polkitd systemd stress-ng
 # gst-launch-1.0, the bare pipeline a worker is measured against.
 BENCH_PACKAGES := gstreamer1.0-tools
 
@@ -80,3 +82,7 @@ install:
 pot:
 	@scripts/packages gettext
 	@scripts/pot po/holdfast.pot
+
+po:
+	@scripts/packages gettext
+	@scripts/po

@@ -2,7 +2,7 @@
 //!
 //! Contract: everything is measured from outside, on the files and in `/proc`, not by what the recorder says of
 //! itself. Prints one line per number with its target; the exit code is 1 when a target is missed. Names of chapters
-//! (`latency`, `cpu`, `memory`, `supervision`) as arguments restrict it to those.
+//! (`latency`, `cpu`, `memory`, `supervision`, `overload`) as arguments restrict it to those.
 //!
 //! # What a worker's CPU time is compared with
 //!
@@ -18,6 +18,8 @@
     reason = "a bench starts programs, plants files and reads clocks of its own; src/ may not"
 )]
 
+#[path = "recorder/overload.rs"]
+mod overload;
 #[path = "recorder/supervision.rs"]
 mod supervision;
 #[path = "../tests/it/support/mod.rs"]
@@ -56,8 +58,13 @@ fn main() -> ExitCode {
     // `cargo bench` passes flags of the standard harness; they are no chapters.
     let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     type Chapter = (&'static str, fn(&mut Report));
-    let chapters: [Chapter; 4] =
-        [("latency", latency), ("cpu", cpu), ("memory", memory), ("supervision", supervision::measure)];
+    let chapters: [Chapter; 5] = [
+        ("latency", latency),
+        ("cpu", cpu),
+        ("memory", memory),
+        ("supervision", supervision::measure),
+        ("overload", overload::measure),
+    ];
     let mut report = Report::default();
     for (name, chapter) in chapters {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {

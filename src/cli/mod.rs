@@ -126,6 +126,17 @@ pub enum RecordCommand {
     },
     /// Begin a new file for every input, without a gap
     Split(Json),
+    /// Note this moment of the recording
+    Mark {
+        /// Form of the output
+        #[command(flatten)]
+        json: Json,
+        /// What to call it
+        label: Option<String>,
+        /// Idempotency key: repeating a marker with the same key gives the same marker
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Stop recording and wait until all files are closed
     Stop {
         /// Form of the output

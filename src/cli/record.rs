@@ -1,10 +1,11 @@
-//! `holdfast record start|split|stop`: commands, and waiting for what they promised.
+//! `holdfast record start|split|mark|stop`: commands, and waiting for what they promised.
 
 use super::{Outcome, RecordCommand, clock_time, failed, print_json};
 use crate::model::snapshot::{InputState, InputView, RecordingState, SessionState, Snapshot};
 use crate::model::{InputId, SessionId};
-use crate::protocol::api::{SplitRequest, StartReply, StartRequest, StopReply, StopRequest};
+use crate::protocol::api::{MarkerRequest, SplitRequest, StartReply, StartRequest, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
+use crate::sys::clock;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -23,7 +24,7 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
         RecordCommand::Start { json, name, inputs, key, no_wait } => {
             let request = StartRequest { name, inputs: (!inputs.is_empty()).then_some(inputs) };
             let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-            let reply = client.start(&key, &request).await?;
+            let reply = client.clone().clicked(clock::mono_now()).start(&key, &request).await?;
             let outcome = if no_wait { Outcome::Done } else { wait_for_evidence(&client, &reply).await? };
             if json.json {
                 print_json(&reply);
@@ -41,10 +42,22 @@ pub(super) async fn run(client: Client, command: RecordCommand) -> Result<Outcom
             println!("session {}: {} inputs begin a new file", reply.session_id, reply.inputs.len());
             Ok(Outcome::Done)
         }
+        RecordCommand::Mark { json, label, key } => {
+            let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+            let reply =
+                client.clicked(clock::mono_now()).mark(&key, &MarkerRequest { session_id: None, label }).await?;
+            if json.json {
+                return Ok(print_json(&reply));
+            }
+            let (n, at) = (reply.marker.n, u64::try_from(reply.marker.t_ns / 1_000_000).ok());
+            println!("session {}: marker {n} at {}", reply.session_id, clock_time(at));
+            Ok(Outcome::Done)
+        }
         RecordCommand::Stop { json, no_wait } => {
+            let clicked = clock::mono_now();
             // Named, so that a repeated request (a lost answer, a second stop) means this session and no other.
             let running = client.status().await?.session.map(|session| session.id);
-            let reply = client.stop(&StopRequest { session_id: running }).await?;
+            let reply = client.clone().clicked(clicked).stop(&StopRequest { session_id: running }).await?;
             if no_wait {
                 return Ok(print_stop(&reply, None, json.json));
             }

@@ -1,7 +1,7 @@
 //! `holdfast status`: the snapshot in words.
 
 use super::{Outcome, clock_time, print_json, word};
-use crate::model::snapshot::{InputView, Snapshot};
+use crate::model::snapshot::{InputView, LevelName, LevelView, PreviewReduction, Snapshot};
 use crate::protocol::client::{Client, ClientError};
 
 pub(super) async fn run(client: Client, json: bool) -> Result<Outcome, ClientError> {
@@ -33,9 +33,19 @@ fn text(snapshot: &Snapshot) -> String {
     }
     let free = snapshot.storage.free_bytes.map_or("unknown".to_owned(), crate::config::size::format);
     out.push_str(&format!("storage: {free} free, {} left, in {}\n", time_left(snapshot), snapshot.storage.path));
+    out.push_str(&level_line(&snapshot.level));
     let alerts = &snapshot.alerts;
     out.push_str(&format!("alerts: {} critical, {} warning, {} info\n", alerts.critical, alerts.warning, alerts.info));
     out
+}
+
+/// Nothing where nothing is wrong.
+fn level_line(level: &LevelView) -> String {
+    if level.name == LevelName::Normal {
+        return String::new();
+    }
+    let list = |words: &[String]| if words.is_empty() { "–".to_owned() } else { words.join(", ") };
+    format!("load: {} because of {}; done: {}\n", word(&level.name), list(&level.causes), list(&level.actions))
 }
 
 fn time_left(snapshot: &Snapshot) -> String {
@@ -54,6 +64,11 @@ fn input_line(input: &InputView) -> String {
         let file = recording.file.as_deref().unwrap_or("–");
         let times = format!("{} written, {} safe", clock_time(recording.media_ms), clock_time(recording.safe_ms));
         line.push_str(&format!(", {} {file} ({times})", word(&recording.state)));
+    }
+    match input.preview.reduced {
+        Some(PreviewReduction::Off) => line.push_str(", preview off"),
+        Some(PreviewReduction::Height | PreviewReduction::Rate) => line.push_str(", preview reduced"),
+        None => {}
     }
     if let Some(detail) = &input.detail {
         line.push_str(&format!(": {detail}"));

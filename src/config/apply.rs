@@ -6,6 +6,7 @@ use super::pairs::Marks;
 use super::problem::{Origin, Problem};
 use super::{Config, size};
 use crate::model::encoding::{AudioCodec, Container, VideoChoice};
+use crate::model::naming::Template;
 use crate::model::policy::StallAction;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -44,14 +45,7 @@ pub(super) fn apply(config: &mut Config, marks: &mut Marks, origin: Origin<'_>) 
         let message = format!("{} is not known; this program reads version {VERSION}", version.get_ref());
         return Err(origin.problem(&version.span(), "version", message));
     }
-    let sections = [
-        ("breaker", &file.breaker),
-        ("degradation", &file.degradation),
-        ("budgets", &file.budgets),
-        ("mediamtx", &file.mediamtx),
-        ("api", &file.api),
-        ("ui", &file.ui),
-    ];
+    let sections = [("breaker", &file.breaker), ("mediamtx", &file.mediamtx), ("api", &file.api), ("ui", &file.ui)];
     for (name, section) in sections {
         at.refuse(name, section, "remove this section")?;
     }
@@ -59,6 +53,7 @@ pub(super) fn apply(config: &mut Config, marks: &mut Marks, origin: Origin<'_>) 
     recording(config, marks, &at, &file)?;
     storage(config, marks, &at, &file)?;
     supervision(config, marks, &at, &file)?;
+    degradation(config, marks, &at, &file)?;
     inputs(config, marks, &at, &file)
 }
 
@@ -89,6 +84,11 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
     if let Some(codec) = &keys.audio_codec {
         encoding.audio_codec = at.word("recording.audio_codec", codec, &AUDIO_CODECS)?;
         marks.audio_codec = Some(at.origin.mark(&codec.span(), "recording.audio_codec"));
+    }
+    if let Some(name) = &keys.session_name {
+        let template = Template::read(name.get_ref());
+        config.session_name =
+            template.map_err(|fault| at.problem(name, "recording.session_name", fault.to_string()))?;
     }
     if let Some(minutes) = &keys.split_minutes {
         config.policy.split.after = split_minutes(at, minutes)?;
@@ -190,6 +190,15 @@ fn supervision(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &F
     }
     at.millis("retry.first_ms", &retry.first_ms, 100, 60_000, &mut policy.retry_first)?;
     at.millis("retry.cap_ms", &retry.cap_ms, 100, 3_600_000, &mut policy.retry_cap)
+}
+
+fn degradation(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {
+    let keys = &file.degradation;
+    at.note("degradation.cpu_warn_percent", &keys.cpu_warn_percent, marks);
+    at.note("degradation.cpu_degrade_percent", &keys.cpu_degrade_percent, marks);
+    at.note("degradation.memory_warn_percent", &keys.memory_warn_percent, marks);
+    at.note("degradation.memory_degrade_percent", &keys.memory_degrade_percent, marks);
+    super::degradation::apply(&mut config.degradation, at, keys, &file.budgets)
 }
 
 fn inputs(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &File) -> Result<(), Problem> {

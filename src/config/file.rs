@@ -26,8 +26,10 @@ pub(super) struct File {
     #[serde(default)]
     pub retry: Retry,
     pub breaker: Refused,
-    pub degradation: Refused,
-    pub budgets: Refused,
+    #[serde(default)]
+    pub degradation: Degradation,
+    #[serde(default)]
+    pub budgets: Budgets,
     pub mediamtx: Refused,
     pub api: Refused,
     pub ui: Refused,
@@ -50,6 +52,7 @@ pub(super) struct Recording {
     pub keyframe_interval_ms: Option<Spanned<i64>>,
     pub fragment_ms: Option<Spanned<i64>>,
     pub audio_codec: Option<Spanned<String>>,
+    pub session_name: Option<Spanned<String>>,
     pub split_minutes: Option<Spanned<toml::Value>>,
     pub split_bytes: Option<Spanned<toml::Value>>,
 }
@@ -82,6 +85,29 @@ pub(super) struct Supervision {
     pub operation_verify_ms: Option<Spanned<i64>>,
     pub alert_command: Option<Spanned<Vec<String>>>,
     pub alert_command_limit_ms: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Degradation {
+    pub cpu_warn_percent: Option<Spanned<i64>>,
+    pub cpu_degrade_percent: Option<Spanned<i64>>,
+    pub cpu_critical_percent: Option<Spanned<i64>>,
+    pub memory_warn_percent: Option<Spanned<i64>>,
+    pub memory_degrade_percent: Option<Spanned<i64>>,
+    pub memory_critical_percent: Option<Spanned<i64>>,
+    pub pressure_percent: Option<Spanned<i64>>,
+    pub queue_percent: Option<Spanned<i64>>,
+    pub late_ms: Option<Spanned<i64>>,
+    pub calm_ms: Option<Spanned<i64>>,
+    pub low_memory: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budgets {
+    pub cpu_percent: Option<Spanned<i64>>,
+    pub disk_per_second: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,6 +5,7 @@
 //! configuration or a [`Problem`], never a panic.
 
 mod apply;
+mod degradation;
 mod file;
 mod folders;
 mod input;
@@ -13,11 +14,13 @@ mod problem;
 pub mod size;
 mod supervision;
 
+pub use degradation::DegradationRules;
 pub use problem::Problem;
 pub use supervision::SupervisionRules;
 
 use crate::model::encoding::Encoding;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec};
+use crate::model::naming::Template;
 use crate::model::policy::WorkerPolicy;
 use pairs::Marks;
 use problem::Origin;
@@ -79,12 +82,16 @@ pub struct Config {
     pub inputs: Vec<InputSpec>,
     /// How every input is encoded.
     pub encoding: Encoding,
+    /// What a session is called that nobody names.
+    pub session_name: Template,
     /// Space rules.
     pub storage: StorageRules,
     /// Rules handed to every worker.
     pub policy: WorkerPolicy,
     /// What the engine watches.
     pub supervision: SupervisionRules,
+    /// When it does without what is not the recording.
+    pub degradation: DegradationRules,
 }
 
 impl Config {

@@ -69,6 +69,40 @@ fn check_order(config: &Config, marks: &Marks) -> Result<(), Problem> {
              storage.critical_used_percent"
         )));
     }
+    let rules = &config.degradation;
+    let levels = [
+        (
+            "degradation.cpu_warn_percent",
+            rules.cpu_warn_percent,
+            "degradation.cpu_degrade_percent",
+            rules.cpu_degrade_percent,
+        ),
+        (
+            "degradation.cpu_degrade_percent",
+            rules.cpu_degrade_percent,
+            "degradation.cpu_critical_percent",
+            rules.cpu_critical_percent,
+        ),
+        (
+            "degradation.memory_warn_percent",
+            rules.memory_warn_percent,
+            "degradation.memory_degrade_percent",
+            rules.memory_degrade_percent,
+        ),
+        (
+            "degradation.memory_degrade_percent",
+            rules.memory_degrade_percent,
+            "degradation.memory_critical_percent",
+            rules.memory_critical_percent,
+        ),
+    ];
+    for (key, value, bound_key, bound) in levels {
+        if let Some(mark) = said(key, value > bound) {
+            return Err(
+                mark.problem(format!("{value} is above {bound_key}; use at most {bound}, or a greater {bound_key}"))
+            );
+        }
+    }
     let times = [
         ("watchdog.stall_shown_ms", policy.stall_shown, "watchdog.stall_restart_ms", policy.stall_restart),
         ("retry.first_ms", policy.retry_first, "retry.cap_ms", policy.retry_cap),

@@ -145,6 +145,10 @@ fn every_refusal_names_file_line_key_and_what_is_allowed() {
             "config.toml:2: watchdog.stall_action: \"reboot\" is not known; use one of \"restart\", \"stop\"",
         ),
         (
+            "[recording]\nsession_name = \"take {nr}\"",
+            "config.toml:2: recording.session_name: there is no {nr}; use {date}, {time} or {n}, and {{ for a brace",
+        ),
+        (
             "[recording]\nsplit_minutes = -5",
             "config.toml:2: recording.split_minutes: -5 is not allowed; use 0 for never, or a number from 0.05 to 10080",
         ),
@@ -355,4 +359,20 @@ proptest! {
     fn any_environment_gives_a_configuration_or_a_problem(name in "HOLDFAST_[A-Z_]{0,20}", value in "\\PC{0,20}") {
         let _ = Config::default().overlay(&mut Marks::default(), &[(name, value)]);
     }
+}
+
+#[test]
+fn limits_of_load_have_an_order_and_budgets_a_size() {
+    let text = "[degradation]\ncpu_warn_percent = 50\nlate_ms = 400\nlow_memory = \"300MB\"\n[budgets]\n\
+                cpu_percent = 25\ndisk_per_second = \"8MB\"\n";
+    let rules = read(text).expect("good limits").degradation;
+    assert_eq!((rules.cpu_warn_percent, rules.cpu_degrade_percent, rules.late.as_millis()), (50, 70, 400));
+    assert_eq!((rules.low_memory, rules.budget_cpu_percent, rules.budget_disk), (300_000_000, 25, 8_000_000));
+    let wrong = refusal("[degradation]\ncpu_degrade_percent = 90\n");
+    assert!(
+        wrong.starts_with("config.toml:2: degradation.cpu_degrade_percent: 90 is above degradation.cpu_critical"),
+        "{wrong}"
+    );
+    let wrong = refusal("[degradation]\nmemory_warn_percent = 0\n");
+    assert_eq!(wrong, "config.toml:2: degradation.memory_warn_percent: 0 is not allowed; use a number from 1 to 100");
 }

@@ -135,7 +135,7 @@ impl Alerts {
             None => alert.params.clone_from(&incident.params),
         }
         alert.acknowledged &= goes_on;
-        (alert.state, alert.resolved_at) = (AlertState::Active, None);
+        (alert.state, alert.resolved_at, alert.last_at) = (AlertState::Active, None, Some(now.at));
         say(&mut alert);
         offer(&mut alert);
         let id = alert.id;
@@ -262,6 +262,7 @@ fn first(id: u64, now: Now, source: &str, incident: &Incident) -> Alert {
         id,
         seq: 0,
         at: now.at,
+        last_at: None,
         severity: incident.code.severity(),
         source: source.to_owned(),
         code: incident.code.as_str().to_owned(),

@@ -6,6 +6,7 @@ use super::event::{Effect, Event, ProofEvent, Reply, Token};
 use super::hook::Hook;
 use super::inhibit;
 use super::kept::Account;
+use super::latency::Latencies;
 use super::link::{Handles, Link};
 use super::proof::Prover;
 use super::worker_state::{Act, WorkerEvent};
@@ -13,6 +14,8 @@ use crate::model::incident::{Incident, Severity};
 use crate::model::{InputId, SessionId};
 use crate::protocol::worker::Command;
 use crate::storage::recovery;
+use crate::sys::clock;
+use crate::sys::memory;
 use crate::sys::paths::Runtime;
 use crate::sys::process::{self, Priority, Process};
 use std::collections::{HashMap, HashSet};
@@ -49,6 +52,7 @@ pub struct Shell {
     /// Whether the machine is kept awake.
     awake: watch::Sender<bool>,
     hook: Hook,
+    latencies: Latencies,
     exit: bool,
     superseded: Option<u64>,
     epoch: u64,
@@ -80,6 +84,7 @@ impl Shell {
             next_command: SHELL_COMMANDS,
             prover: Prover::default(),
             hook,
+            latencies: Latencies::default(),
             exit: false,
             superseded: None,
             epoch,
@@ -105,6 +110,11 @@ impl Shell {
         self.superseded
     }
 
+    /// The proofs that run.
+    pub fn prover(&self) -> Prover {
+        self.prover.clone()
+    }
+
     /// Keeps what survives a restart; `false` = the disk takes nothing more for now.
     pub fn save(&self, account: Account) -> bool {
         self.disk.save(account)
@@ -113,6 +123,11 @@ impl Shell {
     /// What was to be kept last is not on the disk yet.
     pub fn is_saving(&self) -> bool {
         self.disk.is_saving()
+    }
+
+    /// How long things took.
+    pub fn latencies(&self) -> Latencies {
+        self.latencies.clone()
     }
 
     /// Does one thing.
@@ -140,6 +155,13 @@ impl Shell {
             Effect::WriteStop { session, dir, t_ns } => {
                 if !self.disk.push(Job::Stop { session, dir, t_ns }) {
                     self.tell(Event::StopWritten { session });
+                }
+            }
+            Effect::WriteMarker { session, dir, line } => {
+                let n = line.kind.n;
+                if !self.disk.push(Job::Mark { session, dir, line }) {
+                    let result = Err("the disk does not answer; check it and try again".into());
+                    self.tell(Event::Marked { session, n, result });
                 }
             }
             Effect::Journal { dir, t_ns, kind } => {
@@ -170,7 +192,10 @@ impl Shell {
             }
             Effect::Alarm { source, incident } => self.hook.tell(&source, &incident),
             Effect::Log { source, incident } => log(&source, &incident),
+            Effect::Measured { kind, took, trace } => self.latencies.note(clock::mono_now(), kind, took, &trace),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
+            // Some milliseconds, on this thread alone: nobody who records shares it.
+            Effect::DropCaches => memory::give_back(),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);

@@ -12,11 +12,16 @@ mod effect;
 mod errors;
 pub mod event;
 mod fence;
+mod governor;
 mod growth;
+mod headroom;
+mod history;
 mod hook;
 mod inhibit;
 mod kept;
 mod ladder;
+mod last;
+mod latency;
 mod level;
 mod lifetime;
 mod link;
@@ -28,6 +33,7 @@ mod probe;
 mod proof;
 mod protect;
 mod publish;
+mod rates;
 pub mod recover;
 mod reply;
 mod resources;
@@ -35,6 +41,7 @@ mod restart;
 mod search;
 mod server;
 mod signals;
+mod since;
 mod start;
 pub mod state;
 mod takeover;
@@ -46,7 +53,7 @@ use crate::config::Config;
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs};
-use crate::protocol::api::HealthReply;
+use crate::protocol::api::{HealthReply, HistoryReply};
 use crate::storage::space::Home;
 use crate::sys::clock;
 use crate::sys::notify::Manager;
@@ -59,17 +66,19 @@ use event::{Event, Now};
 use fence::Fence;
 use hook::Hook;
 use kept::{Account, Keeping, Kept, Missing};
+use last::{flush, tidy};
 use lifetime::Lifetime;
 use notify::Notify;
 use publish::Publisher;
 use resources::Watched;
 use restart::Restarts;
-use server::{Board, Clients};
+use server::{Board, Clients, Fresh};
 use signals::Signals;
+use since::Since;
 use start::{Left, Library};
 use state::State;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
@@ -92,8 +101,6 @@ const SEQ_STEP: u64 = 10_000;
 /// The API answers when it is known what runs, so that nobody sees a session vanish and come back; after this long it
 /// answers anyway: Record must be possible 2 s after launch (R-FM-11).
 const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
-/// A disk that does not take the last journal lines within this keeps nobody from leaving.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How to run an engine.
 #[derive(Debug, Clone)]
@@ -133,6 +140,7 @@ struct Loop {
     state: State,
     shell: Shell,
     publisher: Publisher,
+    since: Since,
     keeping: Keeping,
     /// What an earlier engine kept has been taken in.
     recalled: bool,
@@ -146,11 +154,12 @@ struct Loop {
     snapshot: watch::Sender<Arc<Snapshot>>,
     alerts: watch::Sender<Arc<Vec<Alert>>>,
     health: watch::Sender<Arc<HealthReply>>,
+    histories: watch::Sender<Arc<Vec<HistoryReply>>>,
     health_told: MonoNs,
     pids: watch::Sender<Vec<(InputId, u32)>>,
     /// The folder that is written: the running session's, else the library.
     written: watch::Sender<PathBuf>,
-    clients: broadcast::Sender<Arc<crate::protocol::event::Event>>,
+    clients: broadcast::Sender<Fresh>,
 }
 
 impl Engine {
@@ -185,6 +194,7 @@ impl Engine {
         let seq = kept.first_seq(self.epoch);
         let mut core = Loop {
             publisher: Publisher::new(first.clone(), seq),
+            since: Since::default(),
             keeping: Keeping::default(),
             recalled,
             reserved: seq + SEQ_STEP,
@@ -194,6 +204,7 @@ impl Engine {
             alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
             health: watch::Sender::new(Arc::new(state.health(now, &first))),
             health_told: now.mono,
+            histories: watch::Sender::new(Arc::new(state.histories())),
             snapshot: watch::Sender::new(Arc::new(Snapshot { seq, ..first })),
             pids: watch::Sender::new(Vec::new()),
             written: watch::Sender::new(self.library.clone()),
@@ -210,6 +221,9 @@ impl Engine {
             snapshot: core.snapshot.subscribe(),
             alerts: core.alerts.subscribe(),
             health: core.health.subscribe(),
+            histories: core.histories.subscribe(),
+            latencies: core.shell.latencies(),
+            session_name: Arc::new(self.options.config.session_name.clone()),
         };
         let api = Tally::default();
         tokio::spawn(resources::watch(Watched {
@@ -222,6 +236,8 @@ impl Engine {
         }));
         let mut unserved = Some((requests, board));
         tokio::spawn(probe::watch_space(self.home.clone(), core.written.subscribe(), events.clone()));
+        let pressure = self.options.config.degradation.pressure_percent;
+        tokio::spawn(governor::watch::watch(pressure, core.shell.prover(), events.clone()));
         tokio::spawn(disk::watch::run(disk.at_work().clone(), events.clone()));
         tokio::spawn(probe::watch_usage(core.pids.subscribe(), events.clone()));
         tokio::spawn(protect::watch(core.snapshot.subscribe(), clients.clone(), events.clone()));
@@ -280,19 +296,9 @@ impl Engine {
             core.save(self::now());
         }
         flush(disk).await;
-        self.tidy(&socket);
+        tidy(&self.options, &socket);
         tracing::info!("the engine leaves");
         Ok(())
-    }
-
-    /// Removes our socket, and those of workers that are gone: only the holder of a lock may.
-    fn tidy(&self, socket: &Path) {
-        remove(socket);
-        for input in &self.options.config.inputs {
-            if let Ok(Some(_lock)) = crate::sys::lock::try_lock(&self.options.runtime.worker_lock(&input.id)) {
-                remove(&self.options.runtime.worker_socket(&input.id));
-            }
-        }
     }
 }
 
@@ -314,6 +320,7 @@ impl Loop {
 
     fn publish(&mut self, now: Now) {
         let mut next = self.state.snapshot(now);
+        self.since.date(&mut next, now.at);
         let events = self.publisher.update(now, &next, |seq| self.state.alerts.take_changed(seq));
         let alerts_changed = events.iter().any(|event| matches!(**event, crate::protocol::event::Event::Alert { .. }));
         next.seq = self.publisher.seq();
@@ -331,7 +338,10 @@ impl Loop {
         }
         for event in events {
             // Nobody listens.
-            drop(self.clients.send(event));
+            drop(self.clients.send(Fresh { event, since: now.mono }));
+        }
+        if let Some(histories) = self.state.new_histories() {
+            self.histories.send_replace(Arc::new(histories));
         }
         if alerts_changed {
             self.alerts.send_replace(Arc::new(self.state.alerts.list().to_vec()));
@@ -375,19 +385,4 @@ impl Loop {
 
 fn now() -> Now {
     Now { mono: clock::mono_now(), at: clock::wall_now() }
-}
-
-fn remove(socket: &Path) {
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(socket = %socket.display(), %error, "a socket could not be removed");
-        }
-        _ => {}
-    }
-}
-
-/// Waits until everything queued so far is written; the loop's thread does not wait for the disk.
-async fn flush(disk: Disk) {
-    // Late or not: nobody is kept by a disk that does not answer.
-    drop(tokio::task::spawn_blocking(move || disk.flush(FLUSH_DEADLINE)).await);
 }

@@ -4,12 +4,12 @@
 //! again only when the question in flight has come back.
 
 use super::event::{Event, Space, StorageEvent, WorkerUsage};
-use crate::model::{InputId, MonoNs};
+use super::rates::{Look, Looks};
+use crate::model::InputId;
 use crate::storage::fault;
 use crate::storage::space::Home;
 use crate::sys::priority::nice;
-use crate::sys::{clock, process};
-use std::collections::HashMap;
+use crate::sys::{clock, process, usage};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,7 +70,7 @@ async fn tell(events: &Sender<Event>, answer: io::Result<(u64, u64)>) -> Result<
 pub async fn watch_usage(pids: watch::Receiver<Vec<(InputId, u32)>>, events: Sender<Event>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before = HashMap::<u32, (MonoNs, Duration)>::new();
+    let mut before = Looks::new();
     loop {
         ticks.tick().await;
         let pids = pids.borrow().clone();
@@ -87,31 +87,24 @@ pub async fn watch_usage(pids: watch::Receiver<Vec<(InputId, u32)>>, events: Sen
     }
 }
 
-type CpuTimes = HashMap<u32, (MonoNs, Duration)>;
-
-fn look(pids: &[(InputId, u32)], before: &CpuTimes) -> (Vec<(InputId, WorkerUsage)>, CpuTimes) {
-    let mut times = CpuTimes::new();
+fn look(pids: &[(InputId, u32)], before: &Looks) -> (Vec<(InputId, WorkerUsage)>, Looks) {
+    let mut looks = Looks::new();
     let mut usages = Vec::new();
     for (input, pid) in pids {
         let Some(usage) = process::usage_of(*pid) else { continue };
-        let now = clock::mono_now();
-        times.insert(*pid, (now, usage.cpu));
-        let cpu_percent = before.get(pid).map(|(at, cpu)| percent(usage.cpu.saturating_sub(*cpu), now.since(*at)));
+        let look = Look { at: clock::mono_now(), cpu: Some(usage.cpu), written: usage::written(*pid) };
+        looks.insert(*pid, look);
+        let rates = look.since(before.get(pid));
         usages.push((
             input.clone(),
             WorkerUsage {
                 process: Some((*pid, usage.started)),
                 rss_bytes: Some(usage.rss_bytes),
-                cpu_percent,
+                cpu_percent: rates.cpu_percent,
+                disk_bytes_per_s: rates.disk_bytes_per_s,
                 nice: nice::worst_of(*pid),
             },
         ));
     }
-    (usages, times)
-}
-
-/// Of the whole machine.
-fn percent(cpu: Duration, wall: Duration) -> f64 {
-    let machine = wall.as_secs_f64() * process::processors() as f64;
-    if machine > 0.0 { (cpu.as_secs_f64() / machine * 1000.0).round() / 10.0 } else { 0.0 }
+    (usages, looks)
 }

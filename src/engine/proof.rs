@@ -30,6 +30,8 @@ pub fn search(library: PathBuf, events: Sender<Event>) {
 #[derive(Debug, Clone, Default)]
 pub struct Prover {
     proofs: Arc<Mutex<Proofs>>,
+    /// Of the processes that run.
+    pids: Arc<Mutex<Vec<u32>>>,
 }
 
 /// Which processes run, and which of them must not.
@@ -86,6 +88,15 @@ impl Prover {
         self.lock().end(number).for_each(kill);
     }
 
+    /// Process ids of the proofs that run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.lock_pids().clone()
+    }
+
+    fn lock_pids(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Proofs> {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,12 +104,14 @@ impl Prover {
     async fn run(&self, number: u64, dir: PathBuf, events: &Sender<Event>) -> io::Result<()> {
         let started = tokio::task::spawn_blocking(move || spawn(&dir)).await;
         let (process, said) = started.map_err(io::Error::other)??;
-        let handle = process.handle()?;
+        let (handle, pid) = (process.handle()?, process.pid());
+        self.lock_pids().push(pid);
         self.lock().add(number, handle).into_iter().for_each(kill);
         let events = events.clone();
         let hearing = tokio::task::spawn_blocking(move || hear(number, said, &events));
         let how = process.wait().await;
         self.lock().remove(number);
+        self.lock_pids().retain(|running| *running != pid);
         hearing.await.map_err(io::Error::other)??;
         match how?.as_str() {
             process::SUCCESS => Ok(()),

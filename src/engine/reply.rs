@@ -1,6 +1,8 @@
 //! How requests end, before the server puts it into HTTP.
 
-use crate::protocol::api::{AckReply, CleanupReply, RetryReply, SplitReply, StartReply, StopReply};
+use crate::protocol::api::{
+    AckReply, CleanupReply, ClipReply, MarkerReply, RetryReply, SplitReply, StartReply, StopReply,
+};
 
 /// How a request ended, for the server to put into HTTP.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +18,17 @@ pub enum Reply {
     Stopped(StopReply),
     /// 202.
     Split(SplitReply),
+    /// 201 (`new`) or 200.
+    Marked {
+        /// The marker.
+        body: Box<MarkerReply>,
+        /// It was made by this request.
+        new: bool,
+    },
     /// 202.
     Retried(RetryReply),
+    /// 202.
+    ClipCleared(ClipReply),
     /// 200.
     Acknowledged(Box<AckReply>),
     /// 200.

@@ -6,12 +6,13 @@
 
 use super::disk::{self, Disk};
 use super::event::Event;
+use super::rates::{Look, Looks, Rates};
 use super::server::{Clients, Request};
 use super::tally::{Counted, Tally};
+use crate::model::InputId;
 use crate::model::snapshot::Snapshot;
-use crate::model::{InputId, MonoNs};
+use crate::sys::clock;
 use crate::sys::usage::{self, Memory, Usage};
-use crate::sys::{clock, process};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -45,8 +46,10 @@ pub struct Processes {
     pub machine_threads: Option<(u64, u64)>,
     /// This process.
     pub engine: Usage,
-    /// Its share of all processors since the last look, in percent.
-    pub engine_cpu_percent: Option<f64>,
+    /// What it has used since the last look.
+    pub engine_rates: Rates,
+    /// Windows that follow the events, with their process ids.
+    pub windows: Vec<(u32, Usage, Rates)>,
     /// The workers with their process ids.
     pub workers: Vec<(InputId, u32, Usage)>,
 }
@@ -83,7 +86,7 @@ pub struct Watched {
 pub async fn watch(watched: Watched) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut rested, mut before) = (SELDOM, None);
+    let (mut rested, mut before) = (SELDOM, Looks::new());
     loop {
         ticks.tick().await;
         let (running, workers) = {
@@ -99,10 +102,14 @@ pub async fn watch(watched: Watched) {
         }
         let gauges = watched.gauges();
         let (disk, api) = (watched.disk.traffic().tally.take(), watched.api.take());
-        let looked = tokio::task::spawn_blocking(move || (usage::memory(), whole.then(|| look(&workers, before))));
+        // What cannot be seen has no figures.
+        let windows: Vec<u32> = watched.clients.windows().into_iter().flatten().collect();
+        let known = before.clone();
+        let looked =
+            tokio::task::spawn_blocking(move || (usage::memory(), whole.then(|| look(&workers, &windows, &known))));
         let Ok((memory, processes)) = looked.await else { continue };
-        let processes = processes.map(|(processes, cpu)| {
-            before = cpu;
+        let processes = processes.map(|(processes, looks)| {
+            before = looks;
             processes
         });
         let seen = Resources { memory, gauges, disk, api, processes };
@@ -127,22 +134,22 @@ impl Watched {
     }
 }
 
-type Cpu = Option<(MonoNs, Duration)>;
-
-fn look(workers: &[(InputId, u32)], before: Cpu) -> (Processes, Cpu) {
-    let engine = usage::of(std::process::id()).unwrap_or_default();
-    let now = clock::mono_now();
-    let share = |(at, cpu): (MonoNs, Duration)| {
-        let machine = now.since(at).as_secs_f64() * process::processors() as f64;
-        let used = engine.cpu?.saturating_sub(cpu).as_secs_f64();
-        (machine > 0.0).then(|| (used / machine * 1000.0).round() / 10.0)
+fn look(workers: &[(InputId, u32)], windows: &[u32], before: &Looks) -> (Processes, Looks) {
+    let mut looks = Looks::new();
+    let mut rates = |pid: u32, usage: &Usage| {
+        let look = Look::of(clock::mono_now(), usage);
+        looks.insert(pid, look);
+        look.since(before.get(&pid))
     };
+    let ours = std::process::id();
+    let engine = usage::of(ours).unwrap_or_default();
+    let engine_rates = rates(ours, &engine);
+    let window = |pid: &u32| {
+        let usage = usage::of(*pid)?;
+        Some((*pid, usage, rates(*pid, &usage)))
+    };
+    let windows = windows.iter().filter_map(window).collect();
     let workers = workers.iter().filter_map(|(id, pid)| Some((id.clone(), *pid, usage::of(*pid)?))).collect();
-    let seen = Processes {
-        machine_threads: usage::machine_threads(),
-        engine,
-        engine_cpu_percent: before.and_then(share),
-        workers,
-    };
-    (seen, engine.cpu.map(|cpu| (now, cpu)))
+    let seen = Processes { machine_threads: usage::machine_threads(), engine, engine_rates, windows, workers };
+    (seen, looks)
 }

@@ -122,6 +122,12 @@ impl Restarts {
         self.given_up
     }
 
+    /// How many attempts were made in the last hour, and how long ago the last one was.
+    pub fn within_an_hour(&self, now: MonoNs) -> (u32, Option<Duration>) {
+        let recent = self.hour.iter().filter(|made| now.since(**made) < HOUR).count();
+        (u32::try_from(recent).unwrap_or(u32::MAX), self.hour.back().map(|last| now.since(*last)))
+    }
+
     /// Attempts since the last proof.
     pub fn attempts(&self) -> u32 {
         self.attempts

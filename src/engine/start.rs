@@ -56,6 +56,7 @@ impl Left {
             policy: config.policy.clone(),
             storage: config.storage,
             supervision: config.supervision.clone(),
+            degradation: config.degradation.clone(),
             library,
             epoch,
             config_file,

@@ -281,6 +281,17 @@ impl Inlet {
         pushed.saturating_sub(passed + queued + 1)
     }
 
+    /// How full it is, in percent of where it begins to lose its oldest.
+    pub fn fill_percent(&self) -> u8 {
+        let share = |level: u64, limit: u64| (level.saturating_mul(100)).checked_div(limit).unwrap_or(0);
+        let (buffers, bytes) = (self.appsrc.current_level_buffers(), self.appsrc.current_level_bytes());
+        let time = self.appsrc.current_level_time().map_or(0, gst::ClockTime::nseconds);
+        let most = share(buffers, self.limits.buffers)
+            .max(share(bytes, self.limits.bytes))
+            .max(share(time, self.limits.time.nseconds()));
+        u8::try_from(most.min(100)).unwrap_or(100)
+    }
+
     /// What has passed.
     pub fn passed(&self) -> &Tally {
         &self.out

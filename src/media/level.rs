@@ -28,6 +28,27 @@ pub fn meters(structure: &gst::StructureRef) -> Option<Vec<Meter>> {
     Some(peaks.into_iter().zip(rms).map(meter).collect())
 }
 
+/// Keeps a clip on the meters until somebody clears it: one lasts a millisecond, and nobody looks that often (R-UI-6).
+#[derive(Debug, Default)]
+pub struct ClipLatch(Vec<bool>);
+
+impl ClipLatch {
+    /// Takes in what `meters` say, and puts what was not cleared onto them.
+    pub fn hold(&mut self, meters: &mut [Meter]) {
+        self.0.resize(meters.len(), false);
+        for (clipped, meter) in self.0.iter_mut().zip(meters) {
+            *clipped |= meter.clip;
+            meter.clip = *clipped;
+        }
+    }
+
+    /// Forgets everything, also on `meters`.
+    pub fn clear(&mut self, meters: &mut [Meter]) {
+        self.0.clear();
+        meters.iter_mut().for_each(|meter| meter.clip = false);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +77,22 @@ mod tests {
         assert_eq!(meters.len(), 2);
         assert!((meters[0].peak_dbfs + 20.0).abs() < 0.5, "{meters:?}");
         assert!((meters[0].rms_dbfs + 23.0).abs() < 0.5 && !meters[0].clip, "{meters:?}");
+    }
+
+    #[test]
+    fn a_clip_stays_until_it_is_cleared() {
+        let quiet = |clip| Meter { peak_dbfs: -20.0, rms_dbfs: -20.0, clip };
+        let clips = |meters: &[Meter]| meters.iter().map(|meter| meter.clip).collect::<Vec<_>>();
+        let mut latch = ClipLatch::default();
+        let mut meters = [quiet(false), quiet(true)];
+        latch.hold(&mut meters);
+        let mut next = [quiet(false), quiet(false)];
+        latch.hold(&mut next);
+        assert_eq!(clips(&next), [false, true]);
+        latch.clear(&mut next);
+        assert_eq!(clips(&next), [false, false]);
+        latch.hold(&mut next);
+        assert_eq!(clips(&next), [false, false]);
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl Part {
         self.video.end_at(at, later);
     }
 
+    /// How full its queues are, in percent.
+    pub fn fill_percent(&self) -> u8 {
+        self.video.fill_percent().max(self.audio.as_ref().map_or(0, Inlet::fill_percent))
+    }
+
     /// Encoded buffers known to be lost because the disk was too slow for too long, with the pictures that could not be
     /// decoded without them.
     pub fn overflowed(&self) -> u64 {

@@ -18,8 +18,8 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Faster than this no preview has to be.
-const MAX_RATE: i32 = 30;
+/// Faster than this no preview has to be, in pictures per second.
+pub const MAX_RATE: u32 = 30;
 
 /// A ring that a preview fills and the main loop adds meters to.
 pub type SharedRing = Arc<Mutex<RingWriter>>;
@@ -46,11 +46,11 @@ pub fn fit(picture: (u32, u32), tile: (u32, u32)) -> (u32, u32) {
 }
 
 impl Preview {
-    /// Shows what `stage` hands out in `ring`, at `size` pixels.
+    /// Shows what `stage` hands out in `ring`, at `size` pixels, at most `max_rate` times a second.
     pub fn start(
         name: &str,
         stage: &Stage,
-        size: (u32, u32),
+        (size, max_rate): ((u32, u32), u32),
         ring: SharedRing,
         on_event: impl FnMut(BusEvent) + 'static,
     ) -> Result<Self, BuildError> {
@@ -59,7 +59,7 @@ impl Preview {
         let mut input = Inlet::add(&bin, &format!("{name}-in"), Limits::PREVIEW, true)?;
         let rate = element::make("videorate", &format!("{name}-rate"))?;
         rate.set_property("drop-only", true);
-        rate.set_property("max-rate", MAX_RATE);
+        rate.set_property("max-rate", i32::try_from(max_rate).unwrap_or(i32::MAX));
         rate.set_property("skip-to-first", true);
         let scale = element::make("videoscale", &format!("{name}-scale"))?;
         let convert = element::make("videoconvert", &format!("{name}-convert"))?;

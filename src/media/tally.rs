@@ -3,6 +3,7 @@
 use crate::model::MonoNs;
 use gst::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +75,11 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ends_at
     }
 
+    /// Running time of the last buffer.
+    pub fn newest(&self) -> Option<MonoNs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).recent.back().copied()
+    }
+
     /// Buffers so far whose running time lies before `time`; exact while `time` is within the last
     /// [`REMEMBERED`] buffers.
     pub fn count_before(&self, time: MonoNs) -> u64 {
@@ -84,6 +90,26 @@ impl Tally {
     /// The others of them.
     pub fn count_from(&self, time: MonoNs) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).from(time)
+    }
+}
+
+/// Counts bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<AtomicU64>);
+
+impl Received {
+    /// Counts the bytes of every buffer that passes `pad` from now on.
+    pub fn attach(&self, pad: &gst::Pad) {
+        let bytes = self.0.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            bytes.fetch_add(info.buffer().map_or(0, |buffer| buffer.size() as u64), Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// Bytes so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -9,10 +9,13 @@ pub mod id;
 pub mod incident;
 pub mod input;
 pub mod loss;
+pub mod marker;
+pub mod naming;
 pub mod policy;
 pub mod proof;
 pub mod redact;
 pub mod session;
+pub mod shed;
 pub mod snapshot;
 pub mod time;
 

@@ -5,6 +5,7 @@ use super::encoding::{AudioCodec, Container, Encoding, VideoCodec};
 use super::id::{InputId, SessionId, SessionName};
 use super::input::InputSpec;
 use super::loss::Loss;
+use super::marker::{Marker, MarkerLine};
 use super::time::MonoNs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,8 @@ pub enum JournalKind {
         /// How long.
         slept_ns: u64,
     },
+    /// The operator noted this time of the session.
+    Marker(MarkerLine),
     /// Somebody asked to stop.
     StopRequested,
     /// All parts are closed; a journal without this line is an interrupted session.
@@ -345,8 +348,8 @@ pub struct Manifest {
     pub library_path: String,
     /// Its inputs.
     pub inputs: Vec<ManifestInput>,
-    /// Operator's markers (a later issue; empty until then).
-    pub markers: Vec<serde_json::Value>,
+    /// The operator's markers, in their order.
+    pub markers: Vec<Marker>,
     /// Steps of the wall clock, in their order.
     pub clock_steps: Vec<ClockStep>,
     /// Sleeps of the machine, in their order. The calendar at a time `t` of the session showed `started_at` + `t` + the

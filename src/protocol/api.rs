@@ -1,7 +1,11 @@
 //! The public API, version 1 (DESIGN §4): bodies of requests, replies and errors. The event stream is
-//! [`super::event`]; health and operations have files of their own.
+//! [`super::event`]; health, histories, latencies, markers, names and operations have files of their own.
 
 pub use super::health::*;
+pub use super::history::*;
+pub use super::latency::*;
+pub use super::marker::*;
+pub use super::naming::*;
 pub use super::operations::*;
 use crate::model::snapshot::{Alert, AlertCounts};
 use crate::model::{InputId, SessionId, SessionName};
@@ -25,7 +29,8 @@ pub const RESPONSE_TIME_MS: &str = "x-response-time-ms";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
-    /// Name of the session; one is made from the date without it.
+    /// Name of the session, with `{date}`, `{time}` and `{n}` for what it is then (`{{` = a brace); the configured one
+    /// without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Only these inputs; all armed ones without it.
@@ -133,7 +138,7 @@ pub struct SessionRow {
     pub dir: String,
     /// The manifest, `None` while the session is open or interrupted.
     pub manifest: Option<crate::model::session::Manifest>,
-    /// The manifest is too long for a page: its parts, findings and incidents are left out here and stand in the
+    /// The manifest is too long for a page: its parts, findings, incidents and markers are left out here and stand in the
     /// session's `session.json`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shortened: bool,

@@ -4,12 +4,13 @@
 //! after a transport error or a reply that says `retryable` (R-CMD-4). Needs a Tokio runtime.
 
 use super::api::{
-    AckReply, AlertsReply, ApiError, CLIENT, CleanupReply, HealthReply, IDEMPOTENCY_KEY, OperationsReply, RetryReply,
+    AckReply, AlertsReply, ApiError, CLICKED_AT, CLIENT, CleanupReply, ClipReply, HealthReply, HistoryReply,
+    IDEMPOTENCY_KEY, LatencyReport, LatencyView, MarkerReply, MarkerRequest, NameReply, OperationsReply, RetryReply,
     SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
-use crate::model::InputId;
 use crate::model::snapshot::Snapshot;
+use crate::model::{InputId, MonoNs};
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -78,17 +79,24 @@ impl ClientError {
 pub struct Client {
     socket: PathBuf,
     window: bool,
+    clicked: Option<MonoNs>,
 }
 
 impl Client {
     /// A client of the engine that listens on `socket`; connects only when asked something.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), window: false }
+        Self { socket: socket.into(), window: false, clicked: None }
     }
 
     /// The same as a window: what it gives up for the recording is looked at.
     pub fn as_window(self) -> Self {
         Self { window: true, ..self }
+    }
+
+    /// The same for what somebody asked for by a click at this moment of CLOCK_MONOTONIC: markers lie there, and what a
+    /// start or stop takes is measured from there.
+    pub fn clicked(self, at: MonoNs) -> Self {
+        Self { clicked: Some(at), ..self }
     }
 
     /// `GET /api/v1/status`.
@@ -104,6 +112,11 @@ impl Client {
     /// `GET /api/v1/alerts`, newest first, at most `limit`.
     pub async fn alerts(&self, limit: usize) -> Result<AlertsReply, ClientError> {
         self.get(&format!("/api/v1/alerts?limit={limit}")).await
+    }
+
+    /// `POST /api/v1/latencies`.
+    pub async fn report_latency(&self, report: &LatencyReport) -> Result<LatencyView, ClientError> {
+        self.send(Method::POST, "/api/v1/latencies", None, Some(report)).await
     }
 
     /// `POST /api/v1/alerts/{id}/ack`.
@@ -142,6 +155,27 @@ impl Client {
     /// `POST /api/v1/recorder/split`; returns before the next parts have begun.
     pub async fn split(&self, request: &SplitRequest) -> Result<SplitReply, ClientError> {
         self.send(Method::POST, "/api/v1/recorder/split", None, Some(request)).await
+    }
+
+    /// `GET /api/v1/recorder/name`: what a start with this name would make now.
+    pub async fn name(&self, name: &str) -> Result<NameReply, ClientError> {
+        let escaped = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        self.get(&format!("/api/v1/recorder/name?name={escaped}")).await
+    }
+
+    /// `GET /api/v1/inputs/{id}/history`.
+    pub async fn history(&self, input: &InputId) -> Result<HistoryReply, ClientError> {
+        self.get(&format!("/api/v1/inputs/{input}/history")).await
+    }
+
+    /// `POST /api/v1/inputs/{id}/clip/clear`.
+    pub async fn clear_clip(&self, input: &InputId) -> Result<ClipReply, ClientError> {
+        self.send(Method::POST, &format!("/api/v1/inputs/{input}/clip/clear"), None, None::<&()>).await
+    }
+
+    /// `POST /api/v1/recorder/marker`; repeating it with the same `key` gives the same marker.
+    pub async fn mark(&self, key: &str, request: &MarkerRequest) -> Result<MarkerReply, ClientError> {
+        self.send(Method::POST, "/api/v1/recorder/marker", Some(key), Some(request)).await
     }
 
     /// `POST /api/v1/inputs/{id}/retry`.
@@ -186,7 +220,10 @@ impl Client {
         let trace = uuid::Uuid::now_v7().simple().to_string();
         let mut pauses = PAUSES.into_iter();
         loop {
-            let request = make_request(&method, path, key, &trace, &body)?;
+            let mut request = make_request(&method, path, key, &trace, &body)?;
+            if let Some(at) = self.clicked {
+                request.headers_mut().insert(CLICKED_AT, at.0.into());
+            }
             match within_deadline(self.exchange(request)).await {
                 Err(error) if error.is_worth_repeating() => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,

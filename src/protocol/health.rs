@@ -1,6 +1,9 @@
 //! How the recorder is, as the API tells it (R-OBS-2). `None` (`null`) = not known, or not there.
 
+use super::latency::LatencyView;
 use super::operations::OperationsReply;
+use crate::model::InputId;
+use crate::model::shed::WorkerLoad;
 use crate::model::snapshot::{AlertCounts, BreakerState, HealthVerdict, LevelView};
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +42,21 @@ pub struct HealthReply {
     /// What each process of the recorder uses.
     #[serde(default)]
     pub resources: Vec<ProcessResources>,
+    /// What each input has gone through.
+    #[serde(default)]
+    pub recovery: Vec<RecoveryView>,
     /// Memory of the machine.
     #[serde(default)]
     pub memory: Option<MachineMemory>,
+    /// Load of the machine, as the level is made of it.
+    #[serde(default)]
+    pub load: Option<MachineLoad>,
     /// Bounded things and how full they are.
     #[serde(default)]
     pub limits: Vec<LimitView>,
+    /// How long things take that somebody waits for (R-CMD-5).
+    #[serde(default)]
+    pub latencies: Vec<LatencyView>,
     /// Long operations.
     #[serde(default)]
     pub operations: OperationsReply,
@@ -129,7 +141,7 @@ pub struct SourceErrorRate {
 /// What a process uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProcessResources {
-    /// `engine`, or the id of the worker's input.
+    /// `engine`, `window`, or the id of the worker's input.
     pub name: String,
     /// Its process id.
     pub pid: u32,
@@ -145,6 +157,51 @@ pub struct ProcessResources {
     pub open_files_limit: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
+    /// Bytes per second that it sends to disks.
+    #[serde(default)]
+    pub disk_bytes_per_s: Option<u64>,
+    /// Bytes per second that come over a network: of inputs that do.
+    #[serde(default)]
+    pub network_bytes_per_s: Option<u64>,
+    /// How a worker keeps up.
+    #[serde(default)]
+    pub load: Option<WorkerLoad>,
+}
+
+/// What has gone wrong at an input and was mended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RecoveryView {
+    /// The input.
+    pub input: InputId,
+    /// How often its process was replaced within the last hour, also under earlier engines of this boot; 10 are the most.
+    pub restarts_hour: u32,
+    /// How long ago the last one was replaced.
+    pub last_restart_ms_ago: Option<u64>,
+    /// Replacements since the last that has proved itself.
+    pub attempts: u32,
+    /// With so many of them it is given up.
+    pub attempts_max: u32,
+    /// It was given up, and waits for Retry.
+    pub quarantined: bool,
+    /// Parts that stalled and were thrown away, since this engine began.
+    pub stalls: u32,
+    /// Stretches in which nothing was recorded, since this engine began.
+    pub gaps: u32,
+    /// How long they were together.
+    pub gap_ms: u64,
+    /// What nobody lived to write, in sessions that were closed since this engine began.
+    pub lost_ms: u64,
+}
+
+/// Load of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MachineLoad {
+    /// Busy processors, all together, without the recorder's own reading of finished files; mean of 2 s.
+    pub cpu_percent: Option<f64>,
+    /// Time in which somebody waited for a processor, mean of 2 s.
+    pub pressure_percent: Option<f64>,
+    /// Memory in use, of the machine or of the recorder's own group, whichever is fuller.
+    pub memory_percent: Option<f64>,
 }
 
 /// Memory of the machine.

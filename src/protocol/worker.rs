@@ -8,6 +8,7 @@ use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::Fact;
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{InputState, Meter, PreviewView, RecordingView, RetryView, Signal};
 use crate::model::{InputId, MonoNs, SessionId};
 use serde::{Deserialize, Serialize};
@@ -82,10 +83,23 @@ pub enum Command {
         /// Command id.
         id: u64,
     },
+    /// Engine: the meters forget that they clipped.
+    ClearClip {
+        /// Command id.
+        id: u64,
+    },
     /// Engine: leave (refused while recording).
     Leave {
         /// Command id.
         id: u64,
+    },
+    /// Engine: do without this from now on (R-DEG); the newest one counts. Idempotent. Only for workers whose status says
+    /// what they do without.
+    Shed {
+        /// Command id.
+        id: u64,
+        /// All of it.
+        shed: Shed,
     },
     /// Viewer: send pictures of at most this size (the size of the tile, in device pixels); 0×0 = none.
     Watch {
@@ -105,6 +119,8 @@ impl Command {
             | Self::Stop { id, .. }
             | Self::Split { id, .. }
             | Self::Retry { id }
+            | Self::ClearClip { id }
+            | Self::Shed { id, .. }
             | Self::Leave { id } => Some(*id),
             Self::Hello { .. } | Self::Watch { .. } => None,
         }
@@ -119,6 +135,8 @@ impl Command {
             Self::Stop { .. } => "stop",
             Self::Split { .. } => "split",
             Self::Retry { .. } => "retry",
+            Self::ClearClip { .. } => "clear_clip",
+            Self::Shed { .. } => "shed",
             Self::Leave { .. } => "leave",
             Self::Watch { .. } => "watch",
         }
@@ -235,6 +253,12 @@ pub struct WorkerStatus {
     /// First part this process may have written to that session: its recording covers the parts from here on.
     #[serde(default)]
     pub first_part: Option<u32>,
+    /// Pictures that have arrived from its source since the process began.
+    #[serde(default)]
+    pub arrived: Option<u64>,
+    /// Bytes that have come over a network since the process began; `None` = its source is none.
+    #[serde(default)]
+    pub received: Option<u64>,
     /// Its recording; frames and times cover the parts written by this process only.
     pub recording: Option<RecordingView>,
     /// The nice value read back.
@@ -245,4 +269,10 @@ pub struct WorkerStatus {
     /// Incidents whose cause goes on.
     #[serde(default)]
     pub active: Vec<Incident>,
+    /// How it keeps up, `None` = it does not say.
+    #[serde(default)]
+    pub load: Option<WorkerLoad>,
+    /// What it does without, `None` = it does not know how to.
+    #[serde(default)]
+    pub shed: Option<Shed>,
 }

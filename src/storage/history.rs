@@ -6,8 +6,9 @@
 use super::journal::Log;
 use super::manifest::calendar;
 use super::recovery::{media_files, read_facts, unfolded};
-use super::{journal, layout};
+use super::{journal, layout, markers};
 use crate::model::calendar::Calendar;
+use crate::model::marker::Marker;
 use crate::model::session::{FactKind, JournalKind, Line, PartEnd, PartRecord, Plan};
 use crate::model::snapshot::{Dropped, Frames};
 use crate::model::{InputId, SessionId};
@@ -22,6 +23,8 @@ use std::path::{Path, PathBuf};
 pub struct History {
     /// Somebody asked to stop it.
     pub stop_requested: bool,
+    /// Its markers with the keys of their requests, oldest first.
+    pub markers: Vec<(String, Marker)>,
     /// Its inputs, as far as anything is known of them.
     pub inputs: BTreeMap<InputId, InputHistory>,
 }
@@ -64,7 +67,7 @@ impl History {
 
     /// What the journal alone says.
     pub(super) fn of_journal(lines: &[Line<JournalKind>]) -> Self {
-        let mut history = Self::default();
+        let mut history = Self { markers: markers::kept(lines), ..Self::default() };
         for line in lines {
             match &line.kind {
                 JournalKind::StopRequested => history.stop_requested = true,

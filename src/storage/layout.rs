@@ -17,8 +17,19 @@ pub const ENGINE_STATE: &str = ".holdfast.state.json";
 
 /// `2026-11-21_20-30-15_keynote_7f3a`: UTC time, slug, last four hex digits of the id.
 pub fn session_dir(started_at: Timestamp, name: &SessionName, id: SessionId) -> String {
+    format!("{}{}", session_stem(started_at, name), id.short())
+}
+
+/// The same without the digits of the id, which are not known before the session is.
+pub fn session_stem(started_at: Timestamp, name: &SessionName) -> String {
     let utc = started_at.to_zoned(TimeZone::UTC);
-    format!("{}_{}_{}", utc.strftime("%Y-%m-%d_%H-%M-%S"), name.slug(), id.short())
+    format!("{}_{}_", utc.strftime("%Y-%m-%d_%H-%M-%S"), name.slug())
+}
+
+/// The slug in the name of a session's folder, `None` for any other name.
+pub fn slug_of(dir: &str) -> Option<&str> {
+    let rest = dir.get("dddd-dd-dd_dd-dd-dd_".len()..).filter(|_| is_session_dir(dir))?;
+    rest.rsplit_once('_').map(|(slug, _)| slug)
 }
 
 /// Whether a folder of a library has the name of a session.
@@ -79,6 +90,8 @@ mod tests {
         let name = "keynote".parse().expect("a name");
         assert_eq!(session_dir(at, &name, id), "2026-11-21_20-30-15_keynote_7f3a");
         assert!(is_session_dir("2026-11-21_20-30-15_keynote_7f3a"));
+        assert_eq!(slug_of("2026-11-21_20-30-15_key_note_7f3a"), Some("key_note"));
+        assert_eq!((slug_of("2026-11-21_20-30-15_"), slug_of("films_7f3a")), (None, None));
         assert!(!is_session_dir("2026-11-21_keynote") && !is_session_dir(".holdfast.lock"));
     }
 

@@ -1,5 +1,6 @@
 //! From the lines of a journal to the manifest. Pure.
 
+use super::markers;
 use crate::model::InputId;
 use crate::model::calendar::{Calendar, ClockStep, Suspend};
 use crate::model::incident::{Incident, IncidentCode};
@@ -306,6 +307,7 @@ pub(super) fn assemble(
     lines: &[Line<JournalKind>],
     ended_at: Timestamp,
 ) -> Manifest {
+    let inputs: Vec<ManifestInput> = plan.inputs.iter().map(|spec| manifest_input(spec, lines)).collect();
     Manifest {
         version: MANIFEST_VERSION,
         id: plan.id,
@@ -314,8 +316,8 @@ pub(super) fn assemble(
         ended_at,
         state,
         library_path: dir.parent().unwrap_or(dir).display().to_string(),
-        inputs: plan.inputs.iter().map(|spec| manifest_input(spec, lines)).collect(),
-        markers: Vec::new(),
+        markers: markers::placed(lines, &inputs),
+        inputs,
         clock_steps: clock_steps(lines),
         suspends: suspends(lines),
         incidents: lines.iter().filter_map(incident).collect(),

@@ -11,6 +11,7 @@ pub mod layout;
 mod left;
 mod loss;
 mod manifest;
+mod markers;
 pub mod order;
 pub mod proof;
 pub mod pulse;

@@ -3,6 +3,7 @@
 //! Contract: the only place that spawns processes, reads clocks and talks to `/proc`; nothing here decides.
 
 pub mod build;
+pub mod cgroup;
 pub mod clock;
 pub mod fd_passing;
 pub mod hook;
@@ -12,6 +13,7 @@ pub mod log;
 pub mod memory;
 pub mod notify;
 pub mod paths;
+pub mod pressure;
 pub mod priority;
 pub mod process;
 mod procfs;

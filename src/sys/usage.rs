@@ -25,6 +25,8 @@ pub struct Usage {
     pub rss_bytes: Option<u64>,
     /// Processor time, user and system.
     pub cpu: Option<Duration>,
+    /// Bytes it has sent to disks, or will have.
+    pub written: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
     /// How many its user may have.
@@ -38,6 +40,37 @@ pub struct Usage {
 /// Memory of the machine, `None` where the kernel does not say.
 pub fn memory() -> Option<Memory> {
     parse_memory(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// Time of all processors together since boot, in ticks of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Used by anybody; waiting for a disk is idle.
+    pub busy: u64,
+    /// All of it.
+    pub whole: u64,
+}
+
+impl CpuTime {
+    /// So many ticks of all processors are this long.
+    pub fn ticks(time: Duration) -> u64 {
+        let per_second = u128::from(rustix::param::clock_ticks_per_second());
+        u64::try_from(time.as_millis() * per_second / 1000).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the processors have done since boot, `None` where the kernel does not say.
+pub fn cpu_time() -> Option<CpuTime> {
+    parse_cpu_time(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// `cpu user nice system idle iowait irq softirq steal …`; guests are counted in the first two.
+fn parse_cpu_time(text: &str) -> Option<CpuTime> {
+    let row = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<u64> = row.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, idle, iowait, irq, softirq, steal] = *fields.first_chunk::<8>()?;
+    let busy = user + nice + system + irq + softirq + steal;
+    Some(CpuTime { busy, whole: busy + idle + iowait })
 }
 
 /// Threads of the whole machine, and how many it can have.
@@ -63,11 +96,22 @@ pub fn of(pid: u32) -> Option<Usage> {
         zombie: matches!(field(STAT_STATE), Some("Z" | "X")) && number(STAT_THREADS).is_none_or(|threads| threads <= 1),
         rss_bytes: number(STAT_RSS).map(|pages| pages * page),
         cpu: ticks.map(|ticks| Duration::from_millis(ticks * 1000 / per_second)),
+        written: written(pid),
         threads: number(STAT_THREADS),
         threads_limit: soft_limit(&limits, "Max processes"),
         files: files.and_then(|files| u64::try_from(files.count()).ok()),
         files_limit: soft_limit(&limits, "Max open files"),
     })
+}
+
+/// Bytes that `pid` has sent to disks so far, or will have: what it wrote into files and has not taken back. `None` = it has
+/// gone, or belongs to somebody else.
+pub fn written(pid: u32) -> Option<u64> {
+    parse_written(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
+}
+
+fn parse_written(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
 }
 
 // Fields of /proc/PID/stat counted from 0 behind the parenthesised name (proc_pid_stat(5) numbers minus 3).
@@ -127,6 +171,10 @@ mod tests {
         let text = "MemTotal:       16316412 kB\nMemFree:  1 kB\nMemAvailable:    8000000 kB\n";
         assert_eq!(parse_memory(text), Some(Memory { total: 16_316_412 * 1024, available: 8_000_000 * 1024 }));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None, "what is not known is not called empty");
+        assert_eq!(parse_written("wchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n"), Some(4096));
+        let stat = "cpu  100 1 20 1000 50 3 4 5 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_cpu_time(stat), Some(CpuTime { busy: 133, whole: 1183 }));
+        assert_eq!(parse_cpu_time("cpu  1 2 3\n"), None);
         assert_eq!(parse_threads("0.10 0.20 0.30 2/345 678\n"), Some(345));
     }
 

@@ -2,8 +2,9 @@
 //! Pure. Everything the window draws is worked out from here and nothing else.
 
 use crate::model::snapshot::alert::shorten;
-use crate::model::snapshot::{Alert, AlertState, InputState, SessionState, Snapshot};
+use crate::model::snapshot::{Alert, InputState, SessionState, Snapshot};
 use crate::protocol::event::{Event, fold_alert};
+use std::cmp::Reverse;
 
 /// More alerts than an engine keeps: every one is wanted.
 pub(super) const ALERTS_ASKED: usize = 10_000;
@@ -25,8 +26,10 @@ pub enum Contact {
 pub struct Desk {
     /// The last state that was heard; old when there is no contact.
     pub snapshot: Option<Snapshot>,
-    /// Newest first.
+    /// Whose cause came last first.
     pub alerts: Vec<Alert>,
+    /// The engine's own list has been heard.
+    pub listed: bool,
     /// Whether it is current.
     pub contact: Contact,
     /// Number of the last whole state that was heard: alerts above it were heard one by one.
@@ -63,6 +66,7 @@ impl Desk {
             }
         }
         shorten(&mut self.alerts);
+        self.listed = true;
     }
 
     /// Whether what is known is current.
@@ -92,19 +96,11 @@ impl Desk {
         (all.len(), live.into_iter().filter(|&live| live).count())
     }
 
-    /// The alert with its source called what the operator calls it.
-    pub fn named(&self, mut alert: Alert) -> Alert {
-        let inputs = self.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
-        if let Some(input) = inputs.into_iter().find(|input| input.id.as_str() == alert.source) {
-            alert.source.clone_from(&input.name);
-        }
-        alert
-    }
-
-    /// Alerts in the order of R-ALR-1: active before resolved, critical first, then newest.
+    /// Alerts in the order of R-ALR-1: critical first, then newest. What was seen stands behind what was not, and what is
+    /// settled last.
     pub fn alerts_by_weight(&self) -> Vec<&Alert> {
         let mut alerts: Vec<_> = self.alerts.iter().collect();
-        alerts.sort_by_key(|a| (a.state == AlertState::Resolved, std::cmp::Reverse((a.severity, a.seq))));
+        alerts.sort_by_key(|a| (a.is_settled(), Reverse(a.severity), a.acknowledged));
         alerts
     }
 }
@@ -123,6 +119,8 @@ pub(super) mod tests {
             name: "HDMI 1".to_owned(),
             kind: "test".to_owned(),
             state,
+            since: None,
+            recording_since: None,
             detail: None,
             detail_code: None,
             detail_params: Default::default(),
@@ -133,7 +131,7 @@ pub(super) mod tests {
             signal: Some(Signal { width: 1920, height: 1080, fps: Some(30.0) }),
             breaker: BreakerState::Closed,
             worker: None,
-            preview: PreviewView { state: PreviewState::Live, width: None, height: None, fps: None },
+            preview: PreviewView { state: PreviewState::Live, ..PreviewView::OFF },
             audio: Vec::new(),
             recording: None,
         }
@@ -165,6 +163,7 @@ pub(super) mod tests {
             media_ms: Some(751_000),
             safe_ms: Some(750_000),
             open: false,
+            markers: Default::default(),
         }
     }
 
@@ -184,11 +183,13 @@ pub(super) mod tests {
         }
     }
 
-    fn alert(id: u64, severity: Severity, state: AlertState) -> Alert {
+    /// An alert of `cam1` without words.
+    pub fn alert(id: u64, severity: Severity, state: AlertState) -> Alert {
         Alert {
             id,
             seq: id,
             at: Timestamp::UNIX_EPOCH,
+            last_at: None,
             severity,
             source: "cam1".to_owned(),
             code: "no_signal".to_owned(),
@@ -259,18 +260,28 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn active_and_critical_alerts_stand_first() {
+    fn critical_alerts_stand_first_then_the_newest_and_what_is_settled_last() {
         let mut desk = Desk::default();
         let (active, resolved) = (AlertState::Active, AlertState::Resolved);
-        for (id, severity, state) in [
-            (1, Severity::Critical, resolved),
-            (2, Severity::Critical, active),
-            (3, Severity::Info, active),
-            (4, Severity::Warning, active),
+        let hear = |desk: &mut Desk, alert: Alert| {
+            desk.hear(&Event::Alert { seq: alert.seq, at: Timestamp::UNIX_EPOCH, data: Box::new(alert) });
+        };
+        for (id, severity, state, acknowledged) in [
+            (1, Severity::Critical, resolved, false),
+            (2, Severity::Critical, active, false),
+            (3, Severity::Info, active, false),
+            (4, Severity::Warning, active, true),
+            (5, Severity::Warning, active, false),
+            (6, Severity::Critical, resolved, true),
         ] {
-            let data = Box::new(alert(id, severity, state));
-            desk.hear(&Event::Alert { seq: id, at: Timestamp::UNIX_EPOCH, data });
+            hear(&mut desk, Alert { acknowledged, ..alert(id, severity, state) });
         }
-        assert_eq!(desk.alerts_by_weight().iter().map(|a| a.id).collect::<Vec<_>>(), [2, 4, 3, 1]);
+        let order = |desk: &Desk| desk.alerts_by_weight().iter().map(|a| a.id).collect::<Vec<_>>();
+        assert_eq!(order(&desk), [2, 1, 5, 4, 3, 6]);
+        // What is said of one changes nothing; that it came again does.
+        hear(&mut desk, Alert { seq: 9, ..alert(1, Severity::Critical, active) });
+        assert_eq!(order(&desk), [2, 1, 5, 4, 3, 6]);
+        hear(&mut desk, Alert { seq: 10, count: 2, ..alert(1, Severity::Critical, active) });
+        assert_eq!(order(&desk), [1, 2, 5, 4, 3, 6]);
     }
 }

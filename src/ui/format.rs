@@ -2,7 +2,7 @@
 //! but the words around them.
 
 use crate::model::snapshot::Signal;
-use gettextrs::gettext;
+use crate::ui::l10n::{gettext, number};
 
 /// What stands where a number is not known (R-TRU-3).
 pub const UNKNOWN: &str = "–";
@@ -16,6 +16,11 @@ pub fn media_time(ms: u64) -> String {
 /// [`media_time`], or dashes of the same width.
 pub fn media_time_or_unknown(ms: Option<u64>) -> String {
     ms.map_or_else(|| "--:--:--".to_owned(), media_time)
+}
+
+/// `20:30:55` in the operator's time zone; every language we speak writes the time of day like that.
+pub fn clock(at: jiff::Timestamp) -> String {
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()
 }
 
 /// Recording time left: `2 h 14 min`, `14 min`, `50 s`; coarse on purpose, it is an estimate.
@@ -33,7 +38,7 @@ pub fn time_left(seconds: u64) -> String {
 
 /// `1080p60` for the usual broadcast sizes, else `640×360 · 30 fps`.
 pub fn signal(signal: &Signal) -> String {
-    let rate = signal.fps.map(frame_rate);
+    let rate = signal.fps.map(|fps| number(fps, 2));
     let usual = signal.width * 9 == signal.height * 16 && [720, 1080, 2160].contains(&signal.height);
     match (usual, rate) {
         (true, Some(rate)) => format!("{}p{rate}", signal.height),
@@ -43,9 +48,16 @@ pub fn signal(signal: &Signal) -> String {
     }
 }
 
-fn frame_rate(fps: f64) -> String {
-    let text = format!("{fps:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// `1.2 GB`: decimal, as disks are sold.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{} {}", number(value, usize::from(unit > 1)), UNITS[unit])
 }
 
 /// Puts values into a translated sentence; `{name}` stands for a value.
@@ -80,5 +92,14 @@ mod tests {
         assert_eq!(named(1280, 720, Some(30.0)), "720p30");
         assert_eq!(named(640, 360, Some(30.0)), "640×360 · 30 fps");
         assert_eq!(named(720, 576, None), "720×576");
+    }
+
+    #[test]
+    fn sizes_are_said_as_disks_are_sold() {
+        for (value, text) in
+            [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (1_200_000, "1.2 MB"), (3_000_000_000, "3 GB")]
+        {
+            assert_eq!(bytes(value), text);
+        }
     }
 }

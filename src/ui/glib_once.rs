@@ -1,4 +1,4 @@
-//! A timer of the glib main loop that fires once, some time after the last of several starts.
+//! A timer of the glib main loop that fires once, some time after the last (or the first) of several starts.
 
 use gtk::glib;
 use std::cell::RefCell;
@@ -28,6 +28,13 @@ impl Debounce {
             fire();
         });
         self.pending.replace(Some(source));
+    }
+
+    /// Begins to wait unless that was done already: however often it is called, it fires once in that time.
+    pub fn start_once(&self) {
+        if self.pending.borrow().is_none() {
+            self.start();
+        }
     }
 
     /// Forgets what was started.

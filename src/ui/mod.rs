@@ -10,12 +10,15 @@ mod desk;
 mod engine;
 mod format;
 mod glib_once;
+mod health;
 mod inputs;
+mod l10n;
 mod link;
 mod own_state;
 mod start;
 mod status_line;
 mod step_back;
+mod table;
 mod theme;
 mod transport;
 mod words;
@@ -24,15 +27,15 @@ use crate::sys::paths::Runtime;
 use anyhow::Context;
 use app::{App, AppInit};
 use gtk::gio;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use step_back::StepBack;
 
 /// Application id (DESIGN §6).
 pub const APPLICATION_ID: &str = "io.github.holdfast.Holdfast";
-/// Domain of the translations.
-const GETTEXT_DOMAIN: &str = "holdfast";
 
 /// How the window was asked for.
 #[derive(Debug, Clone, Default)]
@@ -64,18 +67,20 @@ fn show(options: Options) -> anyhow::Result<()> {
     let ours_alone = !args.is_empty() || std::env::var_os("HOLDFAST_RUNTIME_DIR").is_some();
     let starter = engine::EngineStarter::new(args, runtime.engine_socket(), ours_alone);
     let starter = starter.context("the window cannot start a thread")?;
-    speak_the_operators_language();
+    let folder = own_state::folder(options.demo);
+    l10n::choose(folder.as_deref().and_then(|folder| own_state::OwnState::load(folder).language).as_deref());
     // Asked first: Relm4 would panic without a display.
     gtk::init().context(
         "no window can be shown: there is no display. Recording needs none: run `holdfast engine`, \
          then `holdfast record start`. For a window set DISPLAY or WAYLAND_DISPLAY",
     )?;
     adw::init().context("no window can be shown: libadwaita does not start")?;
+    theme::direct();
     inputs::prepare_previews().context("no window can be shown: previews do not start")?;
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
-    let step_back = StepBack::begin(starter.thread());
-    let init = AppInit { runtime, starter, step_back, folder: own_state::folder(options.demo) };
+    let step_back = Rc::new(RefCell::new(StepBack::begin(starter.thread())));
+    let init = AppInit { runtime, starter, step_back, folder };
     theme::prepare(&application);
     relm4::RelmApp::from_app(application).with_args(Vec::new()).run::<App>(init);
     Ok(())
@@ -92,15 +97,4 @@ fn engine_args(options: &Options) -> Vec<OsString> {
         }
     }
     args
-}
-
-/// Translations lie beside the program: `<prefix>/bin/holdfast`, `<prefix>/share/locale`. Without them it speaks English.
-fn speak_the_operators_language() {
-    let program = std::env::current_exe().unwrap_or_default();
-    if let Some(prefix) = program.parent().and_then(std::path::Path::parent) {
-        // Refused only without memory.
-        let _ = gettextrs::bindtextdomain(GETTEXT_DOMAIN, prefix.join("share/locale"));
-    }
-    let _ = gettextrs::bind_textdomain_codeset(GETTEXT_DOMAIN, "UTF-8");
-    let _ = gettextrs::textdomain(GETTEXT_DOMAIN);
 }

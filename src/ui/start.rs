@@ -58,15 +58,19 @@ impl Starts {
     }
 
     async fn remember(&self, pending_start: Option<PendingStart>) {
+        self.keep(move |known| known.pending_start = pending_start).await;
+    }
+
+    /// Changes what the window remembers. One that cannot is said in the log and costs nothing else.
+    pub async fn keep(&self, change: impl FnOnce(&mut OwnState) + Send + 'static) {
         let Some(folder) = self.folder.clone() else { return };
-        let writing =
-            tokio::task::spawn_blocking(move || OwnState { pending_start, ..OwnState::load(&folder) }.save(&folder));
+        let writing = tokio::task::spawn_blocking(move || OwnState::change(&folder, change));
         match tokio::time::timeout(REMEMBER, writing).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => {
-                tracing::warn!("the window cannot remember its start: {error}; recording is not affected")
+                tracing::warn!("the window cannot remember what it should: {error}; recording is not affected")
             }
-            _ => tracing::warn!("the window could not remember its start in time; recording is not affected"),
+            _ => tracing::warn!("the window could not remember in time what it should; recording is not affected"),
         }
     }
 }
@@ -135,7 +139,7 @@ mod tests {
             let socket = folder.path().join("socket");
             let listener = UnixListener::bind(&socket).expect("a socket");
             let pending = PendingStart { key: "first".to_owned(), name: None };
-            OwnState { pending_start: Some(pending), size: None }.save(folder.path()).expect("remembered");
+            OwnState { pending_start: Some(pending), ..OwnState::default() }.save(folder.path()).expect("remembered");
             let statuses = [status, "starting"];
             let engine = engine(listener, &statuses);
             let starts = Starts { client: Client::new(&socket), folder: Some(folder.path().to_owned()) };

@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::format;
 use crate::model::snapshot::{InputView, PreviewState, RecordingState, RecordingView, SessionState, Snapshot};
-use gettextrs::{gettext, ngettext};
+use crate::ui::l10n::{gettext, ngettext};
 
 /// Left and right end of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]

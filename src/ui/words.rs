@@ -5,7 +5,7 @@
 
 use crate::model::incident::{IncidentCode, fill};
 use crate::model::snapshot::Alert;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 use std::collections::BTreeMap;
 
 /// What happened, what was done, what the operator can do, each a template with `{name}` for parameters.
@@ -20,19 +20,28 @@ pub fn happened(code: Option<&str>, params: &BTreeMap<String, String>) -> Option
     Some(fill(&sentences(known(code?)?).happened, params))
 }
 
-/// The three sentences of an alert, each on a line of its own, and how many more it stands for; the engine's English for
-/// a code not known here.
-pub fn alert(alert: &Alert) -> String {
+/// What is said of an alert, line by line; empty lines are not shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What happened; the engine's whole English for a code not known here.
+    pub happened: String,
+    /// What was done about it.
+    pub done: String,
+    /// What the operator can do.
+    pub remedy: String,
+    /// How many more it stands for.
+    pub more: String,
+}
+
+/// What is said of an alert.
+pub fn alert(alert: &Alert) -> Said {
     let Some(Sentences { happened, done, remedy }) = known(&alert.code).map(sentences) else {
-        return alert.message.clone();
+        return Said { happened: alert.message.clone(), ..Said::default() };
     };
-    let said = fill(&format!("{happened}\n{done}\n{remedy}"), &alert.params);
-    match alert.more {
-        0 => said,
-        more => {
-            format!("{said}\n{}", fill(&more_like_this(), &BTreeMap::from([("more".to_owned(), more.to_string())])))
-        }
-    }
+    let fill = |template: &str| fill(template, &alert.params);
+    let others = BTreeMap::from([("more".to_owned(), alert.more.to_string())]);
+    let more = if alert.more > 0 { self::fill(&more_like_this(), &others) } else { String::new() };
+    Said { happened: fill(&happened), done: fill(&done), remedy: fill(&remedy), more }
 }
 
 fn more_like_this() -> String {
@@ -243,6 +252,61 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("{operation} has not ended after {seconds} s."),
             gettext("What is being recorded is not affected."),
             gettext("Check the disk; then have the operation cleaned up."),
+        ),
+        IncidentCode::CpuHigh => (
+            gettext("The machine is busy: {percent} % of its processors are in use."),
+            gettext("Recording goes on; it comes before everything else."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::CpuPressure => (
+            gettext("Programs wait for the processors {percent} % of the time."),
+            gettext("Recording goes on; it comes before everything else."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::MemoryHigh => (
+            gettext("Memory is getting short: {percent} % are in use."),
+            gettext("Recording goes on; it comes before everything else."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::LowMemoryMode => (
+            gettext("There is very little memory: {free} are free."),
+            gettext("Only one preview is shown; recording goes on."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::RecordingLate => (
+            gettext("The machine can hardly keep up with the recording ({late} ms late, a queue {queue} % full)."),
+            gettext("Whatever is not recording makes room."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::PreviewsReduced => (
+            gettext("Previews are smaller or slower than usual because the machine is busy."),
+            gettext("Recordings are not touched; the previews come back by themselves."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::PreviewsOff => (
+            gettext("Previews are off because the machine is busy."),
+            gettext("Recordings go on; the previews come back by themselves."),
+            gettext("Close other programs."),
+        ),
+        IncidentCode::BitrateReduced => (
+            gettext("The machine cannot encode as much as it should."),
+            gettext("Recordings go on with {percent} % of their bitrate; no picture is left out for it."),
+            gettext("Close other programs, or record with fewer inputs or a lower bitrate."),
+        ),
+        IncidentCode::Overloaded => (
+            gettext("The machine cannot keep up with the recording."),
+            gettext("Everything that could make room has; pictures may be lost from here on, and are counted."),
+            gettext("Close other programs now, or record with fewer inputs."),
+        ),
+        IncidentCode::CpuBudget => (
+            gettext("This input uses {used} % of the machine; {budget} % were to be expected."),
+            gettext("Recording goes on; its preview may be reduced while the machine is busy."),
+            gettext("Nothing. If other inputs suffer, record this one with fewer pixels or pictures."),
+        ),
+        IncidentCode::DiskBudget => (
+            gettext("This input writes {used} per second; {budget} were to be expected."),
+            gettext("Recording goes on; its bitrate is lowered where the encoder can."),
+            gettext("Check the bitrate of this input."),
         ),
     };
     Sentences { happened, done, remedy }

@@ -197,6 +197,11 @@ impl Take {
         self.ended
     }
 
+    /// How full its queues are, in percent.
+    pub fn fill_percent(&self) -> u8 {
+        self.part.fill_percent()
+    }
+
     /// Running time of its first picture.
     fn first_picture(&self) -> Option<MonoNs> {
         if self.window.is_bounded() { self.window.begins_at() } else { self.clip.origin() }

@@ -2,14 +2,15 @@
 //!
 //! Contract: a viewer that joins gets pictures at once, all get a new ring then; a change of size is taken up after
 //! it has settled; nothing runs while nobody watches. A preview that fails is made anew after a pause and costs the
-//! recording nothing.
+//! recording nothing. Under load it does with fewer pixels, fewer pictures, or none; who watches then keeps the last one.
 
 use super::mailbox::Mailbox;
 use super::notice::Notice;
 use crate::media::frame_ring::{MAX_READERS, RingWriter};
 use crate::media::preview::{self, Preview, SharedRing};
 use crate::media::stage::Stage;
-use crate::model::snapshot::{Meter, PreviewState, PreviewView};
+use crate::model::shed::PreviewCap;
+use crate::model::snapshot::{Meter, PreviewReduction, PreviewState, PreviewView};
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
 use std::collections::BTreeMap;
@@ -44,8 +45,11 @@ struct Viewer {
 }
 
 struct Showing {
-    preview: Preview,
+    /// `None` = off under load.
+    preview: Option<Preview>,
     ring: SharedRing,
+    /// What it does without.
+    reduced: Option<PreviewReduction>,
 }
 
 /// Viewers; see the module.
@@ -58,6 +62,9 @@ pub struct Viewers {
     /// When the preview is to be made (anew).
     rebuild_at: Option<MonoNs>,
     failed: bool,
+    cap: PreviewCap,
+    /// The cap has changed since the preview was made.
+    reshape: bool,
     rate_from: Option<(MonoNs, u64)>,
     fps: Option<f64>,
     mailbox: Mailbox<Notice>,
@@ -73,6 +80,8 @@ impl Viewers {
             generation: 0,
             rebuild_at: None,
             failed: false,
+            cap: PreviewCap::default(),
+            reshape: false,
             rate_from: None,
             fps: None,
             mailbox,
@@ -116,14 +125,25 @@ impl Viewers {
         !self.viewers.is_empty()
     }
 
+    /// Whether somebody is shown pictures.
+    pub fn shows(&self) -> bool {
+        self.any() && !self.cap.off
+    }
+
+    /// The preview stays within this from now on.
+    pub fn set_cap(&mut self, cap: PreviewCap) {
+        self.reshape |= std::mem::replace(&mut self.cap, cap) != cap;
+    }
+
     /// What the status says of the preview, `None` = nobody watches.
     pub fn view(&mut self, now: MonoNs) -> Option<PreviewView> {
         if self.viewers.is_empty() {
             return None;
         }
-        let size = self.showing.as_ref().map(|showing| showing.preview.size);
-        if let Some(showing) = &self.showing {
-            let count = showing.preview.shown.count();
+        let preview = self.showing.as_ref().and_then(|showing| showing.preview.as_ref());
+        let size = preview.map(|preview| preview.size);
+        if let Some(preview) = preview {
+            let count = preview.shown.count();
             let (since, before) = *self.rate_from.get_or_insert((now, count));
             let window = now.since(since);
             if window >= RATE_WINDOW {
@@ -131,8 +151,15 @@ impl Viewers {
                 self.rate_from = Some((now, count));
             }
         }
-        let state = if self.failed { PreviewState::Lost } else { PreviewState::Live };
-        Some(PreviewView { state, width: size.map(|size| size.0), height: size.map(|size| size.1), fps: self.fps })
+        let reduced = self.showing.as_ref().and_then(|showing| showing.reduced);
+        let state = match reduced {
+            _ if self.failed => PreviewState::Lost,
+            None => PreviewState::Live,
+            Some(PreviewReduction::Off) => PreviewState::Shed,
+            Some(PreviewReduction::Height | PreviewReduction::Rate) => PreviewState::Reduced,
+        };
+        let (width, height) = (size.map(|size| size.0), size.map(|size| size.1));
+        Some(PreviewView { state, width, height, fps: self.fps, reduced })
     }
 
     /// New levels for every viewer.
@@ -158,15 +185,23 @@ impl Viewers {
         now: MonoNs,
         input: &InputId,
         stage: &Stage,
-        picture: Option<(u32, u32)>,
+        picture: Option<((u32, u32), f64)>,
     ) -> Vec<ViewerReport> {
         let mut reports: Vec<ViewerReport> = self.refused.drain(..).map(refusal).collect();
-        let (Some(picture), Some(at)) = (picture, self.rebuild_at) else { return reports };
-        if now < at || self.viewers.is_empty() {
+        let Some(picture) = picture else { return reports };
+        let due = self.rebuild_at.is_some_and(|at| now >= at);
+        // One that failed is made anew when that is due.
+        let reshape = self.rebuild_at.is_none() && self.showing.is_some() && self.reshape;
+        if self.viewers.is_empty() || !(due || reshape) {
             return reports;
         }
-        self.rebuild_at = None;
-        match self.rebuild(input, stage, picture) {
+        let made = if due {
+            self.rebuild_at = None;
+            self.rebuild(input, stage, picture)
+        } else {
+            self.reshape(input, stage, picture).map(|()| Vec::new())
+        };
+        match made {
             Ok(rings) => {
                 self.failed = false;
                 reports.extend(rings);
@@ -180,17 +215,64 @@ impl Viewers {
         reports
     }
 
-    fn rebuild(&mut self, input: &InputId, stage: &Stage, picture: (u32, u32)) -> anyhow::Result<Vec<ViewerReport>> {
-        self.stop();
+    /// The largest picture somebody wants, with no tile higher than `max_height`.
+    fn size(&self, picture: (u32, u32), max_height: u32) -> (u32, u32) {
+        let sizes =
+            self.viewers.values().map(|viewer| preview::fit(picture, (viewer.tile.0, viewer.tile.1.min(max_height))));
+        sizes.max_by_key(|size| u64::from(size.0) * u64::from(size.1)).unwrap_or(picture)
+    }
+
+    /// The preview as far as load leaves room for one. The ring has room for what it is without load.
+    fn show(
+        &mut self,
+        input: &InputId,
+        stage: &Stage,
+        (picture, rate): ((u32, u32), f64),
+        ring: &SharedRing,
+    ) -> anyhow::Result<()> {
         self.generation += 1;
         let generation = self.generation;
-        let sizes = self.viewers.values().map(|viewer| preview::fit(picture, viewer.tile));
-        let size = sizes.max_by_key(|size| u64::from(size.0) * u64::from(size.1)).unwrap_or(picture);
-        let readers = u8::try_from(self.viewers.len()).unwrap_or(MAX_READERS);
-        let ring = Arc::new(Mutex::new(RingWriter::create(size.0, size.1, readers)?));
+        let cap = self.cap;
+        self.reshape = false;
+        let size = self.size(picture, cap.max_height.unwrap_or(u32::MAX));
+        let max_rate = cap.max_fps.unwrap_or(preview::MAX_RATE).clamp(1, preview::MAX_RATE);
+        let reduced = match size {
+            _ if cap.off => Some(PreviewReduction::Off),
+            _ if f64::from(max_rate) < rate.min(f64::from(preview::MAX_RATE)) => Some(PreviewReduction::Rate),
+            size if size != self.size(picture, u32::MAX) => Some(PreviewReduction::Height),
+            _ => None,
+        };
         let mailbox = self.mailbox.clone();
         let on_event = move |event| mailbox.send(Notice::Preview(generation, event));
-        let preview = Preview::start(&format!("{input}-preview"), stage, size, ring.clone(), on_event)?;
+        let preview = match cap.off {
+            true => None,
+            false => {
+                Some(Preview::start(&format!("{input}-preview"), stage, (size, max_rate), ring.clone(), on_event)?)
+            }
+        };
+        self.showing = Some(Showing { preview, ring: ring.clone(), reduced });
+        Ok(())
+    }
+
+    /// Makes the preview anew within the ring that everybody has.
+    fn reshape(&mut self, input: &InputId, stage: &Stage, picture: ((u32, u32), f64)) -> anyhow::Result<()> {
+        let Some(ring) = self.showing.as_ref().map(|showing| showing.ring.clone()) else { return Ok(()) };
+        self.stop();
+        self.show(input, stage, picture, &ring)
+    }
+
+    fn rebuild(
+        &mut self,
+        input: &InputId,
+        stage: &Stage,
+        picture: ((u32, u32), f64),
+    ) -> anyhow::Result<Vec<ViewerReport>> {
+        self.stop();
+        let size = self.size(picture.0, u32::MAX);
+        let readers = u8::try_from(self.viewers.len()).unwrap_or(MAX_READERS);
+        let ring = Arc::new(Mutex::new(RingWriter::create(size.0, size.1, readers)?));
+        self.show(input, stage, picture, &ring)?;
+        let generation = self.generation;
         let mut reports = Vec::new();
         {
             let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,13 +286,12 @@ impl Viewers {
                 });
             }
         }
-        self.showing = Some(Showing { preview, ring });
         Ok(reports)
     }
 
     fn stop(&mut self) {
-        if let Some(showing) = self.showing.take() {
-            showing.preview.discard();
+        if let Some(preview) = self.showing.take().and_then(|showing| showing.preview) {
+            preview.discard();
         }
         self.rate_from = None;
         self.fps = None;

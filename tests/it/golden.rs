@@ -8,6 +8,7 @@ mod health;
 use holdfast::model::calendar::{ClockStep, Suspend};
 use holdfast::model::incident::Severity;
 use holdfast::model::loss::Loss;
+use holdfast::model::marker::{Marker, MarkerPlace, MarkersView};
 use holdfast::model::proof::{Finding, FindingCode, PartFinding};
 use holdfast::model::session::{
     AudioTrack, Closed, Gap, Manifest, ManifestIncident, ManifestInput, PartEnd, PartFrames, PartRecord, Verdict,
@@ -93,6 +94,8 @@ fn input() -> InputView {
         name: "HDMI 1".into(),
         kind: "v4l2".into(),
         state: InputState::NoSignal,
+        since: Some(at()),
+        recording_since: None,
         detail: Some("No signal arrives.".into()),
         detail_code: Some("no_signal".into()),
         detail_params: [("reason".to_owned(), "unplugged".to_owned())].into(),
@@ -115,7 +118,13 @@ fn input() -> InputView {
             cpu_percent: Some(7.5),
             nice: Some(-10),
         }),
-        preview: PreviewView { state: PreviewState::Live, width: Some(640), height: Some(360), fps: Some(30.0) },
+        preview: PreviewView {
+            state: PreviewState::Reduced,
+            width: Some(640),
+            height: Some(360),
+            fps: Some(15.0),
+            reduced: Some(PreviewReduction::Rate),
+        },
         audio: vec![Meter { peak_dbfs: -12.0, rms_dbfs: -20.0, clip: false }],
         recording: Some(RecordingView {
             state: RecordingState::Recording,
@@ -147,7 +156,13 @@ fn session() -> SessionView {
         media_ms: Some(12345),
         safe_ms: Some(11800),
         open: true,
+        markers: MarkersView { count: 1, last: vec![marker(Vec::new())] },
     }
+}
+
+fn marker(places: Vec<MarkerPlace>) -> Marker {
+    let label = Some("goal".parse().expect("a label"));
+    Marker { n: 1, t_ns: 6_000_000_000, media_ms: Some(5400), at: at(), label, places }
 }
 
 fn last_session() -> LastSession {
@@ -187,6 +202,7 @@ fn alert() -> Alert {
         id: 7,
         seq: 42,
         at: at(),
+        last_at: Some(at()),
         severity: Severity::Warning,
         source: "cam1".into(),
         code: "no_signal".into(),
@@ -269,7 +285,12 @@ fn manifest() -> Manifest {
             findings: vec![PartFinding { file: "cam1.mp4".into(), finding: Finding::new(FindingCode::Gap) }],
             lost: Some(Loss::at_most(600)),
         }],
-        markers: Vec::new(),
+        markers: vec![marker(vec![MarkerPlace {
+            input: cam1(),
+            part: 1,
+            file: "cam1.mp4".into(),
+            media_ns: 5_988_000_000,
+        }])],
         clock_steps: vec![ClockStep { t_ns: 4, step_ns: -3_600_000_000_000, at: at() }],
         suspends: vec![Suspend { t_ns: 3, slept_ns: 8_000_000_000, at: at() }],
         incidents: vec![ManifestIncident { t_ns: 5, input: Some(cam1()), incident }],
@@ -318,6 +339,23 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     check("reply_stop", &StopReply { session_id: id(), status: "stopping".into() });
     check("request_split", &SplitRequest { session_id: Some(id()) });
     check("reply_split", &SplitReply { session_id: id(), inputs: vec![cam1()] });
+    check("request_marker", &MarkerRequest { session_id: Some(id()), label: Some("goal".into()) });
+    check("reply_marker", &MarkerReply { session_id: id(), marker: marker(Vec::new()) });
+    let point = HistoryPoint {
+        t_ms: 4000,
+        fps: Some(29.9),
+        dropped: Some(0),
+        bytes_per_s: Some(750_000),
+        received_bytes_per_s: None,
+        queue_percent: Some(3),
+    };
+    check("reply_history", &HistoryReply { input: cam1(), step_ms: 2000, points: vec![point] });
+    check("reply_clip", &ClipReply { input: cam1() });
+    let folder = "2026-11-21_20-30-15_take-3_…".to_owned();
+    let name = "take 3".parse().expect("a name");
+    check("reply_name", &NameReply { name, folder, number: Some(3), taken: Some(0) });
+    check("request_latency", &LatencyReport { kind: Latency::Preview, took_ms: 180.5 });
+    check("reply_latency", &health::latency());
     check("reply_retry", &RetryReply { input: cam1() });
     check("reply_alerts", &AlertsReply { alerts: vec![alert()], counts: counts(), kept: 1 });
     check("reply_ack", &AckReply { alert: alert() });

@@ -72,7 +72,7 @@ fn a_failed_installation_says_what_to_do() {
 
 #[test]
 fn every_program_the_tests_start_comes_with_a_listed_package() {
-    const PROGRAMS: [(&str, &str); 10] = [
+    const PROGRAMS: [(&str, &str); 11] = [
         ("cc", "gcc"),
         ("pkg-config", "pkg-config"),
         ("xgettext", "gettext"),
@@ -83,6 +83,7 @@ fn every_program_the_tests_start_comes_with_a_listed_package() {
         ("python3", "python3"),
         ("desktop-file-validate", "desktop-file-utils"),
         ("appstreamcli", "appstream"),
+        ("flatpak-builder", "flatpak-builder"),
     ];
     let makefile = std::fs::read_to_string(Path::new(ROOT).join("Makefile")).expect("there is one");
     let listed: Vec<&str> = makefile.split_whitespace().collect();

@@ -61,6 +61,8 @@ fn what_the_desktop_is_told_is_valid() {
     assert_eq!((entry.code, entry.stdout.as_str()), (Some(0), ""), "{}", entry.stderr);
     let metainfo = run("appstreamcli", &["validate", "--no-net", "--explain", &file("metainfo.xml")]);
     assert_eq!(metainfo.code, Some(0), "{}{}", metainfo.stdout, metainfo.stderr);
+    let flatpak = run("flatpak-builder", &["--show-manifest", "flatpak/io.github.holdfast.Holdfast.yaml"]);
+    assert_eq!(flatpak.code, Some(0), "{}{}", flatpak.stdout, flatpak.stderr);
 }
 
 #[test]

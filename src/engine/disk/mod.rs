@@ -14,8 +14,9 @@ use super::fence::Fence;
 use super::kept::{Account, Kept};
 use super::tally::Traffic;
 use crate::model::SessionId;
+use crate::model::marker::MarkerLine;
 use crate::model::proof::{LookLine, ProvedPart};
-use crate::model::session::{Closed, JournalKind, Plan};
+use crate::model::session::{Closed, JournalKind, Line, Plan};
 use crate::storage::recovery::Finalised;
 use crate::storage::space::Home;
 use crate::sys::process::{self, Priority};
@@ -52,6 +53,15 @@ pub enum Job {
         t_ns: i64,
         /// The line.
         kind: Box<JournalKind>,
+    },
+    /// Append a marker, and tell.
+    Mark {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// The line.
+        line: Box<Line<MarkerLine>>,
     },
     /// Write down that somebody asked to stop, and tell.
     Stop {

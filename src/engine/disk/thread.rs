@@ -86,10 +86,7 @@ impl DiskThread {
                 let (session, begun) = (plan.id, plan.clone());
                 let result = self.persist(&dir, *plan);
                 self.tell_outcome(&result);
-                let result = result.map_err(|error| Unwritten {
-                    reason: explain(&self.library, &error),
-                    code: fault::code_of(&error),
-                });
+                let result = result.map_err(|error| self.unwritten(&error));
                 let listed = result.is_ok();
                 self.tell(Event::Persisted { session, result });
                 if listed {
@@ -98,12 +95,20 @@ impl DiskThread {
             }
             Job::Journal { dir, t_ns, kind } => {
                 let line = Line { t_ns, at: clock::wall_now(), kind: *kind };
-                self.append_or_log(&dir, &line);
+                // What could not be written stands in the workers' facts.
+                drop(self.append_or_log(&dir, &line));
+            }
+            Job::Mark { session, dir, line } => {
+                let n = line.kind.n;
+                let line = Line { t_ns: line.t_ns, at: line.at, kind: JournalKind::Marker(line.kind) };
+                let result = self.append_or_log(&dir, &line);
+                let result = result.map_err(|error| self.unwritten(&error));
+                self.tell(Event::Marked { session, n, result });
             }
             Job::Stop { session, dir, t_ns } => {
                 let line = Line { t_ns, at: clock::wall_now(), kind: JournalKind::StopRequested };
                 // It is carried out either way.
-                self.append_or_log(&dir, &line);
+                drop(self.append_or_log(&dir, &line));
                 self.tell(Event::StopWritten { session });
             }
             Job::Adopt { session, dir, t_ns, epoch } => {
@@ -193,7 +198,8 @@ impl DiskThread {
         self.open = None;
         if dir.join(layout::JOURNAL).exists() {
             let kind = JournalKind::Closed { state: Closed::Failed };
-            self.append_or_log(dir, &Line { t_ns: 0, at: clock::wall_now(), kind });
+            // A plan that cannot even be closed here is closed by the next engine.
+            drop(self.append_or_log(dir, &Line { t_ns: 0, at: clock::wall_now(), kind }));
             self.open = None;
         }
     }
@@ -214,7 +220,7 @@ impl DiskThread {
     }
 
     /// Appends a line, whatever it takes; if it cannot be, that is said.
-    fn append_or_log(&mut self, dir: &Path, line: &Line<JournalKind>) {
+    fn append_or_log(&mut self, dir: &Path, line: &Line<JournalKind>) -> io::Result<()> {
         let written = tried(|| self.append(dir, line).inspect_err(|_| self.open = None));
         if let Err(error) = &written {
             tracing::error!(dir = %dir.display(), %error, "a journal line could not be written");
@@ -224,6 +230,12 @@ impl DiskThread {
         if !(full && written.is_ok()) {
             self.tell_outcome(&written);
         }
+        written
+    }
+
+    /// Why something is not on the disk.
+    fn unwritten(&self, error: &io::Error) -> Unwritten {
+        Unwritten { reason: explain(&self.library, error), code: fault::code_of(error) }
     }
 
     /// Finalising may take minutes: it must not hold up the journal of the next session.

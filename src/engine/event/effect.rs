@@ -3,11 +3,14 @@
 use super::{Reply, Token};
 use crate::engine::worker_state::Act;
 use crate::model::incident::Incident;
+use crate::model::marker::MarkerLine;
 use crate::model::proof::ProvedPart;
-use crate::model::session::{Closed, JournalKind, Plan};
+use crate::model::session::{Closed, JournalKind, Line, Plan};
 use crate::model::{InputId, SessionId};
+use crate::protocol::api::Latency;
 use crate::protocol::worker::{Command, Ticket};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,15 @@ pub enum Effect {
         dir: PathBuf,
         /// Time since its origin.
         t_ns: i64,
+    },
+    /// Append a marker to a session's journal, and say when that is on disk.
+    WriteMarker {
+        /// The session.
+        session: SessionId,
+        /// Its folder.
+        dir: PathBuf,
+        /// The line.
+        line: Box<Line<MarkerLine>>,
     },
     /// Append a line to a session's journal.
     Journal {
@@ -118,8 +130,19 @@ pub enum Effect {
         /// What.
         incident: Incident,
     },
+    /// Something took so long that somebody waited for.
+    Measured {
+        /// What.
+        kind: Latency,
+        /// How long.
+        took: Duration,
+        /// Trace id of the request.
+        trace: String,
+    },
     /// Keep the machine awake, or let it sleep again.
     Inhibit(bool),
+    /// Give memory back that was kept for later.
+    DropCaches,
     /// Nothing is left to wait for.
     Exit,
     /// Another engine has taken over: leave at once, writing nothing more.

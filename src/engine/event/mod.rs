@@ -1,5 +1,6 @@
 //! What the engine's state machine is told, and what it wants done.
 
+use super::governor::watch::Load;
 use super::kept::Kept;
 mod effect;
 
@@ -7,12 +8,13 @@ pub use super::reply::{Refused, Reply};
 use super::resources::Resources;
 use super::worker_state::WorkerEvent;
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::naming::NameFault;
 use crate::model::proof::ProofLine;
 use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::time::ClockOffsets;
-use crate::model::{InputId, MonoNs, SessionId};
-use crate::protocol::api::StartRequest;
+use crate::model::{InputId, MonoNs, SessionId, SessionName};
+use crate::protocol::api::{MarkerRequest, StartRequest};
 use crate::protocol::worker::{Refusal, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
@@ -86,6 +88,15 @@ pub enum Event {
         /// First part and first fact; `Err` = why they are not known, in English.
         result: Result<(u32, u64), String>,
     },
+    /// Somebody has pressed for the request that comes next.
+    Pressed {
+        /// The request.
+        token: Token,
+        /// When.
+        at: MonoNs,
+        /// Its trace id.
+        trace: String,
+    },
     /// Somebody wants to record.
     Start(StartCommand),
     /// Somebody wants to stop.
@@ -102,8 +113,26 @@ pub enum Event {
         /// Which session; the running one without it.
         session: Option<SessionId>,
     },
+    /// Somebody notes this moment of the session.
+    Mark(MarkCommand),
+    /// A marker was written, or not.
+    Marked {
+        /// Its session.
+        session: SessionId,
+        /// Its number.
+        n: u32,
+        /// `Err` = why not.
+        result: Result<(), Unwritten>,
+    },
     /// Somebody wants an input tried again.
     Retry {
+        /// The request.
+        token: Token,
+        /// Which, as it was written.
+        input: String,
+    },
+    /// Somebody has seen that an input clipped.
+    ClearClip {
         /// The request.
         token: Token,
         /// Which, as it was written.
@@ -196,6 +225,8 @@ pub enum Event {
     Clocks(ClockOffsets),
     /// Of what keeps the machine awake.
     Inhibit(InhibitEvent),
+    /// Processors and memory of the machine were looked at.
+    Load(Load),
     /// Machine, processes and queues were looked at.
     Resources(Box<Resources>),
     /// The priority that was achieved.
@@ -258,10 +289,23 @@ pub struct StartCommand {
     pub digest: String,
     /// The id a new session gets.
     pub id: SessionId,
-    /// The name a nameless session gets.
-    pub default_name: String,
+    /// The name its session gets, or why it cannot be called so.
+    pub name: Result<SessionName, NameFault>,
     /// Trace id of the request, for the log lines of every process it reaches (R-OBS-1).
     pub trace: String,
+}
+
+/// A marker with everything that is not pure about it.
+#[derive(Debug, Clone)]
+pub struct MarkCommand {
+    /// The request.
+    pub token: Token,
+    /// Idempotency key.
+    pub key: String,
+    /// The body.
+    pub request: MarkerRequest,
+    /// When somebody clicked, if that came with the request.
+    pub clicked: Option<MonoNs>,
 }
 
 /// A file system.
@@ -282,6 +326,8 @@ pub struct WorkerUsage {
     pub rss_bytes: Option<u64>,
     /// CPU in percent of the whole machine.
     pub cpu_percent: Option<f64>,
+    /// Bytes per second that it sends to disks.
+    pub disk_bytes_per_s: Option<u64>,
     /// Worst nice value of its threads.
     pub nice: Option<i32>,
 }

@@ -165,4 +165,4 @@ fn storage_words(storage: &StorageView) -> (&str, bool) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Messages that may wait for one client of these tests; small, so that clients fall behind often.
 const WAITING: usize = 6;
 
-fn empty() -> Snapshot {
+pub(in crate::engine) fn empty() -> Snapshot {
     Snapshot {
         version: SNAPSHOT_VERSION,
         seq: 0,
@@ -25,7 +25,7 @@ fn empty() -> Snapshot {
     }
 }
 
-fn input(id: &str, state: InputState, media_ms: Option<u64>) -> InputView {
+pub(in crate::engine) fn input(id: &str, state: InputState, media_ms: Option<u64>) -> InputView {
     let id: InputId = id.parse().expect("an id");
     let recording = |media_ms| RecordingView {
         state: RecordingState::Recording,
@@ -42,6 +42,8 @@ fn input(id: &str, state: InputState, media_ms: Option<u64>) -> InputView {
         name: id.to_string(),
         kind: "test".into(),
         state,
+        since: None,
+        recording_since: None,
         detail: None,
         detail_code: None,
         detail_params: Default::default(),
@@ -52,7 +54,7 @@ fn input(id: &str, state: InputState, media_ms: Option<u64>) -> InputView {
         signal: None,
         breaker: BreakerState::Closed,
         worker: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::new(),
         recording: media_ms.map(recording),
         id,
@@ -69,6 +71,7 @@ fn session(number: u128, state: SessionState, media_ms: Option<u64>) -> SessionV
         media_ms,
         safe_ms: media_ms,
         open: true,
+        markers: Default::default(),
     }
 }
 
@@ -162,6 +165,7 @@ fn alert(seq: u64) -> Alert {
         id: seq,
         seq,
         at: Timestamp::UNIX_EPOCH,
+        last_at: None,
         severity: Severity::Info,
         source: "engine".into(),
         code: "x".into(),

@@ -1,12 +1,15 @@
 //! The routes that change something. Each asks the loop and waits for its answer, at most [`COMMAND_DEADLINE`].
 
 use super::envelope::{NAME_MAX_BYTES, Trace, is_plain, refusal, refuse};
+use super::names::name_of;
 use super::{Api, READ_DEADLINE, Request};
-use crate::engine::event::Reply;
+use crate::engine::event::{Refused, Reply};
+use crate::model::MonoNs;
 use crate::protocol::api::{
-    AckReply, ApiError, CleanupReply, IDEMPOTENCY_KEY, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest,
-    StopReply, StopRequest,
+    AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, Latency, LatencyReport, LatencyView,
+    MarkerReply, MarkerRequest, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
 };
+use crate::sys::clock;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -22,12 +25,20 @@ pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// A command is answered within 8 s (R-CMD-2); later the client is told to ask again.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(8);
 
+/// Longest time that a client can have measured: a tile that is dark for ten minutes.
+const LONGEST_MS: f64 = 600_000.0;
+/// A click that is older than this was none of this request: a client gives up after as long, with its last attempt.
+const CLICK_AGE: Duration = Duration::from_secs(30);
+
 /// Record the armed inputs (or those named) as one session.
 ///
 /// Answered once the plan is on disk; while an earlier session is still being closed the answer waits up to 8 s.
 /// Repeating it with the same key and body gives the same session for 24 h, also after Stop and across restarts.
 #[utoipa::path(post, path = "/api/v1/recorder/start", request_body = Option<StartRequest>,
-    params(("x-idempotency-key" = Option<String>, Header, description = "Makes the start repeatable; one is made without it")),
+    params(
+        ("x-idempotency-key" = Option<String>, Header, description = "Makes the start repeatable; one is made without it"),
+        ("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine"),
+    ),
     responses(
         (status = 201, description = "The session was made", body = StartReply),
         (status = 200, description = "The key made this session before", body = StartReply),
@@ -48,22 +59,23 @@ pub(super) async fn start(
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Response {
-    let key = match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
-        None => None,
-        Some(Some(key)) => Some(key.to_owned()),
-        Some(None) => {
-            let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
-            return refusal(422, "bad_key", message, false);
-        }
+    let key = match key(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refuse(refused),
     };
+    let clicked = clicked(&headers);
     match body::<StartRequest>(request).await {
-        Ok(body) => ask(&api, |reply| Request::Start { trace, key, body, reply }).await,
+        Ok(body) => {
+            let name = name_of(&api, body.name.as_deref()).await;
+            ask(&api, |reply| Request::Start { trace, key, clicked, name, body, reply }).await
+        }
         Err(refused) => refused,
     }
 }
 
 /// Stop the running session (or the one named). Its files are closed when the event says so.
 #[utoipa::path(post, path = "/api/v1/recorder/stop", request_body = Option<StopRequest>,
+    params(("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine")),
     responses(
         (status = 202, description = "It is being stopped", body = StopReply),
         (status = 200, description = "It is finished", body = StopReply),
@@ -74,9 +86,15 @@ pub(super) async fn start(
         (status = 422, description = "The body is not understood (`bad_body`)", body = ApiError),
         (status = 503, description = "The recorder is leaving or busy", body = ApiError),
     ))]
-pub(super) async fn stop(State(api): State<Api>, request: axum::extract::Request) -> Response {
+pub(super) async fn stop(
+    State(api): State<Api>,
+    Extension(Trace(trace)): Extension<Trace>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Response {
+    let clicked = clicked(&headers);
     match body::<StopRequest>(request).await {
-        Ok(body) => ask(&api, |reply| Request::Stop { session: body.session_id, reply }).await,
+        Ok(body) => ask(&api, |reply| Request::Stop { trace, clicked, session: body.session_id, reply }).await,
         Err(refused) => refused,
     }
 }
@@ -99,6 +117,40 @@ pub(super) async fn split(State(api): State<Api>, request: axum::extract::Reques
     }
 }
 
+/// Note this moment of the running session (or the one named): a line in its journal, a place in each of its files.
+///
+/// Answered once it is on the disk. Repeating it with the same key and label gives the same marker while its session runs
+/// and for a while after.
+#[utoipa::path(post, path = "/api/v1/recorder/marker", request_body = Option<MarkerRequest>,
+    params(
+        ("x-idempotency-key" = Option<String>, Header, description = "Makes the marker repeatable; one is made without it"),
+        ("x-clicked-at-ns" = Option<u64>, Header, description = "When somebody clicked: CLOCK_MONOTONIC of this machine"),
+    ),
+    responses(
+        (status = 201, description = "The marker was made", body = MarkerReply),
+        (status = 200, description = "The key made this marker before", body = MarkerReply),
+        (status = 400, description = "The session is not being recorded (`not_recording`), or no session is", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 409, description = "The session has as many markers as it may (`too_many_markers`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The label (`bad_label`), the key or the body is not acceptable, or the key was used \
+            for another marker", body = ApiError),
+        (status = 503, description = "The disk does not take it (`storage_frozen`, `not_persisted` …), or the recorder is \
+            leaving or busy", body = ApiError),
+        (status = 507, description = "Too little space (`no_space`, `quota_exceeded`)", body = ApiError),
+    ))]
+pub(super) async fn mark(State(api): State<Api>, headers: HeaderMap, request: axum::extract::Request) -> Response {
+    let key = match key(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refuse(refused),
+    };
+    let clicked = clicked(&headers);
+    match body::<MarkerRequest>(request).await {
+        Ok(body) => ask(&api, |reply| Request::Mark { key, body, clicked, reply }).await,
+        Err(refused) => refused,
+    }
+}
+
 /// Try an input again that was given up, or that waits before its next attempt.
 #[utoipa::path(post, path = "/api/v1/inputs/{id}/retry",
     params(("id" = String, Path, description = "The input")),
@@ -110,6 +162,52 @@ pub(super) async fn split(State(api): State<Api>, request: axum::extract::Reques
     ))]
 pub(super) async fn retry(State(api): State<Api>, Path(input): Path<String>) -> Response {
     ask(&api, |reply| Request::Retry { input, reply }).await
+}
+
+/// The meters of an input forget that they clipped.
+#[utoipa::path(post, path = "/api/v1/inputs/{id}/clip/clear",
+    params(("id" = String, Path, description = "The input")),
+    responses(
+        (status = 202, description = "They were told to", body = ClipReply),
+        (status = 400, description = "The address is not understood", body = ApiError),
+        (status = 404, description = "There is no such input", body = ApiError),
+        (status = 503, description = "Its recording process is not there (`no_worker`), or the recorder is leaving or busy",
+            body = ApiError),
+    ))]
+pub(super) async fn clear_clip(State(api): State<Api>, Path(input): Path<String>) -> Response {
+    ask(&api, |reply| Request::ClearClip { input, reply }).await
+}
+
+/// A client measured how long something took that the engine does not see: from a tile that is shown to its first picture.
+#[utoipa::path(post, path = "/api/v1/latencies", request_body = LatencyReport,
+    responses(
+        (status = 200, description = "How it is now", body = LatencyView),
+        (status = 400, description = "The body did not arrive whole", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "The body is not understood (`bad_body`), or this is not for clients to measure \
+            (`bad_latency`)", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
+    ))]
+pub(super) async fn report_latency(
+    State(api): State<Api>,
+    Extension(Trace(trace)): Extension<Trace>,
+    request: axum::extract::Request,
+) -> Response {
+    let LatencyReport { kind, took_ms } = match body::<Option<LatencyReport>>(request).await {
+        Ok(Some(report)) => report,
+        Ok(None) => return refusal(422, "bad_body", "say what took how long", false),
+        Err(refused) => return refused,
+    };
+    let took =
+        Some(took_ms).filter(|ms| (0.0..=LONGEST_MS).contains(ms)).map(|ms| Duration::from_secs_f64(ms / 1000.0));
+    let Some(took) = took.filter(|_| kind == Latency::Preview) else {
+        let message = format!("clients measure `preview` only, 0 to {LONGEST_MS} ms");
+        return refusal(422, "bad_latency", message, false);
+    };
+    let now = clock::mono_now();
+    api.board.latencies.note(now, kind, took, &trace);
+    Json(api.board.latencies.view_of(now, kind)).into_response()
 }
 
 /// An alert was seen. It stays so while its cause goes on; trouble that comes back wants to be seen again.
@@ -142,6 +240,25 @@ pub(super) async fn clean_up(State(api): State<Api>, Path(id): Path<String>) -> 
         Ok(operation) => ask(&api, |reply| Request::Cleanup { operation, reply }).await,
         Err(_) => refusal(404, "unknown_operation", format!("{id:?} is no number of an operation"), false),
     }
+}
+
+/// The idempotency key of a request, if it has one.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    match headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().ok().filter(|key| is_plain(key))) {
+        None => Ok(None),
+        Some(Some(key)) => Ok(Some(key.to_owned())),
+        Some(None) => {
+            let message = format!("the key must be 1 to {NAME_MAX_BYTES} printable characters without spaces");
+            Err(Refused { status: 422, code: "bad_key", message, retryable: false })
+        }
+    }
+}
+
+/// When somebody clicked, if that came with the request and may be true.
+fn clicked(headers: &HeaderMap) -> Option<MonoNs> {
+    let at = MonoNs(headers.get(CLICKED_AT)?.to_str().ok()?.parse().ok()?);
+    let now = clock::mono_now();
+    (at <= now && now.since(at) <= CLICK_AGE).then_some(at)
 }
 
 /// The body as JSON; nothing at all is the default.
@@ -183,7 +300,10 @@ fn respond(reply: Reply) -> Response {
         Reply::Stopped(body) if body.status == "finished" => Json(body).into_response(),
         Reply::Stopped(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Split(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Marked { body, new: true } => (StatusCode::CREATED, Json(*body)).into_response(),
+        Reply::Marked { body, new: false } => Json(*body).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::ClipCleared(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::Acknowledged(body) => Json(*body).into_response(),
         Reply::Cleaned(body) => Json(body).into_response(),
         Reply::Refused(refused) => refuse(refused),

@@ -5,9 +5,10 @@
 
 use super::CLIENTS;
 use crate::engine::event::Refused;
+use crate::engine::latency::Latencies;
 use crate::engine::tally::Tally;
 use crate::model::MonoNs;
-use crate::protocol::api::{ApiError, RESPONSE_TIME_MS, TRACE_ID};
+use crate::protocol::api::{ApiError, Latency, RESPONSE_TIME_MS, TRACE_ID};
 use crate::sys::clock;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -19,21 +20,26 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-/// A read that takes longer is named in the log (R-CMD-5).
-const READ_ACCEPTABLE: Duration = Duration::from_millis(200);
-/// The same for what changes something.
-const WRITE_ACCEPTABLE: Duration = Duration::from_millis(500);
 /// One who has connected sends its request at once; somebody who does not is not waited for.
 const ASKS_WITHIN: Duration = Duration::from_millis(100);
 /// Longest trace id or key taken from a client.
 pub(super) const NAME_MAX_BYTES: usize = 128;
+
+/// What is counted of every answer.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    /// How many went well.
+    pub tally: Tally,
+    /// How long they took.
+    pub latencies: Latencies,
+}
 
 /// The trace id of a request, for its handler.
 #[derive(Debug, Clone)]
 pub(super) struct Trace(pub String);
 
 /// Puts the trace id and the time taken on every answer, and the trace id into every error.
-pub(super) async fn envelope(State(tally): State<Tally>, mut request: Request, next: Next) -> Response {
+pub(super) async fn envelope(State(measured): State<Measured>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(TRACE_ID).and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
     let trace = given.map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -42,7 +48,7 @@ pub(super) async fn envelope(State(tally): State<Tally>, mut request: Request, n
     let mut response = next.run(request).await;
     let status = response.status();
     let refused = response.extensions_mut().remove().or_else(|| foreign(status));
-    tally.note(!refused.as_ref().is_some_and(is_fault));
+    measured.tally.note(!refused.as_ref().is_some_and(is_fault));
     if let Some(Refused { status, code, message, retryable }) = refused {
         tracing::info!(trace_id = trace, %method, path, status, code, message, "a request was refused");
         let error = ApiError { code: code.to_owned(), message, retryable, trace_id: trace.clone() };
@@ -53,9 +59,10 @@ pub(super) async fn envelope(State(tally): State<Tally>, mut request: Request, n
         tracing::info!(trace_id = trace, %method, path, status = status.as_u16(), "a command was accepted");
     }
     let took = clock::mono_now().since(began);
-    let acceptable = if method == Method::GET { READ_ACCEPTABLE } else { WRITE_ACCEPTABLE };
-    if took > acceptable {
-        tracing::warn!(trace_id = trace, %method, path, ?took, ?acceptable, "a request took long");
+    let kind = if method == Method::GET { Latency::Read } else { Latency::Write };
+    // What is no address of ours is nobody's latency.
+    if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+        measured.latencies.note(began.plus(took), kind, took, &trace);
     }
     let took = format!("{:.1}", took.as_secs_f64() * 1000.0);
     for (name, value) in [(TRACE_ID, trace), (RESPONSE_TIME_MS, took)] {

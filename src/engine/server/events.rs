@@ -4,7 +4,8 @@
 //! Contract: a client that lags more than the buffer gets the whole state again; one that is silent for
 //! [`PONG_DEADLINE`] or does not take a message within [`SEND_DEADLINE`] is dropped. Nobody ever waits for it.
 
-use super::{Api, Place, Request, Subscription};
+use super::{Api, Fresh, Place, Request, Subscription};
+use crate::protocol::api::Latency;
 use crate::protocol::event::Event;
 use crate::sys::clock;
 use axum::extract::ws::{Message, WebSocket};
@@ -43,7 +44,14 @@ async fn converse(socket: &mut WebSocket, api: &Api, since: Option<u64>) -> Opti
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => send(socket, &event).await?,
+                Ok(Fresh { event, since }) => {
+                    send(socket, &event).await?;
+                    // What has no number waits its turn on purpose.
+                    if let Some(seq) = event.seq() {
+                        let now = clock::mono_now();
+                        api.board.latencies.note(now, Latency::Event, now.since(since), &format!("event {seq}"));
+                    }
+                }
                 Err(RecvError::Lagged(_)) => events = begin(socket, api, None).await?,
                 Err(RecvError::Closed) => return None,
             },
@@ -69,7 +77,7 @@ async fn begin(
     socket: &mut WebSocket,
     api: &Api,
     since: Option<u64>,
-) -> Option<tokio::sync::broadcast::Receiver<std::sync::Arc<Event>>> {
+) -> Option<tokio::sync::broadcast::Receiver<Fresh>> {
     let Subscription { first, events } = subscribe(api, since).await?;
     for event in first {
         send(socket, &event).await?;

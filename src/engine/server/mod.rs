@@ -7,15 +7,18 @@
 mod commands;
 mod envelope;
 mod events;
+mod names;
 mod reads;
 mod routes;
 mod stream;
 
 use super::event::Reply;
 use super::tally::Tally;
-use crate::model::SessionId;
+use crate::engine::latency::Latencies;
+use crate::model::naming::{NameFault, Template};
 use crate::model::snapshot::{Alert, Snapshot};
-use crate::protocol::api::{HealthReply, StartRequest};
+use crate::model::{MonoNs, SessionId, SessionName};
+use crate::protocol::api::{HealthReply, HistoryReply, MarkerRequest, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -54,6 +57,10 @@ pub enum Request {
         trace: String,
         /// Idempotency key; one is made without it.
         key: Option<String>,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
+        /// What the session is to be called, or why it cannot be.
+        name: Result<SessionName, NameFault>,
         /// The body.
         body: StartRequest,
         /// Where the answer goes.
@@ -61,6 +68,10 @@ pub enum Request {
     },
     /// Stop.
     Stop {
+        /// Trace id of the request.
+        trace: String,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
         /// Which session.
         session: Option<SessionId>,
         /// Where the answer goes.
@@ -73,8 +84,26 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// Note this moment of the session.
+    Mark {
+        /// Idempotency key; one is made without it.
+        key: Option<String>,
+        /// The body.
+        body: MarkerRequest,
+        /// When somebody clicked.
+        clicked: Option<MonoNs>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// Try an input again.
     Retry {
+        /// Which.
+        input: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The meters of an input are to forget that they clipped.
+    ClearClip {
         /// Which.
         input: String,
         /// Where the answer goes.
@@ -109,7 +138,16 @@ pub struct Subscription {
     /// What leads to the state now.
     pub first: Vec<Arc<Event>>,
     /// What follows.
-    pub events: broadcast::Receiver<Arc<Event>>,
+    pub events: broadcast::Receiver<Fresh>,
+}
+
+/// An event on its way to the clients.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    /// The event.
+    pub event: Arc<Event>,
+    /// When the loop began with what led to it.
+    pub since: MonoNs,
 }
 
 /// What the loop publishes for readers.
@@ -121,6 +159,12 @@ pub struct Board {
     pub alerts: watch::Receiver<Arc<Vec<Alert>>>,
     /// How the recorder is, but for what only the server knows.
     pub health: watch::Receiver<Arc<HealthReply>>,
+    /// How long things take; whoever serves adds to it.
+    pub latencies: Latencies,
+    /// What a session is called that nobody names.
+    pub session_name: Arc<Template>,
+    /// The last minutes of every input.
+    pub histories: watch::Receiver<Arc<Vec<HistoryReply>>>,
 }
 
 /// Everything a handler may use.

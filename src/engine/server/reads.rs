@@ -5,13 +5,14 @@ use super::envelope::refusal;
 use super::{Api, Place, events};
 use crate::model::snapshot::Snapshot;
 use crate::protocol::api::{
-    AlertsReply, ApiError, CLIENT, HealthReply, LiveReply, OperationsReply, SessionRow, SessionsReply, WINDOW,
+    AlertsReply, ApiError, CLIENT, HealthReply, HistoryReply, LiveReply, OperationsReply, SessionRow, SessionsReply,
+    WINDOW,
 };
 use crate::storage::recovery;
 use crate::sys::clock;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State, WebSocketUpgrade};
+use axum::extract::{self, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -80,6 +81,7 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         pid: std::process::id(),
         uptime_ms: uptime_ms(&api),
         clients: u32::try_from(api.clients.count()).unwrap_or(u32::MAX),
+        latencies: api.board.latencies.view(clock::mono_now()),
         ..(*known).clone()
     };
     Json(reply).into_response()
@@ -92,6 +94,23 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
     ))]
 pub(super) async fn live(State(api): State<Api>) -> Response {
     Json(LiveReply { status: "live".to_owned(), pid: std::process::id(), uptime_ms: uptime_ms(&api) }).into_response()
+}
+
+/// The last five minutes of an input in steps of two seconds: what arrived, what was lost, how full its queues were.
+#[utoipa::path(get, path = "/api/v1/inputs/{id}/history",
+    params(("id" = String, Path, description = "The input")),
+    responses(
+        (status = 200, description = "Its history", body = HistoryReply),
+        (status = 400, description = "The address is not understood", body = ApiError),
+        (status = 404, description = "There is no such input (`unknown_input`)", body = ApiError),
+        (status = 503, description = "All places are taken (`busy`)", body = ApiError),
+    ))]
+pub(super) async fn history(State(api): State<Api>, extract::Path(input): extract::Path<String>) -> Response {
+    let known = api.board.histories.borrow().clone();
+    match known.iter().find(|history| history.input.as_str() == input) {
+        Some(history) => Json(history).into_response(),
+        None => refusal(404, "unknown_input", format!("there is no input {input:?}"), false),
+    }
 }
 
 fn uptime_ms(api: &Api) -> u64 {
@@ -224,6 +243,7 @@ fn row(library: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec(&row)?;
     let Some(manifest) = row.manifest.as_mut().filter(|_| text.len() > most) else { return Ok(text) };
     manifest.incidents.clear();
+    manifest.markers.clear();
     for input in &mut manifest.inputs {
         input.parts.clear();
         input.findings.clear();

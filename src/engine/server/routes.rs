@@ -2,8 +2,8 @@
 //! neither can say what the other does not.
 
 use super::commands::BODY_MAX_BYTES;
-use super::envelope::{envelope, refusal};
-use super::{Api, commands, reads};
+use super::envelope::{Measured, envelope, refusal};
+use super::{Api, commands, names, reads};
 use crate::protocol::event::Event;
 use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Json, Router, middleware};
@@ -31,6 +31,7 @@ struct Document(Arc<utoipa::openapi::OpenApi>);
 /// Every route.
 pub(super) fn make(api: Api) -> Router {
     let (router, document) = described().split_for_parts();
+    let measured = Measured { tally: api.tally.clone(), latencies: api.board.latencies.clone() };
     router
         .fallback(|| async { refusal(404, "not_found", "there is no such address", false) })
         .method_not_allowed_fallback(|| async {
@@ -38,7 +39,7 @@ pub(super) fn make(api: Api) -> Router {
         })
         .layer(Extension(Document(Arc::new(document))))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .layer(middleware::from_fn_with_state(api.tally.clone(), envelope))
+        .layer(middleware::from_fn_with_state(measured, envelope))
         .with_state(api)
 }
 
@@ -48,13 +49,18 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reads::event_stream))
         .routes(routes!(reads::alerts))
         .routes(routes!(reads::health))
+        .routes(routes!(names::name))
         .routes(routes!(reads::live))
+        .routes(routes!(reads::history))
         .routes(routes!(reads::operations))
         .routes(routes!(reads::sessions))
         .routes(routes!(commands::start))
         .routes(routes!(commands::stop))
         .routes(routes!(commands::split))
+        .routes(routes!(commands::mark))
         .routes(routes!(commands::retry))
+        .routes(routes!(commands::clear_clip))
+        .routes(routes!(commands::report_latency))
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::clean_up))
         .routes(routes!(openapi))

@@ -144,6 +144,7 @@ impl State {
                 remember(take, past);
             }
         }
+        self.marks.recall(&mut session, found.history.markers);
         let (id, epoch) = (session.plan.id, self.setup.epoch);
         let inputs: Vec<InputId> = session.takes.iter().map(|take| take.input.clone()).collect();
         out.push(Effect::Adopt { session: id, dir: session.dir.clone(), t_ns: session.t_ns(now.mono), epoch });
@@ -246,6 +247,7 @@ impl State {
         let Some(session) = self.session.as_mut().filter(|session| session.plan.id == id) else { return };
         match result {
             Ok(history) => {
+                self.marks.recall(session, history.markers.clone());
                 for take in &mut session.takes {
                     let Some(past) = history.inputs.get(&take.input) else { continue };
                     take.past = past.parts.clone();

@@ -132,12 +132,14 @@ impl State {
         let running = self.session.as_ref().is_some_and(|session| session.plan.id == id);
         match result {
             Ok(closed) if running => {
+                self.note_lost(&closed.manifest);
                 self.calm_disk(now);
                 self.tell_damaged(now, &closed.manifest, dir, out);
                 self.session_closed(now, dir, &closed);
                 self.prove_soon(&closed.manifest, dir);
             }
             Ok(closed) => {
+                self.note_lost(&closed.manifest);
                 self.tell_damaged(now, &closed.manifest, dir, out);
                 self.recovered(now, id, dir, &closed, out);
                 self.prove_soon(&closed.manifest, dir);

@@ -94,8 +94,7 @@ impl State {
     }
 
     fn check_request(&self, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
-        let name = command.request.name.clone().unwrap_or_else(|| command.default_name.clone());
-        let name = name.parse::<SessionName>().map_err(|error| refused(422, "bad_name", error.to_string(), false))?;
+        let name = command.name.clone().map_err(|fault| refused(422, "bad_name", fault.to_string(), false))?;
         Ok((name, self.wanted_inputs(command.request.inputs.as_deref())?))
     }
 
@@ -152,6 +151,7 @@ impl State {
         let dir: PathBuf = self.setup.library.join(layout::session_dir(plan.started_at, &plan.name, plan.id));
         let reply = start_reply(&plan, "starting".to_owned());
         self.keys.remember(now, command.key, command.digest, reply);
+        self.presses.begin(command.token, plan.id);
         for input in &mut self.inputs {
             input.frozen = None;
         }

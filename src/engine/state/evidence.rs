@@ -28,6 +28,7 @@ impl State {
             self.on_incident_fact(now, id, about, incident, out);
         }
         self.note_want_of_room(id, about, &fact);
+        self.note_mended(id, &fact);
         let done = matches!(fact.kind, FactKind::Done { .. });
         let stalled = match &fact.kind {
             FactKind::PartClosed(record) | FactKind::PartUnfinished(record) => {

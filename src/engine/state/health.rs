@@ -14,6 +14,8 @@ use crate::protocol::health::{
 };
 use crate::sys::usage::Usage;
 
+/// Name of a window among the processes.
+const WINDOW: &str = "window";
 /// Incidents that tell of a recording process, not of what it is plugged into.
 const OF_PROCESSES: [&str; 7] = [
     "worker_died",
@@ -55,13 +57,16 @@ impl State {
                 .collect(),
             error_rate: Some(rate_view(errors.whole(now.mono))),
             error_rates: rates.map(|(source, rate)| SourceErrorRate { source, rate: rate_view(rate) }).collect(),
-            resources: self.process_resources(),
+            resources: self.process_resources(now),
             memory: self
                 .oversight
                 .resources
                 .memory
                 .map(|memory| MachineMemory { total_bytes: memory.total, available_bytes: memory.available }),
+            load: Some(self.machine_load()),
             limits: self.oversight.limits(),
+            latencies: Vec::new(),
+            recovery: self.recovery_views(now),
             operations: self.operations(now),
             alerts: snapshot.alerts,
         }
@@ -104,7 +109,7 @@ impl State {
         told.filter_map(|alert| Some((verdict(alert.severity)?, alert.code.clone()))).collect()
     }
 
-    fn process_resources(&self) -> Vec<ProcessResources> {
+    fn process_resources(&self, now: Now) -> Vec<ProcessResources> {
         let processes = self.oversight.processes();
         let row = |name: &str, pid, usage: Option<&Usage>| ProcessResources {
             name: name.to_owned(),
@@ -115,9 +120,13 @@ impl State {
             open_files: usage.and_then(|usage| usage.files),
             open_files_limit: usage.and_then(|usage| usage.files_limit),
             threads: usage.and_then(|usage| usage.threads),
+            disk_bytes_per_s: None,
+            network_bytes_per_s: None,
+            load: None,
         };
         let engine = processes.map(|seen| ProcessResources {
-            cpu_percent: seen.engine_cpu_percent,
+            cpu_percent: seen.engine_rates.cpu_percent,
+            disk_bytes_per_s: seen.engine_rates.disk_bytes_per_s,
             ..row(ENGINE, std::process::id(), Some(&seen.engine))
         });
         let workers = self.inputs.iter().filter_map(|input| {
@@ -129,10 +138,19 @@ impl State {
                 memory_bytes: input.usage.rss_bytes.or(usage.and_then(|usage| usage.rss_bytes)),
                 memory_budget_bytes: budget,
                 cpu_percent: input.usage.cpu_percent,
+                disk_bytes_per_s: input.usage.disk_bytes_per_s,
+                network_bytes_per_s: input.trace.points().last().and_then(|point| point.received_bytes_per_s),
+                load: input.load(now),
                 ..row(id.as_str(), pid, usage)
             })
         });
-        engine.into_iter().chain(workers).collect()
+        let windows =
+            processes.into_iter().flat_map(|seen| &seen.windows).map(|(pid, usage, rates)| ProcessResources {
+                cpu_percent: rates.cpu_percent,
+                disk_bytes_per_s: rates.disk_bytes_per_s,
+                ..row(WINDOW, *pid, Some(usage))
+            });
+        engine.into_iter().chain(workers).chain(windows).collect()
     }
 }
 

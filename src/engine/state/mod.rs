@@ -10,24 +10,29 @@ mod clock;
 mod closing;
 mod commands;
 mod evidence;
+mod governor;
 mod handover;
 mod health;
 mod inhibit;
 mod interrupted;
 mod keys;
+mod markers;
 mod memory;
 mod operations;
 mod orders;
 mod oversight;
 mod pause;
+mod presses;
 mod priority;
 mod proof;
+mod recovered;
 mod session;
 mod setup;
 mod stalls;
 mod storage;
 mod strays;
 mod told;
+mod traces;
 mod view;
 mod waiting;
 mod workers;
@@ -36,6 +41,9 @@ pub use setup::Setup;
 
 use super::alerts::Alerts;
 use super::event::{Effect, Event, Now, Space, WorkerUsage};
+use super::governor::{Budgets, Governor};
+use super::headroom::Headroom;
+use super::history::Trace;
 use super::kept::Kept;
 use super::orders::Orders;
 use super::restart::Restarts;
@@ -75,6 +83,11 @@ pub struct State {
     recovery: Recovery,
     proofs: Proofs,
     waiting: Waiting,
+    marks: markers::Marks,
+    headroom: Headroom,
+    presses: presses::Presses,
+    /// There is something new in what is remembered of the inputs.
+    traced: bool,
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
     abandoned: VecDeque<(SessionId, PathBuf)>,
     space: Option<(MonoNs, Space)>,
@@ -87,6 +100,8 @@ pub struct State {
     /// The machine is to be kept awake.
     awake: bool,
     oversight: Oversight,
+    governor: Governor,
+    budgets: Budgets,
     leaving: Option<MonoNs>,
     /// The last event, and whether a pause before it was taken out of everything.
     listened: (MonoNs, bool),
@@ -111,7 +126,10 @@ impl State {
                 frozen: None,
                 orders: Orders::default(),
                 told: Told::default(),
+                shed: None,
                 commands: 0,
+                trace: Trace::default(),
+                mended: recovered::Mended::default(),
             });
         }
         let (strays, looks): (Vec<_>, Vec<_>) = setup.strays.iter().map(|id| Stray::new(now, id.clone())).unzip();
@@ -127,6 +145,10 @@ impl State {
             recovery: Recovery::default(),
             proofs: Proofs::default(),
             waiting: Waiting::new(),
+            marks: markers::Marks::default(),
+            headroom: Headroom::default(),
+            presses: presses::Presses::default(),
+            traced: false,
             abandoned: VecDeque::new(),
             space: None,
             protection: PriorityView::unknown(),
@@ -135,6 +157,8 @@ impl State {
             clocks: clock::Clocks::new(setup.clocks),
             awake: false,
             oversight: Oversight::new(setup.epoch),
+            governor: Governor::new(setup.degradation.clone()),
+            budgets: Budgets::default(),
             leaving: None,
             listened: (now.mono, false),
             setup,
@@ -162,10 +186,14 @@ impl State {
             Event::Numbered { input, link, session, result } => {
                 self.on_numbered(now, &input, link, session, result, &mut out);
             }
+            Event::Pressed { token, at, trace } => self.presses.press(token, at, trace),
             Event::Start(command) => self.on_asked(now, Asked::Start(command), &mut out),
             Event::Stop { token, session } => self.on_asked(now, Asked::Stop(token, session), &mut out),
             Event::Split { token, session } => self.on_asked(now, Asked::Split(token, session), &mut out),
+            Event::Mark(command) => self.on_asked(now, Asked::Mark(command), &mut out),
+            Event::Marked { session, n, result } => self.on_marked(session, n, result, &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
+            Event::ClearClip { token, input } => self.on_clear_clip(now, token, &input, &mut out),
             Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
             Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
@@ -181,6 +209,7 @@ impl State {
             Event::Plans(plans) => self.keys.complete(now, &self.setup.boot_id, &plans),
             Event::Recalled(kept) => self.on_recalled(now, *kept, &mut out),
             Event::Usage(usage) => self.on_usage(now, usage),
+            Event::Load(load) => self.on_load(now, load, &mut out),
             Event::Resources(seen) => self.on_resources(now, *seen, &mut out),
             Event::Protection(protection) => self.on_protection(now, *protection, &mut out),
             Event::Space(space) => self.on_space(now, space, &mut out),
@@ -191,6 +220,7 @@ impl State {
             Event::Tick => self.on_tick(now, &mut out),
         }
         self.advance(now, &mut out);
+        self.watch_presses(now, &mut out);
         self.write_clocks(&mut out);
         self.keep_awake(now, &mut out);
         self.tell_raised(now, &mut out);
@@ -239,6 +269,7 @@ impl State {
             }
         }
         self.watch_memory(now);
+        self.watch_budgets(now);
     }
 
     fn on_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -249,10 +280,13 @@ impl State {
             self.watch_orders(now, &id, out);
         }
         self.watch_session(now, out);
+        self.watch_marks(now, out);
         self.watch_proof(now, out);
         self.watch_clocks(now);
         self.watch_operations(now);
         self.watch_errors(now);
+        self.watch_traces(now.mono);
+        self.govern(now, out);
     }
 
     fn on_leave(&mut self, now: Now, out: &mut Vec<Effect>) {

@@ -88,6 +88,11 @@ impl Proofs {
         Some((running.number, Duration::from_secs(running.job.session.bytes / BYTES_PER_S)))
     }
 
+    /// Something is being read, or waits to be.
+    pub fn has_work(&self) -> bool {
+        self.running.is_some() || !self.waiting.is_empty()
+    }
+
     /// A proof runs, or its result is being kept.
     #[cfg(test)]
     pub fn is_running(&self) -> bool {
@@ -129,10 +134,11 @@ impl State {
         Some(last)
     }
 
-    /// Begins the next proof when none runs.
+    /// Begins the next proof when none runs and nobody needs the machine more.
     pub(super) fn prove_next(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let held = self.holds_jobs();
         let proofs = &mut self.proofs;
-        if proofs.running.is_some() {
+        if held || proofs.running.is_some() {
             return;
         }
         let Some(place) = proofs.waiting.iter().position(|job| now.mono >= job.not_before) else { return };
@@ -167,6 +173,15 @@ impl State {
         let Some(Running { job, number, .. }) = self.proofs.running.take() else { return };
         out.push(Effect::EndProof { number });
         self.give_up_proof(now, &job, "reading took too long and was given up", out);
+    }
+
+    /// The machine is needed: what is being read is read again later, from its beginning. Ended rather than stopped: a
+    /// process that stands still would outlive its engine.
+    pub(super) fn put_off_proof(&mut self, out: &mut Vec<Effect>) {
+        let reads = |running: &mut Running| running.step == Step::Reading;
+        let Some(Running { job, number, .. }) = self.proofs.running.take_if(reads) else { return };
+        out.push(Effect::EndProof { number });
+        self.proofs.add(job);
     }
 
     /// The engine leaves: the next one proves again.

@@ -11,6 +11,7 @@ use super::super::worker_state::WorkerEvent;
 use super::State;
 use super::view::add_frames;
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::marker::Marker;
 use crate::model::session::{Closed, JournalKind, Plan};
 use crate::model::snapshot::Frames;
 use crate::model::{InputId, MonoNs, SessionId};
@@ -122,6 +123,8 @@ pub struct Session {
     pub partial_told: bool,
     /// Times that it could not be closed.
     pub unclosed: u32,
+    /// What the operator noted, oldest first.
+    pub markers: Vec<Marker>,
     /// Trace id of the start; empty when an earlier engine made the session.
     pub trace: String,
 }
@@ -141,7 +144,17 @@ impl Session {
             before: Totals::default(),
         };
         let takes = plan.inputs.iter().map(|spec| take(&spec.id)).collect();
-        Self { plan, dir, phase, takes, stop: None, partial_told: false, unclosed: 0, trace: String::new() }
+        Self {
+            plan,
+            dir,
+            phase,
+            takes,
+            stop: None,
+            partial_told: false,
+            unclosed: 0,
+            markers: Vec::new(),
+            trace: String::new(),
+        }
     }
 
     pub fn take_mut(&mut self, input: &InputId) -> Option<&mut Take> {
@@ -311,6 +324,7 @@ impl State {
     pub(super) fn stop_session(&mut self, now: Now, waiting: Vec<Token>, out: &mut Vec<Effect>) {
         let Some(session) = &mut self.session else { return };
         self.recovery.give_up(session.plan.id);
+        self.presses.stop(&waiting, session.plan.id);
         let t_ns = session.t_ns(now.mono);
         out.push(Effect::WriteStop { session: session.plan.id, dir: session.dir.clone(), t_ns });
         session.phase = Phase::Stopping { since: now.mono, signalled: false };

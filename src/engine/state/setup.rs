@@ -1,10 +1,13 @@
 //! What the state machine is made from, and what it holds of each input.
 
 use super::handover::Handover;
+use super::recovered::Mended;
 use super::told::Told;
-use crate::config::{StorageRules, SupervisionRules};
+use super::view::EVIDENCE_AGE;
+use crate::config::{DegradationRules, StorageRules, SupervisionRules};
 use crate::engine::budget::Measured;
 use crate::engine::event::{Now, WorkerUsage};
+use crate::engine::history::Trace;
 use crate::engine::orders::Orders;
 use crate::engine::restart::Restarts;
 use crate::engine::worker_state::{HUNG_AFTER, Worker};
@@ -12,6 +15,7 @@ use crate::model::encoding::Encoding;
 use crate::model::incident::IncidentCode;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{Alert, RecordingView};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId};
@@ -32,6 +36,8 @@ pub struct Setup {
     pub storage: StorageRules,
     /// What the engine itself watches.
     pub supervision: SupervisionRules,
+    /// When it does without what is not the recording.
+    pub degradation: DegradationRules,
     /// Where sessions go.
     pub library: PathBuf,
     /// This boot.
@@ -70,8 +76,14 @@ pub(super) struct Input {
     pub(super) orders: Orders,
     /// What it has told of its troubles.
     pub(super) told: Told,
+    /// What it was told to do without last, and when.
+    pub(super) shed: Option<(MonoNs, Shed)>,
     /// Bumped with every command.
     pub(super) commands: u64,
+    /// What it has done lately.
+    pub(super) trace: Trace,
+    /// What it has gone through.
+    pub(super) mended: Mended,
 }
 
 impl Input {
@@ -79,6 +91,12 @@ impl Input {
     pub(super) fn next_command(&mut self) -> u64 {
         self.commands += 1;
         self.commands
+    }
+
+    /// How its worker keeps up, by a word of it that is young enough to prove something.
+    pub(super) fn load(&self, now: Now) -> Option<WorkerLoad> {
+        let fresh = self.status.as_ref().filter(|(at, _)| now.mono.since(*at) < EVIDENCE_AGE);
+        fresh.and_then(|(_, status)| status.load)
     }
 
     /// Whether its worker lives and says that the disk does not answer.

@@ -179,7 +179,7 @@ impl State {
     }
 
     /// The level the disk makes, why, and what is done about it.
-    pub(super) fn level_view(&self, now: Now) -> LevelView {
+    pub(super) fn disk_level(&self, now: Now) -> LevelView {
         let level = &self.storage.level;
         let trouble = self.trouble(now);
         let red = [trouble.as_ref(), self.storage.refused.as_ref()];

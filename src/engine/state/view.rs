@@ -4,11 +4,12 @@ use super::super::event::Now;
 use super::session::{Ending, Phase, Session, Take};
 use super::{Input, State};
 use crate::model::incident::{Incident, IncidentCode};
+use crate::model::marker::MarkersView;
 use crate::model::session::Manifest;
 use crate::model::snapshot::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewState, PreviewView,
-    RecordingState, RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot,
-    StorageView, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, PreviewView, RecordingState,
+    RecordingView, RetryState, RetryView, SNAPSHOT_VERSION, SessionState, SessionView, Snapshot, StorageView,
+    WorkerView,
 };
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::WorkerStatus;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// A report older than this proves nothing (R-TRU-1); an age in which the engine stood still itself does not count.
 pub const EVIDENCE_AGE: Duration = Duration::from_secs(2);
 /// Bytes per second of an AAC track, for the expected rate.
-const AUDIO_BYTES_PER_S: u64 = 16_000;
+pub(super) const AUDIO_BYTES_PER_S: u64 = 16_000;
 
 impl State {
     /// The whole state as everybody sees it; the publisher puts `seq` in.
@@ -38,7 +39,7 @@ impl State {
         }
     }
 
-    fn session_view(&self, now: MonoNs, session: &Session) -> SessionView {
+    pub(super) fn session_view(&self, now: MonoNs, session: &Session) -> SessionView {
         let views = self.take_views(now, session);
         SessionView {
             id: session.plan.id,
@@ -49,6 +50,7 @@ impl State {
             media_ms: views.iter().filter_map(|view| view.media_ms).max(),
             safe_ms: views.iter().filter_map(|view| view.safe_ms).min(),
             open: session.phase != Phase::Over,
+            markers: MarkersView::of(&session.markers),
         }
     }
 
@@ -61,7 +63,7 @@ impl State {
     }
 
     /// The recordings of a session, also those of inputs that are not configured any more: what they write is written.
-    fn take_views(&self, now: MonoNs, session: &Session) -> Vec<RecordingView> {
+    pub(super) fn take_views(&self, now: MonoNs, session: &Session) -> Vec<RecordingView> {
         let view = |take: &Take| match self.input(&take.input) {
             Some(input) => self.recording_view(now, input),
             None => {
@@ -89,6 +91,8 @@ impl State {
             name: input.spec.name.clone(),
             kind: input.spec.source.kind().to_owned(),
             state,
+            since: None,
+            recording_since: None,
             detail: match &incident {
                 _ if unexplained => Some("Its recording process does not answer.".to_owned()),
                 incident => incident.as_ref().map(Incident::message),
@@ -111,16 +115,13 @@ impl State {
                 cpu_percent: input.usage.cpu_percent,
                 nice: input.usage.nice,
             }),
-            preview: fresh
-                .map_or(PreviewView { state: PreviewState::Off, width: None, height: None, fps: None }, |status| {
-                    status.preview.clone()
-                }),
+            preview: fresh.map_or(PreviewView::OFF, |status| status.preview.clone()),
             audio: fresh.map(|status| status.audio.clone()).unwrap_or_default(),
             recording: self.recording_view(now, input),
         }
     }
 
-    fn recording_view(&self, now: MonoNs, input: &Input) -> Option<RecordingView> {
+    pub(super) fn recording_view(&self, now: MonoNs, input: &Input) -> Option<RecordingView> {
         let running = self.session.as_ref().filter(|session| session.phase != Phase::Over);
         match running.and_then(|session| Some((session, session.take(&input.spec.id)?))) {
             Some((session, take)) => {
@@ -157,20 +158,12 @@ impl State {
 
     fn storage_view(&self, now: MonoNs) -> StorageView {
         let space = self.room_told(now);
-        // Whatever the session writes, also of inputs that are not configured any more.
-        let views = self.session.as_ref().map(|session| self.take_views(now, session)).unwrap_or_default();
-        let writes = views.iter().filter(|view| view.state == RecordingState::Recording);
-        let real = writes.filter_map(|view| view.bytes_per_s).fold(0, u64::saturating_add);
-        let per_input = u64::from(self.setup.encoding.bitrate_kbps) * 125 + AUDIO_BYTES_PER_S;
-        let armed = self.inputs.iter().filter(|input| input.spec.armed).count();
-        let expected = per_input * u64::try_from(armed).unwrap_or(0);
-        let rate = if real > 0 { real } else { expected };
         let usable = space.map(|space| space.free.saturating_sub(self.setup.policy.critical_free_bytes));
         StorageView {
             path: self.setup.library.display().to_string(),
             free_bytes: space.map(|space| space.free),
             total_bytes: space.map(|space| space.total),
-            seconds_left: usable.and_then(|usable| usable.checked_div(rate)),
+            seconds_left: usable.and_then(|usable| self.seconds_left(now, usable)),
         }
     }
 }

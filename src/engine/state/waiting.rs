@@ -4,7 +4,7 @@
 //! Contract: at most [`WAITING`] wait, each at most [`WAIT`]; whoever waits is answered, and whose way is free in the
 //! order of asking.
 
-use super::super::event::{Effect, Now, StartCommand, Token};
+use super::super::event::{Effect, MarkCommand, Now, StartCommand, Token};
 use super::State;
 use super::commands::refuse;
 use super::session::Phase;
@@ -29,6 +29,8 @@ pub enum Asked {
     Stop(Token, Option<SessionId>),
     /// To begin the next parts of this session, or of the running one.
     Split(Token, Option<SessionId>),
+    /// To note a moment of this session, or of the running one.
+    Mark(MarkCommand),
     /// To try this input again.
     Retry(Token, String),
 }
@@ -37,6 +39,7 @@ impl Asked {
     fn token(&self) -> Token {
         match self {
             Self::Start(command) => command.token,
+            Self::Mark(command) => command.token,
             Self::Stop(token, _) | Self::Split(token, _) | Self::Retry(token, _) => *token,
         }
     }
@@ -76,6 +79,7 @@ impl State {
                 let unread = asked.is_some_and(|id| self.may_have_ended(id));
                 self.leaving.is_none() && (!self.is_settled() || unread)
             }
+            Asked::Mark(command) => self.leaving.is_none() && (!self.is_settled() || self.is_about_to_run(command)),
             Asked::Split(..) => self.leaving.is_none() && !self.is_settled(),
             Asked::Retry(_, input) => self.leaving.is_none() && !self.is_settled() && self.knows_input(input),
         }
@@ -88,11 +92,14 @@ impl State {
     fn carry_out(&mut self, now: Now, asked: Asked, out: &mut Vec<Effect>) {
         match asked {
             Asked::Start(command) => self.on_start(now, command, out),
-            Asked::Stop(token, _) | Asked::Split(token, _) if self.leaving.is_some() && !self.is_settled() => {
+            Asked::Stop(token, _) | Asked::Split(token, _) | Asked::Mark(MarkCommand { token, .. })
+                if self.leaving.is_some() && !self.is_settled() =>
+            {
                 let message = "the recorder is leaving, and does not know yet what is recorded; start it again";
                 out.push(refuse(token, 503, "leaving", message.to_owned(), true));
             }
             Asked::Stop(token, session) => self.on_stop(now, token, session, out),
+            Asked::Mark(command) => self.on_mark(now, command, out),
             Asked::Split(token, session) => self.on_split(now, token, session, out),
             Asked::Retry(token, input) => self.on_retry(now, token, &input, out),
         }

@@ -21,7 +21,7 @@ pub(super) fn make(bin: &gst::Bin, name: &str, clip: &Clip) -> Result<Track, Bui
     // Nothing is lost in between, and nothing is made.
     taken.attach(&output.pad()?);
     made.attach(&output.pad()?);
-    Ok(Track { input, output, taken, made })
+    Ok(Track { input, output, taken, made, bitrate: None })
 }
 
 /// What a gate has seen.

@@ -9,6 +9,7 @@
 //! It is never reset; it ends, or is thrown away. Where one part ends and the next begins is decided here, at the
 //! keyframe it makes for that ([`Encode::arm`]).
 
+mod bitrate;
 mod choice;
 mod copy;
 mod sound;
@@ -29,6 +30,7 @@ use super::stage::{self, Stage};
 use super::tally::{Tally, running_time};
 use crate::model::MonoNs;
 use crate::model::encoding::{Encoding, VideoCodec};
+use bitrate::Bitrate;
 use choice::{VideoEncoder, configure_video};
 use gst::prelude::*;
 use sound::SoundEncoder;
@@ -80,6 +82,8 @@ struct Track {
     taken: Tally,
     /// What leaves it.
     made: Tally,
+    /// Its rate, where that can be changed.
+    bitrate: Option<Bitrate>,
 }
 
 /// Frames through an encoder.
@@ -214,6 +218,28 @@ impl Encode {
         self.video.made.count_from(time)
     }
 
+    /// How full the queues before the encoders are, in percent.
+    pub fn fill_percent(&self) -> u8 {
+        self.video.input.fill_percent().max(self.audio.as_ref().map_or(0, |audio| audio.input.fill_percent()))
+    }
+
+    /// Running time of the newest picture that has come out.
+    pub fn newest(&self) -> Option<MonoNs> {
+        self.video.made.newest()
+    }
+
+    /// Whether the bitrate can be changed while pictures are encoded.
+    pub fn is_adjustable(&self) -> bool {
+        self.video.bitrate.is_some()
+    }
+
+    /// From the next keyframe on the pictures get `percent` of the bitrate that was asked for, where the encoder can.
+    pub fn set_bitrate_percent(&self, percent: u8) {
+        if let Some(bitrate) = &self.video.bitrate {
+            bitrate.set_percent(percent);
+        }
+    }
+
     /// Throws the encoders away.
     pub fn discard(self, done: impl FnOnce() + Send + 'static) {
         self.pipeline.discard(done);
@@ -261,7 +287,8 @@ fn make_video(
     clip.attach_video(&input.pad()?);
     taken.attach(&element::pad(&encoder, "sink")?);
     made.attach(&output.pad()?);
-    Ok(Track { input, output, taken, made })
+    let bitrate = Bitrate::of(&encoder, &output.pad()?, encoding);
+    Ok(Track { input, output, taken, made, bitrate })
 }
 
 /// A parser for `codec` and what follows it: whole pictures as containers want them, the headers in the caps.
@@ -289,5 +316,5 @@ fn make_audio(bin: &gst::Bin, name: &str, chosen: &SoundEncoder, clip: &Clip) ->
     clip.attach_audio(&input.pad()?, stage::AUDIO_RATE, stage::AUDIO_FRAME_BYTES);
     taken.attach(&element::pad(first, "sink")?);
     made.attach(&output.pad()?);
-    Ok(Track { input, output, taken, made })
+    Ok(Track { input, output, taken, made, bitrate: None })
 }

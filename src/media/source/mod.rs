@@ -23,7 +23,7 @@ use super::element;
 use super::error::{BuildError, Failure};
 use super::joint::Outlet;
 use super::pipeline::{BusEvent, Pipeline};
-use super::tally::Tally;
+use super::tally::{Received, Tally};
 use crate::model::MonoNs;
 use crate::model::encoding::VideoChoice;
 use crate::model::input::{AudioChoice, InputSpec, SourceSpec};
@@ -74,6 +74,8 @@ pub struct Counters {
     pub frames: Tally,
     /// Sound buffers.
     pub sound: Tally,
+    /// What comes over a network.
+    pub received: Received,
 }
 
 /// What a kind of source adds to a fresh pipeline.
@@ -111,7 +113,7 @@ impl Source {
             SourceSpec::Rtsp { url, transport, latency_ms } => {
                 let camera = rtsp::Camera { url, transport: *transport, latency_ms: *latency_ms };
                 let copy = input.codec == Some(VideoChoice::Copy);
-                rtsp::add(&bin, &name, camera, copy, own_sound)?
+                rtsp::add(&bin, &name, (camera, counters.received.clone()), copy, own_sound)?
             }
             SourceSpec::V4l2 { device, subdevice } => v4l2::add(&bin, &name, device, subdevice.as_deref())?,
         };

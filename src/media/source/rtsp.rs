@@ -8,6 +8,7 @@ use super::decoded::{Awaited, Pace};
 use super::rtp_time::{self, Kind};
 use super::{Losses, Parts, Video, element};
 use crate::media::error::BuildError;
+use crate::media::tally::Received;
 use crate::model::input::Transport;
 use gst::prelude::*;
 use std::sync::Arc;
@@ -32,7 +33,13 @@ pub struct Camera<'a> {
 }
 
 /// Adds a client of `camera` to `bin`; its pictures are decoded unless they are to be copied.
-pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audio: bool) -> Result<Parts, BuildError> {
+pub fn add(
+    bin: &gst::Bin,
+    name: &str,
+    (camera, received): (Camera<'_>, Received),
+    copy: bool,
+    with_audio: bool,
+) -> Result<Parts, BuildError> {
     let source = element::make("rtspsrc", &format!("{name}-rtsp"))?;
     source.set_property("location", camera.url);
     source.set_property_from_str(
@@ -68,6 +75,7 @@ pub fn add(bin: &gst::Bin, name: &str, camera: Camera<'_>, copy: bool, with_audi
     let (streams, coded) = (awaited.clone(), video.coded().cloned());
     let name = name.to_owned();
     source.connect_pad_added(move |source, pad| {
+        received.attach(pad);
         if let Err(error) = take(source, pad, &name, (&streams, &times), coded.as_ref()) {
             let text = error.to_string();
             gst::element_error!(source, gst::CoreError::Negotiation, ["{text}"]);

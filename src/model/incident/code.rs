@@ -96,11 +96,33 @@ pub enum IncidentCode {
     ErrorRate,
     /// An operation is past its deadline (`operation`, `seconds`).
     OperationStuck,
+    /// The processors are busy (`percent`).
+    CpuHigh,
+    /// Programs wait for a processor (`percent` of the time).
+    CpuPressure,
+    /// Much of the memory is in use (`percent`).
+    MemoryHigh,
+    /// There is so little memory that only one preview is shown at a time (`free`).
+    LowMemoryMode,
+    /// A recording runs late: a queue fills, or an encoder lags (`queue`, `late`).
+    RecordingLate,
+    /// Previews are smaller or slower under load.
+    PreviewsReduced,
+    /// Some or all previews are off under load.
+    PreviewsOff,
+    /// Recordings get less than the bitrate they were given (`percent`).
+    BitrateReduced,
+    /// Recordings run late although nothing is left that could be done without.
+    Overloaded,
+    /// An input uses more of the machine than its budget (`used`, `budget`).
+    CpuBudget,
+    /// An input writes more than its budget (`used`, `budget`).
+    DiskBudget,
 }
 
 impl IncidentCode {
     /// Every code, for tests and tables.
-    pub const ALL: [IncidentCode; 39] = [
+    pub const ALL: [IncidentCode; 50] = [
         IncidentCode::WorkerDied,
         IncidentCode::WorkerGaveUp,
         IncidentCode::NoSignal,
@@ -140,6 +162,17 @@ impl IncidentCode {
         IncidentCode::SleepNotInhibited,
         IncidentCode::ErrorRate,
         IncidentCode::OperationStuck,
+        IncidentCode::CpuHigh,
+        IncidentCode::CpuPressure,
+        IncidentCode::MemoryHigh,
+        IncidentCode::LowMemoryMode,
+        IncidentCode::RecordingLate,
+        IncidentCode::PreviewsReduced,
+        IncidentCode::PreviewsOff,
+        IncidentCode::BitrateReduced,
+        IncidentCode::Overloaded,
+        IncidentCode::CpuBudget,
+        IncidentCode::DiskBudget,
     ];
 
     /// The code as it stands on the wire.
@@ -184,6 +217,17 @@ impl IncidentCode {
             IncidentCode::SleepNotInhibited => "sleep_not_inhibited",
             IncidentCode::ErrorRate => "error_rate",
             IncidentCode::OperationStuck => "operation_stuck",
+            IncidentCode::CpuHigh => "cpu_high",
+            IncidentCode::CpuPressure => "cpu_pressure",
+            IncidentCode::MemoryHigh => "memory_high",
+            IncidentCode::LowMemoryMode => "low_memory_mode",
+            IncidentCode::RecordingLate => "recording_late",
+            IncidentCode::PreviewsReduced => "previews_reduced",
+            IncidentCode::PreviewsOff => "previews_off",
+            IncidentCode::BitrateReduced => "bitrate_reduced",
+            IncidentCode::Overloaded => "overloaded",
+            IncidentCode::CpuBudget => "cpu_budget",
+            IncidentCode::DiskBudget => "disk_budget",
         }
     }
 
@@ -207,7 +251,8 @@ impl IncidentCode {
             | IncidentCode::DiskReadOnly
             | IncidentCode::StorageVanished
             | IncidentCode::FileDisplaced
-            | IncidentCode::DiskCritical => Severity::Critical,
+            | IncidentCode::DiskCritical
+            | IncidentCode::Overloaded => Severity::Critical,
             IncidentCode::NoSignal
             | IncidentCode::SourceUnreachable
             | IncidentCode::SourceMisconfigured
@@ -224,11 +269,21 @@ impl IncidentCode {
             | IncidentCode::LimitNear
             | IncidentCode::Suspended
             | IncidentCode::ErrorRate
-            | IncidentCode::OperationStuck => Severity::Warning,
+            | IncidentCode::OperationStuck
+            | IncidentCode::CpuHigh
+            | IncidentCode::CpuPressure
+            | IncidentCode::MemoryHigh
+            | IncidentCode::LowMemoryMode
+            | IncidentCode::RecordingLate
+            | IncidentCode::PreviewsReduced
+            | IncidentCode::PreviewsOff
+            | IncidentCode::BitrateReduced => Severity::Warning,
             IncidentCode::PriorityRefused
             | IncidentCode::SessionRecovered
             | IncidentCode::ClockStepped
-            | IncidentCode::SleepNotInhibited => Severity::Info,
+            | IncidentCode::SleepNotInhibited
+            | IncidentCode::CpuBudget
+            | IncidentCode::DiskBudget => Severity::Info,
         }
     }
 }

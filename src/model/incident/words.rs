@@ -212,6 +212,61 @@ impl IncidentCode {
                 "What is being recorded is not affected.",
                 "Check the disk; then have the operation cleaned up.",
             ),
+            IncidentCode::CpuHigh => (
+                "The machine is busy: {percent} % of its processors are in use.",
+                "Recording goes on; it comes before everything else.",
+                "Close other programs.",
+            ),
+            IncidentCode::CpuPressure => (
+                "Programs wait for the processors {percent} % of the time.",
+                "Recording goes on; it comes before everything else.",
+                "Close other programs.",
+            ),
+            IncidentCode::MemoryHigh => (
+                "Memory is getting short: {percent} % are in use.",
+                "Recording goes on; it comes before everything else.",
+                "Close other programs.",
+            ),
+            IncidentCode::LowMemoryMode => (
+                "There is very little memory: {free} are free.",
+                "Only one preview is shown; recording goes on.",
+                "Close other programs.",
+            ),
+            IncidentCode::RecordingLate => (
+                "The machine can hardly keep up with the recording ({late} ms late, a queue {queue} % full).",
+                "Whatever is not recording makes room.",
+                "Close other programs.",
+            ),
+            IncidentCode::PreviewsReduced => (
+                "Previews are smaller or slower than usual because the machine is busy.",
+                "Recordings are not touched; the previews come back by themselves.",
+                "Close other programs.",
+            ),
+            IncidentCode::PreviewsOff => (
+                "Previews are off because the machine is busy.",
+                "Recordings go on; the previews come back by themselves.",
+                "Close other programs.",
+            ),
+            IncidentCode::BitrateReduced => (
+                "The machine cannot encode as much as it should.",
+                "Recordings go on with {percent} % of their bitrate; no picture is left out for it.",
+                "Close other programs, or record with fewer inputs or a lower bitrate.",
+            ),
+            IncidentCode::Overloaded => (
+                "The machine cannot keep up with the recording.",
+                "Everything that could make room has; pictures may be lost from here on, and are counted.",
+                "Close other programs now, or record with fewer inputs.",
+            ),
+            IncidentCode::CpuBudget => (
+                "This input uses {used} % of the machine; {budget} % were to be expected.",
+                "Recording goes on; its preview may be reduced while the machine is busy.",
+                "Nothing. If other inputs suffer, record this one with fewer pixels or pictures.",
+            ),
+            IncidentCode::DiskBudget => (
+                "This input writes {used} per second; {budget} were to be expected.",
+                "Recording goes on; its bitrate is lowered where the encoder can.",
+                "Check the bitrate of this input.",
+            ),
         };
         Words { happened, done, remedy }
     }

@@ -14,6 +14,9 @@ pub struct Alert {
     pub seq: u64,
     /// First seen (wall clock).
     pub at: Timestamp,
+    /// When its cause came last (wall clock); not told by engines of before.
+    #[serde(default)]
+    pub last_at: Option<Timestamp>,
     /// How bad.
     pub severity: Severity,
     /// Input id, `storage`, `engine` …
@@ -66,6 +69,16 @@ pub fn shorten(list: &mut Vec<Alert>) {
 }
 
 impl Alert {
+    /// When its cause came last, as far as that is told.
+    pub fn came_at(&self) -> Timestamp {
+        self.last_at.unwrap_or(self.at)
+    }
+
+    /// Its cause has gone, and somebody has seen it: nothing is left to be done about it.
+    pub fn is_settled(&self) -> bool {
+        self.acknowledged && self.state == AlertState::Resolved
+    }
+
     /// It is critical, and nobody has acknowledged it.
     pub fn is_unseen(&self) -> bool {
         weight(self) == Weight::Unseen

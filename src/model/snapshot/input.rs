@@ -2,6 +2,7 @@
 
 use crate::model::id::InputId;
 use crate::model::session::Verdict;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +17,9 @@ pub struct InputView {
     pub kind: String,
     /// What the source is doing.
     pub state: InputState,
+    /// Since when (wall clock), `None` = it was so when the engine began.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// Plain English when not live.
     pub detail: Option<String>,
     /// Code for translation when not live.
@@ -43,6 +47,9 @@ pub struct InputView {
     pub audio: Vec<Meter>,
     /// Its part in the running (or last) session.
     pub recording: Option<RecordingView>,
+    /// Since when its recording is in its state, like `since`.
+    #[serde(default)]
+    pub recording_since: Option<Timestamp>,
 }
 
 /// What a source is doing.
@@ -164,6 +171,26 @@ pub struct PreviewView {
     pub height: Option<u32>,
     /// Frames per second.
     pub fps: Option<f64>,
+    /// What it does without under load, the most that is noticed; `None` = nothing.
+    #[serde(default)]
+    pub reduced: Option<PreviewReduction>,
+}
+
+impl PreviewView {
+    /// Nobody watches.
+    pub const OFF: Self = Self { state: PreviewState::Off, width: None, height: None, fps: None, reduced: None };
+}
+
+/// What a preview does without under load, from little to much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PreviewReduction {
+    /// It has fewer pixels than the tile.
+    Height,
+    /// It has fewer pictures per second than the input.
+    Rate,
+    /// It stands still.
+    Off,
 }
 
 /// What a preview is doing.

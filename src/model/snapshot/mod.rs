@@ -7,12 +7,13 @@ mod priority;
 
 pub use alert::{Alert, AlertState};
 pub use input::{
-    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewState, PreviewView,
-    RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
+    BreakerState, Dropped, Frames, Health, HealthVerdict, InputState, InputView, Meter, PreviewReduction, PreviewState,
+    PreviewView, RecordingState, RecordingView, RetryState, RetryView, Signal, WorkerView,
 };
 pub use priority::{PriorityVia, PriorityView, Rung, RungResult, RungView};
 
 use super::id::{SessionId, SessionName};
+use super::marker::MarkersView;
 use super::session::Verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,9 @@ pub struct SessionView {
     /// that are configured now records it.
     #[serde(default)]
     pub open: bool,
+    /// What the operator noted while it ran.
+    #[serde(default)]
+    pub markers: MarkersView,
 }
 
 /// What a session is doing.
@@ -139,10 +143,13 @@ pub struct LevelView {
     pub name: LevelName,
     /// What caused it, worst first: codes of incidents. Of the disk: `storage_frozen`, `storage_vanished`,
     /// `disk_read_only`, `disk_error`, `disk_full`, `quota_exceeded` (it cannot be written), `disk_critical` (next to
-    /// nothing is left), `disk_low` (little is left).
+    /// nothing is left), `disk_low` (little is left). Of the machine: `recording_late`, `cpu_high`, `cpu_pressure`,
+    /// `memory_high`, `low_memory_mode`.
     pub causes: Vec<String>,
     /// What is being done: `no_new_recordings` (a start is refused), `recording_stopped` (a session was stopped so that
-    /// its files could be closed).
+    /// its files could be closed); in the order in which it was begun `previews_720p` (at most), `previews_15fps`,
+    /// `two_previews_off`, `jobs_paused` (nothing is read again), `previews_off`, `bitrate_75` and `bitrate_50` (percent of
+    /// what was asked for); for want of memory also `caches_dropped`, `one_preview_off`, `one_preview` (only one is shown).
     pub actions: Vec<String>,
 }
 

@@ -229,10 +229,15 @@ fn replace_service(snapshot: &mut Snapshot, service: &ServiceView) {
     }
 }
 
-/// Folds an alert into a list that is newest first: replaced by id, a new one goes to the front.
+/// Folds an alert into a list whose cause that came last is first: replaced by id; a new one, and one whose cause has come
+/// again, goes to the front, as in the engine's own list.
 pub fn fold_alert(alerts: &mut Vec<Alert>, alert: &Alert) {
-    match alerts.iter_mut().find(|known| known.id == alert.id) {
-        Some(known) => *known = alert.clone(),
-        None => alerts.insert(0, alert.clone()),
+    let place = alerts.iter().position(|known| known.id == alert.id);
+    match place.filter(|place| (alerts[*place].count, alerts[*place].more) >= (alert.count, alert.more)) {
+        Some(place) => alerts[place] = alert.clone(),
+        None => {
+            place.into_iter().for_each(|place| drop(alerts.remove(place)));
+            alerts.insert(0, alert.clone());
+        }
     }
 }

@@ -4,18 +4,24 @@ use super::notice::Notice;
 use super::{App, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
+use crate::protocol::client::ClientError;
+use crate::protocol::marker::MarkerReply;
 use crate::ui::format;
-use gettextrs::{gettext, ngettext};
+use crate::ui::l10n::{gettext, ngettext};
 use gtk::gio;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentSender;
+use std::path::Path;
 
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
 const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Long enough to be read by somebody who stands two metres away and looked elsewhere.
-const TOAST_SECONDS: u32 = 15;
+/// Long enough to be read from two metres, short enough not to stand before the lower pictures: each tile keeps its own
+/// verdict.
+const TOAST_SECONDS: u32 = 8;
+/// The same for less.
+const MARKER_SECONDS: u32 = 3;
 
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
@@ -41,15 +47,42 @@ impl App {
         relm4::main_application().quit();
     }
 
-    fn remember_size(&mut self) {
+    pub(super) fn remember_size(&mut self) {
         let (width, height) = (self.window.width(), self.window.height());
         let size = (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height));
-        if let (Some(folder), true) = (&self.starts.folder, size.is_some() && size != self.own.size) {
-            let saved = super::OwnState { size, ..super::OwnState::load(folder) }.save(folder);
-            if let Err(error) = saved {
-                tracing::debug!("the window cannot remember its size: {error}");
-            }
+        let folder = self.starts.folder.as_deref().filter(|_| size.is_some() && size != self.own.size);
+        let saved = folder.map(|folder| super::OwnState::change(folder, |state| state.size = size));
+        if let Some(Err(error)) = saved {
+            tracing::debug!("the window cannot remember its size: {error}");
         }
+    }
+
+    /// Shows a toast. Its close button has an icon and no name in libadwaita 1.2, so it gets one.
+    fn say(&self, toast: adw::Toast) {
+        self.toasts.add_toast(toast);
+        let mut below = vec![self.toasts.clone().upcast::<gtk::Widget>()];
+        while let Some(widget) = below.pop() {
+            if let Some(button) = widget.downcast_ref::<gtk::Button>().filter(|button| button.label().is_none()) {
+                button.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
+            }
+            // The content of the window is no toast.
+            let children = std::iter::successors(widget.first_child(), gtk::Widget::next_sibling);
+            let toasts = |child: &gtk::Widget| Some(child) != self.toasts.child().as_ref();
+            below.extend(children.filter(toasts));
+        }
+    }
+
+    /// Says where a marker stands.
+    pub(super) fn marked(&mut self, result: Result<MarkerReply, ClientError>) {
+        if let Ok(reply) = &result {
+            let time = format::media_time_or_unknown(reply.marker.media_ms);
+            let words =
+                format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
+            let toast = adw::Toast::new(&words);
+            toast.set_timeout(MARKER_SECONDS);
+            self.say(toast);
+        }
+        self.answered(result);
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.
@@ -63,25 +96,23 @@ impl App {
         // Bad news waits until it was read.
         toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
         toast.set_button_label(Some(&gettext("Open")));
-        let folder = gio::File::for_path(&last.dir);
-        toast.connect_button_clicked(move |_| {
-            // Without a file browser nothing opens; the path stands in the status line.
-            gio::AppInfo::launch_default_for_uri_async(
-                &folder.uri(),
-                gio::AppLaunchContext::NONE,
-                gio::Cancellable::NONE,
-                |result| {
-                    if let Err(error) = result {
-                        tracing::info!("the folder cannot be shown: {error}");
-                    }
-                },
-            );
-        });
+        let folder = last.dir.clone();
+        toast.connect_button_clicked(move |_| open_folder(Path::new(&folder)));
         if let Some(before) = self.saved.replace(toast.clone()) {
             before.dismiss();
         }
-        self.toasts.add_toast(toast);
+        self.say(toast);
     }
+}
+
+/// Shows a folder. Without a file browser nothing opens; the path stands in the status line.
+pub(super) fn open_folder(folder: &Path) {
+    let (folder, nobody) = (gio::File::for_path(folder), gio::Cancellable::NONE);
+    gio::AppInfo::launch_default_for_uri_async(&folder.uri(), gio::AppLaunchContext::NONE, nobody, |result| {
+        if let Err(error) = result {
+            tracing::info!("the folder cannot be shown: {error}");
+        }
+    });
 }
 
 fn saved_words(last: &LastSession) -> String {

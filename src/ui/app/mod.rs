@@ -3,13 +3,19 @@
 //! Contract: one circle. Events of the engine are folded into the [`Desk`]; from it the faces of header, grid and status
 //! line are worked out and handed down. Requests go to the engine and come back as events.
 
+mod alerting;
+mod ask;
+mod language;
 mod leave;
+mod menu;
 mod notice;
 mod view;
 
-use super::alerts::{self, Alerts};
+use super::alerts::{Alerts, AlertsInit, AlertsMsg, Ask, Badge};
 use super::desk::{Contact, Desk};
 use super::engine::EngineStarter;
+use super::glib_once::Debounce;
+use super::health::Health;
 use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
 use super::link::{self, Heard};
 use super::own_state::OwnState;
@@ -21,10 +27,18 @@ use crate::model::InputId;
 use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
+use crate::protocol::health::HealthReply;
+use crate::protocol::history::HistoryReply;
+use crate::protocol::marker::{MarkerReply, MarkerRequest};
+use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
+use ask::Asking;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
 
 /// What the window needs to begin.
 #[derive(Debug)]
@@ -33,8 +47,8 @@ pub struct AppInit {
     pub runtime: Runtime,
     /// Starts an engine when none runs.
     pub starter: EngineStarter,
-    /// What the window gives up.
-    pub step_back: StepBack,
+    /// What the window gives up; another window of this process goes on with it.
+    pub step_back: Rc<RefCell<StepBack>>,
     /// Where the window remembers, if anywhere.
     pub folder: Option<PathBuf>,
 }
@@ -48,6 +62,10 @@ pub enum AppMsg {
     Stop,
     /// The operator wants an input tried again.
     Retry(InputId),
+    /// A button of an alert was pressed.
+    Alert(Ask),
+    /// Alerts came; it is time to show them.
+    ShowAlerts,
     /// A key of the big button went down anywhere in the window.
     KeyDown,
     /// It was let go.
@@ -60,6 +78,22 @@ pub enum AppMsg {
     CloseAnyway,
     /// The operator has read the notice.
     Dismiss,
+    /// The operator wants all inputs beside each other again.
+    AllInputs,
+    /// The operator sets a marker.
+    Mark,
+    /// The last minutes of an input are wanted.
+    History(InputId),
+    /// Show how the recorder is, or the inputs again.
+    Health(bool),
+    /// So long the first picture of a tile took.
+    Painted(Duration),
+    /// Somebody has seen that the sound of this input clipped.
+    ClearClip(InputId),
+    /// Time to ask how it is.
+    AskHealth,
+    /// The operator wants another language.
+    Language(String),
 }
 
 /// What comes back from background work.
@@ -75,13 +109,27 @@ pub enum AppCmd {
     Stopped(Result<StopReply, ClientError>),
     /// Answer to a retry.
     Retried(Result<(), ClientError>),
+    /// The last minutes of an input, `None` = nobody knows them.
+    History(Option<HistoryReply>),
+    /// How the recorder is.
+    Health(Option<Box<HealthReply>>),
+    /// A measurement is told, or nobody hears of it.
+    Told,
+    /// Answer to a marker.
+    Marked(Result<MarkerReply, ClientError>),
+    /// The language of this code is remembered, or cannot be.
+    LanguageKept(String),
+    /// Answer to what a button of an alert has asked for.
+    Attended(Result<(), ClientError>),
 }
 
 /// The window.
 pub struct App {
     desk: Desk,
     status: StatusLine,
-    step_back: StepBack,
+    runtime: Runtime,
+    starter: EngineStarter,
+    step_back: Rc<RefCell<StepBack>>,
     client: Client,
     starts: Starts,
     /// A start is on its way; another press is the same wish.
@@ -90,11 +138,17 @@ pub struct App {
     alerts_asked: u64,
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
+    asking_history: Asking,
     notice: Option<Notice>,
     room: Room,
     transport: Controller<Transport>,
     inputs: Controller<Inputs>,
     alerts: Controller<Alerts>,
+    health: Controller<Health>,
+    /// The health view is shown, and asked for.
+    asking_health: Asking,
+    /// Alerts that come close together are shown in one go.
+    alerts_soon: Debounce,
     window: adw::ApplicationWindow,
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
@@ -106,6 +160,7 @@ impl App {
     /// Takes in what the line to the engine says.
     fn hear(&mut self, heard: Heard, sender: &ComponentSender<Self>) {
         match heard {
+            Heard::Event(event @ (Event::Alert { .. } | Event::Alerts { .. })) => return self.hear_alert(&event),
             Heard::Event(event) => {
                 let before = self.desk.snapshot.as_ref().and_then(|s| s.last_session.clone());
                 let first = self.desk.snapshot.is_none();
@@ -133,7 +188,7 @@ impl App {
     /// Works out every face from what is known and hands it down.
     fn show_all(&mut self) {
         if let Some(snapshot) = self.desk.snapshot.as_ref().filter(|_| self.desk.is_current()) {
-            self.step_back.follow(snapshot);
+            self.step_back.borrow_mut().follow(snapshot);
         }
         self.status = StatusLine::new(&self.desk);
         self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
@@ -145,38 +200,35 @@ impl App {
         self.inputs.emit(InputsMsg::Show(views));
     }
 
-    fn show_alerts(&self) {
-        self.alerts.emit(alerts::Show(
-            self.desk.alerts_by_weight().into_iter().cloned().map(|a| self.desk.named(a)).collect(),
-        ));
-    }
-
-    /// Events tell of changes only; what was there before is asked for.
-    fn fetch_alerts(&mut self, sender: &ComponentSender<Self>) {
-        self.alerts_asked += 1;
-        self.alerts_missing = false;
-        let (client, number) = (self.client.clone(), self.alerts_asked);
-        sender
-            .oneshot_command(async move { AppCmd::Alerts(number, client.alerts(crate::ui::desk::ALERTS_ASKED).await) });
-    }
-
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
         if std::mem::replace(&mut self.starting, true) {
             return;
         }
-        let starts = self.starts.clone();
+        let mut starts = self.starts.clone();
+        starts.client = starts.client.clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Started(starts.start(name).await) });
     }
 
     fn stop(&self, sender: &ComponentSender<Self>) {
         let session_id = self.desk.snapshot.as_ref().and_then(|s| s.session.as_ref()).map(|session| session.id);
-        let client = self.client.clone();
+        let client = self.client.clone().clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Stopped(client.stop(&StopRequest { session_id }).await) });
     }
 
     fn retry(&self, input: InputId, sender: &ComponentSender<Self>) {
         let client = self.client.clone();
         sender.oneshot_command(async move { AppCmd::Retried(client.retry(&input).await.map(drop)) });
+    }
+
+    /// One key per press: a repeated request is the same marker.
+    fn mark(&self, sender: &ComponentSender<Self>) {
+        if !self.desk.is_recording() {
+            return;
+        }
+        let client = self.client.clone().clicked(mono_now());
+        let key = uuid::Uuid::now_v7().to_string();
+        let request = MarkerRequest { session_id: None, label: None };
+        sender.oneshot_command(async move { AppCmd::Marked(client.mark(&key, &request).await) });
     }
 
     /// A refusal is said; success is seen in the events.
@@ -188,44 +240,40 @@ impl App {
     }
 
     fn set_width(&mut self, width: i32) {
+        self.alerts.emit(AlertsMsg::Width(width));
         let room = view::room(width);
         if room != self.room {
             self.room = room;
             self.transport.emit(TransportMsg::Room(room));
-            self.inputs.emit(InputsMsg::Lines(room == Room::Narrow));
+            self.inputs.emit(InputsMsg::Room(room));
         }
     }
 
     fn perform(&mut self, cmd: AppCmd, sender: &ComponentSender<Self>) {
         match cmd {
-            AppCmd::Heard(heard) => {
-                let alert = matches!(heard, Heard::Event(Event::Alert { .. }));
-                self.hear(heard, sender);
-                if alert {
-                    self.show_alerts();
-                }
-            }
-            AppCmd::Alerts(number, _) if number != self.alerts_asked => {}
-            AppCmd::Alerts(_, Ok(reply)) => {
-                self.desk.take_alerts(reply.alerts);
-                self.show_alerts();
-            }
-            AppCmd::Alerts(_, Err(error)) => {
-                self.alerts_missing = true;
-                tracing::warn!("the alerts could not be fetched: {error}; they are asked for again");
-            }
+            AppCmd::Heard(heard) => self.hear(heard, sender),
+            AppCmd::Alerts(number, reply) => self.take_alerts(number, reply),
             AppCmd::Started(result) => {
                 self.starting = false;
                 self.answered(result);
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) => self.answered(result),
+            AppCmd::History(history) => {
+                self.asking_history.answered();
+                self.inputs.emit(InputsMsg::History(history));
+            }
+            AppCmd::Health(health) => self.show_health(health),
+            AppCmd::Told => {}
+            AppCmd::Marked(result) => self.marked(result),
+            AppCmd::LanguageKept(code) => self.speak(&code),
+            AppCmd::Attended(result) => self.answered(result),
         }
     }
 
     /// Begins to follow the engine; goes on for as long as the window lives.
-    fn follow(&self, starter: EngineStarter, sender: &ComponentSender<Self>) {
-        let client = self.client.clone();
+    fn follow(&self, sender: &ComponentSender<Self>) {
+        let (client, starter) = (self.client.clone(), self.starter.clone());
         sender.command(move |out, shutdown| {
             let hear = move |heard| out.send(AppCmd::Heard(heard)).is_ok();
             shutdown.register(link::follow(client, Some(starter), hear)).drop_on_shutdown()

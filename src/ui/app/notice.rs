@@ -1,7 +1,7 @@
 //! A line under the header that says what the operator should know now. Never a dialog (R-ALR-6).
 
 use crate::ui::format;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 
 /// What is said.
 #[derive(Debug, Clone, PartialEq, Eq)]

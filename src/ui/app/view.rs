@@ -3,7 +3,9 @@
 use super::leave::leave_on_signals;
 use super::notice::Notice;
 use super::*;
-use gettextrs::gettext;
+use crate::ui::health::Back;
+use crate::ui::l10n::gettext;
+use crate::ui::theme::Dress;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
@@ -16,6 +18,9 @@ const WIDE_FROM: i32 = 1500;
 const MEDIUM_FROM: i32 = 1150;
 /// Below this width the panel is too narrow for pictures.
 const NARROW_BELOW: i32 = 720;
+
+/// The engine looks at its processes that often (R-DEG-4).
+const ASK_HEALTH: Duration = Duration::from_secs(2);
 
 /// How much room a window of this width has.
 pub(super) fn room(width: i32) -> Room {
@@ -39,7 +44,7 @@ impl Component for App {
         adw::ApplicationWindow {
             set_title: Some("Holdfast"),
             #[watch]
-            set_css_classes: &model.window_classes(),
+            dress: &model.window_classes(),
 
             connect_close_request[sender] => move |_| {
                 // Decided by the component; the window stays until then.
@@ -92,7 +97,8 @@ impl Component for App {
                         },
                     },
 
-                    append: model.inputs.widget(),
+                    append: model.alerts.widget(),
+                    append: model.health.widget(),
 
                     gtk::Box {
                         add_css_class: "status-line",
@@ -124,22 +130,34 @@ impl Component for App {
         let client = Client::new(init.runtime.engine_socket()).as_window();
         let desk = Desk::default();
         let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
-        let alerts = Alerts::builder().launch(()).detach();
+        let badge = Badge::new();
         let face = TransportFace::new(&desk);
-        let transport =
-            Transport::builder().launch((face, alerts.widget().clone())).forward(sender.input_sender(), |output| {
-                match output {
-                    TransportOutput::Record(name) => AppMsg::Record(name),
-                    TransportOutput::Stop => AppMsg::Stop,
-                }
+        let transport = Transport::builder().launch((face, menu::entries(), badge.button().clone())).forward(
+            sender.input_sender(),
+            |output| match output {
+                TransportOutput::Record(name) => AppMsg::Record(name),
+                TransportOutput::Stop => AppMsg::Stop,
+                TransportOutput::Mark => AppMsg::Mark,
+            },
+        );
+        let inputs =
+            Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
+                InputsOutput::Retry(input) => AppMsg::Retry(input),
+                InputsOutput::History(input) => AppMsg::History(input),
+                InputsOutput::ClearClip(input) => AppMsg::ClearClip(input),
+                InputsOutput::Painted(took) => AppMsg::Painted(took),
             });
-        let inputs = Inputs::builder().launch(init.runtime).forward(sender.input_sender(), |output| match output {
-            InputsOutput::Retry(input) => AppMsg::Retry(input),
-        });
+        let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
+        health.widget().set_visible(false);
+        let content = inputs.widget().clone().upcast();
+        let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own: own.clone() };
+        let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
             status: StatusLine::new(&desk),
+            runtime: init.runtime,
+            starter: init.starter,
             step_back: init.step_back,
             desk,
             starts: Starts { client: client.clone(), folder: init.folder },
@@ -147,11 +165,15 @@ impl Component for App {
             starting: false,
             alerts_asked: 0,
             alerts_missing: false,
+            asking_history: Asking::default(),
+            asking_health: Asking::default(),
+            health,
             notice: None,
             room: Room::Wide,
             transport,
             inputs,
             alerts,
+            alerts_soon: alerting::make_alerts_soon(&sender),
             window: root.clone(),
             toasts: adw::ToastOverlay::new(),
             saved: None,
@@ -160,8 +182,16 @@ impl Component for App {
         let toasts = &model.toasts;
         let widgets = view_output!();
         root.add_controller(make_keys(&sender));
+        root.add_controller(make_plain_keys(&sender));
         leave_on_signals(&sender);
-        model.follow(init.starter, &sender);
+        let asker = sender.input_sender().clone();
+        glib::timeout_add_local(ASK_HEALTH, move || match asker.send(AppMsg::AskHealth) {
+            Ok(()) => glib::ControlFlow::Continue,
+            // The window is gone, and the timer with it.
+            Err(_) => glib::ControlFlow::Break,
+        });
+        model.follow(&sender);
+        menu::install(&root, &sender);
         ComponentParts { model, widgets }
     }
 
@@ -170,12 +200,25 @@ impl Component for App {
             AppMsg::Record(name) => self.record(name, &sender),
             AppMsg::Stop => self.stop(&sender),
             AppMsg::Retry(input) => self.retry(input, &sender),
+            AppMsg::Alert(ask) => self.attend(ask, &sender),
+            AppMsg::ShowAlerts => self.show_alerts(),
             AppMsg::KeyDown => self.transport.emit(TransportMsg::KeyDown),
             AppMsg::KeyUp => self.transport.emit(TransportMsg::KeyUp),
             AppMsg::Width(width) => self.set_width(width),
             AppMsg::Close => self.close(),
             AppMsg::CloseAnyway => self.leave(),
             AppMsg::Dismiss => self.notice = None,
+            AppMsg::Mark => self.mark(&sender),
+            AppMsg::AllInputs => {
+                self.set_health(false, &sender);
+                self.inputs.emit(InputsMsg::Enlarge(None));
+            }
+            AppMsg::Health(shown) => self.set_health(shown, &sender),
+            AppMsg::AskHealth => self.fetch_health(&sender),
+            AppMsg::ClearClip(input) => self.clear_clip(input, &sender),
+            AppMsg::Painted(took) => self.report_preview(took, &sender),
+            AppMsg::History(input) => self.fetch_history(input, &sender),
+            AppMsg::Language(code) => self.keep_language(code, &sender),
         }
     }
 
@@ -221,6 +264,24 @@ fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
         if matches!(key, gtk::gdk::Key::F9 | gtk::gdk::Key::r) {
             let _ = up.send(AppMsg::KeyUp);
         }
+    });
+    keys
+}
+
+/// Keys that mean something wherever nobody else wants them: a name that is typed comes first.
+fn make_plain_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
+    let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Bubble).build();
+    let input = sender.input_sender().clone();
+    keys.connect_key_pressed(move |_, key, _, state| {
+        let message = match key {
+            gtk::gdk::Key::m | gtk::gdk::Key::M if !state.contains(gtk::gdk::ModifierType::CONTROL_MASK) => {
+                AppMsg::Mark
+            }
+            gtk::gdk::Key::Escape => AppMsg::AllInputs,
+            _ => return glib::Propagation::Proceed,
+        };
+        let _ = input.send(message);
+        glib::Propagation::Stop
     });
     keys
 }

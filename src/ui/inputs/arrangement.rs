@@ -3,7 +3,7 @@
 /// Room between tiles and around them, in pixels.
 pub const SPACING: i32 = 8;
 /// Height of a line in [`Arrangement::lines`]: a touch target (R-UI-1).
-pub const LINE_HEIGHT: i32 = 56;
+pub const LINE_HEIGHT: i32 = 66;
 
 /// A cell of the grid in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

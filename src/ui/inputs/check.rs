@@ -3,7 +3,7 @@
 use crate::model::session::Verdict;
 use crate::model::snapshot::RecordingView;
 use crate::ui::format;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 
 /// An icon and a word; the meaning is never in the colour alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

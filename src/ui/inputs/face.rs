@@ -6,8 +6,8 @@
 use super::check::Check;
 use crate::model::InputId;
 use crate::model::snapshot::{InputState, InputView, PreviewState, RecordingState, RetryView, SessionState};
+use crate::ui::l10n::gettext;
 use crate::ui::{format, words};
-use gettextrs::gettext;
 
 /// What this window sees of a preview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,7 +146,13 @@ fn outline_and_words(input: &InputView, session: Option<SessionState>, contact: 
     match recording {
         Some(RecordingState::Recording) => (Outline::Tally, trouble),
         Some(RecordingState::Starting) if live => (Outline::None, Some(gettext("starting to record"))),
-        Some(RecordingState::Stalled) if live => (Outline::AmberPulse, Some(gettext("not writing"))),
+        Some(RecordingState::Stalled) if live => {
+            let words = match input.recording_since {
+                Some(since) => format::fill(&gettext("not writing since {time}"), &[("time", &format::clock(since))]),
+                None => gettext("not writing"),
+            };
+            (Outline::AmberPulse, Some(words))
+        }
         Some(RecordingState::Starting | RecordingState::Stalled) => {
             let next = gettext("a new part starts when it returns");
             (Outline::AmberDashed, Some(join(trouble, next)))
@@ -182,7 +188,10 @@ fn input_words(input: &InputView) -> Option<String> {
         InputState::Live if input.preview.state == PreviewState::Reduced => Some(gettext("preview reduced")),
         InputState::Live => None,
         InputState::Starting => Some(gettext("starting")),
-        InputState::NoSignal => Some(gettext("no signal")),
+        InputState::NoSignal => Some(match input.since {
+            Some(since) => format::fill(&gettext("no signal since {time}"), &[("time", &format::clock(since))]),
+            None => gettext("no signal"),
+        }),
         InputState::Stalled => Some(gettext("the picture has stopped")),
         InputState::Reconnecting => Some(join(Some(retry_words(&input.retry)), cause().unwrap_or_default())),
         InputState::Quarantined => Some(cause().unwrap_or_else(|| gettext("out of service"))),

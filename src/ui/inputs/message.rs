@@ -4,6 +4,7 @@ use super::preview::ViewerEvent;
 use crate::model::InputId;
 use crate::model::snapshot::{InputView, SessionState};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the engine says about an input, as far as its tile shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,19 @@ pub struct TileView {
     pub proof: Option<u8>,
 }
 
+/// How a tile stands in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A picture beside the others.
+    Grid,
+    /// A line instead of a picture, on a small panel.
+    Line,
+    /// Alone, as large as there is room.
+    Large,
+    /// Another one is large: not to be seen, and its picture costs nothing.
+    Away,
+}
+
 /// How a tile is made.
 #[derive(Debug)]
 pub struct TileInit {
@@ -25,8 +39,8 @@ pub struct TileInit {
     pub view: TileView,
     /// Socket of its worker.
     pub socket: PathBuf,
-    /// A line instead of a picture.
-    pub line: bool,
+    /// How it stands.
+    pub place: Place,
 }
 
 /// To a tile.
@@ -36,8 +50,8 @@ pub enum TileMsg {
     Show(Box<TileView>),
     /// Half a second has passed: look at the preview.
     Look,
-    /// A line instead of a picture.
-    Line(bool),
+    /// It stands otherwise now.
+    Place(Place),
     /// The picture has this size now, in device pixels; 0×0 = it is not visible.
     Resized(i32, i32),
     /// The size has come to rest.
@@ -46,6 +60,8 @@ pub enum TileMsg {
     Viewer(ViewerEvent),
     /// The operator asks for another attempt.
     RetryClicked,
+    /// The operator wants it large, or not any more.
+    LargeClicked,
 }
 
 /// From a tile.
@@ -53,4 +69,10 @@ pub enum TileMsg {
 pub enum TileOutput {
     /// Try the input again at once.
     Retry(InputId),
+    /// Show this one large.
+    Enlarge(InputId),
+    /// Show all of them.
+    All,
+    /// So long its first picture took.
+    Painted(Duration),
 }

@@ -14,6 +14,8 @@ const LOUD_DBFS: f64 = -9.0;
 const HOT_DBFS: f64 = -3.0;
 /// Room between channels in pixels.
 const GAP: f64 = 2.0;
+/// Width of the mark of a clip at the end of the scale, in pixels.
+const CLIP_WIDTH: f64 = 10.0;
 /// Width of the peak line in pixels.
 const PEAK_WIDTH: f64 = 2.0;
 /// Calm green, amber and tally red; the scale names the level, the colour only repeats it.
@@ -47,6 +49,12 @@ fn draw(cairo: &cairo::Context, meters: &[Meter], width: f64, height: f64) -> Re
             cairo.rectangle(from, y, (to - from).max(0.0), thickness);
             cairo.fill()?;
             from = to.max(from);
+        }
+        if meter.clip {
+            // It stays until somebody has seen it; the words stand beside the large picture.
+            cairo.set_source_rgb(0.96, 0.2, 0.2);
+            cairo.rectangle(width - CLIP_WIDTH, y, CLIP_WIDTH, thickness);
+            cairo.fill()?;
         }
         cairo.set_source_rgb(1.0, 1.0, 1.0);
         let peak = (width - PEAK_WIDTH) * share(meter.peak_dbfs);

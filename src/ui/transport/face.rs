@@ -1,10 +1,10 @@
 //! What the header says, worked out from what the window knows. Pure; DESK "Record button".
 
-use crate::model::incident::Severity;
-use crate::model::snapshot::{AlertCounts, RecordingState, SessionState, Snapshot};
+use super::level::Level;
+use crate::model::snapshot::{RecordingState, SessionState, Snapshot};
 use crate::ui::desk::{Contact, Desk};
 use crate::ui::format;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 
 /// Below this the time left is shown in amber.
 const LITTLE_TIME_LEFT_S: u64 = 15 * 60;
@@ -61,10 +61,10 @@ pub struct TransportFace {
     pub headroom_low: bool,
     /// Name of the running session.
     pub session: Option<String>,
-    /// Active alerts.
-    pub alerts: u32,
-    /// The worst of them.
-    pub worst: Option<Severity>,
+    /// Markers of the running session, while one can be set.
+    pub markers: Option<u32>,
+    /// How loaded the machine is, `None` without contact.
+    pub level: Option<Level>,
 }
 
 impl TransportFace {
@@ -75,7 +75,6 @@ impl TransportFace {
         let current = |ms: Option<u64>| format::media_time_or_unknown(ms.filter(|_| desk.is_current()));
         let (word, word_class) = word(desk);
         let seconds_left = known.and_then(|s| s.storage.seconds_left).filter(|_| desk.is_current());
-        let counts = known.map(|s| s.alerts).unwrap_or_default();
         Self {
             word,
             word_class,
@@ -85,8 +84,8 @@ impl TransportFace {
             headroom: seconds_left.map_or_else(|| format::UNKNOWN.to_owned(), format::time_left),
             headroom_low: seconds_left.is_some_and(|s| s < LITTLE_TIME_LEFT_S),
             session: session.map(|s| s.name.to_string()),
-            alerts: counts.critical + counts.warning + counts.info,
-            worst: worst(counts),
+            markers: session.filter(|_| desk.is_current() && desk.is_recording()).map(|s| s.markers.count),
+            level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level)),
         }
     }
 }
@@ -149,12 +148,6 @@ fn count(snapshot: &Snapshot, state: RecordingState) -> (usize, usize) {
 
 fn progress(template: &str, n: usize, all: usize) -> String {
     format::fill(template, &[("n", &n.to_string()), ("all", &all.to_string())])
-}
-
-fn worst(counts: AlertCounts) -> Option<Severity> {
-    let ranked =
-        [(counts.critical, Severity::Critical), (counts.warning, Severity::Warning), (counts.info, Severity::Info)];
-    ranked.into_iter().find(|&(count, _)| count > 0).map(|(_, severity)| severity)
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@
 //! event returns. Stop needs a deliberate act ([`stop_guard`]); it never opens a dialog.
 
 mod face;
+mod level;
+mod name;
 mod ring;
 mod stop_guard;
 mod view;
 
-use crate::model::incident::Severity;
+use crate::model::naming::{NameFault, Template};
 use crate::sys::clock::mono_now;
+use crate::ui::l10n::gettext;
 use face::Button;
 pub use face::TransportFace;
-use gettextrs::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::{ComponentSender, SimpleComponent};
@@ -25,6 +27,8 @@ use stop_guard::{StopGuard, Touch};
 const RING_STEP: Duration = Duration::from_millis(16);
 /// Longest session name offered (DESIGN §4).
 const NAME_MAX_CHARS: i32 = crate::model::id::SESSION_NAME_MAX_CHARS as i32;
+/// What a state word may have beside the time and the button on 480 pixels, in the letters of the style sheet.
+const LETTERS_IN_A_ROW: usize = 11;
 
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,10 @@ pub enum TransportMsg {
     Tick,
     /// Record was pressed.
     RecordClicked,
+    /// The marker button was pressed.
+    MarkClicked,
+    /// Something was typed into the name.
+    NameTyped,
     /// Stop was chosen without a pointer and without keys: by assistive technology.
     StopActivated,
     /// "Stop recording" in the popover.
@@ -71,6 +79,8 @@ pub enum TransportOutput {
     Record(Option<String>),
     /// Stop the running session.
     Stop,
+    /// Set a marker.
+    Mark,
 }
 
 /// The header.
@@ -81,6 +91,10 @@ pub struct Transport {
     ticking: bool,
     fill: Rc<Cell<f64>>,
     name: gtk::EntryBuffer,
+    /// Why the name that was typed cannot be one.
+    name_refused: Option<String>,
+    /// What placeholders in it become.
+    becomes: Option<String>,
     confirm: gtk::Popover,
 }
 
@@ -143,26 +157,45 @@ impl Transport {
 
     fn name_chars(&self) -> i32 {
         match self.room {
-            Room::Wide => 28,
-            Room::Medium => 20,
-            Room::Small => 12,
+            Room::Wide => 40,
+            Room::Medium => 24,
+            Room::Small => 13,
             Room::Narrow => 16,
         }
     }
 
     fn may_record(&self) -> bool {
-        self.face.button == Button::Record { refused: None }
+        self.face.button == Button::Record { refused: None } && self.name_refused.is_none()
+    }
+
+    /// Said while it is typed, not when it is too late.
+    fn read_name(&mut self) {
+        let name = self.name.text();
+        let fault = Template::read(&name).err().filter(|fault| *fault != NameFault::Empty);
+        self.name_refused = fault.as_ref().map(name::fault_words);
+        self.becomes = name::becomes(&name);
+    }
+
+    /// Calm is said where there is room; anything else always.
+    fn shows_level(&self) -> bool {
+        let calm = self.face.level.as_ref().map(|level| level.calm);
+        calm.is_some_and(|calm| self.room == Room::Wide || !calm && self.room != Room::Narrow)
     }
 
     fn refusal(&self) -> Option<&str> {
         match &self.face.button {
-            Button::Record { refused } => refused.as_deref(),
+            Button::Record { refused } => self.name_refused.as_deref().or(refused.as_deref()),
             Button::Starting(_) | Button::Stop | Button::Stopping(_) => None,
         }
     }
 
     fn record_hint(&self) -> String {
         self.refusal().map_or_else(|| gettext("Record (F9)"), str::to_owned)
+    }
+
+    /// A front panel has room for state, time and button side by side only where long words are put on two lines.
+    fn wraps(&self, word: &str) -> bool {
+        self.room == Room::Narrow && word.chars().count() > LETTERS_IN_A_ROW
     }
 
     fn stop_words(&self) -> String {
@@ -183,27 +216,5 @@ impl Transport {
     fn safe_words(&self) -> String {
         let safe = self.face.safe.as_deref().unwrap_or_default();
         crate::ui::format::fill(&gettext("safe {time}"), &[("time", safe)])
-    }
-
-    fn alert_icon(&self) -> &'static str {
-        match self.face.worst {
-            Some(Severity::Critical) => "dialog-error-symbolic",
-            Some(Severity::Warning) => "dialog-warning-symbolic",
-            Some(Severity::Info) => "dialog-information-symbolic",
-            None => "emblem-ok-symbolic",
-        }
-    }
-
-    fn alert_classes(&self) -> Vec<&'static str> {
-        let severity = match self.face.worst {
-            Some(Severity::Critical) => Some("word-tally"),
-            Some(Severity::Warning) => Some("word-amber"),
-            Some(Severity::Info) | None => None,
-        };
-        [Some("alerts-button"), Some("flat"), severity].into_iter().flatten().collect()
-    }
-
-    fn alert_words(&self) -> String {
-        crate::ui::format::fill(&gettext("Alerts: {n}"), &[("n", &self.face.alerts.to_string())])
     }
 }

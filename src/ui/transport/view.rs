@@ -6,8 +6,8 @@ use relm4::ComponentParts;
 
 #[relm4::component(pub)]
 impl SimpleComponent for Transport {
-    /// What it says first, and the list of alerts.
-    type Init = (TransportFace, gtk::Popover);
+    /// What it says first, the menu, and the badge of the alerts.
+    type Init = (TransportFace, gtk::gio::Menu, gtk::ToggleButton);
     type Input = TransportMsg;
     type Output = TransportOutput;
 
@@ -29,11 +29,23 @@ impl SimpleComponent for Transport {
                             set_spacing: 12,
                             set_valign: gtk::Align::Center,
 
+                            gtk::MenuButton {
+                                add_css_class: "menu",
+                                set_icon_name: "open-menu-symbolic",
+                                set_menu_model: Some(&menu),
+                                // F10.
+                                set_primary: true,
+                                set_tooltip_text: Some(&gettext("Menu")),
+                                update_property: &[gtk::accessible::Property::Label(&gettext("Menu"))],
+                            },
                             gtk::Entry {
-                                add_css_class: "session-name",
                                 set_buffer: &model.name,
                                 set_max_length: NAME_MAX_CHARS,
                                 set_placeholder_text: Some(&gettext("Session name")),
+                                set_tooltip_text: Some(&name::help()),
+                                #[watch]
+                                set_css_classes: if model.name_refused.is_some() { &["session-name", "error"] } else { &["session-name"] },
+                                connect_changed => TransportMsg::NameTyped,
                                 #[watch]
                                 set_width_chars: model.name_chars() - 4,
                                 #[watch]
@@ -49,6 +61,15 @@ impl SimpleComponent for Transport {
                                 set_visible: model.face.session.is_some(),
                                 #[watch]
                                 set_label: model.face.session.as_deref().unwrap_or(""),
+                            },
+                            gtk::Label {
+                                add_css_class: "word-quiet",
+                                set_ellipsize: gtk::pango::EllipsizeMode::End,
+                                set_max_width_chars: 22,
+                                #[watch]
+                                set_visible: model.becomes.is_some() && model.face.session.is_none() && matches!(model.room, Room::Wide | Room::Medium),
+                                #[watch]
+                                set_label: model.becomes.as_deref().unwrap_or(""),
                             },
                             gtk::Label {
                                 add_css_class: "refusal",
@@ -75,6 +96,8 @@ impl SimpleComponent for Transport {
                             gtk::Label {
                                 #[watch]
                                 set_css_classes: &["state-word", model.face.word_class],
+                                #[watch]
+                                set_wrap: model.wraps(&model.face.word),
                                 #[watch]
                                 set_label: &model.face.word,
                             },
@@ -128,6 +151,9 @@ impl SimpleComponent for Transport {
                                             set_valign: gtk::Align::Center,
                                         },
                                         gtk::Label {
+                                            set_xalign: 0.0,
+                                            #[watch]
+                                            set_wrap: model.room == Room::Narrow,
                                             #[watch]
                                             set_label: &model.stop_words(),
                                         },
@@ -146,6 +172,8 @@ impl SimpleComponent for Transport {
                                     },
                                     gtk::Label {
                                         #[watch]
+                                        set_wrap: model.room == Room::Narrow,
+                                        #[watch]
                                         set_label: model.stopping_words(),
                                     },
                                 },
@@ -157,6 +185,24 @@ impl SimpleComponent for Transport {
                             set_spacing: 16,
                             set_valign: gtk::Align::Center,
 
+                            gtk::Button {
+                                add_css_class: "mark",
+                                set_valign: gtk::Align::Center,
+                                set_tooltip_text: Some(&gettext("Set a marker (M)")),
+                                update_property: &[gtk::accessible::Property::Label(&gettext("Set a marker"))],
+                                #[watch]
+                                set_visible: model.face.markers.is_some(),
+                                connect_clicked => TransportMsg::MarkClicked,
+                                gtk::Box {
+                                    set_spacing: 6,
+                                    gtk::Image { set_icon_name: Some("bookmark-new-symbolic") },
+                                    gtk::Label {
+                                        add_css_class: "numeric",
+                                        #[watch]
+                                        set_label: &model.face.markers.unwrap_or(0).to_string(),
+                                    },
+                                },
+                            },
                             gtk::Label {
                                 add_css_class: "meter",
                                 add_css_class: "numeric",
@@ -180,26 +226,30 @@ impl SimpleComponent for Transport {
                                     set_label: &model.face.headroom,
                                 },
                             },
-                            gtk::MenuButton {
-                                set_popover: Some(&alerts),
+                            gtk::Box {
+                                add_css_class: "level",
+                                set_spacing: 6,
                                 #[watch]
-                                set_css_classes: &model.alert_classes(),
+                                update_property: &[gtk::accessible::Property::Label(model.face.level.as_ref().map_or("", |level| level.word.as_str()))],
                                 #[watch]
-                                update_property: &[gtk::accessible::Property::Label(&model.alert_words())],
-                                #[wrap(Some)]
-                                set_child = &gtk::Box {
-                                    set_spacing: 6,
-                                    gtk::Image {
-                                        #[watch]
-                                        set_icon_name: Some(model.alert_icon()),
-                                    },
-                                    gtk::Label {
-                                        add_css_class: "numeric",
-                                        #[watch]
-                                        set_label: &model.face.alerts.to_string(),
-                                    },
+                                set_visible: model.shows_level(),
+                                #[watch]
+                                set_tooltip_text: model.face.level.as_ref().map(|level| level.why.as_str()).filter(|why| !why.is_empty()),
+                                gtk::Image {
+                                    set_icon_name: Some("power-profile-performance-symbolic"),
+                                    #[watch]
+                                    set_css_classes: &[model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
+                                },
+                                gtk::Label {
+                                    #[watch]
+                                    set_visible: model.room != Room::Small,
+                                    #[watch]
+                                    set_css_classes: &["meter", model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
+                                    #[watch]
+                                    set_label: model.face.level.as_ref().map_or("", |level| level.word.as_str()),
                                 },
                             },
+                            append: &alerts,
                             gtk::WindowControls {
                                 set_side: gtk::PackType::End,
                                 #[watch]
@@ -220,7 +270,7 @@ impl SimpleComponent for Transport {
         }
     }
 
-    fn init((face, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+    fn init((face, menu, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
         let model = Self {
             face,
             room: Room::Wide,
@@ -228,6 +278,8 @@ impl SimpleComponent for Transport {
             ticking: false,
             fill: Rc::default(),
             name: gtk::EntryBuffer::new(None::<&str>),
+            name_refused: None,
+            becomes: None,
             confirm: make_confirm(&sender),
         };
         let widgets = view_output!();
@@ -248,6 +300,9 @@ impl SimpleComponent for Transport {
             TransportMsg::PointerUp => self.touch(Touch::PointerUp, &sender),
             TransportMsg::Tick => self.tick(&sender),
             TransportMsg::RecordClicked => self.record(&sender),
+            // The window lives as long as its header.
+            TransportMsg::MarkClicked => drop(sender.output(TransportOutput::Mark)),
+            TransportMsg::NameTyped => self.read_name(),
             TransportMsg::StopActivated => self.confirm.popup(),
             TransportMsg::StopConfirmed => self.stop(&sender),
         }

@@ -1,6 +1,7 @@
 //! Performs what [`super::state`] decided, and turns notices into its events. Decides nothing.
 
 mod closed;
+mod load;
 mod parts;
 mod peers;
 mod pipelines;
@@ -17,10 +18,12 @@ use super::take::{Plan, Take};
 use super::viewers::Viewers;
 use crate::media::durable_sink::{DiskWatch, Progress, Trouble};
 use crate::media::encoder::Encoders;
+use crate::media::level::ClipLatch;
 use crate::media::pipeline::BusEvent;
 use crate::media::source::{Counters, Source, Viewfinder};
 use crate::media::stage::Stage;
 use crate::model::input::InputSpec;
+use crate::model::shed::FULL_BITRATE;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::protocol::worker::Report;
@@ -86,11 +89,15 @@ pub struct Worker {
     next: Option<Take>,
     settling: Option<Take>,
     viewers: Viewers,
+    /// Percent of the bitrate that was asked for.
+    bitrate_percent: u8,
     /// Decodes the pictures of a copied source while somebody watches.
     viewfinder: Option<Viewfinder>,
     /// When one that failed may be made anew.
     viewfinder_at: MonoNs,
     meters: Vec<Meter>,
+    /// Channels that clipped, until somebody clears them.
+    clips: ClipLatch,
     /// The lock of the capture device, and where it is.
     device_lock: Option<(PathBuf, Lock)>,
     /// Counts sources, encoders and takes.
@@ -120,6 +127,7 @@ impl Worker {
             facts: Facts::start(input, mailbox.clone(), disk.list())?,
             disk,
             viewers: Viewers::new(mailbox.clone()),
+            bitrate_percent: FULL_BITRATE,
             mailbox,
             main_loop,
             space: None,
@@ -139,6 +147,7 @@ impl Worker {
             next: None,
             settling: None,
             meters: Vec::new(),
+            clips: ClipLatch::default(),
             device_lock: None,
             generation: 0,
             source_generation: 0,
@@ -179,8 +188,11 @@ impl Worker {
         let mut evidence = Evidence {
             frame_at: self.counters.frames.last_at().filter(of_this_source),
             sound_at: self.counters.sound.last_at().filter(of_this_source),
+            arrived: self.counters.frames.count(),
+            received: self.counters.received.count(),
             meters: self.meters.clone(),
             preview: self.viewers.view(now),
+            load: Some(self.load()),
             nice: rustix::process::getpriority_process(None).ok(),
             disk_waits_since: self.disk.waits_since(),
             ..Evidence::default()
@@ -214,7 +226,8 @@ impl Worker {
                 self.releasing = None;
                 self.decide(now, Event::SourceReleased);
             }
-            Notice::Stage(BusEvent::Meters(meters)) => {
+            Notice::Stage(BusEvent::Meters(mut meters)) => {
+                self.clips.hold(&mut meters);
                 self.viewers.set_meters(&meters);
                 self.meters = meters;
             }
@@ -310,7 +323,12 @@ impl Worker {
                     tracing::warn!(input = %self.state.input(), reason, "the session stays held until this worker leaves");
                 }
             }
+            Effect::Shed(shed) => self.shed(now, shed),
             Effect::Ack { reply, refused } => self.answer(now, reply, refused),
+            Effect::ClearClip => {
+                self.clips.clear(&mut self.meters);
+                self.viewers.set_meters(&self.meters);
+            }
             Effect::PublishStatus => self.publish_status(now),
             Effect::Log(incident) => {
                 tracing::warn!(input = %self.state.input(), code = incident.code.as_str(), "{}", incident.message());

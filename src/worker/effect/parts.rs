@@ -195,6 +195,7 @@ impl Worker {
         let take = Take::start(plan, file, (&encoder, counters), None, (generation, &self.mailbox))?;
         // Last: from here on frames flow, and everything that takes them is there.
         encoder.start(&self.mailbox)?;
+        encoder.encode.set_bitrate_percent(self.bitrate_percent);
         self.encoder = Some(encoder);
         Ok(take)
     }

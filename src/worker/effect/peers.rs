@@ -55,6 +55,8 @@ impl Worker {
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
+            Command::ClearClip { id } => Event::ClearClip { reply: reply(id) },
+            Command::Shed { id, shed } => Event::Shed { reply: reply(id), shed },
             Command::Leave { id } => Event::Leave { reply: reply(id) },
             // The link has dealt with these.
             Command::Hello { .. } | Command::Watch { .. } => return,
@@ -87,7 +89,7 @@ impl Worker {
         self.refresh_viewfinder(now);
         let Some(stage) = &self.stage else { return };
         stage.watch_meters(self.viewers.any());
-        let rings = self.viewers.refresh(now, self.state.input(), stage, self.state.picture_size());
+        let rings = self.viewers.refresh(now, self.state.input(), stage, self.state.picture());
         let mut said = Vec::new();
         for ring in rings {
             self.link.send(ring.connection, &ring.report, ring.memfd.as_ref().map(std::os::fd::AsFd::as_fd), &mut said);

@@ -13,7 +13,7 @@ impl Worker {
     /// Makes the decoder fit those who watch.
     pub(super) fn refresh_viewfinder(&mut self, now: MonoNs) {
         let coded = self.source.as_ref().and_then(|open| open.source.video.coded()).cloned();
-        let Some(coded) = coded.filter(|_| self.viewers.any() && self.state.picture_size().is_some()) else {
+        let Some(coded) = coded.filter(|_| self.viewers.shows() && self.state.picture().is_some()) else {
             return self.close_viewfinder();
         };
         if self.viewfinder.is_some() || now < self.viewfinder_at {

@@ -5,6 +5,7 @@ use super::source::SourceState;
 use super::{Config, Effect, HoldFault, Leaving, Reply, State, ends_with_session};
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
+use crate::model::shed::Shed;
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::{Refusal, Ticket};
 
@@ -125,6 +126,15 @@ impl State {
             self.attempt = 0;
             self.source = SourceState::Waiting { until: now, cause: self.source.cause() };
             self.watch_source(now, out);
+        }
+    }
+
+    /// Kept also without an engine: one that comes back says at once what it wants.
+    pub(super) fn on_shed(&mut self, reply: Reply, shed: Shed, out: &mut Vec<Effect>) {
+        ack(reply, out);
+        if std::mem::replace(&mut self.shed, shed) != shed {
+            out.push(Effect::Shed(shed));
+            out.push(Effect::PublishStatus);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::model::incident::Incident;
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Fact, PartEnd, PartRecord};
+use crate::model::shed::{Shed, WorkerLoad};
 use crate::model::snapshot::{Frames, Meter, PreviewView};
 use crate::model::{MonoNs, SessionId};
 use crate::protocol::worker::{Refusal, Ticket};
@@ -69,6 +70,18 @@ pub enum Event {
     Leave {
         /// Whom to answer.
         reply: Reply,
+    },
+    /// Command.
+    ClearClip {
+        /// Whom to answer.
+        reply: Reply,
+    },
+    /// Command.
+    Shed {
+        /// Whom to answer.
+        reply: Reply,
+        /// What to do without.
+        shed: Shed,
     },
     /// SIGTERM or SIGINT.
     Terminate,
@@ -252,10 +265,16 @@ pub struct Evidence {
     pub take: Option<TakeEvidence>,
     /// The part before it, while that is being closed.
     pub settling: Option<TakeEvidence>,
+    /// Pictures that have arrived since the process began.
+    pub arrived: u64,
+    /// Bytes that have come over a network since the process began.
+    pub received: u64,
     /// Newest meters.
     pub meters: Vec<Meter>,
     /// The preview, `None` = nobody watches.
     pub preview: Option<PreviewView>,
+    /// How it keeps up.
+    pub load: Option<WorkerLoad>,
     /// Nice value read back.
     pub nice: Option<i32>,
     /// Since when the disk owes an answer to a call, if it does.
@@ -353,6 +372,10 @@ pub enum Effect {
         /// The fact.
         fact: Box<Fact>,
     },
+    /// The meters forget that they clipped.
+    ClearClip,
+    /// Do without this from now on.
+    Shed(Shed),
     /// Answer a command.
     Ack {
         /// Whom.

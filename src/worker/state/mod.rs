@@ -38,6 +38,7 @@ pub use pause::Patience;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::input::InputSpec;
 use crate::model::policy::WorkerPolicy;
+use crate::model::shed::Shed;
 use crate::model::{InputId, MonoNs, SessionId};
 use audio::AudioWatch;
 use recording::{Recording, Step};
@@ -104,6 +105,8 @@ pub struct State {
     space_fault: Option<IncidentCode>,
     /// What is told of the disk because it holds up facts.
     facts_fault: Option<IncidentCode>,
+    /// What is done without under load.
+    shed: Shed,
 }
 
 impl State {
@@ -130,6 +133,7 @@ impl State {
             frozen_at: now,
             space_fault: None,
             facts_fault: None,
+            shed: Shed::default(),
         }
     }
 
@@ -145,7 +149,12 @@ impl State {
             Event::Stop { reply, session } => self.on_stop(now, reply, session, out),
             Event::Split { reply, session, at } => self.on_split(now, reply, session, at, out),
             Event::Retry { reply } => self.on_retry(now, reply, out),
+            Event::ClearClip { reply } => {
+                commands::ack(reply, out);
+                out.push(Effect::ClearClip);
+            }
             Event::Leave { reply } => self.on_leave(now, reply, out),
+            Event::Shed { reply, shed } => self.on_shed(reply, shed, out),
             Event::Terminate => {
                 self.hand_on();
                 self.terminate(now, 0, out);
@@ -230,10 +239,14 @@ impl State {
         self.recording.as_ref().filter(|recording| !recording.is_done()).map(|recording| recording.ticket.dir.clone())
     }
 
-    /// Size of the pictures of a live source.
-    pub fn picture_size(&self) -> Option<(u32, u32)> {
+    /// Size of the pictures of a live source, and how many come per second.
+    pub fn picture(&self) -> Option<((u32, u32), f64)> {
         match &self.source {
-            SourceState::Live { format, .. } => Some((format.width, format.height)),
+            SourceState::Live { format, .. } => {
+                let rate = format.recorded_rate();
+                let per_second = f64::from(rate.numer()) / f64::from(rate.denom().max(1));
+                Some(((format.width, format.height), per_second))
+            }
             _ => None,
         }
     }

@@ -6,9 +6,7 @@ use super::source::SourceState;
 use crate::model::MonoNs;
 use crate::model::incident::{Incident, IncidentCode};
 use crate::model::policy::WorkerPolicy;
-use crate::model::snapshot::{
-    InputState, PreviewState, PreviewView, RecordingState, RecordingView, RetryState, RetryView,
-};
+use crate::model::snapshot::{InputState, PreviewView, RecordingState, RecordingView, RetryState, RetryView};
 use crate::protocol::worker::WorkerStatus;
 use std::time::Duration;
 
@@ -24,7 +22,6 @@ impl State {
             SourceState::Live { format, .. } => Some(format.signal()),
             _ => None,
         };
-        let off = PreviewView { state: PreviewState::Off, width: None, height: None, fps: None };
         let session = self.recording.as_ref().map(Recording::session);
         WorkerStatus {
             state: self.input_state(cause.as_ref()),
@@ -32,14 +29,18 @@ impl State {
             detail_params: cause.map(|cause| cause.params).unwrap_or_default(),
             retry: self.retry_view(now),
             signal,
-            preview: self.evidence.preview.clone().unwrap_or(off),
+            preview: self.evidence.preview.clone().unwrap_or(PreviewView::OFF),
             audio: self.evidence.meters.clone(),
             session,
             first_part: self.recording.as_ref().map(|recording| recording.ticket.first_part.max(1)),
             recording: self.recording.as_mut().map(|recording| recording.view(now, &policy)),
+            arrived: Some(self.evidence.arrived),
+            received: self.is_network().then_some(self.evidence.received),
             nice: self.evidence.nice,
             grown_ms_ago: self.recording.as_ref().and_then(Recording::grown_at).map(|at| ms(now.since(at))),
             active: self.active.values().cloned().collect(),
+            load: self.evidence.load,
+            shed: Some(self.shed),
         }
     }
 

@@ -76,6 +76,7 @@ mod histories;
 mod long;
 mod opening;
 mod parts;
+mod shed;
 mod source;
 mod split;
 mod stall;

@@ -52,7 +52,7 @@ impl World {
             request: StartRequest::default(),
             digest: "same".to_owned(),
             id,
-            default_name: format!("session {key}"),
+            name: Ok(format!("session {key}").parse().expect("a name")),
         }));
     }
 

@@ -33,6 +33,7 @@ pub fn engine_setup(inputs: Vec<InputSpec>, library: PathBuf, epoch: u64) -> Set
         policy: WorkerPolicy::default(),
         storage: Default::default(),
         supervision: Default::default(),
+        degradation: Default::default(),
         library,
         boot_id: BOOT.to_owned(),
         epoch,

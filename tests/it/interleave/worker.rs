@@ -134,7 +134,7 @@ impl SimWorker {
 
     /// It has a source that delivers.
     pub fn is_live(&self) -> bool {
-        self.lock.is_some() && self.state.picture_size().is_some()
+        self.lock.is_some() && self.state.picture().is_some()
     }
 
     /// The session it records.
@@ -178,6 +178,8 @@ impl SimWorker {
             Command::Stop { id, session } => Event::Stop { reply: reply(id), session },
             Command::Split { id, session, at_ns } => Event::Split { reply: reply(id), session, at: at_ns },
             Command::Retry { id } => Event::Retry { reply: reply(id) },
+            Command::ClearClip { id } => Event::ClearClip { reply: reply(id) },
+            Command::Shed { id, shed } => Event::Shed { reply: reply(id), shed },
             Command::Leave { id } => Event::Leave { reply: reply(id) },
             Command::Hello { .. } | Command::Watch { .. } => return,
         };
@@ -262,7 +264,7 @@ impl SimWorker {
                 }
             }
             Effect::CutSettling => self.settle(now),
-            Effect::ReleaseEncoders => {}
+            Effect::ReleaseEncoders | Effect::Shed(_) => {}
             Effect::HoldSession { reply, session, dir } => {
                 // A close of this world is one step: nobody is in the middle of one.
                 let file = outwait_forks(|| journal::hold(&dir).expect("a journal")).expect("nobody closes it");
@@ -279,7 +281,7 @@ impl SimWorker {
             }
             Effect::PublishStatus => self.publish(now),
             Effect::Exit(_) => self.left = true,
-            Effect::Prepare(_) | Effect::CloseSound | Effect::Freeze(_) | Effect::Log(_) => {}
+            Effect::Prepare(_) | Effect::CloseSound | Effect::Freeze(_) | Effect::Log(_) | Effect::ClearClip => {}
         }
     }
 

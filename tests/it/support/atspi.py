@@ -6,6 +6,11 @@ Usage: atspi.py [--within SECONDS] [--app NAME] tree
        atspi.py ... wait NAME          (until something visible has that name)
        atspi.py ... show NAME          (the same, then the tree as it is read behind that)
        atspi.py ... gone NAME          (until nothing visible has it)
+       atspi.py ... ping NAME          (asks the first thing of that name again and again for the whole time, and prints how
+                                        many answers came, how long the slowest took in ms and within how long 95 % came,
+                                        both without the time in which other programs had the processors, and how long the
+                                        slowest took with it; makes the file of `--mark` when it begins)
+       atspi.py ... children ROLE      (prints how many children the first thing of that role has)
        atspi.py ... text NAME          (prints the text of the first visible thing whose name begins so)
 
 `tree` prints one line per visible thing: depth, role, name, states, separated by tabs. NAME is matched whole.
@@ -13,7 +18,9 @@ Exit code 0 done, 1 not within the time (default 10 s); what was there instead g
 """
 
 import argparse
+import os
 import sys
+import time
 
 import gi
 
@@ -95,8 +102,36 @@ def tree(seen):
     return "\n".join(f"{depth}\t{role}\t{name}\t{words(states)}" for depth, _, role, name, states in seen)
 
 
+def held_up(process):
+    """Milliseconds for which the main thread of a process was ready and others had the processors."""
+    with open(f"/proc/{process}/task/{process}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[1]) / 1e6
+
+
+def ping(options):
+    """How long the window takes to answer. What is asked is not kept by libatspi: each time the window's main loop."""
+    node = next(node for _, node, _, name, _ in desktop(options.app) if name == options.name)
+    both = (node.get_process_id(), os.getpid())
+    took = []
+    if options.mark:
+        with open(options.mark, "w", encoding="utf-8"):
+            pass
+    end = time.monotonic() + options.within
+    while time.monotonic() < end:
+        node.clear_cache()
+        held, began = [held_up(process) for process in both], time.monotonic()
+        node.get_name()
+        wall = 1000 * (time.monotonic() - began)
+        took.append((wall - sum(held_up(process) - before for process, before in zip(both, held)), wall))
+        time.sleep(0.005)
+    own, wall = sorted(own for own, _ in took), max(wall for _, wall in took)
+    return f"{len(own)} {own[-1]:.1f} {own[len(own) * 95 // 100]:.1f} {wall:.1f}"
+
+
 def attempt(options):
     """Tries once; returns what to print when done, `None` to try again."""
+    if options.verb == "children":
+        return next((str(node.get_child_count()) for _, node, role, _, _ in desktop(options.app) if role == options.name), None)
     seen = list(desktop(options.app))
     if options.verb == "tree":
         return tree(seen) or None
@@ -116,11 +151,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--within", type=float, default=10.0)
     parser.add_argument("--app")
-    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "gone", "text"])
+    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "gone", "text", "ping", "children"])
+    parser.add_argument("--mark")
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
 
     Atspi.set_timeout(ANSWER_MS, STARTED_MS)
+    if options.verb == "ping":
+        print(ping(options))
+        return 0
     loop = GLib.MainLoop()
     done = []
 

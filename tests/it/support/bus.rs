@@ -64,9 +64,14 @@ impl Bus {
 
     /// Adds a stand-in (see `bus_services.py`), and waits until it is there.
     pub fn add(&mut self, holdfast: &Holdfast, role: &str) {
-        let mut python = holdfast.command(PYTHON);
-        python.args([SERVICES, role]).env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
-        python.stderr(process::log_file(&holdfast.root().join("services.log")));
-        self.running.push(Running::start_and_hear(role, &mut python, UP_WITHIN).0);
+        self.running.push(stand_in(holdfast, role, &self.address));
     }
+}
+
+/// A stand-in (see `bus_services.py`) on the bus at `address`, once it is there.
+pub fn stand_in(holdfast: &Holdfast, role: &str, address: &str) -> Running {
+    let mut python = holdfast.command(PYTHON);
+    python.args([SERVICES, role]).env("DBUS_SYSTEM_BUS_ADDRESS", address);
+    python.stderr(process::log_file(&holdfast.root().join("services.log")));
+    Running::start_and_hear(role, &mut python, UP_WITHIN).0
 }

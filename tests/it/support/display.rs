@@ -86,6 +86,15 @@ impl Display {
         Running::start("the window", &mut command)
     }
 
+    /// The same with `env` besides, and without arguments.
+    pub fn window_with(&self, holdfast: &Holdfast, env: &[(&str, &str)]) -> Running {
+        let log = holdfast.root().join("window.log");
+        let mut command = holdfast.command(super::proc::BINARY);
+        self.attach(&mut command).envs(env.iter().copied());
+        command.stdout(process::log_file(&log)).stderr(process::log_file(&log));
+        Running::start("the window", &mut command)
+    }
+
     /// Asks the accessibility tree: `["press", "Record"]`, `["wait", NAME]`, `["gone", NAME]`, `["text", NAME]`, `["tree"]`.
     pub fn atspi(&self, holdfast: &Holdfast, args: &[&str]) -> Output {
         let mut command = holdfast.command(PYTHON);
@@ -109,6 +118,19 @@ impl Display {
         self.attach(&mut xdotool).args(aside).args(there);
         let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
         assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
+    /// Presses keys, one behind the other, as a keyboard would: `["ctrl+l", "Tab"]`.
+    pub fn key(&self, holdfast: &Holdfast, keys: &[&str]) {
+        let mut xdotool = holdfast.command("xdotool");
+        self.attach(&mut xdotool).arg("key").args(["--delay", "60"]).args(keys);
+        let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
+    /// Adds a stand-in of `bus_services.py` to its session bus.
+    pub fn service(&self, holdfast: &Holdfast, role: &str) -> Running {
+        super::bus::stand_in(holdfast, role, &self.bus)
     }
 
     /// Takes a picture of the whole screen.

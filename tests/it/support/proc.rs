@@ -6,6 +6,7 @@
 
 use super::api::{self, Events, Reply};
 pub use super::change::wait_for_change;
+use super::load::{NEVER_LOADED, SMALL_FLOORS};
 use super::process::{self, Deadline, MARK, Output, Running};
 use super::schema::Description;
 use rustix::process::Signal;
@@ -26,9 +27,6 @@ const ENGINE_GONE_WITHIN: Duration = Duration::from_secs(5);
 const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// A state is asked for again after this long without an event: counters travel at 2 Hz, and not all change a state.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// Floors that a small test machine is above; tests of the floors set their own.
-const SMALL_FLOORS: &str = "[storage]\nmin_free_start = \"100MB\"\nstop_new_free = \"100MB\"\ncritical_free = \"50MB\"\n\
-     warn_free = \"100MB\"\nwarn_used_percent = 100\ncritical_used_percent = 100\n";
 
 /// How many rounds a random test runs: few in every check, many in `make torture`.
 pub fn rounds(in_ci: u32, in_torture: u32) -> u32 {
@@ -84,10 +82,11 @@ impl Holdfast {
         let library = format!("[library]\npath = \"{}\"\n", this.library().display());
         let unless = |has: &str, text: &str| if config.contains(has) { String::new() } else { text.to_owned() };
         this.write_config(&format!(
-            "{}{}{}{config}",
+            "{}{}{}{}{config}",
             unless("version =", "version = 1\n"),
             unless("[library]", &library),
-            unless("[storage]", SMALL_FLOORS)
+            unless("[storage]", SMALL_FLOORS),
+            unless("[degradation]", NEVER_LOADED)
         ));
         this
     }

@@ -3,6 +3,7 @@
 use super::proc::Holdfast;
 use super::process::{Deadline, readable};
 use holdfast::media::frame_ring::RingReader;
+use holdfast::model::snapshot::Meter;
 use holdfast::protocol::codec::{self, LineDecoder};
 use holdfast::protocol::worker::{Command, PROTOCOL_VERSION, Report, Role};
 use holdfast::sys::fd_passing;
@@ -26,11 +27,16 @@ pub struct Viewer {
 impl Viewer {
     /// Watches `input` of `holdfast` at 320×240 or less.
     pub fn watch(holdfast: &Holdfast, input: &str) -> Self {
+        Self::watch_at(holdfast, input, (320, 240))
+    }
+
+    /// Watches `input` of `holdfast` in a tile of this size.
+    pub fn watch_at(holdfast: &Holdfast, input: &str, (width, height): (u32, u32)) -> Self {
         let path = holdfast.runtime().join("workers").join(format!("{input}.sock"));
         let mut socket = fd_passing::connect(&path).expect("a worker listens");
         let hello =
             Command::Hello { protocol: PROTOCOL_VERSION, build: "test".to_owned(), role: Role::Viewer, epoch: 0 };
-        for command in [hello, Command::Watch { width: 320, height: 240 }] {
+        for command in [hello, Command::Watch { width, height }] {
             socket.write_all(&codec::encode(&command).expect("a line")).expect("a worker reads");
         }
         Self { socket, lines: LineDecoder::default(), memfd: None, ring: None }
@@ -48,6 +54,22 @@ impl Viewer {
             }
             if let Some(frame) = self.ring.as_mut().and_then(RingReader::latest) {
                 seen.insert((frame.width(), frame.height(), crc32fast::hash(&frame)));
+            }
+        }
+        seen
+    }
+
+    /// Every change of the meters within `time`.
+    pub fn levels(&mut self, time: Duration) -> Vec<Vec<Meter>> {
+        let deadline = Deadline::after(time);
+        let (mut seen, mut number) = (Vec::new(), None);
+        while let Some(left) = deadline.left() {
+            if readable(&self.socket, left.min(DISPLAY_FRAME)) {
+                self.read();
+            }
+            let Some((now, meters)) = self.ring.as_ref().map(RingReader::meters) else { continue };
+            if number.replace(now) != Some(now) {
+                seen.push(meters);
             }
         }
         seen

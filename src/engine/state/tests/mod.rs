@@ -4,13 +4,17 @@ mod adoption;
 mod clock;
 mod doubt;
 mod ends;
+mod governor;
 mod handover;
 mod histories;
+mod kinds;
 mod lives;
+mod markers;
 mod memory;
 mod orders;
 mod oversight;
 mod pause;
+mod presses;
 mod priority;
 mod promises;
 mod proof;
@@ -29,6 +33,7 @@ use crate::config::StorageRules;
 use crate::model::encoding::Encoding;
 use crate::model::incident::IncidentCode;
 use crate::model::input::{AudioChoice, InputSpec, OnSignalLoss, SourceSpec, TestPattern};
+use crate::model::naming::{Moment, Template};
 use crate::model::policy::WorkerPolicy;
 use crate::model::session::{Closed, Fact, FactKind, JournalKind, Plan};
 use crate::model::snapshot::{
@@ -39,6 +44,7 @@ use crate::protocol::api::StartRequest;
 use crate::protocol::worker::{Command, Refusal, WorkerStatus};
 use crate::storage::recovery::Interrupted;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// A state machine with its clock and everything it wanted done.
 struct Bench {
@@ -72,6 +78,7 @@ fn setup(inputs: &[&str]) -> Setup {
         policy: WorkerPolicy::default(),
         storage: StorageRules::default(),
         supervision: Default::default(),
+        degradation: Default::default(),
         library: "/library".into(),
         boot_id: "boot".into(),
         epoch: 3,
@@ -91,7 +98,7 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
         detail_params: Default::default(),
         retry: RetryView { state: RetryState::Idle, attempt: 0, max: None, next_in_ms: None, error_class: None },
         signal: None,
-        preview: PreviewView { state: PreviewState::Off, width: None, height: None, fps: None },
+        preview: PreviewView::OFF,
         audio: Vec::<Meter>::new(),
         session,
         first_part: Some(1),
@@ -107,8 +114,12 @@ fn status(session: Option<SessionId>, state: RecordingState, media_ms: u64) -> W
             frames: Frames { written: Some(media_ms / 33), ..Frames::default() },
         }),
         nice: None,
+        arrived: None,
+        received: None,
         grown_ms_ago: None,
         active: Vec::new(),
+        load: None,
+        shed: None,
     }
 }
 
@@ -221,7 +232,8 @@ impl Bench {
             request,
             digest,
             id: SessionId(uuid::Uuid::from_u128(u128::from(self.token))),
-            default_name: "Session".into(),
+            name: Template::read(name.unwrap_or("Session"))
+                .and_then(|template| template.name(&Moment::new(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), 1))),
             trace: "trace".into(),
         }
     }

@@ -149,7 +149,7 @@ fn stalls_nobody_lived_to_hear_of_count_and_end_nothing_by_themselves() {
     // The journal is read once more; meanwhile two more were folded into it, and the worker tells them as well.
     let past = old.history.inputs.get_mut(&id("a")).expect("a");
     past.stalled.extend([(3, 95_000_000_000), (4, 99_000_000_000)]);
-    let history = History { stop_requested: false, inputs: old.history.inputs };
+    let history = History { inputs: old.history.inputs, ..History::default() };
     bench.feed(Event::Adopted { session, result: Ok(Box::new(history)) });
     for part in 1..=4 {
         bench.close("a", session, part, true);

@@ -367,11 +367,17 @@ fn what_is_written_is_what_is_asked_for_room() {
 fn the_time_left_follows_the_real_rate_and_is_never_negative() {
     let mut bench = Bench::ready(&["a", "b"]);
     let session = bench.record("k");
-    for input in ["a", "b"] {
-        let link = bench.last_link(input);
-        let mut report = status(Some(session), RecordingState::Recording, 500);
-        report.recording.as_mut().expect("it records").bytes_per_s = Some(MB);
-        bench.feed(Event::Status { input: id(input), link, status: Box::new(report) });
+    // Not known in the first seconds, and exactly what is written then.
+    for second in 0..8 {
+        for input in ["a", "b"] {
+            let link = bench.last_link(input);
+            let mut report = status(Some(session), RecordingState::Recording, 500 + 1000 * second);
+            report.recording.as_mut().expect("it records").bytes_per_s = Some(MB);
+            bench.feed(Event::Status { input: id(input), link, status: Box::new(report) });
+        }
+        bench.tick_for(1000);
+        bench.feed(Event::Space(Some(Space { free: 5 * GB, total: 100 * GB })));
+        assert_eq!(bench.view().storage.seconds_left.is_some(), second >= 6, "second {second}");
     }
     for (free, seconds) in [(5 * GB, 2000), (GB + 2 * MB, 1), (GB, 0), (0, 0)] {
         bench.feed(Event::Space(Some(Space { free, total: 100 * GB })));

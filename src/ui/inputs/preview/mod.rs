@@ -42,6 +42,8 @@ pub struct Pump {
     ring: Option<RingReader>,
     screen: Option<Screen>,
     last_frame: Option<MonoNs>,
+    /// When the first frame came since frames are expected.
+    first_frame: Option<MonoNs>,
     /// Number of the levels handed out last.
     levels_seen: u32,
 }
@@ -58,7 +60,9 @@ impl Pump {
         if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
             && let Some(frame) = ring.latest()
         {
-            self.last_frame = Some(mono_now());
+            let now = mono_now();
+            self.first_frame.get_or_insert(now);
+            self.last_frame = Some(now);
             screen.show(frame);
         }
     }
@@ -76,6 +80,8 @@ pub struct Preview {
     next_try: MonoNs,
     /// From when on frames are expected.
     expected_since: MonoNs,
+    /// When the tile appeared whose first picture is waited for.
+    appeared: Option<MonoNs>,
     on_event: Rc<dyn Fn(ViewerEvent)>,
 }
 
@@ -96,6 +102,7 @@ impl Preview {
             pause: RETRY_FIRST,
             next_try: now,
             expected_since: now,
+            appeared: None,
             on_event,
         }
     }
@@ -117,6 +124,7 @@ impl Preview {
         }
         if self.size == (0, 0) {
             self.expect();
+            self.appeared = Some(self.expected_since);
         }
         self.size = size;
         match &self.viewer {
@@ -128,7 +136,19 @@ impl Preview {
     /// Frames are expected from now on: the tile appeared, or its input went live. What was shown before is old.
     pub fn expect(&mut self) {
         self.expected_since = mono_now();
-        self.pump.borrow_mut().last_frame = None;
+        let mut pump = self.pump.borrow_mut();
+        (pump.first_frame, pump.last_frame) = (None, None);
+    }
+
+    /// The time to the first picture is not measured this time.
+    pub fn forget_appearance(&mut self) {
+        self.appeared = None;
+    }
+
+    /// How long the first picture took since the tile appeared, once (R-CMD-5); `None` = it is not there yet, or was told.
+    pub fn first_paint(&mut self) -> Option<Duration> {
+        let first = self.pump.borrow().first_frame?;
+        Some(first.since(self.appeared.take()?))
     }
 
     /// Takes in what came from the worker.
@@ -143,8 +163,9 @@ impl Preview {
         }
     }
 
-    /// To be called every half second: looks whether frames arrive, and tries again when they should and do not.
-    pub fn look(&mut self) -> Sight {
+    /// To be called every half second: looks whether frames arrive, and tries again when they should and do not; `shed` =
+    /// none should, to spare the machine.
+    pub fn look(&mut self, shed: bool) -> Sight {
         if self.size == (0, 0) {
             return Sight::Nothing;
         }
@@ -153,7 +174,7 @@ impl Preview {
         let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
         if last_frame.is_some() && !silent {
             self.pause = RETRY_FIRST;
-        } else if now >= self.next_try {
+        } else if !shed && now >= self.next_try {
             self.connect();
         }
         match (silent, last_frame) {

@@ -1,13 +1,16 @@
 //! One input in the grid: its picture, and over it, on a scrim, what the picture cannot say (DESK "Tile").
 
+mod looks;
+mod touch;
+
 use super::check::Check;
-use super::face::{Picture, Sight, TileFace};
-pub use super::message::{TileInit, TileMsg, TileOutput, TileView};
+use super::face::{Sight, TileFace};
+pub use super::message::{Place, TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
 use super::preview::Preview;
-use crate::model::snapshot::InputState;
+use crate::model::snapshot::{InputState, PreviewState};
 use crate::ui::glib_once::Debounce;
-use gettextrs::gettext;
+use crate::ui::l10n::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::factory::{DynamicIndex, FactoryComponent, FactorySender};
@@ -15,12 +18,6 @@ use std::time::Duration;
 
 /// A tile that is being resized is asked for a new picture size only when it has come to rest (DESIGN §2).
 const RESIZE_REST: Duration = Duration::from_millis(300);
-/// Widths from which the words of a tile are set larger: legible from two metres where there is room.
-const LARGE_FROM: i32 = 560;
-const MEDIUM_FROM: i32 = 300;
-
-/// Width and height of the level bars in pixels.
-const METER_SIZE: (i32, i32) = (150, 14);
 
 /// One input.
 pub struct Tile {
@@ -28,7 +25,7 @@ pub struct Tile {
     face: TileFace,
     sight: Sight,
     preview: Preview,
-    line: bool,
+    place: Place,
     size: (i32, i32),
     resting: Debounce,
 }
@@ -49,6 +46,8 @@ impl FactoryComponent for Tile {
             set_accessible_role: gtk::AccessibleRole::Group,
             set_focusable: true,
             #[watch]
+            set_visible: self.place != Place::Away,
+            #[watch]
             set_css_classes: &self.classes(),
             #[watch]
             update_property: &[gtk::accessible::Property::Label(&self.face.spoken())],
@@ -62,19 +61,20 @@ impl FactoryComponent for Tile {
                 #[watch]
                 set_opacity: self.picture_opacity(),
                 #[watch]
-                set_visible: !self.line,
+                set_visible: !self.is_line(),
                 set_paintable: self.preview.paintable().as_ref(),
             },
 
             add_overlay = &gtk::Image {
                 add_css_class: "tile-icon",
                 set_can_target: false,
-                set_valign: gtk::Align::Center,
+                #[watch]
+                set_valign: if self.has_room_for_words() { gtk::Align::Center } else { gtk::Align::Start },
                 set_halign: gtk::Align::Center,
                 #[watch]
                 set_icon_name: self.icon(),
                 #[watch]
-                set_visible: !self.line && self.icon().is_some(),
+                set_visible: !self.is_line() && self.icon().is_some(),
             },
 
             // Tells the size of the picture, draws nothing.
@@ -98,7 +98,7 @@ impl FactoryComponent for Tile {
                 add_css_class: "scrim",
                 set_orientation: gtk::Orientation::Vertical,
                 #[watch]
-                set_valign: if self.line { gtk::Align::Center } else { gtk::Align::End },
+                set_valign: if self.is_line() { gtk::Align::Center } else { gtk::Align::End },
 
                 gtk::Box {
                     set_spacing: 10,
@@ -126,6 +126,18 @@ impl FactoryComponent for Tile {
                         set_visible: self.face.media.is_some(),
                         #[watch]
                         set_label: self.face.media.as_deref().unwrap_or(""),
+                    },
+                    gtk::Button {
+                        add_css_class: "tile-large",
+                        add_css_class: "flat",
+                        set_valign: gtk::Align::Center,
+                        #[watch]
+                        set_icon_name: self.large_icon(),
+                        #[watch]
+                        set_tooltip_text: Some(&self.large_words()),
+                        #[watch]
+                        update_property: &[gtk::accessible::Property::Label(&self.large_words())],
+                        connect_clicked => TileMsg::LargeClicked,
                     },
                 },
 
@@ -158,7 +170,7 @@ impl FactoryComponent for Tile {
                         set_xalign: 0.0,
                         set_wrap: true,
                         #[watch]
-                        set_lines: if self.line { 1 } else { 2 },
+                        set_lines: if self.is_line() { 1 } else { 2 },
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
                         set_label: self.face.said().unwrap_or(""),
@@ -170,7 +182,7 @@ impl FactoryComponent for Tile {
                         set_valign: gtk::Align::Center,
                         update_property: &[gtk::accessible::Property::Label(&gettext("Retry now"))],
                         #[watch]
-                        set_visible: self.face.retry && !self.line,
+                        set_visible: self.face.retry && !self.is_line(),
                         connect_clicked => TileMsg::RetryClicked,
                         gtk::Box {
                             set_spacing: 8,
@@ -178,15 +190,17 @@ impl FactoryComponent for Tile {
                             gtk::Label {
                                 set_label: &gettext("Retry now"),
                                 #[watch]
-                                set_visible: self.has_room(),
+                                set_visible: self.has_room_for_words(),
                             },
                         },
                     },
                     #[name(meter)]
                     gtk::DrawingArea {
                         set_valign: gtk::Align::Center,
-                        set_content_width: METER_SIZE.0,
-                        set_content_height: METER_SIZE.1,
+                        #[watch]
+                        set_content_width: self.meter_size().0,
+                        #[watch]
+                        set_content_height: self.meter_size().1,
                         #[watch]
                         set_visible: self.has_meter(),
                     },
@@ -194,7 +208,7 @@ impl FactoryComponent for Tile {
                         add_css_class: "tile-safe",
                         add_css_class: "numeric",
                         #[watch]
-                        set_visible: self.face.safe.is_some() && !self.line,
+                        set_visible: self.has_safe(),
                         #[watch]
                         set_label: &self.safe_words(),
                     },
@@ -216,7 +230,7 @@ impl FactoryComponent for Tile {
         });
         let sight = Sight::default();
         let face = face(&init.view, sight);
-        Self { view: init.view, face, sight, preview, line: init.line, size: (0, 0), resting }
+        Self { view: init.view, face, sight, preview, place: init.place, size: (0, 0), resting }
     }
 
     fn init_widgets(
@@ -227,6 +241,8 @@ impl FactoryComponent for Tile {
         sender: FactorySender<Self>,
     ) -> Self::Widgets {
         let widgets = view_output!();
+        root.add_controller(touch::make_tap(&sender));
+        root.add_controller(touch::make_keys(&root, &sender));
         let pump = self.preview.pump();
         let levels = meter::Levels::default();
         meter::connect(&widgets.meter, &levels);
@@ -248,13 +264,15 @@ impl FactoryComponent for Tile {
     fn update(&mut self, msg: TileMsg, sender: FactorySender<Self>) {
         match msg {
             TileMsg::Show(view) => self.show(*view),
-            TileMsg::Look => self.look(),
-            TileMsg::Line(line) => self.set_line(line),
+            TileMsg::Look => self.look(&sender),
+            TileMsg::Place(place) => self.set_place(place),
             TileMsg::Resized(width, height) => self.resized((width, height)),
             TileMsg::Settled => self.watch(),
             TileMsg::Viewer(event) => self.preview.on_event(event),
             // The grid lives as long as its tiles.
             TileMsg::RetryClicked => drop(sender.output(TileOutput::Retry(self.view.input.id.clone()))),
+            TileMsg::LargeClicked if self.place == Place::Large => drop(sender.output(TileOutput::All)),
+            TileMsg::LargeClicked => drop(sender.output(TileOutput::Enlarge(self.view.input.id.clone()))),
         }
     }
 }
@@ -263,23 +281,33 @@ impl Tile {
     fn show(&mut self, view: TileView) {
         if view.input.state == InputState::Live && self.view.input.state != InputState::Live {
             self.preview.expect();
+            // What kept it waiting was its input.
+            self.preview.forget_appearance();
             self.sight = Sight::Nothing;
         }
         self.view = view;
         self.face = face(&self.view, self.sight);
     }
 
-    fn look(&mut self) {
-        let sight = self.preview.look();
+    fn look(&mut self, sender: &FactorySender<Self>) {
+        if let Some(took) = self.preview.first_paint() {
+            // The grid lives as long as its tiles.
+            let _ = sender.output(TileOutput::Painted(took));
+        }
+        let sight = self.preview.look(self.view.input.preview.state == PreviewState::Shed);
         if sight != self.sight {
             self.sight = sight;
             self.face = face(&self.view, sight);
         }
     }
 
-    fn set_line(&mut self, line: bool) {
-        self.line = line;
+    fn set_place(&mut self, place: Place) {
+        self.place = place;
         self.watch();
+    }
+
+    fn is_line(&self) -> bool {
+        self.place == Place::Line
     }
 
     fn resized(&mut self, size: (i32, i32)) {
@@ -291,74 +319,13 @@ impl Tile {
 
     fn watch(&mut self) {
         let pixels = |edge: i32| u32::try_from(edge).unwrap_or(0);
-        self.preview.watch(if self.line { (0, 0) } else { (pixels(self.size.0), pixels(self.size.1)) });
+        self.preview.watch(if self.is_line() { (0, 0) } else { (pixels(self.size.0), pixels(self.size.1)) });
     }
+}
 
-    fn classes(&self) -> Vec<&'static str> {
-        let width = self.size.0;
-        let size = if width >= LARGE_FROM || self.line {
-            "large"
-        } else if width >= MEDIUM_FROM {
-            "medium"
-        } else {
-            "small"
-        };
-        let kind = if self.line { "tile-line" } else { "tile" };
-        [Some(kind), Some(size), self.face.outline.class()].into_iter().flatten().collect()
-    }
-
-    /// Words of trouble are amber; those about the last files have their own tint.
-    fn check_classes(&self, class: &'static str) -> Vec<&'static str> {
-        let check = self.face.check.as_ref().filter(|_| self.face.words.is_none() || class == "tile-check");
-        [Some(class), check.map(|check| check.class)].into_iter().flatten().collect()
-    }
-
-    fn picture_opacity(&self) -> f64 {
-        match self.face.picture {
-            Picture::Live => 1.0,
-            Picture::Dimmed => 0.35,
-            Picture::Icon(_) => 0.0,
-        }
-    }
-
-    fn icon(&self) -> Option<&'static str> {
-        match self.face.picture {
-            Picture::Live => None,
-            Picture::Dimmed => Some("media-playback-pause-symbolic"),
-            Picture::Icon(name) => Some(name),
-        }
-    }
-
-    fn has_second_row(&self) -> bool {
-        let shows = self.face.said().is_some() || self.face.retry || self.face.safe.is_some();
-        !self.line && (shows || !self.format_words().is_empty()) || self.line && self.face.said().is_some()
-    }
-
-    /// A small tile has room for the most important words only.
-    fn has_room(&self) -> bool {
-        self.line || self.size.0 >= MEDIUM_FROM
-    }
-
-    /// A verdict stands beside the format where there is room for both.
-    fn has_room_for_format(&self) -> bool {
-        let verdict = self.face.check.is_some();
-        self.face.words.is_none() && if verdict { self.size.0 >= LARGE_FROM } else { self.has_room() }
-    }
-
-    /// Levels come with the frames, and are shown where there is sound and room.
-    fn has_meter(&self) -> bool {
-        !self.line && self.size.0 >= LARGE_FROM && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
-    }
-
-    fn format_words(&self) -> &str {
-        // Words of trouble need the room more.
-        self.face.format.as_deref().filter(|_| self.has_room_for_format()).unwrap_or("")
-    }
-
-    fn safe_words(&self) -> String {
-        let safe = self.face.safe.as_deref().unwrap_or_default();
-        crate::ui::format::fill(&gettext("safe {time}"), &[("time", safe)])
-    }
+/// Whether another attempt may be asked for.
+pub fn offers_retry(view: &TileView) -> bool {
+    face(view, Sight::Nothing).retry
 }
 
 fn face(view: &TileView, sight: Sight) -> TileFace {

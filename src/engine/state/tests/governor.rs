@@ -1,0 +1,215 @@
+//! The governor's hands: who is told what, and what is said of it.
+
+use super::*;
+use crate::engine::governor::watch::Load;
+use crate::model::shed::{PreviewCap, Shed, WorkerLoad};
+use crate::model::snapshot::{AlertState, LevelName, PreviewReduction};
+use crate::storage::proof::Unproved;
+use crate::sys::usage::Memory;
+
+const GB: u64 = 1_000_000_000;
+const INPUTS: [&str; 3] = ["a", "b", "c"];
+
+/// The sheds among effects: input, what.
+fn sheds(effects: &[Effect]) -> Vec<(String, Shed)> {
+    let shed = |effect: &Effect| match effect {
+        Effect::Send(input, command) => match **command {
+            Command::Shed { shed, .. } => Some((input.to_string(), shed)),
+            _ => None,
+        },
+        _ => None,
+    };
+    effects.iter().filter_map(shed).collect()
+}
+
+impl Bench {
+    /// The machine is so busy.
+    fn busy(&mut self, percent: f64) -> Vec<Effect> {
+        let memory = Some(Memory { total: 16 * GB, available: 12 * GB });
+        self.feed(Event::Load(Load { cpu_percent: Some(percent), pressure_percent: Some(0.0), memory }))
+    }
+
+    /// A worker that does without `shed` says so; somebody watches it.
+    fn says(&mut self, input: &str, shed: Option<Shed>, load: WorkerLoad) -> Vec<Effect> {
+        let link = self.last_link(input);
+        let reduced = shed.filter(|shed| shed.preview.off).map(|_| PreviewReduction::Off);
+        let preview = PreviewView { state: PreviewState::Live, height: Some(360), reduced, ..PreviewView::OFF };
+        let session = self.state.session.as_ref().map(|session| session.plan.id);
+        let said = WorkerStatus { shed, load: Some(load), preview, ..status(session, RecordingState::Recording, 1000) };
+        self.feed(Event::Status { input: id(input), link, status: Box::new(said) })
+    }
+
+    /// Seconds of one load, with workers that do what they are told; everything that they were told.
+    fn seconds(&mut self, seconds: u64, percent: f64) -> Vec<(String, Shed)> {
+        let mut told = Vec::new();
+        for _ in 0..seconds * 2 {
+            self.ms += 500;
+            let mut effects = self.busy(percent);
+            effects.extend(self.feed(Event::Tick));
+            let news = sheds(&effects);
+            for input in INPUTS {
+                let last = self.does(input);
+                let shed = news.iter().rev().find(|(of, _)| of == input).map_or(last, |(_, shed)| *shed);
+                let effects = self.says(input, Some(shed), WorkerLoad::default());
+                told.extend(sheds(&effects));
+            }
+            told.extend(news);
+        }
+        told
+    }
+
+    fn does(&self, input: &str) -> Shed {
+        let status = self.state.input(&id(input)).and_then(|input| input.status.as_ref());
+        status.and_then(|(_, status)| status.shed).unwrap_or_default()
+    }
+
+    fn standing(&self, code: &str) -> Option<AlertState> {
+        self.state.alerts.list().iter().find(|alert| alert.code == code).map(|alert| alert.state)
+    }
+}
+
+fn ready() -> Bench {
+    let mut bench = Bench::with(Setup {
+        // The first in the grid is the least important here.
+        inputs: INPUTS
+            .iter()
+            .zip([-1, 0, 0])
+            .map(|(text, importance)| InputSpec { importance, ..spec(text) })
+            .collect(),
+        ..setup(&[])
+    });
+    bench.feed(Event::Searched { interrupted: Vec::new(), last: None });
+    bench.feed(Event::Space(Some(Space { free: 100 * GB, total: 200 * GB })));
+    for (pid, input) in (1..).zip(INPUTS) {
+        bench.link(input, pid);
+    }
+    bench
+}
+
+#[test]
+fn the_least_important_previews_go_first_and_everything_comes_back_and_is_resolved() {
+    let mut bench = ready();
+    bench.record("k");
+    bench.seconds(5, 50.0);
+    let told = bench.seconds(15, 75.0);
+    let first_off: Vec<&str> = told.iter().filter(|(_, shed)| shed.preview.off).map(|(id, _)| id.as_str()).collect();
+    assert_eq!((first_off, bench.does("b").preview.off), (vec!["c", "a"], false), "{told:?}");
+    assert_eq!(
+        (bench.standing("cpu_high"), bench.standing("previews_off")),
+        (Some(AlertState::Active), Some(AlertState::Active))
+    );
+    let level = bench.view().level;
+    assert_eq!((level.name, level.causes), (LevelName::Degrade, vec!["cpu_high".to_owned()]));
+    assert_eq!(level.actions, ["previews_720p", "previews_15fps", "two_previews_off"]);
+    bench.seconds(60, 50.0);
+    assert_eq!(INPUTS.map(|input| bench.does(input)), [Shed::default(); 3]);
+    assert_eq!(
+        (bench.standing("cpu_high"), bench.standing("previews_off")),
+        (Some(AlertState::Resolved), Some(AlertState::Resolved))
+    );
+    assert_eq!(bench.view().level.name, LevelName::Normal);
+}
+
+#[test]
+fn what_a_worker_does_without_is_put_right_from_its_own_words() {
+    let mut bench = ready();
+    bench.seconds(5, 50.0);
+    // An earlier engine has left it so; and one that does not say is of another version.
+    let left = Shed { preview: PreviewCap { off: true, ..PreviewCap::default() }, bitrate_percent: 75 };
+    bench.says("b", Some(left), WorkerLoad::default());
+    bench.says("c", None, WorkerLoad::default());
+    assert_eq!(sheds(&bench.feed(Event::Tick)), [("b".to_owned(), Shed::default())]);
+    bench.ms += 400;
+    assert_eq!(sheds(&bench.feed(Event::Tick)), [], "it has a moment to do it");
+    bench.ms += 800;
+    bench.says("b", Some(left), WorkerLoad::default());
+    assert_eq!(sheds(&bench.feed(Event::Tick)).len(), 1, "and is told again");
+}
+
+#[test]
+fn a_new_engine_leaves_what_is_shed_alone_until_it_knows_the_load() {
+    let mut bench = ready();
+    let left = Shed { preview: PreviewCap { off: true, ..PreviewCap::default() }, ..Shed::default() };
+    for ms in [0, 500, 1000, 1500] {
+        bench.ms = ms;
+        let mut effects = bench.busy(100.0);
+        effects.extend(bench.says("a", Some(left), WorkerLoad::default()));
+        effects.extend(bench.feed(Event::Tick));
+        assert_eq!(sheds(&effects), [], "at {ms} ms");
+    }
+}
+
+#[test]
+fn a_recording_that_runs_late_is_answered_at_once_unless_the_disk_is_what_it_waits_for() {
+    let late = WorkerLoad { queue_percent: 60, late_ms: Some(900), bitrate_adjustable: true };
+    for frozen in [false, true] {
+        let mut bench = ready();
+        let session = bench.record("k");
+        bench.seconds(5, 30.0);
+        let active = if frozen { vec![Incident::new(IncidentCode::StorageFrozen)] } else { Vec::new() };
+        let link = bench.last_link("a");
+        let said = WorkerStatus {
+            load: Some(late),
+            shed: Some(Shed::default()),
+            active,
+            ..status(Some(session), RecordingState::Recording, 1000)
+        };
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(said) });
+        bench.ms += 200;
+        let told = sheds(&bench.feed(Event::Tick));
+        assert_eq!(!told.is_empty(), !frozen, "{told:?}");
+        assert_eq!(bench.standing("recording_late"), (!frozen).then_some(AlertState::Active));
+        assert!(told.iter().all(|(_, shed)| shed.bitrate_percent == 100));
+    }
+}
+
+#[test]
+fn files_are_read_again_only_when_nobody_needs_the_machine() {
+    let mut bench = ready();
+    bench.seconds(5, 30.0);
+    let session = Unproved { id: SessionId(uuid::Uuid::from_u128(7)), dir: "/library/7".into(), bytes: 1 };
+    let effects = bench.feed(Event::Unproved(vec![session]));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Prove { number: 1, .. })), "{effects:?}");
+    let mut ended = false;
+    for _ in 0..20 {
+        bench.ms += 500;
+        let mut effects = bench.busy(95.0);
+        effects.extend(bench.feed(Event::Tick));
+        ended |= effects.iter().any(|effect| matches!(effect, Effect::EndProof { number: 1 }));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Prove { .. })));
+    }
+    assert!(ended && bench.view().level.actions.contains(&"jobs_paused".to_owned()));
+    let mut again = false;
+    for _ in 0..120 {
+        bench.ms += 500;
+        let effects = bench.busy(30.0);
+        again |= effects.iter().any(|effect| matches!(effect, Effect::Prove { number: 2, .. }));
+    }
+    assert!(again, "it is read from its beginning");
+}
+
+#[test]
+fn disk_and_machine_make_one_level() {
+    let mut bench = ready();
+    bench.seconds(5, 75.0);
+    bench.feed(Event::Space(Some(Space { free: GB / 2, total: 200 * GB })));
+    let level = bench.view().level;
+    assert_eq!(level.name, LevelName::Critical);
+    assert_eq!(level.causes, ["disk_critical", "disk_low", "cpu_high"], "worst first");
+    assert_eq!(level.actions[..2], ["no_new_recordings", "previews_720p"]);
+}
+
+#[test]
+fn an_input_above_its_budget_is_named() {
+    let mut bench = ready();
+    let usage = |percent| WorkerUsage { cpu_percent: Some(percent), ..WorkerUsage::default() };
+    for second in 0..14 {
+        bench.ms = second * 1000;
+        bench.feed(Event::Usage(vec![(id("a"), usage(40.0)), (id("b"), usage(5.0))]));
+        bench.feed(Event::Tick);
+    }
+    let alerts: Vec<(&str, &str)> =
+        bench.state.alerts.list().iter().map(|alert| (alert.source.as_str(), alert.code.as_str())).collect();
+    assert_eq!(alerts, [("a", "cpu_budget")]);
+    assert!(bench.state.alerts.list()[0].message.starts_with("This input uses 40 % of the machine; 15 % were"));
+}

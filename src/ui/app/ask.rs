@@ -1,0 +1,72 @@
+//! What is asked for again and again while it is shown: the last minutes of one input, and how the recorder is.
+
+use super::{App, AppCmd};
+use crate::model::InputId;
+use crate::protocol::health::HealthReply;
+use crate::protocol::latency::{Latency, LatencyReport};
+use crate::ui::health::HealthMsg;
+use gtk::prelude::*;
+use relm4::{ComponentController, ComponentSender};
+use std::time::Duration;
+
+/// One question at a time: an engine that does not answer is not asked again meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Asking(bool);
+
+impl Asking {
+    /// Whether it may be asked now; then it was.
+    fn may(&mut self) -> bool {
+        !std::mem::replace(&mut self.0, true)
+    }
+
+    /// It was answered, or never will be.
+    pub(super) fn answered(&mut self) {
+        self.0 = false;
+    }
+}
+
+impl App {
+    pub(super) fn fetch_history(&mut self, input: InputId, sender: &ComponentSender<Self>) {
+        if self.asking_history.may() {
+            let client = self.client.clone();
+            sender.oneshot_command(async move { AppCmd::History(client.history(&input).await.ok()) });
+        }
+    }
+
+    /// Tells the engine what only a window sees (R-CMD-5).
+    pub(super) fn report_preview(&self, took: Duration, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        let report = LatencyReport { kind: Latency::Preview, took_ms: took.as_secs_f64() * 1000.0 };
+        sender.oneshot_command(async move {
+            if let Err(error) = client.report_latency(&report).await {
+                tracing::debug!("nobody hears how long a preview took: {error}");
+            }
+            AppCmd::Told
+        });
+    }
+
+    pub(super) fn clear_clip(&self, input: InputId, sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        sender.oneshot_command(async move { AppCmd::Attended(client.clear_clip(&input).await.map(drop)) });
+    }
+
+    /// Shows the health view in place of the inputs, whose pictures cost nothing meanwhile.
+    pub(super) fn set_health(&mut self, shown: bool, sender: &ComponentSender<Self>) {
+        self.health.widget().set_visible(shown);
+        self.inputs.widget().set_visible(!shown);
+        self.fetch_health(sender);
+    }
+
+    pub(super) fn fetch_health(&mut self, sender: &ComponentSender<Self>) {
+        if self.health.widget().is_visible() && self.asking_health.may() {
+            let client = self.client.clone();
+            sender.oneshot_command(async move { AppCmd::Health(client.health().await.ok().map(Box::new)) });
+        }
+    }
+
+    pub(super) fn show_health(&mut self, health: Option<Box<HealthReply>>) {
+        self.asking_health.answered();
+        let account = health.zip(self.desk.snapshot.clone()).map(|(health, snapshot)| Box::new((*health, snapshot)));
+        self.health.emit(HealthMsg::Show(account));
+    }
+}

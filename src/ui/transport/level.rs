@@ -1,0 +1,86 @@
+//! How loaded the machine is, in the operator's words (R-DEG-3). Pure.
+
+use crate::model::snapshot::{LevelName, LevelView};
+use crate::ui::l10n::gettext;
+
+/// The level, what causes it, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// The word.
+    pub word: String,
+    /// Its style class.
+    pub class: &'static str,
+    /// Causes and actions, one to a line.
+    pub why: String,
+    /// Whether there is nothing to say.
+    pub calm: bool,
+}
+
+impl Level {
+    /// What the engine says.
+    pub fn of(view: &LevelView) -> Self {
+        let (word, class) = match view.name {
+            LevelName::Normal => (gettext("Normal"), "word-quiet"),
+            LevelName::Warn => (gettext("Take care"), "word-amber"),
+            LevelName::Degrade => (gettext("Under load"), "word-amber"),
+            LevelName::Critical => (gettext("Recording only"), "word-tally"),
+        };
+        let said = view.causes.iter().map(|code| cause(code)).chain(view.actions.iter().map(|code| action(code)));
+        Self { word, class, why: said.collect::<Vec<_>>().join("\n"), calm: view.name == LevelName::Normal }
+    }
+}
+
+/// A cause of a newer engine is named by its code.
+fn cause(code: &str) -> String {
+    match code {
+        "storage_frozen" => gettext("The disk does not answer."),
+        "storage_vanished" => gettext("The disk is gone."),
+        "disk_read_only" => gettext("The disk has become read-only."),
+        "disk_error" => gettext("The disk refuses to write."),
+        "disk_full" => gettext("The disk is full."),
+        "quota_exceeded" => gettext("The quota is used up."),
+        "disk_critical" => gettext("Next to nothing is left on the disk."),
+        "disk_low" => gettext("Little is left on the disk."),
+        "recording_late" => gettext("The machine can hardly keep up with the recording."),
+        "cpu_high" => gettext("The processors are busy."),
+        "cpu_pressure" => gettext("Programs wait for the processors."),
+        "memory_high" => gettext("Memory is getting short."),
+        "low_memory_mode" => gettext("There is very little memory."),
+        newer => newer.replace('_', " "),
+    }
+}
+
+/// The same of what is done.
+fn action(code: &str) -> String {
+    match code {
+        "no_new_recordings" => gettext("No new recording is begun."),
+        "recording_stopped" => gettext("The recording was stopped so that its files could be closed."),
+        "previews_720p" => gettext("Previews are smaller."),
+        "previews_15fps" => gettext("Previews are slower."),
+        "two_previews_off" => gettext("The two least important previews are off."),
+        "one_preview_off" => gettext("The least important preview is off."),
+        "one_preview" => gettext("Only one preview is shown."),
+        "previews_off" => gettext("All previews are off."),
+        "jobs_paused" => gettext("Files are checked later."),
+        "caches_dropped" => gettext("Memory that can be spared was given back."),
+        "bitrate_75" | "bitrate_50" => gettext("Recordings go on with a lower bitrate."),
+        newer => newer.replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_come_before_what_is_done_about_them() {
+        let view = LevelView {
+            name: LevelName::Degrade,
+            causes: vec!["disk_low".to_owned(), "moon_phase".to_owned()],
+            actions: vec!["no_new_recordings".to_owned()],
+        };
+        let level = Level::of(&view);
+        assert_eq!(level.why, "Little is left on the disk.\nmoon phase\nNo new recording is begun.");
+        assert!(!level.calm);
+    }
+}

@@ -1,0 +1,88 @@
+//! The window by accessible names and by keys alone: one input large, a marker, another language (R-UI-2, R-UI-3, R-UI-4).
+
+use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
+use crate::support::display::Display;
+use crate::support::evidence::manifest;
+use crate::support::proc::{Holdfast, find_input, test_inputs};
+use std::time::Duration;
+
+/// What a person can do something with, as assistive tools call it.
+const CONTROLS: [&str; 8] =
+    ["push button", "toggle button", "check box", "menu item", "entry", "slider", "combo box", "link"];
+
+/// Every control has a name of its own, not that of its class.
+fn assert_named(tree: &str) {
+    for line in tree.lines() {
+        let mut parts = line.split('\t').skip(1);
+        let (role, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let nameless = name.trim().is_empty() || name.starts_with("Gtk");
+        assert!(!(CONTROLS.contains(&role) && nameless), "a {role} without a name: {tree}");
+    }
+}
+
+/// A session is closed and proved well within this on a machine under full load.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
+
+fn preview(snapshot: &serde_json::Value, input: &str) -> (u64, String) {
+    let view = &find_input(snapshot, input)["preview"];
+    (view["width"].as_u64().unwrap_or(0), view["state"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_pointer() {
+    let mut holdfast = Holdfast::new(&test_inputs(2, "auto"));
+    holdfast.spawn_engine();
+    let display = Display::start(&holdfast, 1280, 800);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    let do_it = |args: &[&str]| display.atspi_ok(&holdfast, args);
+    assert_named(&do_it(&["show", "Record"]));
+    do_it(&["press", "Record"]);
+    holdfast.wait_until("both record", RECORDS_WITHIN, |snapshot| {
+        ["cam1", "cam2"].iter().all(|input| find_input(snapshot, input)["recording"]["state"] == "recording")
+    });
+    let small = holdfast.wait_until("both are watched", RECORDS_WITHIN, |snapshot| preview(snapshot, "cam2").0 > 0);
+
+    // The other one is not to be seen, and its picture costs nothing.
+    do_it(&["press", "Show Camera 2 large"]);
+    let shown = do_it(&["show", "All inputs"]);
+    for said in ["Lost in a full queue", "Pictures per second", "Back to all inputs"] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(!shown.contains("Show Camera 1 large"), "{shown}");
+    let (before, _) = preview(&small, "cam2");
+    holdfast.wait_until("a larger picture, and none of the other", RECORDS_WITHIN, |snapshot| {
+        preview(snapshot, "cam2").0 >= before && preview(snapshot, "cam1").1 == "off"
+    });
+    assert_named(&shown);
+    display.key(&holdfast, &["Escape"]);
+    do_it(&["wait", "Show Camera 1 large"]);
+
+    wait_media(&holdfast, "cam1", Duration::from_secs(2));
+    do_it(&["press", "Set a marker"]);
+    holdfast.wait_until("a marker", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 1);
+    display.key(&holdfast, &["m"]);
+    holdfast.wait_until("another one", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 2);
+
+    do_it(&["press", "Menu"]);
+    do_it(&["press", "Health"]);
+    let health = do_it(&["show", "Record until it is written"]);
+    assert!(health.contains("✓ granted") && health.contains("Camera 1"), "{health}");
+    assert_named(&health);
+    do_it(&["press", "All inputs"]);
+    do_it(&["wait", "Show Camera 1 large"]);
+
+    // The recording does not notice that the window speaks otherwise.
+    do_it(&["press", "Menu"]);
+    do_it(&["press", "Language"]);
+    do_it(&["press", "Deutsch"]);
+    do_it(&["wait", "Nimmt auf"]);
+    assert_eq!(holdfast.status()["session"]["state"], "recording");
+    // Two presses of the key are one deliberate act.
+    display.key(&holdfast, &["F9", "F9"]);
+    holdfast.wait_until("the session is closed", CLOSED_WITHIN, |snapshot| {
+        snapshot["session"].is_null() && snapshot["last_session"]["state"] == "completed"
+    });
+    let markers = manifest(&holdfast.session())["markers"].as_array().map_or(0, Vec::len);
+    assert_eq!(markers, 2);
+}

@@ -1,0 +1,142 @@
+//! Pictures of the window in every state a tile has, at every size, in every dress and direction (DESK, R-UI-1): nothing
+//! is wider than the screen, and everything that has to be said is there. The pictures are kept in `target/pictures`, to
+//! be looked at.
+
+use crate::support::display::Display;
+use crate::support::proc::{Holdfast, rounds};
+use crate::support::process;
+use crate::support::stage::{Stage, idle};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+const KEPT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures");
+/// A question to X is answered at once; this is for a machine under full load.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How the window is dressed and spoken.
+struct Look {
+    name: &'static str,
+    size: (u32, u32),
+    env: &'static [(&'static str, &'static str)],
+    /// A word that must be on it.
+    says: &'static str,
+}
+
+const DARK: Look = Look { name: "1920-dark", size: (1920, 1080), env: &[], says: "Recording" };
+const LOOKS: [Look; 6] = [
+    DARK,
+    Look {
+        name: "1024-light",
+        size: (1024, 600),
+        env: &[("ADW_DEBUG_COLOR_SCHEME", "prefer-light")],
+        says: "Recording",
+    },
+    Look { name: "480-contrast", size: (480, 640), env: &[("ADW_DEBUG_HIGH_CONTRAST", "1")], says: "Recording" },
+    Look { name: "1024-german", size: (1024, 600), env: &[("LANGUAGE", "de")], says: "Nimmt auf" },
+    Look { name: "1920-mirrored", size: (1920, 1080), env: &[("LANGUAGE", "ar-XB")], says: "[Réçördîñg~~~]" },
+    Look { name: "480-french", size: (480, 640), env: &[("LANGUAGE", "fr")], says: "Enregistre" },
+];
+
+/// Every state of a tile (DESK "Tile"): the words it must say in English, and the fields of its input.
+fn states() -> Vec<(&'static str, Value)> {
+    let recording = |state: &str| {
+        json!({
+            "state": state, "verdict": null, "part": 1, "file": "a.mp4", "media_ms": 751_000, "safe_ms": 750_000,
+            "bytes": 9_000_000, "bytes_per_s": 500_000,
+            "frames": {"captured": 22_530, "encoded": 22_530, "written": 22_500, "duplicated": 0,
+                       "dropped": {"source": 0, "queue": 0, "encoder": 0}}
+        })
+    };
+    let since = "2026-11-21T20:30:55Z";
+    let preview = |state: &str| json!({"state": state, "width": 640, "height": 360, "fps": 15.0, "reduced": null});
+    let retry = json!({"state": "retrying", "attempt": 2, "max": 3, "next_in_ms": 4000, "error_class": "network"});
+    vec![
+        ("recording", json!({"recording": recording("recording")})),
+        ("no signal since", json!({"state": "no_signal", "since": since, "recording": recording("stalled")})),
+        ("not writing since", json!({"recording": recording("stalled"), "recording_since": since})),
+        ("finalising", json!({"recording": recording("stopping")})),
+        ("starting to record", json!({"recording": recording("starting")})),
+        ("retry", json!({"state": "reconnecting", "retry": retry, "recording": recording("stalled")})),
+        ("out of service", json!({"state": "quarantined", "recording": recording("failed")})),
+        ("preview reduced", json!({"preview": preview("reduced"), "recording": recording("recording")})),
+        ("preview off", json!({"preview": preview("shed"), "recording": recording("recording")})),
+    ]
+}
+
+fn snapshot() -> Value {
+    let states = states();
+    let mut snapshot = idle(u32::try_from(states.len()).expect("a few"));
+    for (place, (_, fields)) in states.iter().enumerate() {
+        for (name, value) in fields.as_object().expect("fields") {
+            snapshot["inputs"][place][name] = value.clone();
+        }
+    }
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/snapshot.json"));
+    let golden: Value = serde_json::from_str(&text.expect("a golden file")).expect("a snapshot");
+    snapshot["session"] = golden["session"].clone();
+    snapshot["session"]["open"] = json!(true);
+    snapshot
+}
+
+/// Width and height of the one window of the display, whatever is cut off by the screen.
+fn window_size(display: &Display, holdfast: &Holdfast) -> (u32, u32) {
+    let mut xdotool = holdfast.command("xdotool");
+    display.attach(&mut xdotool).args([
+        "search",
+        "--onlyvisible",
+        "--name",
+        "Holdfast",
+        "getwindowgeometry",
+        "--shell",
+    ]);
+    let said = process::run("xdotool", &mut xdotool, holdfast.root(), ANSWERS_WITHIN).stdout;
+    let of = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {said}"))
+    };
+    (of("WIDTH"), of("HEIGHT"))
+}
+
+fn take(look: &Look) {
+    let holdfast = Holdfast::new("");
+    let remembered = holdfast.root().join("home/.local/state/holdfast");
+    std::fs::create_dir_all(&remembered).expect("the folder is ours");
+    let (width, height) = look.size;
+    std::fs::write(remembered.join("window.toml"), format!("size = [{width}, {height}]\n"))
+        .expect("the folder is ours");
+    // Reduced motion: nothing is on its way while its picture is taken.
+    let settings = holdfast.root().join("home/.config/gtk-4.0");
+    std::fs::create_dir_all(&settings).expect("the folder is ours");
+    std::fs::write(settings.join("settings.ini"), "[Settings]\ngtk-enable-animations=false\n").expect("the same");
+    let mut display = Display::start(&holdfast, width, height);
+    let _stage = Stage::start(&holdfast, &snapshot());
+    let _window = display.window_with(&holdfast, look.env);
+    display.atspi_ok(&holdfast, &["wait", look.says]);
+    let tree = display.atspi_ok(&holdfast, &["tree"]);
+    if look.says == DARK.says {
+        for (said, _) in states() {
+            assert!(tree.contains(said), "{}: nobody says {said:?}: {tree}", look.name);
+        }
+    }
+    // What asks for more room than there is gets it, and is cut off by the edge of the screen.
+    assert_eq!(window_size(&display, &holdfast), look.size, "{}", look.name);
+    keep(&mut display, &holdfast, look.name);
+    display.key(&holdfast, &["ctrl+l"]);
+    keep(&mut display, &holdfast, &format!("{}-alerts", look.name));
+}
+
+fn keep(display: &mut Display, holdfast: &Holdfast, name: &str) {
+    let shot = display.shot(holdfast);
+    let first = &shot.rgb[..3];
+    assert!(shot.rgb.chunks_exact(3).any(|pixel| pixel != first), "{name}: nothing is drawn");
+    std::fs::create_dir_all(KEPT_IN).expect("the folder of the build is ours");
+    std::fs::copy(&shot.file, Path::new(KEPT_IN).join(format!("{name}.png"))).expect("room for a picture");
+}
+
+#[test]
+fn every_state_has_its_words_and_its_room_at_every_size() {
+    // The widest words on the smallest screens are looked at with every change, the others in torture.
+    let looks = LOOKS.iter().skip(if rounds(0, 1) == 0 { 2 } else { 0 });
+    looks.chain(rounds(1, 0).ge(&1).then_some(&DARK)).for_each(take);
+}
