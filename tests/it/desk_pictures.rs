@@ -1,18 +1,28 @@
 //! Pictures of the window in every state a tile has, at every size, in every dress and direction (DESK, R-UI-1): nothing
 //! is wider than the screen, and everything that has to be said is there. The pictures are kept in `target/pictures`, to
 //! be looked at.
+//!
+//! States and alerts are those of a stand-in for the engine, because no recorder is in all of them at once; the pictures in
+//! the tiles are those of real processes, lent by a recorder beside it. The large view and the health are of a recorder that
+//! records.
 
+use crate::record::{LIVE_WITHIN, wait_media};
 use crate::support::display::Display;
-use crate::support::proc::{Holdfast, rounds};
-use crate::support::process;
+use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
+use crate::support::process::{self, MARK};
 use crate::support::stage::{Stage, idle};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const KEPT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures");
 /// A question to X is answered at once; this is for a machine under full load.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Nine processes that start at once, on a machine under full load.
+const WATCHED_WITHIN: Duration = Duration::from_secs(60);
+/// So much of a recording, and the plots of the large view have something to show.
+const RECORDED: Duration = Duration::from_secs(8);
 
 /// How the window is dressed and spoken.
 struct Look {
@@ -98,32 +108,105 @@ fn window_size(display: &Display, holdfast: &Holdfast) -> (u32, u32) {
     (of("WIDTH"), of("HEIGHT"))
 }
 
-fn take(look: &Look) {
-    let holdfast = Holdfast::new("");
+/// Three alerts as they stand in the sidebar: one nobody has seen, one that came again and again, one that is over.
+fn alerts() -> Value {
+    let alert = |id: u64, severity: &str, source: &str, code: &str, params: Value, actions: &[&str]| {
+        json!({
+            "id": id, "seq": id, "at": "2026-11-21T20:31:07Z", "last_at": "2026-11-21T20:31:07Z", "severity": severity,
+            "source": source, "code": code, "params": params, "message": code, "count": 1, "more": 0, "state": "active",
+            "resolved_at": null, "acknowledged": false, "actions": actions
+        })
+    };
+    let mut again = alert(2, "warning", "cam2", "no_signal", json!({"reason": "unplugged"}), &["retry", "acknowledge"]);
+    again["count"] = json!(3);
+    let mut over = alert(3, "warning", "cam3", "no_signal", json!({"reason": "unplugged"}), &[]);
+    (over["state"], over["resolved_at"], over["acknowledged"]) =
+        (json!("resolved"), json!("2026-11-21T20:31:21Z"), json!(true));
+    json!([over, again, alert(1, "critical", "storage", "disk_critical", json!({}), &["open_folder", "acknowledge"])])
+}
+
+/// The window opens at the size of `look`, without motion: nothing is on its way while its picture is taken.
+fn dress(holdfast: &Holdfast, look: &Look) {
     let remembered = holdfast.root().join("home/.local/state/holdfast");
     std::fs::create_dir_all(&remembered).expect("the folder is ours");
     let (width, height) = look.size;
     std::fs::write(remembered.join("window.toml"), format!("size = [{width}, {height}]\n"))
         .expect("the folder is ours");
-    // Reduced motion: nothing is on its way while its picture is taken.
     let settings = holdfast.root().join("home/.config/gtk-4.0");
     std::fs::create_dir_all(&settings).expect("the folder is ours");
     std::fs::write(settings.join("settings.ini"), "[Settings]\ngtk-enable-animations=false\n").expect("the same");
-    let mut display = Display::start(&holdfast, width, height);
-    let _stage = Stage::start(&holdfast, &snapshot());
-    let _window = display.window_with(&holdfast, look.env);
-    display.atspi_ok(&holdfast, &["wait", look.says]);
-    let tree = display.atspi_ok(&holdfast, &["tree"]);
+}
+
+/// A place for the stand-in and the window, in which the processes of `holdfast` are found.
+fn place(holdfast: &Holdfast) -> PathBuf {
+    let place = holdfast.root().join("desk");
+    std::fs::create_dir_all(place.join("workers")).expect("the folder is ours");
+    let private: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    for folder in [&place, &place.join("workers")] {
+        std::fs::set_permissions(folder, private.clone()).expect("the folder is ours");
+    }
+    for input in 1..=states().len() {
+        let socket = format!("workers/cam{input}.sock");
+        std::os::unix::fs::symlink(holdfast.runtime().join(&socket), place.join(socket)).expect("the folder is new");
+    }
+    place
+}
+
+/// Every state of a tile, the sidebar open and folded.
+fn take(holdfast: &Holdfast, place: &Path, look: &Look) {
+    dress(holdfast, look);
+    let (width, height) = look.size;
+    let mut display = Display::start(holdfast, width, height);
+    let stage = Stage::start_at(holdfast, &place.join("engine.sock"), &snapshot());
+    stage.alerts(alerts().as_array().expect("some"));
+    let env = [&[(MARK, place.to_str().expect("a path of ours"))], look.env].concat();
+    let _window = display.window_with(holdfast, &env);
+    display.atspi_ok(holdfast, &["wait", look.says]);
+    let tree = display.atspi_ok(holdfast, &["tree"]);
     if look.says == DARK.says {
         for (said, _) in states() {
             assert!(tree.contains(said), "{}: nobody says {said:?}: {tree}", look.name);
         }
     }
+    if holdfast.try_status().is_ok() {
+        holdfast.wait_until("somebody looks at it", WATCHED_WITHIN, |snapshot| {
+            find_input(snapshot, "cam1")["preview"]["width"].as_u64() > Some(0)
+        });
+    }
     // What asks for more room than there is gets it, and is cut off by the edge of the screen.
-    assert_eq!(window_size(&display, &holdfast), look.size, "{}", look.name);
-    keep(&mut display, &holdfast, look.name);
-    display.key(&holdfast, &["ctrl+l"]);
-    keep(&mut display, &holdfast, &format!("{}-alerts", look.name));
+    assert_eq!(window_size(&display, holdfast), look.size, "{}", look.name);
+    keep(&mut display, holdfast, &format!("{}-1", look.name));
+    display.key(holdfast, &["ctrl+l"]);
+    keep(&mut display, holdfast, &format!("{}-2", look.name));
+}
+
+/// What a recorder that records shows: its inputs, one of them large, and how the machine is.
+fn take_recording(look: &Look) {
+    let mut holdfast = Holdfast::new(&test_inputs(4, "auto"));
+    dress(&holdfast, look);
+    let (width, height) = look.size;
+    let mut display = Display::start(&holdfast, width, height);
+    holdfast.spawn_engine();
+    holdfast.wait_live(LIVE_WITHIN);
+    let _window = display.window_with(&holdfast, look.env);
+    holdfast.cli_ok(&["record", "start", "--name", "keynote"]);
+    display.atspi_ok(&holdfast, &["wait", look.says]);
+    wait_media(&holdfast, "cam1", RECORDED);
+    keep(&mut display, &holdfast, &format!("{}-recording", look.name));
+    display.key(&holdfast, &["ctrl+h"]);
+    wait_media(&holdfast, "cam1", 2 * RECORDED);
+    assert_eq!(window_size(&display, &holdfast), look.size, "{}: health", look.name);
+    keep(&mut display, &holdfast, &format!("{}-health", look.name));
+    display.key(&holdfast, &["Escape"]);
+    display.click(&holdfast, (width / 4, height / 3));
+    wait_media(&holdfast, "cam1", 3 * RECORDED);
+    assert_eq!(window_size(&display, &holdfast), look.size, "{}: large", look.name);
+    keep(&mut display, &holdfast, &format!("{}-large", look.name));
+    holdfast.cli_ok(&["record", "stop"]);
+    holdfast.wait_until("it is proved", WATCHED_WITHIN, |snapshot| snapshot["last_session"]["verdict"] == "ok");
+    display.key(&holdfast, &["Escape"]);
+    display.atspi_ok(&holdfast, &["gone", look.says]);
+    keep(&mut display, &holdfast, &format!("{}-saved", look.name));
 }
 
 fn keep(display: &mut Display, holdfast: &Holdfast, name: &str) {
@@ -137,6 +220,22 @@ fn keep(display: &mut Display, holdfast: &Holdfast, name: &str) {
 #[test]
 fn every_state_has_its_words_and_its_room_at_every_size() {
     // The widest words on the smallest screens are looked at with every change, the others in torture.
-    let looks = LOOKS.iter().skip(if rounds(0, 1) == 0 { 2 } else { 0 });
-    looks.chain(rounds(1, 0).ge(&1).then_some(&DARK)).for_each(take);
+    if rounds(0, 1) == 0 {
+        let holdfast = Holdfast::new("");
+        let place = place(&holdfast);
+        LOOKS.iter().skip(2).chain([&DARK]).for_each(|look| take(&holdfast, &place, look));
+        return;
+    }
+    let mut holdfast = Holdfast::new(&test_inputs(u32::try_from(states().len()).expect("a few"), "auto"));
+    holdfast.spawn_engine();
+    holdfast.wait_live(WATCHED_WITHIN);
+    let place = place(&holdfast);
+    LOOKS.iter().for_each(|look| take(&holdfast, &place, look));
+}
+
+#[test]
+fn what_a_recording_looks_like_at_every_size() {
+    if rounds(0, 1) == 1 {
+        LOOKS.iter().for_each(take_recording);
+    }
 }

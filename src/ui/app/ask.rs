@@ -52,8 +52,15 @@ impl App {
 
     /// Shows the health view in place of the inputs, whose pictures cost nothing meanwhile.
     pub(super) fn set_health(&mut self, shown: bool, sender: &ComponentSender<Self>) {
-        self.health.widget().set_visible(shown);
-        self.inputs.widget().set_visible(!shown);
+        let (health, inputs) = (self.health.widget().clone(), self.inputs.widget().clone());
+        if health.is_visible() == shown {
+            return;
+        }
+        health.set_visible(shown);
+        inputs.set_visible(!shown);
+        // Whoever uses keys goes on where they look.
+        let seen = if shown { health } else { inputs };
+        seen.child_focus(gtk::DirectionType::TabForward);
         self.fetch_health(sender);
     }
 

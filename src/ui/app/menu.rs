@@ -11,7 +11,8 @@ use gtk::{gio, glib};
 use relm4::ComponentSender;
 
 /// Keys of actions; those of the big button are not actions, because it matters how long they are held.
-const KEYS: [(&str, &[&str]); 3] = [
+const KEYS: [(&str, &[&str]); 4] = [
+    ("win.health", &["<Control>h"]),
     ("win.fullscreen", &["F11"]),
     ("win.shortcuts", &["F1", "<Control>question"]),
     ("win.close", &["<Control>q", "<Control>w"]),
@@ -101,6 +102,8 @@ fn shortcuts(window: &adw::ApplicationWindow) -> Option<gtk::ShortcutsWindow> {
     let view = [
         (gettext("Show the focused input large"), "Return"),
         (gettext("Back to all inputs"), "Escape"),
+        (gettext("Alerts"), "<Control>l"),
+        (gettext("Health"), "<Control>h"),
         (gettext("Full screen"), "F11"),
         (gettext("Menu"), "F10"),
         (gettext("Keyboard shortcuts"), "F1"),

@@ -15,7 +15,7 @@ use super::alerts::{Alerts, AlertsInit, AlertsMsg, Ask, Badge};
 use super::desk::{Contact, Desk};
 use super::engine::EngineStarter;
 use super::glib_once::Debounce;
-use super::health::Health;
+use super::health::{Health, HealthMsg};
 use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
 use super::link::{self, Heard};
 use super::own_state::OwnState;
@@ -246,6 +246,7 @@ impl App {
             self.room = room;
             self.transport.emit(TransportMsg::Room(room));
             self.inputs.emit(InputsMsg::Room(room));
+            self.health.emit(HealthMsg::Room(room));
         }
     }
 

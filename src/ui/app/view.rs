@@ -98,7 +98,6 @@ impl Component for App {
                     },
 
                     append: model.alerts.widget(),
-                    append: model.health.widget(),
 
                     gtk::Box {
                         add_css_class: "status-line",
@@ -149,7 +148,11 @@ impl Component for App {
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
-        let content = inputs.widget().clone().upcast();
+        // The sidebar stands beside whichever of the two is shown.
+        let content = gtk::Box::default();
+        content.append(inputs.widget());
+        content.append(health.widget());
+        let content = content.upcast();
         let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own: own.clone() };
         let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);

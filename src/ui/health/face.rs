@@ -144,7 +144,7 @@ pub fn recovery(health: &HealthReply, inputs: &[InputView]) -> Rows {
 
 /// What priority was really achieved, rung by rung (R-SUP-7).
 pub fn priority(priority: &PriorityView) -> Rows {
-    let mut rows = head([gettext("Priority"), String::new(), String::new()]);
+    let mut rows = head([gettext("Priority"), String::new()]);
     rows.extend(priority.rungs.iter().map(|view| {
         let (words, class) = match view.result {
             RungResult::Granted => (gettext("✓ granted"), "check-ok"),
@@ -153,11 +153,8 @@ pub fn priority(priority: &PriorityView) -> Rows {
             RungResult::Absent => (gettext("not there"), "word-quiet"),
             RungResult::NotNeeded => (gettext("not needed"), "word-quiet"),
         };
-        vec![
-            Cell::new(rung(view.rung)),
-            Cell { text: words, class },
-            Cell { text: view.detail.clone(), class: "word-quiet" },
-        ]
+        // Why, in detail, is for whoever looks after the machine: it stands in the log and in the API, in English.
+        vec![Cell::new(rung(view.rung)), Cell { text: words, class }]
     }));
     rows
 }

@@ -8,15 +8,22 @@ mod face;
 use crate::model::snapshot::Snapshot;
 use crate::protocol::health::HealthReply;
 use crate::ui::l10n::gettext;
-use crate::ui::table::Table;
+use crate::ui::table::{Cell, Table};
+use crate::ui::transport::Room;
+use face::Rows;
 use gtk::prelude::*;
 use relm4::{ComponentParts, ComponentSender, SimpleComponent};
+
+/// The columns of each table a front panel has room for: what it is about, and what was found.
+const ESSENTIAL: [&[usize]; 4] = [&[0, 1, 4], &[0, 1, 2], &[0, 1, 3], &[0, 1]];
 
 /// To the view.
 #[derive(Debug)]
 pub enum HealthMsg {
     /// The engine's account and its state; `None` = it does not answer.
     Show(Option<Box<(HealthReply, Snapshot)>>),
+    /// How much room there is.
+    Room(Room),
     /// "All inputs".
     BackClicked,
 }
@@ -29,7 +36,9 @@ pub struct Back;
 #[derive(Debug)]
 pub struct Health {
     tables: [Table; 4],
+    rows: [Rows; 4],
     known: bool,
+    room: Room,
 }
 
 #[relm4::component(pub)]
@@ -43,6 +52,7 @@ impl SimpleComponent for Health {
             add_css_class: "health",
             set_orientation: gtk::Orientation::Vertical,
             set_spacing: 12,
+            set_hexpand: true,
 
             gtk::Box {
                 set_spacing: 12,
@@ -66,6 +76,7 @@ impl SimpleComponent for Health {
 
             gtk::ScrolledWindow {
                 set_vexpand: true,
+                set_hscrollbar_policy: gtk::PolicyType::Never,
                 #[name(column)]
                 gtk::Box {
                     set_orientation: gtk::Orientation::Vertical,
@@ -76,10 +87,11 @@ impl SimpleComponent for Health {
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self { tables: Default::default(), known: false };
+        let tables = std::array::from_fn(|_| Table::wrapping());
+        let model = Self { tables, rows: Default::default(), known: false, room: Room::Wide };
         let widgets = view_output!();
         for table in &model.tables {
-            table.widget().set_column_spacing(24);
+            table.widget().set_column_spacing(16);
             table.widget().set_row_spacing(6);
             widgets.column.append(table.widget());
         }
@@ -90,7 +102,7 @@ impl SimpleComponent for Health {
         match msg {
             HealthMsg::Show(account) => {
                 self.known = account.is_some();
-                let rows = account.map_or_else(Default::default, |account| {
+                self.rows = account.map_or_else(Default::default, |account| {
                     let (health, snapshot) = *account;
                     [
                         face::latencies(&health),
@@ -99,10 +111,26 @@ impl SimpleComponent for Health {
                         face::priority(&snapshot.priority),
                     ]
                 });
-                self.tables.iter_mut().zip(rows).for_each(|(table, rows)| table.show(rows));
+                self.fill();
+            }
+            HealthMsg::Room(room) => {
+                self.room = room;
+                self.fill();
             }
             // The window lives as long as its views.
             HealthMsg::BackClicked => drop(sender.output(Back)),
+        }
+    }
+}
+
+impl Health {
+    fn fill(&mut self) {
+        for ((table, rows), essential) in self.tables.iter_mut().zip(&self.rows).zip(ESSENTIAL) {
+            let kept = |row: &Vec<Cell>| match self.room {
+                Room::Narrow => essential.iter().filter_map(|column| row.get(*column).cloned()).collect(),
+                Room::Wide | Room::Medium | Room::Small => row.clone(),
+            };
+            table.show(rows.iter().map(kept).collect());
         }
     }
 }

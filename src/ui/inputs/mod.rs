@@ -154,8 +154,10 @@ impl SimpleComponent for Inputs {
             }
             InputsMsg::Enlarge(input) => {
                 self.details.emit(DetailsMsg::History(None));
-                self.large = input;
+                let left = std::mem::replace(&mut self.large, input).filter(|_| self.large.is_none());
                 self.place();
+                // The button that was pressed may be gone; whoever uses keys goes on at the tile.
+                left.iter().for_each(|input| self.reveal(input));
                 self.ask(&sender);
             }
             InputsMsg::History(history) => self.details.emit(DetailsMsg::History(history)),

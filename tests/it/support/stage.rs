@@ -8,7 +8,7 @@ use super::proc::Holdfast;
 use super::process::{self, Running};
 use super::rtsp::PYTHON;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/desk_engine.py");
@@ -52,13 +52,18 @@ pub fn idle(n: u32) -> Value {
 impl Stage {
     /// Shows `snapshot` to whoever looks for the engine of `holdfast`.
     pub fn start(holdfast: &Holdfast, snapshot: &Value) -> Self {
+        Self::start_at(holdfast, &holdfast.socket(), snapshot)
+    }
+
+    /// The same to whoever looks for it at `socket`.
+    pub fn start_at(holdfast: &Holdfast, socket: &Path, snapshot: &Value) -> Self {
         let file = holdfast.root().join("snapshot.json");
         std::fs::write(&file, snapshot.to_string()).expect("the folder takes files");
         let mut python = holdfast.command(PYTHON);
-        python.arg(SCRIPT).arg(holdfast.socket()).arg(file);
+        python.arg(SCRIPT).arg(socket).arg(file);
         python.stderr(process::log_file(&holdfast.root().join("stage.log")));
         let (running, _) = Running::start_and_hear("a stand-in for the engine", &mut python, UP_WITHIN);
-        Self { socket: holdfast.socket(), _running: running }
+        Self { socket: socket.to_owned(), _running: running }
     }
 
     fn post(&self, path: &str, body: &Value) {

@@ -55,8 +55,10 @@ impl Pump {
         (std::mem::replace(&mut self.levels_seen, number) != number).then_some(levels)
     }
 
-    /// Called from the frame clock. One atomic load when there is nothing new.
-    pub fn pull(&mut self) {
+    /// Called from the frame clock. One atomic load when there is nothing new. Whether it was the first frame since frames
+    /// are expected.
+    pub fn pull(&mut self) -> bool {
+        let waited = self.first_frame.is_none();
         if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
             && let Some(frame) = ring.latest()
         {
@@ -65,6 +67,7 @@ impl Pump {
             self.last_frame = Some(now);
             screen.show(frame);
         }
+        waited && self.first_frame.is_some()
     }
 }
 

@@ -247,11 +247,15 @@ impl FactoryComponent for Tile {
         let levels = meter::Levels::default();
         meter::connect(&widgets.meter, &levels);
         let meter = widgets.meter.clone();
+        let looks = sender.input_sender().clone();
         // All tiles share the frame clock of the window, so their pictures are painted in one go; it rests while the
         // window is hidden.
         widgets.picture.add_tick_callback(move |_, _| {
             let mut pump = pump.borrow_mut();
-            pump.pull();
+            if pump.pull() {
+                // It is seen at once, not at the next look. The tile may be going; then nobody looks.
+                let _ = looks.send(TileMsg::Look);
+            }
             if let Some(renewed) = pump.new_levels() {
                 levels.replace(renewed);
                 meter.queue_draw();
