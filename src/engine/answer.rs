@@ -45,6 +45,10 @@ impl Loop {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::ClearClip { token, input });
             }
+            Request::Order { body, reply } => {
+                let token = self.shell.expect_reply(reply);
+                self.handle(Event::Order { token, request: body });
+            }
             Request::Acknowledge { alert, reply } => {
                 let token = self.shell.expect_reply(reply);
                 self.handle(Event::Acknowledge { token, alert });

@@ -44,6 +44,9 @@ pub struct Kept {
     /// What was told of the clocks last, in it (R-FM-6).
     #[serde(default)]
     pub clocks: Option<ClockOffsets>,
+    /// The order an operator has put inputs in, the most important first (R-DEG-2).
+    #[serde(default)]
+    pub order: Vec<InputId>,
     /// Sessions that were begun lately, oldest first (R-CMD-3).
     #[serde(default)]
     pub recent: Vec<Recent>,
@@ -65,6 +68,8 @@ pub struct Account {
     pub measured: BTreeMap<InputId, Measured>,
     /// What was told of the clocks.
     pub clocks: Option<ClockOffsets>,
+    /// The operator's order of inputs.
+    pub order: Vec<InputId>,
     /// What was kept before has been taken in. Until then only the number is to be kept: the rest still stands in the
     /// file, and would be lost.
     pub whole: bool,
@@ -108,6 +113,7 @@ impl Kept {
         boot_id.clone_into(&mut self.boot_id);
         self.restarts = account.restarts;
         self.measured = account.measured;
+        self.order = account.order;
     }
 
     /// How often workers were replaced, if that was in this boot: times of another one mean nothing.

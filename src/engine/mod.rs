@@ -149,6 +149,8 @@ struct Loop {
     restarts: BTreeMap<InputId, Restarts>,
     /// What workers were measured to need, as it was kept last.
     measured: BTreeMap<InputId, Measured>,
+    /// The operator's order of inputs, as it was kept last.
+    order: Vec<InputId>,
     /// What was told of the clocks, as it was kept last.
     clocks: Option<ClockOffsets>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -200,6 +202,7 @@ impl Engine {
             reserved: seq + SEQ_STEP,
             restarts: state.restarts(),
             measured: state.measured(),
+            order: state.order(),
             clocks: state.clocks(),
             alerts: watch::Sender::new(Arc::new(state.alerts.list().to_vec())),
             health: watch::Sender::new(Arc::new(state.health(now, &first))),
@@ -353,6 +356,8 @@ impl Loop {
         }
         let clocks = self.state.clocks();
         let set = std::mem::replace(&mut self.clocks, clocks) != clocks;
+        let order = self.state.order();
+        let set = (std::mem::replace(&mut self.order, order) != self.order) || set;
         let measured = self.state.measured();
         let set = (std::mem::replace(&mut self.measured, measured) != self.measured) || set;
         if set || alerts_changed || self.publisher.seq() + SEQ_STEP / 2 >= self.reserved {
@@ -374,8 +379,9 @@ impl Loop {
     fn save(&mut self, now: Now) {
         let reserved = self.publisher.seq() + SEQ_STEP;
         let (alerts, restarts) = (self.state.alerts.list().to_vec(), self.restarts.clone());
-        let measured = self.measured.clone();
-        let account = Account { seq: reserved, alerts, restarts, measured, clocks: self.clocks, whole: self.recalled };
+        let (measured, order) = (self.measured.clone(), self.order.clone());
+        let account =
+            Account { seq: reserved, alerts, restarts, measured, clocks: self.clocks, order, whole: self.recalled };
         if self.shell.save(account) {
             self.reserved = reserved;
             self.keeping.begin(now.mono);

@@ -1,7 +1,7 @@
 //! How requests end, before the server puts it into HTTP.
 
 use crate::protocol::api::{
-    AckReply, CleanupReply, ClipReply, MarkerReply, RetryReply, SplitReply, StartReply, StopReply,
+    AckReply, CleanupReply, ClipReply, MarkerReply, OrderReply, RetryReply, SplitReply, StartReply, StopReply,
 };
 
 /// How a request ended, for the server to put into HTTP.
@@ -29,6 +29,8 @@ pub enum Reply {
     Retried(RetryReply),
     /// 202.
     ClipCleared(ClipReply),
+    /// 200.
+    Ordered(OrderReply),
     /// 200.
     Acknowledged(Box<AckReply>),
     /// 200.

@@ -64,6 +64,7 @@ impl Left {
             strays: self.strays,
             restarts: kept.restarts_in(&self.boot_id),
             measured: kept.measured_in(&self.boot_id),
+            order: kept.order.clone(),
             clocks: kept.clocks_in(&self.boot_id),
             boot_id: self.boot_id,
         }

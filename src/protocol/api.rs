@@ -7,6 +7,7 @@ pub use super::latency::*;
 pub use super::marker::*;
 pub use super::naming::*;
 pub use super::operations::*;
+pub use super::order::*;
 use crate::model::snapshot::{Alert, AlertCounts};
 use crate::model::{InputId, SessionId, SessionName};
 use jiff::Timestamp;

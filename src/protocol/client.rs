@@ -5,8 +5,9 @@
 
 use super::api::{
     AckReply, AlertsReply, ApiError, CLICKED_AT, CLIENT, CleanupReply, ClipReply, HealthReply, HistoryReply,
-    IDEMPOTENCY_KEY, LatencyReport, LatencyView, MarkerReply, MarkerRequest, NameReply, OperationsReply, RetryReply,
-    SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest, TRACE_ID, WINDOW,
+    IDEMPOTENCY_KEY, LatencyReport, LatencyView, MarkerReply, MarkerRequest, NameReply, OperationsReply, OrderReply,
+    OrderRequest, RetryReply, SessionsReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply,
+    StopRequest, TRACE_ID, WINDOW,
 };
 use super::event::Event;
 use crate::model::snapshot::Snapshot;
@@ -171,6 +172,11 @@ impl Client {
     /// `POST /api/v1/inputs/{id}/clip/clear`.
     pub async fn clear_clip(&self, input: &InputId) -> Result<ClipReply, ClientError> {
         self.send(Method::POST, &format!("/api/v1/inputs/{input}/clip/clear"), None, None::<&()>).await
+    }
+
+    /// `POST /api/v1/inputs/order`: the most important one first.
+    pub async fn order(&self, request: &OrderRequest) -> Result<OrderReply, ClientError> {
+        self.send(Method::POST, "/api/v1/inputs/order", None, Some(request)).await
     }
 
     /// `POST /api/v1/recorder/marker`; repeating it with the same `key` gives the same marker.

@@ -10,4 +10,5 @@ pub mod latency;
 pub mod marker;
 pub mod naming;
 pub mod operations;
+pub mod order;
 pub mod worker;

@@ -58,6 +58,16 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     display.key(&holdfast, &["Escape"]);
     do_it(&["wait", "Show Camera 1 large"]);
 
+    // The keyboard is where it was; its tile goes first, and is taken back by a finger.
+    let first = |snapshot: &serde_json::Value| {
+        let importance = |input| find_input(snapshot, input)["importance"].as_i64().unwrap_or(0);
+        importance("cam2") - importance("cam1")
+    };
+    display.key(&holdfast, &["alt+Left"]);
+    holdfast.wait_until("camera 2 comes first", RECORDS_WITHIN, |snapshot| first(snapshot) > 0);
+    display.drag(&holdfast, (300, 400), (900, 400));
+    holdfast.wait_until("camera 1 comes first", RECORDS_WITHIN, |snapshot| first(snapshot) < 0);
+
     wait_media(&holdfast, "cam1", Duration::from_secs(2));
     do_it(&["press", "Set a marker"]);
     holdfast.wait_until("a marker", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 1);

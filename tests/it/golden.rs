@@ -351,6 +351,8 @@ fn every_request_reply_and_error_has_the_shape_that_was_promised() {
     };
     check("reply_history", &HistoryReply { input: cam1(), step_ms: 2000, points: vec![point] });
     check("reply_clip", &ClipReply { input: cam1() });
+    check("request_order", &OrderRequest { inputs: vec!["cam2".into(), "cam1".into()] });
+    check("reply_order", &OrderReply { inputs: vec![cam1()] });
     let folder = "2026-11-21_20-30-15_take-3_…".to_owned();
     let name = "take 3".parse().expect("a name");
     check("reply_name", &NameReply { name, folder, number: Some(3), taken: Some(0) });

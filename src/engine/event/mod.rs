@@ -14,7 +14,7 @@ use crate::model::session::{Fact, Manifest, Plan};
 use crate::model::snapshot::{LastSession, PriorityView};
 use crate::model::time::ClockOffsets;
 use crate::model::{InputId, MonoNs, SessionId, SessionName};
-use crate::protocol::api::{MarkerRequest, StartRequest};
+use crate::protocol::api::{MarkerRequest, OrderRequest, StartRequest};
 use crate::protocol::worker::{Refusal, WorkerStatus};
 use crate::storage::history::History;
 use crate::storage::proof::Unproved;
@@ -137,6 +137,13 @@ pub enum Event {
         token: Token,
         /// Which, as it was written.
         input: String,
+    },
+    /// Somebody puts the inputs in an order.
+    Order {
+        /// The request.
+        token: Token,
+        /// The order.
+        request: OrderRequest,
     },
     /// Somebody has seen an alert.
     Acknowledge {

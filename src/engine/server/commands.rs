@@ -7,7 +7,8 @@ use crate::engine::event::{Refused, Reply};
 use crate::model::MonoNs;
 use crate::protocol::api::{
     AckReply, ApiError, CLICKED_AT, CleanupReply, ClipReply, IDEMPOTENCY_KEY, Latency, LatencyReport, LatencyView,
-    MarkerReply, MarkerRequest, RetryReply, SplitReply, SplitRequest, StartReply, StartRequest, StopReply, StopRequest,
+    MarkerReply, MarkerRequest, OrderReply, OrderRequest, RetryReply, SplitReply, SplitRequest, StartReply,
+    StartRequest, StopReply, StopRequest,
 };
 use crate::sys::clock;
 use axum::body::Bytes;
@@ -178,6 +179,29 @@ pub(super) async fn clear_clip(State(api): State<Api>, Path(input): Path<String>
     ask(&api, |reply| Request::ClearClip { input, reply }).await
 }
 
+/// Put the inputs in an order, the most important one first: its preview is kept longest, and it stands first in the window.
+///
+/// Inputs that are not named come behind, as the configuration has them; naming none goes back to it. Recording does not
+/// notice. Kept across restarts.
+#[utoipa::path(post, path = "/api/v1/inputs/order", request_body = OrderRequest,
+    responses(
+        (status = 200, description = "The order now", body = OrderReply),
+        (status = 400, description = "The body did not arrive whole (`bad_body`)", body = ApiError),
+        (status = 404, description = "There is no such input (`unknown_input`)", body = ApiError),
+        (status = 408, description = "The body was not there in time (`slow_body`)", body = ApiError),
+        (status = 413, description = "The body is too large (`too_large`)", body = ApiError),
+        (status = 422, description = "An input stands in it twice (`bad_order`), or the body is not understood (`bad_body`)",
+            body = ApiError),
+        (status = 503, description = "The recorder is leaving or busy", body = ApiError),
+    ))]
+pub(super) async fn order(State(api): State<Api>, request: axum::extract::Request) -> Response {
+    match body::<Option<OrderRequest>>(request).await {
+        Ok(Some(body)) => ask(&api, |reply| Request::Order { body, reply }).await,
+        Ok(None) => refusal(422, "bad_body", "say in which order", false),
+        Err(refused) => refused,
+    }
+}
+
 /// A client measured how long something took that the engine does not see: from a tile that is shown to its first picture.
 #[utoipa::path(post, path = "/api/v1/latencies", request_body = LatencyReport,
     responses(
@@ -304,6 +328,7 @@ fn respond(reply: Reply) -> Response {
         Reply::Marked { body, new: false } => Json(*body).into_response(),
         Reply::Retried(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
         Reply::ClipCleared(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Reply::Ordered(body) => Json(body).into_response(),
         Reply::Acknowledged(body) => Json(*body).into_response(),
         Reply::Cleaned(body) => Json(body).into_response(),
         Reply::Refused(refused) => refuse(refused),

@@ -18,7 +18,7 @@ use crate::engine::latency::Latencies;
 use crate::model::naming::{NameFault, Template};
 use crate::model::snapshot::{Alert, Snapshot};
 use crate::model::{MonoNs, SessionId, SessionName};
-use crate::protocol::api::{HealthReply, HistoryReply, MarkerRequest, StartRequest};
+use crate::protocol::api::{HealthReply, HistoryReply, MarkerRequest, OrderRequest, StartRequest};
 use crate::protocol::event::Event;
 use crate::sys::unix_listener::bind_private;
 use axum::{Extension, Router};
@@ -106,6 +106,13 @@ pub enum Request {
     ClearClip {
         /// Which.
         input: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The inputs are to be put in an order.
+    Order {
+        /// The order.
+        body: OrderRequest,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },

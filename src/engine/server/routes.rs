@@ -60,6 +60,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(commands::mark))
         .routes(routes!(commands::retry))
         .routes(routes!(commands::clear_clip))
+        .routes(routes!(commands::order))
         .routes(routes!(commands::report_latency))
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::clean_up))

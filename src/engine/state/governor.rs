@@ -97,9 +97,7 @@ impl State {
     }
 
     fn scene(&self, now: Now) -> Scene {
-        let mut order: Vec<&Input> = self.inputs.iter().collect();
-        // Stable: of equal ones the last in the grid is the least important.
-        order.sort_by_key(|input| std::cmp::Reverse(input.spec.importance));
+        let order = self.by_importance();
         let heard = || self.inputs.iter().filter_map(|input| Some((input, fresh(now, input)?)));
         let watched = heard().filter(|(_, status)| status.preview.state != PreviewState::Off);
         let shown = |(input, status): (&Input, &WorkerStatus)| Shown {

@@ -19,6 +19,7 @@ mod keys;
 mod markers;
 mod memory;
 mod operations;
+mod order;
 mod orders;
 mod oversight;
 mod pause;
@@ -86,6 +87,7 @@ pub struct State {
     marks: markers::Marks,
     headroom: Headroom,
     presses: presses::Presses,
+    order: order::Order,
     /// There is something new in what is remembered of the inputs.
     traced: bool,
     /// Starts that were refused because their plans were late, oldest first; a plan may still reach the disk.
@@ -148,6 +150,7 @@ impl State {
             marks: markers::Marks::default(),
             headroom: Headroom::default(),
             presses: presses::Presses::default(),
+            order: order::Order::new(setup.order.clone()),
             traced: false,
             abandoned: VecDeque::new(),
             space: None,
@@ -194,6 +197,7 @@ impl State {
             Event::Marked { session, n, result } => self.on_marked(session, n, result, &mut out),
             Event::Retry { token, input } => self.on_asked(now, Asked::Retry(token, input), &mut out),
             Event::ClearClip { token, input } => self.on_clear_clip(now, token, &input, &mut out),
+            Event::Order { token, request } => self.on_order(token, request, &mut out),
             Event::Acknowledge { token, alert } => self.on_acknowledge(token, alert, &mut out),
             Event::Cleanup { token, operation } => self.on_cleanup(now, token, operation, &mut out),
             Event::Persisted { session, result } => self.on_persisted(now, session, result, &mut out),
@@ -234,6 +238,7 @@ impl State {
         let restarts = kept.restarts_in(&self.setup.boot_id);
         self.recall_clocks(kept.clocks_in(&self.setup.boot_id));
         self.recall_memory(kept.measured_in(&self.setup.boot_id));
+        self.recall_order(kept.order);
         self.alerts.recall(now, kept.alerts);
         for (id, earlier) in restarts {
             self.on_worker(now, &id, WorkerEvent::Recalled { earlier }, out);

@@ -54,6 +54,8 @@ pub struct Setup {
     pub restarts: BTreeMap<InputId, Restarts>,
     /// What workers were measured to need under earlier engines of this boot.
     pub measured: BTreeMap<InputId, Measured>,
+    /// The order an operator has put inputs in, the most important first.
+    pub order: Vec<InputId>,
     /// What an earlier engine of this boot told of the clocks last.
     pub clocks: Option<ClockOffsets>,
 }

@@ -103,7 +103,7 @@ impl State {
             },
             detail_params: incident.map(|incident| incident.params).unwrap_or_default(),
             armed: input.spec.armed,
-            importance: input.spec.importance,
+            importance: self.importance(input),
             health: health(state),
             retry: retry(now, input, fresh),
             signal: fresh.and_then(|status| status.signal),

@@ -102,6 +102,7 @@ fn shortcuts(window: &adw::ApplicationWindow) -> Option<gtk::ShortcutsWindow> {
     let view = [
         (gettext("Show the focused input large"), "Return"),
         (gettext("Back to all inputs"), "Escape"),
+        (gettext("Move the focused input"), "<Alt>Left <Alt>Right"),
         (gettext("Alerts"), "<Control>l"),
         (gettext("Health"), "<Control>h"),
         (gettext("Full screen"), "F11"),

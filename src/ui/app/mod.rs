@@ -24,7 +24,8 @@ use super::status_line::StatusLine;
 use super::step_back::StepBack;
 use super::transport::{Room, Transport, TransportFace, TransportMsg, TransportOutput};
 use crate::model::InputId;
-use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
+use crate::model::snapshot::InputView;
+use crate::protocol::api::{AlertsReply, OrderRequest, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
 use crate::protocol::health::HealthReply;
@@ -36,6 +37,7 @@ use ask::Asking;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -88,6 +90,8 @@ pub enum AppMsg {
     Health(bool),
     /// So long the first picture of a tile took.
     Painted(Duration),
+    /// The operator puts the inputs in this order.
+    Order(Vec<InputId>),
     /// Somebody has seen that the sound of this input clipped.
     ClearClip(InputId),
     /// Time to ask how it is.
@@ -109,6 +113,8 @@ pub enum AppCmd {
     Stopped(Result<StopReply, ClientError>),
     /// Answer to a retry.
     Retried(Result<(), ClientError>),
+    /// Answer to an order of the inputs.
+    Ordered(Result<(), ClientError>),
     /// The last minutes of an input, `None` = nobody knows them.
     History(Option<HistoryReply>),
     /// How the recorder is.
@@ -195,8 +201,11 @@ impl App {
         let session = self.desk.session_state();
         let contact = self.desk.is_current();
         let proof = self.desk.proof_percent();
-        let inputs = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
-        let views = inputs.map(|input| TileView { input: input.clone(), session, contact, proof }).collect();
+        let mut inputs: Vec<_> = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs).collect();
+        // Stable: what nobody has placed stands as the configuration has it.
+        inputs.sort_by_key(|input| Reverse(input.importance));
+        let view = |input: &InputView| TileView { input: input.clone(), session, contact, proof };
+        let views = inputs.into_iter().map(view).collect();
         self.inputs.emit(InputsMsg::Show(views));
     }
 
@@ -218,6 +227,13 @@ impl App {
     fn retry(&self, input: InputId, sender: &ComponentSender<Self>) {
         let client = self.client.clone();
         sender.oneshot_command(async move { AppCmd::Retried(client.retry(&input).await.map(drop)) });
+    }
+
+    /// The operator says which inputs matter most: those are previewed longest, and stand first.
+    fn order(&self, order: &[InputId], sender: &ComponentSender<Self>) {
+        let client = self.client.clone();
+        let request = OrderRequest { inputs: order.iter().map(ToString::to_string).collect() };
+        sender.oneshot_command(async move { AppCmd::Ordered(client.order(&request).await.map(drop)) });
     }
 
     /// One key per press: a repeated request is the same marker.
@@ -259,7 +275,7 @@ impl App {
                 self.answered(result);
             }
             AppCmd::Stopped(result) => self.answered(result),
-            AppCmd::Retried(result) => self.answered(result),
+            AppCmd::Retried(result) | AppCmd::Ordered(result) => self.answered(result),
             AppCmd::History(history) => {
                 self.asking_history.answered();
                 self.inputs.emit(InputsMsg::History(history));

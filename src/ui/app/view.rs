@@ -145,6 +145,7 @@ impl Component for App {
                 InputsOutput::History(input) => AppMsg::History(input),
                 InputsOutput::ClearClip(input) => AppMsg::ClearClip(input),
                 InputsOutput::Painted(took) => AppMsg::Painted(took),
+                InputsOutput::Order(order) => AppMsg::Order(order),
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
@@ -219,6 +220,7 @@ impl Component for App {
             AppMsg::Health(shown) => self.set_health(shown, &sender),
             AppMsg::AskHealth => self.fetch_health(&sender),
             AppMsg::ClearClip(input) => self.clear_clip(input, &sender),
+            AppMsg::Order(order) => self.order(&order, &sender),
             AppMsg::Painted(took) => self.report_preview(took, &sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),

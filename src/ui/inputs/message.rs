@@ -62,6 +62,21 @@ pub enum TileMsg {
     RetryClicked,
     /// The operator wants it large, or not any more.
     LargeClicked,
+    /// Another input was dropped on it.
+    Dropped(InputId),
+    /// The operator wants it elsewhere.
+    Moved(Step),
+}
+
+/// Where a tile goes in the order of the inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// One place earlier.
+    Earlier,
+    /// One place later.
+    Later,
+    /// Where this one stands.
+    To(InputId),
 }
 
 /// From a tile.
@@ -75,4 +90,6 @@ pub enum TileOutput {
     All,
     /// So long its first picture took.
     Painted(Duration),
+    /// This input goes elsewhere.
+    Move(InputId, Step),
 }

@@ -7,6 +7,7 @@ mod face;
 mod grid_layout;
 mod message;
 mod meter;
+mod order;
 mod preview;
 mod tile;
 
@@ -23,7 +24,7 @@ use relm4::factory::FactoryVecDeque;
 use relm4::{Component, ComponentController, ComponentParts, ComponentSender, Controller, SimpleComponent};
 use std::time::Duration;
 pub use tile::TileView;
-use tile::{Place, Tile, TileInit, TileMsg, TileOutput};
+use tile::{Place, Step, Tile, TileInit, TileMsg, TileOutput};
 
 /// How often each preview is looked at: a frozen one is named within 2 s (R-FM-12).
 const LOOK: Duration = Duration::from_millis(500);
@@ -54,6 +55,8 @@ pub enum InputsMsg {
     Ask,
     /// The operator wants to see this input.
     Reveal(InputId),
+    /// The operator wants this input elsewhere.
+    Move(InputId, Step),
 }
 
 /// From the grid.
@@ -67,6 +70,8 @@ pub enum InputsOutput {
     ClearClip(InputId),
     /// The last minutes of this one are wanted.
     History(InputId),
+    /// The inputs are to stand in this order, the most important one first.
+    Order(Vec<InputId>),
 }
 
 /// The grid.
@@ -113,6 +118,7 @@ impl SimpleComponent for Inputs {
             TileOutput::Enlarge(input) => InputsMsg::Enlarge(Some(input)),
             TileOutput::All => InputsMsg::Enlarge(None),
             TileOutput::Painted(took) => InputsMsg::Painted(took),
+            TileOutput::Move(input, step) => InputsMsg::Move(input, step),
         });
         let details = Details::builder().launch(()).forward(sender.input_sender(), |output| match output {
             DetailsOutput::All => InputsMsg::Enlarge(None),
@@ -171,15 +177,27 @@ impl SimpleComponent for Inputs {
                 self.place();
                 self.reveal(&input);
             }
+            InputsMsg::Move(input, step) => {
+                // It moves when the engine says so.
+                if let Some(order) = order::moved(&self.ids(), &input, &step) {
+                    // The window lives as long as its grid.
+                    let _ = sender.output(InputsOutput::Order(order));
+                }
+            }
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }
     }
 }
 
 impl Inputs {
+    fn ids(&self) -> Vec<InputId> {
+        self.shown.iter().map(|view| view.input.id.clone()).collect()
+    }
+
     fn show(&mut self, views: Vec<TileView>) {
-        let ids = |views: &[TileView]| views.iter().map(|v| v.input.id.clone()).collect::<Vec<_>>();
-        if ids(&views) == ids(&self.shown) {
+        let ids: Vec<InputId> = views.iter().map(|view| view.input.id.clone()).collect();
+        self.arrange(&ids);
+        if ids == self.ids() {
             for (index, (new, old)) in views.iter().zip(&self.shown).enumerate() {
                 if new != old {
                     self.tiles.send(index, TileMsg::Show(Box::new(new.clone())));
@@ -197,6 +215,19 @@ impl Inputs {
         inits.into_iter().for_each(|init| drop(tiles.push_back(init)));
         drop(tiles);
         self.place();
+    }
+
+    /// Puts the tiles that are there in this order; their pictures go on.
+    fn arrange(&mut self, ids: &[InputId]) {
+        let mut tiles = self.tiles.guard();
+        for (to, id) in ids.iter().enumerate() {
+            let from = self.shown.iter().position(|view| view.input.id == *id);
+            if let Some(from) = from.filter(|from| *from != to && to < self.shown.len()) {
+                tiles.move_to(from, to);
+                let view = self.shown.remove(from);
+                self.shown.insert(to, view);
+            }
+        }
     }
 
     fn init_of(&self, view: &TileView) -> TileInit {

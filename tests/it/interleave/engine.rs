@@ -40,6 +40,7 @@ pub fn engine_setup(inputs: Vec<InputSpec>, library: PathBuf, epoch: u64) -> Set
         config_file: "config.toml".to_owned(),
         alerts: Vec::new(),
         strays: Vec::new(),
+        order: Vec::new(),
         clocks: None,
         measured: Default::default(),
         restarts: Default::default(),

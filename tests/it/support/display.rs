@@ -120,6 +120,21 @@ impl Display {
         assert_eq!(output.code, Some(0), "{output:?}");
     }
 
+    /// Takes what is at one place to another one, as a finger would.
+    pub fn drag(&self, holdfast: &Holdfast, from: (u32, u32), to: (u32, u32)) {
+        let mut xdotool = holdfast.command("xdotool");
+        let there = |(x, y): (u32, u32)| ["mousemove".to_owned(), x.to_string(), y.to_string()];
+        let half = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
+        self.attach(&mut xdotool).args(there((from.0 - 20, from.1))).args(there(from)).args(["mousedown", "1"]);
+        // A drag begins with a small step, and its target is told on the way.
+        for place in [(from.0 + 30, from.1), half, (to.0 - 10, to.1), to] {
+            xdotool.args(["sleep", "0.1"]).args(there(place));
+        }
+        xdotool.args(["sleep", "0.2", "mouseup", "1"]);
+        let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// Presses keys, one behind the other, as a keyboard would: `["ctrl+l", "Tab"]`.
     pub fn key(&self, holdfast: &Holdfast, keys: &[&str]) {
         let mut xdotool = holdfast.command("xdotool");

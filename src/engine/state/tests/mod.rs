@@ -11,6 +11,7 @@ mod kinds;
 mod lives;
 mod markers;
 mod memory;
+mod order;
 mod orders;
 mod oversight;
 mod pause;
@@ -85,6 +86,7 @@ fn setup(inputs: &[&str]) -> Setup {
         config_file: "config.toml".into(),
         alerts: Vec::new(),
         strays: Vec::new(),
+        order: Vec::new(),
         clocks: None,
         restarts: Default::default(),
         measured: Default::default(),

@@ -5,7 +5,7 @@ mod touch;
 
 use super::check::Check;
 use super::face::{Sight, TileFace};
-pub use super::message::{Place, TileInit, TileMsg, TileOutput, TileView};
+pub use super::message::{Place, Step, TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
 use super::preview::Preview;
 use crate::model::snapshot::{InputState, PreviewState};
@@ -243,6 +243,8 @@ impl FactoryComponent for Tile {
         let widgets = view_output!();
         root.add_controller(touch::make_tap(&sender));
         root.add_controller(touch::make_keys(&root, &sender));
+        root.add_controller(touch::make_drag(&root, &self.view.input.id));
+        root.add_controller(touch::make_drop(&sender));
         let pump = self.preview.pump();
         let levels = meter::Levels::default();
         meter::connect(&widgets.meter, &levels);
@@ -275,6 +277,11 @@ impl FactoryComponent for Tile {
             TileMsg::Viewer(event) => self.preview.on_event(event),
             // The grid lives as long as its tiles.
             TileMsg::RetryClicked => drop(sender.output(TileOutput::Retry(self.view.input.id.clone()))),
+            TileMsg::Dropped(other) => {
+                let to = Step::To(self.view.input.id.clone());
+                drop(sender.output(TileOutput::Move(other, to)));
+            }
+            TileMsg::Moved(step) => drop(sender.output(TileOutput::Move(self.view.input.id.clone(), step))),
             TileMsg::LargeClicked if self.place == Place::Large => drop(sender.output(TileOutput::All)),
             TileMsg::LargeClicked => drop(sender.output(TileOutput::Enlarge(self.view.input.id.clone()))),
         }
