@@ -32,6 +32,8 @@ pub struct Desk {
     pub listed: bool,
     /// Whether it is current.
     pub contact: Contact,
+    /// A start was asked for and is not answered yet.
+    pub starting: bool,
     /// Number of the last whole state that was heard: alerts above it were heard one by one.
     pub synced: u64,
 }

@@ -138,8 +138,6 @@ pub struct App {
     step_back: Rc<RefCell<StepBack>>,
     client: Client,
     starts: Starts,
-    /// A start is on its way; another press is the same wish.
-    starting: bool,
     /// How often the alerts were asked for; only the last answer counts.
     alerts_asked: u64,
     /// The last question was not answered; it is asked again.
@@ -210,9 +208,11 @@ impl App {
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
-        if std::mem::replace(&mut self.starting, true) {
+        // Another press is the same wish.
+        if std::mem::replace(&mut self.desk.starting, true) {
             return;
         }
+        self.show_all();
         let mut starts = self.starts.clone();
         starts.client = starts.client.clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Started(starts.start(name).await) });
@@ -271,8 +271,9 @@ impl App {
             AppCmd::Heard(heard) => self.hear(heard, sender),
             AppCmd::Alerts(number, reply) => self.take_alerts(number, reply),
             AppCmd::Started(result) => {
-                self.starting = false;
+                self.desk.starting = false;
                 self.answered(result);
+                self.show_all();
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) | AppCmd::Ordered(result) => self.answered(result),

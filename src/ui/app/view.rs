@@ -166,7 +166,6 @@ impl Component for App {
             desk,
             starts: Starts { client: client.clone(), folder: init.folder },
             client,
-            starting: false,
             alerts_asked: 0,
             alerts_missing: false,
             asking_history: Asking::default(),
