@@ -76,6 +76,11 @@ impl Desk {
         self.contact == Contact::Here && self.snapshot.is_some()
     }
 
+    /// Whether the alerts that are known are all there are.
+    pub fn knows_alerts(&self) -> bool {
+        self.listed && self.is_current()
+    }
+
     /// State of the running session.
     pub fn session_state(&self) -> Option<SessionState> {
         Some(self.snapshot.as_ref()?.session.as_ref()?.state)

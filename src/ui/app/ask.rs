@@ -73,6 +73,7 @@ impl App {
 
     pub(super) fn show_health(&mut self, health: Option<Box<HealthReply>>) {
         self.asking_health.answered();
+        let health = health.filter(|_| self.desk.is_current());
         let account = health.zip(self.desk.snapshot.clone()).map(|(health, snapshot)| Box::new((*health, snapshot)));
         self.health.emit(HealthMsg::Show(account));
     }

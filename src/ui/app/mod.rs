@@ -140,6 +140,8 @@ pub struct App {
     starts: Starts,
     /// How often the alerts were asked for; only the last answer counts.
     alerts_asked: u64,
+    /// The alerts that are shown were all there were.
+    knew_alerts: bool,
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
     asking_history: Asking,
@@ -157,6 +159,8 @@ pub struct App {
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
     saved: Option<adw::Toast>,
+    /// The same about a marker.
+    marked: Option<adw::Toast>,
     own: OwnState,
 }
 
@@ -205,6 +209,7 @@ impl App {
         let view = |input: &InputView| TileView { input: input.clone(), session, contact, proof };
         let views = inputs.into_iter().map(view).collect();
         self.inputs.emit(InputsMsg::Show(views));
+        self.follow_contact();
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
@@ -279,7 +284,8 @@ impl App {
             AppCmd::Retried(result) | AppCmd::Ordered(result) => self.answered(result),
             AppCmd::History(history) => {
                 self.asking_history.answered();
-                self.inputs.emit(InputsMsg::History(history));
+                // What was known when contact was lost is old.
+                self.inputs.emit(InputsMsg::History(history.filter(|_| self.desk.is_current())));
             }
             AppCmd::Health(health) => self.show_health(health),
             AppCmd::Told => {}

@@ -95,6 +95,7 @@ pub struct Transport {
     name: gtk::EntryBuffer,
     /// Since when files are being closed.
     closing_since: Option<MonoNs>,
+    focus: Focus,
     /// Why the name that was typed cannot be one.
     name_refused: Option<String>,
     /// What placeholders in it become.
@@ -102,12 +103,45 @@ pub struct Transport {
     confirm: gtk::Popover,
 }
 
+/// Whoever uses keys begins at the one big button, and stays there when it becomes the other one (DESK "Tab order").
+struct Focus {
+    buttons: Vec<gtk::Button>,
+    wanted: Cell<bool>,
+}
+
+impl Default for Focus {
+    fn default() -> Self {
+        Self { buttons: Vec::new(), wanted: Cell::new(true) }
+    }
+}
+
+impl Focus {
+    /// The button is about to become another one.
+    fn note(&self) {
+        if self.buttons.iter().any(gtk::prelude::WidgetExt::has_focus) {
+            self.wanted.set(true);
+        }
+    }
+}
+
 impl Transport {
+    fn keep_focus(&self, record: &gtk::Button, stop: &gtk::Button) {
+        let shown = [record, stop].into_iter().find(|button| button.is_mapped() && button.is_sensitive());
+        let (Some(shown), true) = (shown, self.focus.wanted.get()) else { return };
+        // A name that is being typed comes first.
+        let typing = shown.root().and_then(|root| root.focus()).is_some_and(|focus| focus.is::<gtk::Text>());
+        self.focus.wanted.set(false);
+        if !typing {
+            shown.grab_focus();
+        }
+    }
+
     fn show(&mut self, face: TransportFace) {
         if std::mem::discriminant(&face.button) != std::mem::discriminant(&self.face.button) {
             // What was begun on the button that was there before does not count for the next one.
             self.guard.disarm();
             self.confirm.popdown();
+            self.focus.note();
             self.closing_since = matches!(face.button, Button::Stopping(_)).then(mono_now);
         }
         self.face = face;

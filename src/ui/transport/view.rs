@@ -119,6 +119,7 @@ impl SimpleComponent for Transport {
                             gtk::Box {
                                 set_valign: gtk::Align::Center,
 
+                                #[name(record)]
                                 gtk::Button {
                                     #[watch]
                                     set_visible: model.face.button.is_record(),
@@ -330,7 +331,7 @@ impl SimpleComponent for Transport {
     }
 
     fn init((face, menu, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self {
+        let mut model = Self {
             face,
             room: Room::Wide,
             guard: StopGuard::default(),
@@ -340,10 +341,12 @@ impl SimpleComponent for Transport {
             name_refused: None,
             becomes: None,
             closing_since: None,
+            focus: Focus::default(),
             confirm: make_confirm(&sender),
         };
         let widgets = view_output!();
         ring::connect(&widgets.ring, &model.fill);
+        model.focus.buttons = vec![widgets.record.clone(), widgets.stop.clone()];
         model.confirm.set_parent(&widgets.stop);
         widgets.held.add_controller(make_hold(&sender));
         widgets.stop.add_controller(make_keys(&sender));
@@ -369,6 +372,7 @@ impl SimpleComponent for Transport {
     }
 
     fn post_view(&self, widgets: &mut Self::Widgets) {
+        self.keep_focus(&widgets.record, &widgets.stop);
         place(self, widgets);
         widgets.ring.queue_draw();
     }
