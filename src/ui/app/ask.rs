@@ -5,6 +5,7 @@ use crate::model::InputId;
 use crate::protocol::health::HealthReply;
 use crate::protocol::latency::{Latency, LatencyReport};
 use crate::ui::health::HealthMsg;
+use crate::ui::inputs::InputsMsg;
 use gtk::prelude::*;
 use relm4::{ComponentController, ComponentSender};
 use std::time::Duration;
@@ -59,8 +60,11 @@ impl App {
         health.set_visible(shown);
         inputs.set_visible(!shown);
         // Whoever uses keys goes on where they look.
-        let seen = if shown { health } else { inputs };
-        seen.child_focus(gtk::DirectionType::TabForward);
+        if shown {
+            health.child_focus(gtk::DirectionType::TabForward);
+        } else {
+            self.inputs.emit(InputsMsg::Focus);
+        }
         self.fetch_health(sender);
     }
 

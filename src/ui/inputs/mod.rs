@@ -53,6 +53,8 @@ pub enum InputsMsg {
     ClearClip(InputId),
     /// Time to ask for them.
     Ask,
+    /// Whoever uses keys goes on here.
+    Focus,
     /// The operator wants this input elsewhere.
     Move(InputId, Step),
 }
@@ -176,6 +178,10 @@ impl SimpleComponent for Inputs {
                     // The window lives as long as its grid.
                     let _ = sender.output(InputsOutput::Order(order));
                 }
+            }
+            InputsMsg::Focus => {
+                let first = self.shown.first().map(|view| &view.input.id);
+                self.large.iter().chain(first).take(1).for_each(|input| self.reveal(input));
             }
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }
