@@ -217,8 +217,10 @@ fn happen(fault: &Fault, on_screen: bool) -> Result<Outcome, String> {
     let mut stage = Stage { disk, holdfast, session, at: monotonic(), elsewhere: Vec::new() };
     (fault.provoke)(&mut stage)?;
     let until = stage.wait_outcome(fault.goes_on);
-    if fault.goes_on != GoesOn::Recording {
-        stage.pass(AFTERWARDS);
+    match fault.goes_on {
+        // A window that had lost contact finds it again.
+        GoesOn::Recording => screen.iter().for_each(Screen::wait_recording),
+        GoesOn::Closed | GoesOn::Waiting | GoesOn::Recovered => stage.pass(AFTERWARDS),
     }
     let seen = watch.stop();
     let shown = screen.map(Screen::stop);

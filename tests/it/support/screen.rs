@@ -48,6 +48,9 @@ const HEADER_CHECKING: &str = "Checking ";
 pub struct Screen {
     reader: Running,
     thread: JoinHandle<Followed>,
+    /// Whenever everything is shown as recording.
+    shown: Receiver<()>,
+    log: PathBuf,
 }
 
 impl Screen {
@@ -55,9 +58,10 @@ impl Screen {
     /// as recording.
     pub fn start(holdfast: &Holdfast, display: &Display, session: &Path, inputs: &[&str]) -> Self {
         let (words, output) = std::io::pipe().expect("a pipe");
+        let log = holdfast.root().join("screen.log");
         let mut command = holdfast.command(PYTHON);
         display.attach(&mut command).arg(ATSPI).args(["--within", READS_S, "follow"]);
-        command.stdout(output).stderr(process::log_file(&holdfast.root().join("screen.log")));
+        command.stdout(output).stderr(process::log_file(&log));
         let reader = Running::start("atspi follow", &mut command);
         // The command keeps the writing end.
         drop(command);
@@ -67,14 +71,17 @@ impl Screen {
         let session = session.to_owned();
         let (say, shown) = sync_channel(1);
         let thread = std::thread::spawn(move || follow(words, session, inputs, &say));
-        let this = Self { reader, thread };
-        this.wait_shown(&shown, &holdfast.root().join("screen.log"));
+        let this = Self { reader, thread, shown, log };
+        this.wait_recording();
         this
     }
 
-    fn wait_shown(&self, shown: &Receiver<()>, log: &Path) {
-        let in_time = shown.recv_timeout(SHOWN_WITHIN).is_ok();
-        assert!(in_time, "not everything is shown as recording:\n{}", process::tail(log, 20));
+    /// Waits until everything is shown as recording (again).
+    pub fn wait_recording(&self) {
+        // What was said earlier does not count.
+        self.shown.try_iter().for_each(drop);
+        let in_time = self.shown.recv_timeout(SHOWN_WITHIN).is_ok();
+        assert!(in_time, "not everything is shown as recording:\n{}", process::tail(&self.log, 20));
     }
 
     /// Everything that was shown, by input, and in the [`HEADER`].
@@ -107,7 +114,7 @@ struct Thing {
     at: f64,
 }
 
-/// Reads until the reader is gone; says once when every input is shown as recording.
+/// Reads until the reader is gone; says so whenever every input is shown as recording.
 fn follow(mut words: PipeReader, session: PathBuf, inputs: Vec<(String, String)>, shown: &SyncSender<()>) -> Followed {
     let ids: Vec<String> = inputs.iter().map(|(id, _)| id.clone()).collect();
     let mut followed = Followed::new(inputs, monotonic());
@@ -127,7 +134,7 @@ fn follow(mut words: PipeReader, session: PathBuf, inputs: Vec<(String, String)>
         let grown = growing(&session, &ids, &mut sizes);
         followed.grew(&grown, monotonic());
         if followed.shows_all() {
-            // Nobody waits for it twice.
+            // It is known already, or nobody waits for it.
             let _ = shown.try_send(());
         }
     }
