@@ -1,10 +1,9 @@
 //! Disks that fill up, stop, fail or go, and files that are taken away.
 
-use super::{Fault, GoesOn, INPUTS, Stage, VICTIM};
+use super::{Check, Fault, GoesOn, INPUTS, Stage, VICTIM};
 use crate::record::RECORDS_WITHIN;
 use crate::support::disk::Disk;
 use crate::support::inject::{Filler, Injected};
-use crate::support::loss::monotonic;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The disk fills up",
         then: "every file is closed, whole and playable",
         costs: (REFUSED, REFUSED),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             stage.now();
             stage.disk()?.resize("60m");
@@ -36,7 +35,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The quota on the disk is used up",
         then: "every file is closed, whole and playable",
         costs: (REFUSED, REFUSED),
-        quick: false,
+        check: Check::No,
         provoke: use_up_the_quota,
         disk: Some(|library| Disk::btrfs_with_quota(library, "60M")),
         goes_on: GoesOn::Closed,
@@ -45,7 +44,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The disk refuses a write",
         then: "the part is closed; the recording goes on in the next part",
         costs: (REFUSED, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: refuse_a_write,
         disk: None,
         goes_on: GoesOn::Recording,
@@ -54,7 +53,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The disk does not answer for 20 s",
         then: "\"the disk does not answer\"; what is recorded waits in memory and is written afterwards",
         costs: (NOTHING, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             stage.disk()?.freeze();
             stage.now();
@@ -69,7 +68,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The disk becomes read-only",
         then: "an alert; the next part is tried again and again",
         costs: (REFUSED, REFUSED),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             stage.now();
             stage.disk()?.break_read_only();
@@ -82,7 +81,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The disk is unplugged for 6 s",
         then: "an alert; the recording goes on in the next part once the disk is back",
         costs: (BACK, BACK),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             stage.disk()?.unplug();
             stage.now();
@@ -97,7 +96,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The file being recorded is removed",
         then: "an alert; the recording goes on in the next part",
         costs: (NOTHING, NOTHING),
-        quick: true,
+        check: Check::Api,
         provoke: |stage| take_away(stage, false),
         disk: None,
         goes_on: GoesOn::Recording,
@@ -106,7 +105,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The file being recorded is replaced",
         then: "an alert; the recording goes on in the next part, the other file is left alone",
         costs: (NOTHING, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: |stage| take_away(stage, true),
         disk: None,
         goes_on: GoesOn::Recording,
@@ -120,12 +119,6 @@ impl Stage {
 
     fn file(&self) -> PathBuf {
         self.session.join(format!("{VICTIM}.mp4"))
-    }
-
-    /// Waits `time`, in which the recorder goes on.
-    fn pass(&self, time: Duration) {
-        let until = monotonic() + time;
-        self.holdfast.wait_until("time passes", time + RECORDS_WITHIN, |_| monotonic() >= until);
     }
 
     /// Waits until the victim records its next part.

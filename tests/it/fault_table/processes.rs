@@ -1,6 +1,6 @@
 //! Processes that die or stand still.
 
-use super::{Fault, GoesOn, Stage, VICTIM};
+use super::{Check, Fault, GoesOn, Stage, VICTIM};
 use crate::record::RECORDS_WITHIN;
 use crate::support::proc::find_input;
 use rustix::process::Signal;
@@ -21,7 +21,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The recording process of an input dies",
         then: "a new one goes on with the next part",
         costs: (DEATH, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: |stage| signal_worker(stage, Signal::KILL),
         disk: None,
         goes_on: GoesOn::Recording,
@@ -30,7 +30,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The recording process of an input hangs",
         then: "it is killed, and a new one goes on with the next part",
         costs: (HANG, NOTHING),
-        quick: false,
+        check: Check::Screen,
         provoke: |stage| signal_worker(stage, Signal::STOP),
         disk: None,
         goes_on: GoesOn::Recording,
@@ -39,7 +39,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The supervisor dies",
         then: "the recording processes go on alone; the next supervisor takes over",
         costs: (NOTHING, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             let engine = stage.holdfast.engine().pid();
             stage.now();
@@ -55,7 +55,7 @@ pub const FAULTS: &[Fault] = &[
         name: "The supervisor hangs",
         then: "the window says \"no contact\"; the recording processes go on alone",
         costs: (NOTHING, NOTHING),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             let engine = stage.holdfast.engine().pid();
             stage.now();
@@ -72,7 +72,7 @@ pub const FAULTS: &[Fault] = &[
         name: "Everything is killed at once",
         then: "the next start closes the files; a new recording can begin at once",
         costs: (Duration::from_secs(1), Duration::from_secs(1)),
-        quick: false,
+        check: Check::No,
         provoke: |stage| {
             let engine = stage.holdfast.engine().pid();
             let workers = super::INPUTS.map(|input| stage.holdfast.worker_pid(input));

@@ -13,13 +13,18 @@ Usage: atspi.py [--within SECONDS] [--app NAME] tree
                                         slowest took with it; makes the file of `--mark` when it begins)
        atspi.py ... children ROLE      (prints how many children the first thing of that role has)
        atspi.py ... text NAME          (prints the text of the first visible thing whose name begins so)
+       atspi.py ... follow             (reads again and again for the whole time, or until nobody takes what it prints: a line
+                                        of JSON per look with CLOCK_MONOTONIC before and after it in seconds, and of
+                                        everything visible that has a name: depth, name, the same clock behind its reading)
 
 `tree` prints one line per visible thing: depth, role, name, states, separated by tabs. NAME is matched whole.
 Exit code 0 done, 1 not within the time (default 10 s); what was there instead goes to standard error.
 """
 
 import argparse
+import json
 import os
+import signal
 import sys
 import time
 
@@ -37,8 +42,9 @@ ANSWER_MS = 5000
 STARTED_MS = 15000
 
 
-def walk(node, depth=0):
-    """Everything visible below `node`, parents first. A thing that vanishes while it is read is skipped."""
+def walk(node, depth=0, roles=True):
+    """Everything visible below `node`, parents first; what it is (each costs a question) only with `roles`. A thing that
+    vanishes while it is read is skipped."""
     if depth > DEPTH:
         return
     try:
@@ -54,17 +60,17 @@ def walk(node, depth=0):
             # GTK 4.8 gives SHOWING to top-levels only. What lies in something invisible is skipped with it.
             if not states.contains(Atspi.StateType.VISIBLE):
                 continue
-            yield depth, child, child.get_role_name(), child.get_name() or "", states
+            yield depth, child, roles and child.get_role_name(), child.get_name() or "", states
         except GLib.Error:
             continue
-        yield from walk(child, depth + 1)
+        yield from walk(child, depth + 1, roles)
 
 
-def desktop(app):
+def desktop(app, roles=True):
     root = Atspi.get_desktop(0)
     for item in walk_apps(root):
         if app is None or app in (item.get_name() or ""):
-            yield from walk(item, 1)
+            yield from walk(item, 1, roles)
 
 
 def walk_apps(root):
@@ -136,6 +142,31 @@ def ping(options):
     return f"{len(own)} {own[-1]:.1f} {own[len(own) * 95 // 100]:.1f} {wall:.1f}"
 
 
+def follow(options):
+    """Reads the window every 100 ms, or as fast as it answers. What does not answer is left out: a tree without it."""
+    # Whoever reads this ends it by going away.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+    def now():
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+    def look():
+        before, seen = now(), []
+        try:
+            for depth, _, _, name, _ in desktop(options.app, roles=False):
+                if name:
+                    seen.append({"depth": depth, "name": name, "at": now()})
+        except GLib.Error:
+            pass
+        print(json.dumps({"before": before, "after": now(), "seen": seen}), flush=True)
+        return True
+
+    loop = GLib.MainLoop()
+    GLib.timeout_add(AGAIN_MS, look)
+    GLib.timeout_add(int(options.within * 1000), loop.quit)
+    loop.run()
+
+
 def attempt(options):
     """Tries once; returns what to print when done, `None` to try again."""
     if options.verb == "children":
@@ -161,7 +192,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--within", type=float, default=10.0)
     parser.add_argument("--app")
-    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "where", "gone", "text", "ping", "children"])
+    verbs = ["tree", "press", "wait", "show", "where", "gone", "text", "ping", "children", "follow"]
+    parser.add_argument("verb", choices=verbs)
     parser.add_argument("--mark")
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
@@ -169,6 +201,9 @@ def main():
     Atspi.set_timeout(ANSWER_MS, STARTED_MS)
     if options.verb == "ping":
         print(ping(options))
+        return 0
+    if options.verb == "follow":
+        follow(options)
         return 0
     loop = GLib.MainLoop()
     done = []

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const ATSPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/atspi.py");
+pub(super) const ATSPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/atspi.py");
 /// Both are up within a second; this is for a machine under full load.
 const UP_WITHIN: Duration = Duration::from_secs(30);
 /// A picture takes some 100 ms, an accessibility tree less; this is for a machine under full load.

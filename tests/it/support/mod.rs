@@ -23,6 +23,7 @@ pub mod process;
 pub mod rtsp;
 pub mod rust_source;
 pub mod schema;
+pub mod screen;
 pub mod skip;
 pub mod stage;
 pub mod tone;

@@ -86,9 +86,9 @@ impl Watch {
     }
 }
 
-/// What a [`Watch`] saw.
+/// What a [`Watch`] (or a [`Screen`](super::screen::Screen)) saw.
 #[derive(Debug)]
-pub struct Seen(BTreeMap<String, Vec<Look>>);
+pub struct Seen(pub(super) BTreeMap<String, Vec<Look>>);
 
 impl Seen {
     /// The longest time `input` was called recording although its files had not grown.
@@ -151,7 +151,7 @@ fn state_of(snapshot: &Value, input: &str) -> Option<String> {
 }
 
 /// The inputs of which a media file in `session` grew since the last look.
-fn growing(session: &Path, inputs: &[String], sizes: &mut BTreeMap<PathBuf, u64>) -> Vec<String> {
+pub(super) fn growing(session: &Path, inputs: &[String], sizes: &mut BTreeMap<PathBuf, u64>) -> Vec<String> {
     let entries = std::fs::read_dir(session).into_iter().flatten().flatten();
     let mut found = Vec::new();
     for entry in entries {
