@@ -5,7 +5,7 @@
 #   make lint     format and lints only
 #   make bench    latency, CPU and memory at reference load, against a bare GStreamer pipeline
 #   make torture  the fault tests with their full counts (minutes to hours); as root, or those that need a disk fail
-#   make soak     one recording of an hour, watched: memory, descriptors and threads stay as they are
+#   make soak     one recording of an hour, then ten minutes of a window full of alerts: memory, descriptors and threads stay
 #   make install  into $(DESTDIR)$(PREFIX)
 #   make pot      collect the words of the window into po/holdfast.pot
 #   make po       the same, then into every translation; says what is still to be translated
@@ -72,7 +72,8 @@ torture:
 
 soak:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
-	$(CLEAN_ENV) HOLDFAST_SOAK_MINUTES=$${HOLDFAST_SOAK_MINUTES:-60} $(CARGO) test --release --locked --test it -- --nocapture endurance::nothing_grows </dev/null
+	$(CLEAN_ENV) HOLDFAST_SOAK_MINUTES=$${HOLDFAST_SOAK_MINUTES:-60} HOLDFAST_SOAK_WINDOW_MINUTES=$${HOLDFAST_SOAK_WINDOW_MINUTES:-10} \
+	    $(CARGO) test --release --locked --test it -- --nocapture --test-threads 1 endurance::nothing_grows </dev/null
 
 install:
 	@scripts/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)

@@ -2,7 +2,7 @@
 //!
 //! Contract: everything is measured from outside, on the files and in `/proc`, not by what the recorder says of
 //! itself. Prints one line per number with its target; the exit code is 1 when a target is missed. Names of chapters
-//! (`latency`, `cpu`, `memory`, `supervision`, `overload`) as arguments restrict it to those.
+//! (`latency`, `cpu`, `memory`, `supervision`, `overload`, `window`) as arguments restrict it to those.
 //!
 //! # What a worker's CPU time is compared with
 //!
@@ -25,6 +25,8 @@ mod supervision;
 #[path = "../tests/it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "a tool box shared with the tests, which brings its own")]
 mod support;
+#[path = "recorder/window.rs"]
+mod window;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -57,13 +59,17 @@ const TICKS: f64 = 100.0;
 fn main() -> ExitCode {
     // `cargo bench` passes flags of the standard harness; they are no chapters.
     let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    if let Some(tiles) = named.strip_prefix(&[window::BARE.to_owned()]) {
+        return window::bare(tiles);
+    }
     type Chapter = (&'static str, fn(&mut Report));
-    let chapters: [Chapter; 5] = [
+    let chapters: [Chapter; 6] = [
         ("latency", latency),
         ("cpu", cpu),
         ("memory", memory),
         ("supervision", supervision::measure),
         ("overload", overload::measure),
+        ("window", window::measure),
     ];
     let mut report = Report::default();
     for (name, chapter) in chapters {

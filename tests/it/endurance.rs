@@ -17,20 +17,24 @@ const WARM_UP: u32 = 5;
 /// A session is proved and everything of it is given back within this.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// What memory may grow by.
-const GROWTH: f64 = 1.05;
+pub const GROWTH: f64 = 1.05;
 /// Pages the allocator may take or give back at any time, in bytes: beside it 5 % of a small process are nothing.
-const NOISE: u64 = 4 << 20;
+pub const NOISE: u64 = 4 << 20;
 
 /// What a process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holds {
-    descriptors: usize,
-    threads: usize,
-    rss_bytes: u64,
+pub struct Holds {
+    /// Open files.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Memory.
+    pub rss_bytes: u64,
 }
 
 impl Holds {
-    fn of(pid: u32) -> Self {
+    /// What `pid` holds now.
+    pub fn of(pid: u32) -> Self {
         let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).expect("it lives").count();
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("it lives");
         let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");

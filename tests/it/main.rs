@@ -23,6 +23,7 @@ mod copy;
 mod counters;
 mod desk;
 mod desk_alerts;
+mod desk_endurance;
 mod desk_hands;
 mod desk_pictures;
 mod disk;

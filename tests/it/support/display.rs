@@ -6,6 +6,7 @@
 use super::proc::Holdfast;
 use super::process::{self, Output, Running};
 use super::rtsp::PYTHON;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -54,10 +55,15 @@ pub struct Region {
 impl Display {
     /// A display of `width`×`height` for `holdfast`.
     pub fn start(holdfast: &Holdfast, width: u32, height: u32) -> Self {
+        Self::start_with(holdfast, width, height, &[])
+    }
+
+    /// The same with further arguments for `Xvfb`.
+    pub fn start_with(holdfast: &Holdfast, width: u32, height: u32, more: &[&OsStr]) -> Self {
         let log = |name: &str| process::log_file(&holdfast.root().join(name));
         let mut xvfb = holdfast.command("Xvfb");
         // Its standard output is where it says which number it took.
-        xvfb.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")]);
+        xvfb.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")]).args(more);
         let (xvfb, number) = Running::start_and_hear("Xvfb", xvfb.stderr(log("xvfb.log")), UP_WITHIN);
         let mut bus = holdfast.command("dbus-daemon");
         bus.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);

@@ -62,7 +62,7 @@ impl FactoryComponent for Tile {
                 set_opacity: self.picture_opacity(),
                 #[watch]
                 set_visible: !self.is_line(),
-                set_paintable: self.preview.paintable().as_ref(),
+                set_paintable: Some(&self.preview.paintable()),
             },
 
             add_overlay = &gtk::Image {
