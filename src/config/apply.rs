@@ -86,7 +86,7 @@ fn recording(config: &mut Config, marks: &mut Marks, at: &Reader<'_>, file: &Fil
         marks.audio_codec = Some(at.origin.mark(&codec.span(), "recording.audio_codec"));
     }
     if let Some(name) = &keys.session_name {
-        let template = Template::read(name.get_ref());
+        let template = Template::strict(name.get_ref());
         config.session_name =
             template.map_err(|fault| at.problem(name, "recording.session_name", fault.to_string()))?;
     }

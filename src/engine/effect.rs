@@ -194,8 +194,8 @@ impl Shell {
             Effect::Log { source, incident } => log(&source, &incident),
             Effect::Measured { kind, took, trace } => self.latencies.note(clock::mono_now(), kind, took, &trace),
             Effect::Inhibit(awake) => drop(self.awake.send_replace(awake)),
-            // Some milliseconds, on this thread alone: nobody who records shares it.
-            Effect::DropCaches => memory::give_back(),
+            // Some milliseconds, or far more where memory is swapped out.
+            Effect::DropCaches => drop(tokio::task::spawn_blocking(memory::give_back)),
             Effect::Exit => self.exit = true,
             Effect::Abandon { epoch } => {
                 self.disk.abandon(epoch);

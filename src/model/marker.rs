@@ -91,7 +91,7 @@ impl fmt::Display for MarkerLabel {
 /// A marker as the journal keeps it; its time is that of its line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkerLine {
-    /// Number within the session, from 1, rising; one that the disk refused is missing.
+    /// Number within the session, from 1, rising, never given twice; one that the disk refused may be missing.
     pub n: u32,
     /// What the timer of the session showed, in ms of media.
     pub media_ms: Option<u64>,

@@ -10,6 +10,8 @@ use std::fmt;
 
 /// What a session is called that nobody names.
 pub const DEFAULT_TEMPLATE: &str = "Session {date} {time}";
+/// Higher numbers in the names of folders are not ours.
+const LAST_NUMBER: u32 = 999_999;
 /// Every placeholder, with an example of what it becomes.
 pub const PLACEHOLDERS: [(&str, &str); 3] = [("date", "2026-11-21"), ("time", "20.30.15"), ("n", "3")];
 
@@ -69,7 +71,8 @@ impl Moment {
 }
 
 impl Template {
-    /// What somebody wrote. What placeholders become is one line without slashes and nearly always as long as it
+    /// What somebody calls a session: what is no template by the rules of [`Self::strict`] is meant as it stands, but for
+    /// the placeholders there are. What placeholders become is one line without slashes and nearly always as long as it
     /// is now, so what can be wrong with it is found here.
     pub fn read(text: &str) -> Result<Self, NameFault> {
         let text = text.trim();
@@ -82,32 +85,17 @@ impl Template {
         if let Some(path) = text.chars().find(|c| matches!(c, '/' | '\\')) {
             return Err(NameFault::Forbidden(path));
         }
-        let mut pieces = vec![Piece::Text(String::new())];
-        let mut rest = text.chars().peekable();
-        while let Some(c) = rest.next() {
-            let plain = match c {
-                '{' | '}' if rest.next_if_eq(&c).is_some() => c,
-                '}' => return Err(NameFault::Brace),
-                '{' => {
-                    let word: String = std::iter::from_fn(|| rest.next_if(|c| !matches!(c, '{' | '}'))).collect();
-                    if rest.next() != Some('}') {
-                        return Err(NameFault::Brace);
-                    }
-                    pieces.push(placeholder(word)?);
-                    continue;
-                }
-                c => c,
-            };
-            match pieces.last_mut() {
-                Some(Piece::Text(text)) => text.push(plain),
-                _ => pieces.push(Piece::Text(plain.to_string())),
-            }
-        }
-        pieces.retain(|piece| *piece != Piece::Text(String::new()));
-        let template = Self(pieces);
+        let template = Self(pieces(text).unwrap_or_else(|_| literal(text)));
         // Date and time are always as long as here.
         let [date, time] = ["2026-11-21", "20.30.15"].map(str::to_owned);
         template.name(&Moment { date, time, n: 1 })?;
+        Ok(template)
+    }
+
+    /// The same of a configuration, where an unknown placeholder and a brace that stands alone are mistakes.
+    pub fn strict(text: &str) -> Result<Self, NameFault> {
+        let template = Self::read(text)?;
+        pieces(text.trim())?;
         Ok(template)
     }
 
@@ -148,7 +136,9 @@ impl Template {
         let (before, behind) = (&seven[..place], &seven[place + 1..]);
         let number = |slug: &str| {
             let digits = slug.strip_prefix(before)?.strip_suffix(behind)?;
-            digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u32>().ok())?
+            let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u32>().ok())??;
+            // Nobody counts so far; soon there would be no numbers left.
+            (number <= LAST_NUMBER).then_some(number)
         };
         slugs.filter_map(number).max().unwrap_or(0).saturating_add(1)
     }
@@ -173,12 +163,60 @@ impl fmt::Display for Template {
     }
 }
 
-fn placeholder(word: String) -> Result<Piece, NameFault> {
-    match word.as_str() {
-        "date" => Ok(Piece::Date),
-        "time" => Ok(Piece::Time),
-        "n" => Ok(Piece::Number),
-        _ => Err(NameFault::Unknown(word)),
+/// Text and placeholders of a template; a doubled brace is one.
+fn pieces(text: &str) -> Result<Vec<Piece>, NameFault> {
+    let mut pieces = Vec::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '{' | '}' if rest.next_if_eq(&c).is_some() => add(&mut pieces, c),
+            '}' => return Err(NameFault::Brace),
+            '{' => {
+                let word: String = std::iter::from_fn(|| rest.next_if(|c| !matches!(c, '{' | '}'))).collect();
+                if rest.next() != Some('}') {
+                    return Err(NameFault::Brace);
+                }
+                pieces.push(placeholder(&word).ok_or(NameFault::Unknown(word))?);
+            }
+            c => add(&mut pieces, c),
+        }
+    }
+    Ok(pieces)
+}
+
+/// The same of text in which braces mean nothing but around a placeholder.
+fn literal(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let word = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        match word.and_then(|(word, behind)| Some((placeholder(word)?, behind))) {
+            Some((piece, behind)) => {
+                pieces.push(piece);
+                rest = behind;
+            }
+            None => {
+                add(&mut pieces, c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+    pieces
+}
+
+fn add(pieces: &mut Vec<Piece>, c: char) {
+    match pieces.last_mut() {
+        Some(Piece::Text(text)) => text.push(c),
+        _ => pieces.push(Piece::Text(c.to_string())),
+    }
+}
+
+fn placeholder(word: &str) -> Option<Piece> {
+    match word {
+        "date" => Some(Piece::Date),
+        "time" => Some(Piece::Time),
+        "n" => Some(Piece::Number),
+        _ => None,
     }
 }
 
@@ -209,6 +247,21 @@ mod tests {
     }
 
     #[test]
+    fn braces_of_a_name_that_is_no_template_are_text() {
+        let table = [
+            ("Team {A}", "Team {A}"),
+            ("a } b", "a } b"),
+            ("{", "{"),
+            ("{nr} {n}", "{nr} 3"),
+            ("{{A} {n}", "{{A} 3"),
+            ("{da{te} {date}", "{da{te} 2026-11-21"),
+        ];
+        for (text, name) in table {
+            assert_eq!(named(text, 3), Ok(name.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
     fn each_refusal_says_what_is_wrong() {
         let long = "x".repeat(SESSION_NAME_MAX_CHARS);
         assert!(named(&long, 1).is_ok());
@@ -221,15 +274,22 @@ mod tests {
             ("a\\b", NameFault::Forbidden('\\')),
             ("a\nb", NameFault::Control),
             ("a\u{2028}b", NameFault::Control),
-            ("take {nr}", NameFault::Unknown("nr".into())),
-            ("take {n", NameFault::Brace),
-            ("take n}", NameFault::Brace),
-            ("{da{te}", NameFault::Brace),
         ];
         for (text, fault) in table {
             assert_eq!(named(text, 1), Err(fault.clone()), "{text:?}");
             assert!(!fault.to_string().is_empty());
         }
+        let mistakes = [
+            ("take {nr}", NameFault::Unknown("nr".into())),
+            ("take {n", NameFault::Brace),
+            ("take n}", NameFault::Brace),
+            ("{da{te}", NameFault::Brace),
+            ("a/b", NameFault::Forbidden('/')),
+        ];
+        for (text, fault) in mistakes {
+            assert_eq!(Template::strict(text), Err(fault), "{text:?}");
+        }
+        assert_eq!(Template::strict(" {date} {{x}} "), Template::read("{date} {{x}}"));
         let words = NameFault::Unknown("nr".into()).to_string();
         assert_eq!(words, "there is no {nr}; use {date}, {time} or {n}, and {{ for a brace");
     }
@@ -246,6 +306,7 @@ mod tests {
         // Every day counts anew.
         assert_eq!(next("{date} {n}", &["2026-11-20-8", "2026-11-21-2"]), 3);
         assert_eq!(next("take {n}", &["take-99999999999"]), 1, "no number of ours");
+        assert_eq!(next("take {n}", &["take-4294967295", "take-999999", "take-1000000"]), 1_000_000);
         // The number does not fit into a folder's name.
         let long = "a".repeat(60) + "{n}";
         let slug = "a".repeat(40);

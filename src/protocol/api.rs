@@ -30,7 +30,7 @@ pub const RESPONSE_TIME_MS: &str = "x-response-time-ms";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
-    /// Name of the session, with `{date}`, `{time}` and `{n}` for what it is then (`{{` = a brace); the configured one
+    /// Name of the session, with `{date}`, `{time}` and `{n}` for what it is then (other braces are text); the configured one
     /// without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

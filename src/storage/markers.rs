@@ -3,15 +3,14 @@
 use crate::model::marker::{Marker, MarkerPlace};
 use crate::model::session::{JournalKind, Line, ManifestInput, PartRecord};
 
-/// The markers of a session with the keys of their requests, oldest first, each once: a line that was refused and tried
-/// again may stand there twice.
+/// The markers of a session with the keys of their requests, oldest first, each key once: a line that was refused may
+/// stand there, also more than once, and what was answered is the last one.
 pub(super) fn kept(lines: &[Line<JournalKind>]) -> Vec<(String, Marker)> {
     let mut kept: Vec<(String, Marker)> = Vec::new();
     for line in lines {
         let JournalKind::Marker(marker) = &line.kind else { continue };
-        if kept.iter().all(|(_, known)| known.n != marker.n) {
-            kept.push((marker.key.clone(), Marker::of(line.t_ns, line.at, marker)));
-        }
+        kept.retain(|(key, _)| *key != marker.key);
+        kept.push((marker.key.clone(), Marker::of(line.t_ns, line.at, marker)));
     }
     kept.sort_by_key(|(_, marker)| marker.n);
     kept
@@ -46,6 +45,25 @@ mod tests {
     fn line(n: u32, t_ns: i64) -> Line<JournalKind> {
         let line = MarkerLine { n, media_ms: None, label: None, key: format!("k{n}") };
         Line { t_ns, at: Timestamp::UNIX_EPOCH, kind: JournalKind::Marker(line) }
+    }
+
+    #[test]
+    fn what_was_refused_hides_nothing_that_was_promised() {
+        // The first was refused and stands there; an engine that gave its number away again, and one that did not.
+        for n in [1, 2] {
+            let mut refused = line(1, 5);
+            let JournalKind::Marker(marker) = &mut refused.kind else { panic!("a marker") };
+            marker.key = "refused".into();
+            let kept = kept(&[refused.clone(), refused, line(n, 9)]);
+            let found: Vec<_> = kept.iter().map(|(key, marker)| (key.as_str(), marker.n, marker.t_ns)).collect();
+            assert_eq!(found, [("refused", 1, 5), (&*format!("k{n}"), n, 9)]);
+        }
+        // Asked for again with the same key it is one marker, where it was answered.
+        let mut again = line(2, 9);
+        let JournalKind::Marker(marker) = &mut again.kind else { panic!("a marker") };
+        marker.key = "k1".into();
+        let kept = kept(&[line(1, 5), again]);
+        assert_eq!((kept.len(), kept[0].1.n, kept[0].1.t_ns), (1, 2, 9));
     }
 
     #[test]

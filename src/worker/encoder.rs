@@ -181,6 +181,11 @@ impl Encoder {
         self.phase = Phase::Failed;
     }
 
+    /// Whether its pictures come through the stage: those that are copied do not.
+    pub fn is_staged(&self) -> bool {
+        !self.copies
+    }
+
     /// Counts the frames before `time`; frames lie half a period from their neighbours' borders at least.
     pub fn count(&self, time: MonoNs, stage: &Stage, source: &SourceCounters) -> Counts {
         // Copies keep their times to the nanosecond; the stage moves others by less than half a period.

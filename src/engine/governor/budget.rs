@@ -7,7 +7,8 @@
 use super::action::{Action, Row};
 use super::cause::Cause;
 use super::track::{Change, Standing, Track, Worth};
-use crate::model::shed::{FULL_BITRATE, PreviewCap, Shed};
+use crate::model::incident::IncidentCode;
+use crate::model::shed::{PreviewCap, Shed};
 use crate::model::snapshot::LevelName;
 use crate::model::{InputId, MonoNs};
 use std::collections::{BTreeMap, VecDeque};
@@ -128,12 +129,14 @@ impl Budgets {
             max_fps: has(Action::PreviewRate).then_some(super::action::PREVIEW_FPS),
             off: false,
         };
-        let bitrate_percent = match () {
-            () if has(Action::BitrateHalf) => 50,
-            () if has(Action::BitrateLower) => 75,
-            () => FULL_BITRATE,
-        };
-        Shed { preview, bitrate_percent }
+        Shed { preview, bitrate_percent: super::action::bitrate_percent(has) }
+    }
+
+    /// Why something is done about an input, what, and the level of it (R-DEG-3): what changed nothing is not told.
+    pub fn felt(&self) -> Vec<(LevelName, IncidentCode, Action)> {
+        let codes = [IncidentCode::CpuBudget, IncidentCode::DiskBudget];
+        let tracks = self.0.values().flat_map(|stream| stream.tracks.iter().zip(codes));
+        tracks.flat_map(|(track, code)| track.felt().map(move |action| (track.level(), code, action))).collect()
     }
 
     /// Whether `input` is above its budget, and by what.
@@ -149,6 +152,7 @@ impl Budgets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::shed::FULL_BITRATE;
 
     const CALM: Duration = Duration::from_secs(30);
 
@@ -189,6 +193,8 @@ mod tests {
         let done = run(&mut budgets, 30..60, usage(40.0, 0), true);
         assert_eq!(done, [(30, Action::PreviewRate, true), (40, Action::PreviewHeight, true)]);
         assert_eq!(budgets.shed(&id()).preview.max_fps, Some(15));
+        let told = [Action::PreviewRate, Action::PreviewHeight];
+        assert_eq!(budgets.felt(), told.map(|action| (LevelName::Warn, IncidentCode::CpuBudget, action)));
         assert_eq!(budgets.shed(&id()).bitrate_percent, FULL_BITRATE, "the recording is as it was asked for");
         // It uses less for long enough, and everything is undone in reverse.
         let done = run(&mut budgets, 60..120, usage(5.0, 0), true);
@@ -204,6 +210,7 @@ mod tests {
         assert_eq!(done, [(8, Action::BitrateLower, true), (18, Action::BitrateHalf, true)]);
         assert_eq!(budgets.overdraft(&id()).disk, Some((9_000_000, 5_000_000)));
         assert_eq!(budgets.shed(&id()).bitrate_percent, 50);
+        assert_eq!(budgets.felt()[1], (LevelName::Warn, IncidentCode::DiskBudget, Action::BitrateHalf));
         budgets.see(MonoNs(41_000_000_000), Vec::new());
         assert_eq!(budgets.shed(&id()), Shed::default(), "another worker begins anew");
     }

@@ -85,6 +85,14 @@ impl Track {
         Self { rows, taken: Vec::new(), acted: None, past: BTreeMap::new() }
     }
 
+    /// Goes on from what somebody else has taken: it is given back in the ordinary way.
+    pub fn resume(&mut self, now: MonoNs, actions: impl IntoIterator<Item = Action>) {
+        let row = |action| self.rows.iter().position(|row| row.actions.contains(&action));
+        let taken = actions.into_iter().filter_map(|action| Some(Taken { action, row: row(action)?, felt: true }));
+        self.taken = taken.collect();
+        self.acted = (!self.taken.is_empty()).then_some(now);
+    }
+
     /// Looks how its rows stand (one `Standing` each), and does what is due.
     pub fn step(
         &mut self,
@@ -163,6 +171,11 @@ impl Track {
     /// Everything that is taken, in that order.
     pub fn taken(&self) -> impl Iterator<Item = Action> + '_ {
         self.taken.iter().map(|taken| taken.action)
+    }
+
+    /// The same without what has changed nothing.
+    pub fn felt(&self) -> impl Iterator<Item = Action> + '_ {
+        self.taken.iter().filter(|taken| taken.felt).map(|taken| taken.action)
     }
 
     /// The level of what is still taken.

@@ -30,7 +30,6 @@ fn run(track: &mut Track, ms: std::ops::Range<u64>, load: impl Fn(u64, &Track) -
         }
         let worth = |action: Action| match action {
             Action::JobsPaused => Worth::Nothing,
-            Action::BitrateLower | Action::BitrateHalf => Worth::Wait,
             _ => Worth::Something,
         };
         done.extend(track.step(at(now), CALM, &rows, worth).iter().map(|c| (now, c.action, c.taken)));

@@ -28,15 +28,27 @@ pub struct Load {
     pub cpu_percent: Option<f64>,
     /// Time in which somebody waited for one, mean of 2 s.
     pub pressure_percent: Option<f64>,
-    /// Memory: the machine's, or of our group where that is less.
-    pub memory: Option<Memory>,
+    /// Memory in use where it is fullest: the machine's, or that of a group we are in.
+    pub memory_percent: Option<f64>,
+    /// The least that is available of any of them, in bytes.
+    pub available: Option<u64>,
+    /// The smallest of them, in bytes.
+    pub total: Option<u64>,
 }
 
 impl Load {
-    /// Memory in use.
-    pub fn memory_percent(&self) -> Option<f64> {
-        let memory = self.memory.filter(|memory| memory.total > 0)?;
-        Some(100.0 - memory.available as f64 * 100.0 / memory.total as f64)
+    /// Of memory alone; each limit by itself: the fullest is not always the one with the least bytes.
+    pub fn of_memory(limits: impl IntoIterator<Item = Memory>) -> Self {
+        let limits = limits.into_iter().filter(|memory| memory.total > 0);
+        limits.fold(Self::default(), |load, memory| {
+            let percent = 100.0 - memory.available as f64 * 100.0 / memory.total as f64;
+            Self {
+                memory_percent: Some(load.memory_percent.map_or(percent, |known| known.max(percent))),
+                available: Some(load.available.map_or(memory.available, |known| known.min(memory.available))),
+                total: Some(load.total.map_or(memory.total, |known| known.min(memory.total))),
+                ..load
+            }
+        })
     }
 }
 
@@ -93,13 +105,15 @@ impl Proofs {
     }
 }
 
-fn look(proofs: Proofs, pids: &[u32]) -> (Count, Option<Memory>, Proofs) {
+/// What there is now; `pids` = our proofs.
+fn look(proofs: Proofs, pids: &[u32]) -> (Count, Load, Proofs) {
     let proofs = proofs.look(pids);
     let theirs = CpuTime::ticks(proofs.took);
     let cpu = usage::cpu_time().map(|cpu| CpuTime { busy: cpu.busy.saturating_sub(theirs), ..cpu });
-    let count = Count { at: clock::mono_now(), cpu, waited: pressure::cpu_waited() };
-    let memory = [usage::memory(), cgroup::memory()].into_iter().flatten();
-    (count, memory.min_by_key(|memory| memory.available), proofs)
+    // The kernel does not say who waited: a proof that gives way to everybody does all the time.
+    let waited = pids.is_empty().then(pressure::cpu_waited).flatten();
+    let count = Count { at: clock::mono_now(), cpu, waited };
+    (count, Load::of_memory(usage::memory().into_iter().chain(cgroup::limits())), proofs)
 }
 
 /// Looks until the loop is gone. `pressure_percent` = how much of a window somebody must wait for the kernel to tell at
@@ -119,10 +133,10 @@ pub async fn watch(pressure_percent: u32, prover: Prover, events: Sender<Event>)
         }
         let (known, pids) = (std::mem::take(&mut proofs), prover.pids());
         let Ok(looked) = tokio::task::spawn_blocking(move || look(known, &pids)).await else { continue };
-        let (count, memory, theirs) = looked;
+        let (count, load, theirs) = looked;
         proofs = theirs;
         let (cpu_percent, pressure_percent) = means.add(count);
-        let load = Load { cpu_percent, pressure_percent, memory };
+        let load = Load { cpu_percent, pressure_percent, ..load };
         if events.send(Event::Load(load)).await.is_err() {
             return;
         }
@@ -169,8 +183,29 @@ mod tests {
         for step in 0..6 {
             assert_eq!(means.add(Count { at: at(500 * step), cpu: None, waited: None }), (None, None));
         }
-        assert_eq!(Load::default().memory_percent(), None);
-        let memory = Some(Memory { total: 1000, available: 250 });
-        assert_eq!(Load { memory, ..Load::default() }.memory_percent(), Some(75.0));
+        assert_eq!(Load::of_memory([]), Load::default());
+        assert_eq!(Load::of_memory([Memory { total: 0, available: 0 }]), Load::default());
+    }
+
+    #[test]
+    fn of_several_memories_the_fullest_counts_and_the_one_with_the_least_left() {
+        let (machine, group) = (Memory { total: 64_000, available: 3000 }, Memory { total: 8000, available: 2000 });
+        let load = Load { memory_percent: Some(95.3125), available: Some(2000), total: Some(8000), ..Load::default() };
+        assert_eq!(Load::of_memory([machine, group]), load);
+        assert_eq!(Load::of_memory([group, machine]), load);
+    }
+
+    #[test]
+    fn who_waits_beside_a_proof_of_ours_is_not_known() {
+        let (alone, ..) = look(Proofs::default(), &[]);
+        assert_eq!(alone.waited.is_some(), pressure::cpu_waited().is_some());
+        let (beside, ..) = look(Proofs::default(), &[std::process::id()]);
+        assert_eq!(beside.waited, None);
+        // Nor is a mean over a time in which one ran.
+        let count = |ms, waited| Count { at: at(ms), cpu: None, waited };
+        let mut means = Means::default();
+        means.add(count(0, Some(Duration::ZERO)));
+        assert_eq!(means.add(count(1000, None)).1, None);
+        assert_eq!(means.add(count(2000, Some(Duration::from_secs(1)))).1, Some(50.0));
     }
 }

@@ -10,6 +10,7 @@ use crate::protocol::event::Event;
 use crate::sys::clock;
 use axum::extract::ws::{Message, WebSocket};
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval, timeout};
@@ -43,11 +44,11 @@ async fn converse(socket: &mut WebSocket, api: &Api, since: Option<u64>) -> Opti
     let mut count = 0u32;
     loop {
         tokio::select! {
-            event = events.recv() => match event {
+            (event, lay) = next(&mut events) => match event {
                 Ok(Fresh { event, since }) => {
                     send(socket, &event).await?;
-                    // What has no number waits its turn on purpose.
-                    if let Some(seq) = event.seq() {
+                    // What has no number waits its turn on purpose; what lay there waited for the client.
+                    if let Some(seq) = event.seq().filter(|_| !lay) {
                         let now = clock::mono_now();
                         api.board.latencies.note(now, Latency::Event, now.since(since), &format!("event {seq}"));
                     }
@@ -73,11 +74,13 @@ async fn converse(socket: &mut WebSocket, api: &Api, since: Option<u64>) -> Opti
     }
 }
 
-async fn begin(
-    socket: &mut WebSocket,
-    api: &Api,
-    since: Option<u64>,
-) -> Option<tokio::sync::broadcast::Receiver<Fresh>> {
+/// The next event, and whether it lay there before this client could take it. To be dropped at any time.
+async fn next<T: Clone>(events: &mut Receiver<T>) -> (Result<T, RecvError>, bool) {
+    let lay = !events.is_empty();
+    (events.recv().await, lay)
+}
+
+async fn begin(socket: &mut WebSocket, api: &Api, since: Option<u64>) -> Option<Receiver<Fresh>> {
     let Subscription { first, events } = subscribe(api, since).await?;
     for event in first {
         send(socket, &event).await?;
@@ -91,4 +94,27 @@ async fn send(socket: &mut WebSocket, event: &Event) -> Option<()> {
 
 async fn deliver(socket: &mut WebSocket, message: Message) -> Option<()> {
     timeout(SEND_DEADLINE, socket.send(message)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::broadcast;
+
+    #[tokio::test]
+    async fn what_lay_there_while_a_client_took_nothing_is_no_time_of_ours() {
+        let (sender, mut events) = broadcast::channel(8);
+        for event in 1..=3 {
+            sender.send(event).expect("a client");
+        }
+        for event in 1..=3 {
+            assert_eq!(next(&mut events).await, (Ok(event), true));
+        }
+        let later = async {
+            tokio::task::yield_now().await;
+            sender.send(4).expect("a client");
+        };
+        let (taken, ()) = tokio::join!(next(&mut events), later);
+        assert_eq!(taken, (Ok(4), false), "it was waited for");
+    }
 }

@@ -65,11 +65,14 @@ impl State {
     /// Does what is due.
     pub(super) fn govern(&mut self, now: Now, out: &mut Vec<Effect>) {
         let scene = self.scene(now);
-        for change in self.governor.step(now.mono, &scene) {
+        for (input, change) in self.governor.step(now.mono, &scene) {
             let (action, level) = (change.action.as_str(), self.governor.level());
+            let input = input.as_ref().map(InputId::as_str);
             match change.taken {
-                true => tracing::warn!(action, felt = change.felt, ?level, "the machine is loaded; done without"),
-                false => tracing::info!(action, felt = change.felt, ?level, "the load has gone; given back"),
+                true => {
+                    tracing::warn!(input, action, felt = change.felt, ?level, "the machine is loaded; done without")
+                }
+                false => tracing::info!(input, action, felt = change.felt, ?level, "the load has gone; given back"),
             }
             if change.taken && change.action == Action::CachesDropped {
                 out.push(Effect::DropCaches);
@@ -87,7 +90,7 @@ impl State {
         if self.governor.is_settled(now.mono) {
             self.tell_sheds(now, &scene.inputs, out);
         }
-        self.tell_load(now, &scene, out);
+        self.tell_load(now, out);
     }
 
     /// Nothing that was recorded before is read again now.
@@ -107,24 +110,24 @@ impl State {
         };
         let runs = |status: &WorkerStatus| {
             let recording = status.recording.as_ref().map(|recording| recording.state);
-            matches!(recording, Some(RecordingState::Recording | RecordingState::Stalled))
+            // One that stands still is no question of load, and has a watchdog of its own.
+            recording == Some(RecordingState::Recording)
         };
         let danger = heard().filter(|(input, status)| runs(status) && !input.waits_for_disk(now));
-        let danger = danger.filter_map(|(_, status)| {
+        let late = danger.filter_map(|(input, status)| {
             let fps = status.signal.and_then(|signal| signal.fps);
-            status.load.filter(|load| self.governor.is_late(load, fps))
+            let load = status.load.filter(|load| self.governor.is_late(load, fps))?;
+            let danger = Danger { queue_percent: load.queue_percent, late_ms: load.late_ms.unwrap_or(0) };
+            Some((input.spec.id.clone(), danger))
         });
-        let worst = danger.fold(None, |worst: Option<Danger>, load| {
-            let worst = worst.unwrap_or_default();
-            let queue_percent = worst.queue_percent.max(load.queue_percent);
-            Some(Danger { queue_percent, late_ms: worst.late_ms.max(load.late_ms.unwrap_or(0)) })
-        });
+        let adjustable = heard().filter(|(_, status)| status.load.is_some_and(|load| load.bitrate_adjustable));
         Scene {
             inputs: order.iter().map(|input| input.spec.id.clone()).collect(),
             shown: watched.map(shown).collect(),
             jobs: self.proofs.has_work(),
-            adjustable: heard().any(|(_, status)| status.load.is_some_and(|load| load.bitrate_adjustable)),
-            danger: worst,
+            adjustable: adjustable.map(|(input, _)| input.spec.id.clone()).collect(),
+            late: late.collect(),
+            sheds: heard().filter_map(|(input, status)| Some((input.spec.id.clone(), status.shed?))).collect(),
         }
     }
 
@@ -145,21 +148,23 @@ impl State {
         }
     }
 
-    /// Says what is wrong and what is done about it, from what the workers say.
-    fn tell_load(&mut self, now: Now, scene: &Scene, out: &mut Vec<Effect>) {
+    /// Says what is wrong and what is done about it, from what the workers say. Their last words count until there are
+    /// others: under load they come late.
+    fn tell_load(&mut self, now: Now, out: &mut Vec<Effect>) {
         let mut incidents: Vec<Incident> =
             self.governor.causes().into_iter().filter_map(|(_, code)| self.cause(code)).collect();
-        let reduced = self.inputs.iter().filter_map(|input| fresh(now, input)?.preview.reduced).max();
+        let said = || self.inputs.iter().filter_map(|input| input.status.as_ref().map(|(_, status)| status));
+        let reduced = said().filter_map(|status| status.preview.reduced).max();
         match reduced {
             Some(PreviewReduction::Off) => incidents.push(Incident::new(IncidentCode::PreviewsOff)),
             Some(_) => incidents.push(Incident::new(IncidentCode::PreviewsReduced)),
             None => {}
         }
-        let lowest = self.inputs.iter().filter_map(|input| Some(fresh(now, input)?.shed?.bitrate_percent)).min();
+        let lowest = said().filter_map(|status| Some(status.shed?.bitrate_percent)).min();
         if let Some(percent) = lowest.filter(|percent| *percent < FULL_BITRATE) {
             incidents.push(Incident::new(IncidentCode::BitrateReduced).with("percent", percent));
         }
-        if self.governor.is_helpless(now.mono, scene) {
+        if self.governor.is_helpless() {
             incidents.push(Incident::new(IncidentCode::Overloaded));
         }
         for code in TOLD {
@@ -179,8 +184,8 @@ impl State {
             IncidentCode::CpuPressure if self.governor.is_busy() => None,
             IncidentCode::CpuHigh => percent(load.cpu_percent),
             IncidentCode::CpuPressure => percent(load.pressure_percent),
-            IncidentCode::MemoryHigh => percent(load.memory_percent()),
-            IncidentCode::LowMemoryMode => Some(Incident::new(code).with("free", size::format(load.memory?.available))),
+            IncidentCode::MemoryHigh => percent(load.memory_percent),
+            IncidentCode::LowMemoryMode => Some(Incident::new(code).with("free", size::format(load.available?))),
             _ => Some(Incident::new(code).with("queue", danger.queue_percent).with("late", danger.late_ms)),
         }
     }
@@ -210,6 +215,14 @@ impl State {
         let machine = self.governor.causes();
         let mut causes: Vec<(LevelName, String)> = disk.causes.into_iter().map(|code| (disk.name, code)).collect();
         causes.extend(machine.into_iter().map(|(level, code)| (level, code.as_str().to_owned())));
+        let budgets = self.budgets.felt();
+        for (level, code, _) in &budgets {
+            if !causes.iter().any(|(_, known)| known == code.as_str()) {
+                causes.push((*level, code.as_str().to_owned()));
+            }
+        }
+        let seen = causes.iter().map(|(level, _)| *level);
+        let name = seen.fold(disk.name.max(self.governor.level()), LevelName::max);
         causes.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
         let mut actions = disk.actions;
         let mut add = |action: Action| {
@@ -217,11 +230,10 @@ impl State {
                 actions.push(action.as_str().to_owned());
             }
         };
-        self.governor.taken().for_each(&mut add);
+        self.governor.taken().chain(budgets.iter().map(|(_, _, action)| *action)).for_each(&mut add);
         if self.holds_jobs() && self.proofs.has_work() {
             add(Action::JobsPaused);
         }
-        let name = disk.name.max(self.governor.level());
         LevelView { name, causes: causes.into_iter().map(|(_, code)| code).collect(), actions }
     }
 
@@ -231,7 +243,7 @@ impl State {
         MachineLoad {
             cpu_percent: load.cpu_percent,
             pressure_percent: load.pressure_percent,
-            memory_percent: load.memory_percent().map(|percent| (percent * 10.0).round() / 10.0),
+            memory_percent: load.memory_percent.map(|percent| (percent * 10.0).round() / 10.0),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Markers: what the operator notes while a session runs.
 //!
 //! Contract: a marker is answered, and shown, once it is on the disk; the same key means the same marker, also for the
-//! next engine while the session runs. Nothing of it touches media. A session has at most [`MARKERS_MAX`].
+//! next engine while the session runs. No number is given twice: a line that the disk refused may stand there in spite of
+//! it. Nothing of it touches media. A session has at most [`MARKERS_MAX`].
 
 use super::super::event::{Effect, MarkCommand, Now, Reply, Token, Unwritten};
 use super::State;
@@ -26,6 +27,8 @@ pub(super) struct Marks {
     known: VecDeque<Known>,
     /// Those that are being written, oldest first.
     pending: VecDeque<Pending>,
+    /// The highest number that was given in a session, whatever has become of it.
+    given: Option<(SessionId, u32)>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Marks {
         let id = session.plan.id;
         for (key, marker) in kept {
             if session.markers.iter().all(|known| known.n != marker.n) {
+                self.give(id, marker.n);
                 session.markers.push(marker.clone());
                 self.remember(Known { session: id, key, marker });
             }
@@ -63,11 +67,19 @@ impl Marks {
         self.known.push_back(known);
     }
 
-    /// The highest number that was given away in a session.
-    fn last_number(&self, session: &Session) -> u32 {
-        let pending = self.pending.iter().map(|pending| &pending.marker);
-        let pending = pending.filter(|known| known.session == session.plan.id).map(|known| known.marker.n);
-        session.markers.iter().map(|marker| marker.n).chain(pending).max().unwrap_or(0)
+    /// The highest number that was given in a session.
+    fn last_number(&self, session: SessionId) -> u32 {
+        self.given.filter(|(of, _)| *of == session).map_or(0, |(_, n)| n)
+    }
+
+    fn give(&mut self, session: SessionId, n: u32) {
+        self.given = Some((session, n.max(self.last_number(session))));
+    }
+
+    /// How many markers a session has, or will have.
+    fn count(&self, session: &Session) -> usize {
+        let pending = self.pending.iter().filter(|pending| pending.marker.session == session.plan.id);
+        session.markers.len() + pending.count()
     }
 }
 
@@ -104,8 +116,7 @@ impl State {
             let message = "nothing is being recorded that could be marked".to_owned();
             return out.push(refuse(token, 400, "not_recording", message, false));
         };
-        let n = self.marks.last_number(session) + 1;
-        if n > MARKERS_MAX {
+        if self.marks.count(session) >= KEYS {
             let message = format!("a session has at most {MARKERS_MAX} markers");
             return out.push(refuse(token, 409, "too_many_markers", message, false));
         }
@@ -113,12 +124,14 @@ impl State {
             let message = "the disk does not keep up with markers; try again".to_owned();
             return out.push(refuse(token, 503, "storage_frozen", message, true));
         }
+        let n = self.marks.last_number(session.plan.id) + 1;
         let clicked = command.clicked.unwrap_or(now.mono).min(now.mono);
         let (t_ns, at) = (session.t_ns(clicked).max(0), now.at - now.mono.since(clicked));
         let line =
             MarkerLine { n, media_ms: self.session_view(now.mono, session).media_ms, label, key: command.key.clone() };
         let marker = Known { session: session.plan.id, key: command.key, marker: Marker::of(t_ns, at, &line) };
         let line = Box::new(Line { t_ns, at, kind: line });
+        self.marks.give(marker.session, n);
         out.push(Effect::WriteMarker { session: session.plan.id, dir: session.dir.clone(), line });
         self.marks.pending.push_back(Pending { marker, since: now.mono, waiting: vec![token] });
     }

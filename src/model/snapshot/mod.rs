@@ -144,12 +144,13 @@ pub struct LevelView {
     /// What caused it, worst first: codes of incidents. Of the disk: `storage_frozen`, `storage_vanished`,
     /// `disk_read_only`, `disk_error`, `disk_full`, `quota_exceeded` (it cannot be written), `disk_critical` (next to
     /// nothing is left), `disk_low` (little is left). Of the machine: `recording_late`, `cpu_high`, `cpu_pressure`,
-    /// `memory_high`, `low_memory_mode`.
+    /// `memory_high`, `low_memory_mode`; of a single input for which something is done, `cpu_budget`, `disk_budget`.
     pub causes: Vec<String>,
     /// What is being done: `no_new_recordings` (a start is refused), `recording_stopped` (a session was stopped so that
     /// its files could be closed); in the order in which it was begun `previews_720p` (at most), `previews_15fps`,
-    /// `two_previews_off`, `jobs_paused` (nothing is read again), `previews_off`, `bitrate_75` and `bitrate_50` (percent of
-    /// what was asked for); for want of memory also `caches_dropped`, `one_preview_off`, `one_preview` (only one is shown).
+    /// `two_previews_off`, `jobs_paused` (nothing is read again), `previews_off`; for want of
+    /// memory also `caches_dropped`, `one_preview_off`, `one_preview` (only one is shown). Of single inputs
+    /// `late_preview_off` (its recording runs late), `bitrate_75` and `bitrate_50` (percent of what was asked for).
     pub actions: Vec<String>,
 }
 

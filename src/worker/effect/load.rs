@@ -3,13 +3,15 @@
 use super::Worker;
 use crate::model::MonoNs;
 use crate::model::shed::{Shed, WorkerLoad};
+use crate::worker::encoder::Encoder;
 use std::time::Duration;
 
 impl Worker {
     /// What queues and encoder say now. Some atomic loads and locks; nothing is waited for.
     pub(super) fn load(&self) -> WorkerLoad {
         let takes = [&self.take, &self.settling].into_iter().flatten().map(|take| take.fill_percent());
-        let before = self.stage.as_ref().map_or(0, |stage| stage.video_in.fill_percent());
+        let staged = self.encoder.as_ref().is_some_and(Encoder::is_staged);
+        let before = of_the_file(staged, self.stage.as_ref().map(|stage| stage.video_in.fill_percent()));
         let encode = self.encoder.as_ref().map(|encoder| &encoder.encode);
         let queues = encode.map(|encode| encode.fill_percent()).into_iter().chain(takes);
         WorkerLoad {
@@ -36,5 +38,23 @@ impl Worker {
         {
             encoder.encode.set_bitrate_percent(shed.bitrate_percent);
         }
+    }
+}
+
+/// How full the stage's queue is on the way into the file: what is copied does not come through it (`staged`), the pictures
+/// there are only shown, and two of 4K are a full queue.
+fn of_the_file(staged: bool, fill_percent: Option<u8>) -> u8 {
+    fill_percent.filter(|_| staged).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_are_only_shown_are_no_recording_that_runs_late() {
+        assert_eq!(of_the_file(true, Some(99)), 99);
+        assert_eq!(of_the_file(false, Some(99)), 0, "copied, or nothing is recorded");
+        assert_eq!(of_the_file(true, None), 0);
     }
 }

@@ -25,8 +25,8 @@ fn sheds(effects: &[Effect]) -> Vec<(String, Shed)> {
 impl Bench {
     /// The machine is so busy.
     fn busy(&mut self, percent: f64) -> Vec<Effect> {
-        let memory = Some(Memory { total: 16 * GB, available: 12 * GB });
-        self.feed(Event::Load(Load { cpu_percent: Some(percent), pressure_percent: Some(0.0), memory }))
+        let memory = Load::of_memory([Memory { total: 16 * GB, available: 12 * GB }]);
+        self.feed(Event::Load(Load { cpu_percent: Some(percent), pressure_percent: Some(0.0), ..memory }))
     }
 
     /// A worker that does without `shed` says so; somebody watches it.
@@ -41,6 +41,11 @@ impl Bench {
 
     /// Seconds of one load, with workers that do what they are told; everything that they were told.
     fn seconds(&mut self, seconds: u64, percent: f64) -> Vec<(String, Shed)> {
+        self.seconds_with(seconds, percent, |_| WorkerLoad::default())
+    }
+
+    /// The same, where they keep up so.
+    fn seconds_with(&mut self, seconds: u64, percent: f64, load: impl Fn(&str) -> WorkerLoad) -> Vec<(String, Shed)> {
         let mut told = Vec::new();
         for _ in 0..seconds * 2 {
             self.ms += 500;
@@ -50,7 +55,7 @@ impl Bench {
             for input in INPUTS {
                 let last = self.does(input);
                 let shed = news.iter().rev().find(|(of, _)| of == input).map_or(last, |(_, shed)| *shed);
-                let effects = self.says(input, Some(shed), WorkerLoad::default());
+                let effects = self.says(input, Some(shed), load(input));
                 told.extend(sheds(&effects));
             }
             told.extend(news);
@@ -84,6 +89,14 @@ fn ready() -> Bench {
         bench.link(input, pid);
     }
     bench
+}
+
+/// `b` records late, the others keep up.
+fn late_b(input: &str) -> WorkerLoad {
+    match input {
+        "b" => WorkerLoad { queue_percent: 60, late_ms: Some(900), bitrate_adjustable: true },
+        _ => WorkerLoad { bitrate_adjustable: true, ..WorkerLoad::default() },
+    }
 }
 
 #[test]
@@ -127,15 +140,61 @@ fn what_a_worker_does_without_is_put_right_from_its_own_words() {
 }
 
 #[test]
-fn a_new_engine_leaves_what_is_shed_alone_until_it_knows_the_load() {
+fn a_new_engine_gives_back_what_is_shed_in_the_ordinary_way_and_only_when_the_load_has_gone() {
+    let preview = PreviewCap { off: true, max_height: Some(720), max_fps: Some(15) };
+    let left = Shed { preview, bitrate_percent: 50 };
+    for percent in [100.0, 30.0] {
+        let mut bench = ready();
+        for input in INPUTS {
+            bench.says(input, Some(left), WorkerLoad::default());
+        }
+        assert_eq!(bench.seconds(28, percent), [], "at {percent} %");
+        bench.seconds(22, percent);
+        let does = match percent {
+            100.0 => Shed { bitrate_percent: 100, ..left },
+            _ => Shed::default(),
+        };
+        assert_eq!(INPUTS.map(|input| bench.does(input)), [does; 3], "at {percent} %");
+    }
+}
+
+#[test]
+fn an_input_that_is_late_by_itself_costs_the_others_nothing() {
     let mut bench = ready();
-    let left = Shed { preview: PreviewCap { off: true, ..PreviewCap::default() }, ..Shed::default() };
-    for ms in [0, 500, 1000, 1500] {
-        bench.ms = ms;
-        let mut effects = bench.busy(100.0);
-        effects.extend(bench.says("a", Some(left), WorkerLoad::default()));
+    bench.record("k");
+    bench.seconds(5, 10.0);
+    bench.seconds_with(30, 10.0, late_b);
+    let preview = PreviewCap { off: true, ..PreviewCap::default() };
+    let does = ["a", "b", "c"].map(|input| bench.does(input));
+    assert_eq!(does, [Shed::default(), Shed { preview, bitrate_percent: 50 }, Shed::default()]);
+    assert_eq!(bench.view().level.actions, ["late_preview_off", "bitrate_75", "bitrate_50"]);
+    assert_eq!(bench.standing("overloaded"), Some(AlertState::Active));
+    // Its worker says nothing for a while: what it does without is not over for that.
+    bench.ms += 3000;
+    bench.feed(Event::Tick);
+    assert_eq!(
+        (bench.standing("overloaded"), bench.standing("bitrate_reduced"), bench.standing("previews_off")),
+        (Some(AlertState::Active), Some(AlertState::Active), Some(AlertState::Active))
+    );
+}
+
+#[test]
+fn an_input_that_stands_still_is_not_late() {
+    let mut bench = ready();
+    let session = bench.record("k");
+    bench.seconds(5, 10.0);
+    for _ in 0..20 {
+        bench.ms += 500;
+        let mut effects = bench.busy(10.0);
+        for input in INPUTS {
+            let state = if input == "b" { RecordingState::Stalled } else { RecordingState::Recording };
+            let link = bench.last_link(input);
+            let shed = Some(Shed::default());
+            let said = WorkerStatus { load: Some(late_b(input)), shed, ..status(Some(session), state, 1000) };
+            bench.feed(Event::Status { input: id(input), link, status: Box::new(said) });
+        }
         effects.extend(bench.feed(Event::Tick));
-        assert_eq!(sheds(&effects), [], "at {ms} ms");
+        assert_eq!(sheds(&effects), []);
     }
 }
 
@@ -212,4 +271,26 @@ fn an_input_above_its_budget_is_named() {
         bench.state.alerts.list().iter().map(|alert| (alert.source.as_str(), alert.code.as_str())).collect();
     assert_eq!(alerts, [("a", "cpu_budget")]);
     assert!(bench.state.alerts.list()[0].message.starts_with("This input uses 40 % of the machine; 15 % were"));
+    assert_eq!((bench.view().level.name, bench.view().level.actions), (LevelName::Normal, Vec::new()));
+}
+
+#[test]
+fn what_is_done_about_a_budget_is_seen_in_the_level() {
+    let mut bench = ready();
+    let session = bench.record("k");
+    for _ in 0..15 {
+        bench.ms += 1000;
+        bench.busy(10.0);
+        bench.feed(Event::Usage(vec![(id("a"), WorkerUsage::default())]));
+        let link = bench.last_link("a");
+        let mut said = status(Some(session), RecordingState::Recording, 1000);
+        said.load = Some(WorkerLoad { bitrate_adjustable: true, ..WorkerLoad::default() });
+        said.shed = Some(bench.does("a"));
+        said.recording.iter_mut().for_each(|recording| recording.bytes_per_s = Some(90_000_000));
+        bench.feed(Event::Status { input: id("a"), link, status: Box::new(said) });
+        bench.feed(Event::Tick);
+    }
+    let level = bench.view().level;
+    assert_eq!((level.name, level.causes), (LevelName::Warn, vec!["disk_budget".to_owned()]));
+    assert_eq!(level.actions, ["bitrate_75"]);
 }

@@ -89,16 +89,17 @@ fn a_marker_the_disk_refuses_is_named_and_not_shown() {
     let refused = bench.marked(1, Err(why));
     assert_eq!((refusal(&refused).status, refusal(&refused).code), (507, "no_space"));
     assert_eq!(bench.view().session.expect("a session").markers.count, 0);
+    // What was refused may stand in the journal all the same: nobody else gets its number.
     // A disk that stands still is not waited for; what it takes in the end counts.
-    bench.mark("n", "late");
+    assert_eq!(written(&bench.mark("n", "late")).map(|line| line.kind.n), Some(2));
     bench.tick_for(7200);
     let late = bench.done.iter().rev().find_map(|effect| match effect {
         Effect::Reply(_, Reply::Refused(refused)) => Some(refused.code),
         _ => None,
     });
     assert_eq!(late, Some("storage_frozen"));
-    bench.marked(1, Ok(()));
-    assert_eq!(answers(&bench.mark("n", "late")), [(1, false)]);
+    bench.marked(2, Ok(()));
+    assert_eq!(answers(&bench.mark("n", "late")), [(2, false)]);
 }
 
 #[test]
@@ -111,6 +112,8 @@ fn markers_are_bounded_and_the_next_engine_counts_on() {
     bench.feed(Event::Adopted { session, result: Ok(Box::new(history)) });
     let view = bench.view().session.expect("a session").markers;
     assert_eq!((view.count, view.last.len(), view.last[0].n), (MARKERS_MAX - 1, MARKERS_SHOWN, MARKERS_MAX));
+    // Markers are counted, not numbers: one was refused.
+    assert_eq!(written(&bench.mark("last", "")).map(|line| line.kind.n), Some(MARKERS_MAX + 1));
     assert_eq!(refusal(&bench.mark("new", "")).code, "too_many_markers");
     assert_eq!(answers(&bench.mark("k999", "")), [(999, false)]);
 }
