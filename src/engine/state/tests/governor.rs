@@ -170,8 +170,7 @@ fn an_input_that_is_late_by_itself_costs_the_others_nothing() {
     assert_eq!(bench.view().level.actions, ["late_preview_off", "bitrate_75", "bitrate_50"]);
     assert_eq!(bench.standing("overloaded"), Some(AlertState::Active));
     // Its worker says nothing for a while: what it does without is not over for that.
-    bench.ms += 3000;
-    bench.feed(Event::Tick);
+    bench.tick_for(3000);
     assert_eq!(
         (bench.standing("overloaded"), bench.standing("bitrate_reduced"), bench.standing("previews_off")),
         (Some(AlertState::Active), Some(AlertState::Active), Some(AlertState::Active))
