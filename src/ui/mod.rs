@@ -2,7 +2,7 @@
 //!
 //! Contract: nothing here is needed for a recording to go on: killed, frozen or unable to draw, the window takes
 //! nothing with it. It depends on `model`, `protocol`, `sys` and `storage::atomic` (and on the frame ring for its
-//! previews); GStreamer stays in `alerts::sound`, words go through gettext here and nowhere else.
+//! previews); GStreamer stays in `inputs::preview`, words go through gettext here and nowhere else.
 
 mod alerts;
 mod app;
@@ -76,6 +76,7 @@ fn show(options: Options) -> anyhow::Result<()> {
     )?;
     adw::init().context("no window can be shown: libadwaita does not start")?;
     theme::direct();
+    inputs::prepare_previews().context("no window can be shown: previews do not start")?;
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
     let step_back = Rc::new(RefCell::new(StepBack::begin(starter.thread())));

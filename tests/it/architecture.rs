@@ -40,8 +40,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 /// External crates, and the only modules that may name them.
 const CRATES_ONLY_IN: &[(&[&str], &[&str])] = &[
     (
-        &["gst", "gst_app", "gst_base", "gst_video", "gst_audio", "gst_utils", "gstfmp4"],
-        &["media", "worker", "prove", "ui::alerts::sound"],
+        &["gst", "gst_app", "gst_base", "gst_video", "gst_audio", "gst_utils", "gstfmp4", "gstgtk4"],
+        &["media", "worker", "prove", "ui::inputs::preview*", "ui::alerts::sound"],
     ),
     (&["gtk", "adw", "relm4", "gettext", "gdk", "gio"], &["ui"]),
     (&["glib"], &["media", "worker", "prove", "ui"]),

@@ -89,8 +89,7 @@ fn nothing_grows_in_a_window_that_is_told_of_trouble_all_the_time() {
         assert!(told >= LEAST_PER_MINUTE, "{told} alerts in a minute");
     }
     let cards = display.atspi_ok(&holdfast, &["children", "list"]);
-    let badge = display.atspi_ok(&holdfast, &["text", "Alerts: "]);
-    println!("{cards} cards; {badge}");
+    println!("{cards} cards");
     assert!(cards.parse::<u32>().is_ok_and(|cards| cards > 0), "the sidebar shows {cards} cards");
 
     holdfast.cli_ok(&["record", "stop"]);

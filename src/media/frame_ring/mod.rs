@@ -32,8 +32,7 @@ pub use writer::{RingWriter, SlotMut};
 
 /// Most readers of one ring: windows of one recorder. Each costs five slots of memory.
 pub const MAX_READERS: u8 = 4;
-/// Most frames one reader may hold. A window keeps the one that is shown and those being painted; one that shows them by
-/// `gtk4paintablesink` keeps 4 to 5 (PLATFORM.md).
+/// Most frames one reader may hold. Measured: gtk4paintablesink with its pipeline keeps 4 to 5 (PLATFORM.md).
 pub const SLOTS_PER_READER: usize = 5;
 /// Slots beyond the readers' own: the newest frame, the one being written, one to spare.
 pub const SPARE_SLOTS: usize = 3;

@@ -19,6 +19,7 @@ use details::{Details, DetailsMsg, DetailsOutput};
 use grid_layout::GridLayout;
 use gtk::glib;
 use gtk::prelude::*;
+pub use preview::prepare as prepare_previews;
 use relm4::factory::FactoryVecDeque;
 use relm4::{Component, ComponentController, ComponentParts, ComponentSender, Controller, SimpleComponent};
 use std::time::Duration;

@@ -13,6 +13,8 @@ use crate::media::frame_ring::RingReader;
 use crate::model::snapshot::Meter;
 use crate::model::{InputId, MonoNs};
 use crate::sys::clock::mono_now;
+use anyhow::Context;
+use gtk::gdk;
 use screen::Screen;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -27,11 +29,18 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause: a preview that can come back should be there two seconds later.
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
 
+/// To be called once, before the first preview is made.
+pub fn prepare() -> anyhow::Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    gstgtk4::plugin_register_static().context("the preview sink does not start")?;
+    Ok(())
+}
+
 /// Hands the newest frame of the ring to the screen, once per display frame.
 #[derive(Default)]
 pub struct Pump {
     ring: Option<RingReader>,
-    screen: Screen,
+    screen: Option<Screen>,
     last_frame: Option<MonoNs>,
     /// When the first frame came since frames are expected.
     first_frame: Option<MonoNs>,
@@ -50,11 +59,13 @@ impl Pump {
     /// are expected.
     pub fn pull(&mut self) -> bool {
         let waited = self.first_frame.is_none();
-        if let Some(frame) = self.ring.as_mut().and_then(RingReader::latest) {
+        if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
+            && let Some(frame) = ring.latest()
+        {
             let now = mono_now();
             self.first_frame.get_or_insert(now);
             self.last_frame = Some(now);
-            self.screen.show(frame);
+            screen.show(frame);
         }
         waited && self.first_frame.is_some()
     }
@@ -80,7 +91,10 @@ pub struct Preview {
 impl Preview {
     /// A preview of `input`, whose worker listens on `socket`. What `on_event` gets belongs to [`Preview::on_event`].
     pub fn new(input: InputId, socket: PathBuf, on_event: impl Fn(ViewerEvent) + 'static) -> Self {
-        let pump = Rc::new(RefCell::new(Pump::default()));
+        let screen = Screen::new(&input)
+            .inspect_err(|error| tracing::error!(%input, "no preview: {error:#}; recording is not affected"))
+            .ok();
+        let pump = Rc::new(RefCell::new(Pump { screen, ..Pump::default() }));
         let (now, on_event) = (mono_now(), Rc::new(on_event));
         Self {
             input,
@@ -97,8 +111,8 @@ impl Preview {
     }
 
     /// What to show in the tile.
-    pub fn paintable(&self) -> Screen {
-        self.pump.borrow().screen.clone()
+    pub fn paintable(&self) -> Option<gdk::Paintable> {
+        self.pump.borrow().screen.as_ref().map(|screen| screen.paintable().clone())
     }
 
     /// For the frame clock of the tile.

@@ -62,7 +62,7 @@ impl FactoryComponent for Tile {
                 set_opacity: self.picture_opacity(),
                 #[watch]
                 set_visible: !self.is_line(),
-                set_paintable: Some(&self.preview.paintable()),
+                set_paintable: self.preview.paintable().as_ref(),
             },
 
             add_overlay = &gtk::Image {
