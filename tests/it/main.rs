@@ -25,6 +25,7 @@ mod desk;
 mod desk_alerts;
 mod desk_hands;
 mod desk_pictures;
+mod desk_words;
 mod disk;
 mod endurance;
 mod fault_table;

@@ -308,6 +308,10 @@ impl SimpleComponent for Transport {
         }
     }
 
+    fn shutdown(&mut self, _widgets: &mut Self::Widgets, _output: relm4::Sender<TransportOutput>) {
+        self.confirm.unparent();
+    }
+
     fn post_view(&self, widgets: &mut Self::Widgets) {
         place(self, widgets);
         widgets.ring.queue_draw();
