@@ -32,6 +32,8 @@ pub struct Desk {
     pub listed: bool,
     /// Whether it is current.
     pub contact: Contact,
+    /// A start was asked for and is not answered yet.
+    pub starting: bool,
     /// Number of the last whole state that was heard: alerts above it were heard one by one.
     pub synced: u64,
 }
@@ -72,6 +74,11 @@ impl Desk {
     /// Whether what is known is current.
     pub fn is_current(&self) -> bool {
         self.contact == Contact::Here && self.snapshot.is_some()
+    }
+
+    /// Whether the alerts that are known are all there are.
+    pub fn knows_alerts(&self) -> bool {
+        self.listed && self.is_current()
     }
 
     /// State of the running session.

@@ -74,7 +74,11 @@ mod tests {
             let path = entry.path();
             if path.is_dir() {
                 codes(&path, found);
-            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                continue;
+            }
+            // What tests call themselves is no answer.
+            let shipped = !path.to_string_lossy().ends_with("tests.rs");
+            if let Some(Ok(text)) = shipped.then(|| std::fs::read_to_string(&path)) {
                 let parts: Vec<&str> = text.split('"').collect();
                 let is_status = |before: &str| {
                     let status =
@@ -82,9 +86,9 @@ mod tests {
                     status.and_then(|status| status.parse::<u16>().ok()).is_some_and(|status| status >= 400)
                         || before.ends_with("code: ")
                 };
-                let words =
-                    parts.windows(2).step_by(2).filter(|pair| is_status(pair[0])).map(|pair| pair[1].to_owned());
-                found.extend(words);
+                let plain = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                let words = parts.windows(2).step_by(2).filter(|pair| is_status(pair[0])).map(|pair| pair[1]);
+                found.extend(words.filter(plain).map(str::to_owned));
             }
         }
     }

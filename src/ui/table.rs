@@ -27,16 +27,16 @@ impl Cell {
 #[derive(Debug, Default)]
 pub struct Table {
     grid: gtk::Grid,
-    /// Long words take more lines instead of more room.
-    wraps: bool,
+    /// Long words take more lines instead of more room, names from so many letters on.
+    wraps: Option<i32>,
     labels: Vec<Vec<gtk::Label>>,
     shown: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    /// An empty one whose long words take more lines.
-    pub fn wrapping() -> Self {
-        Self { wraps: true, ..Self::default() }
+    /// An empty one whose long words take more lines; names (the first column) do from `name_chars` letters on.
+    pub fn wrapping(name_chars: i32) -> Self {
+        Self { wraps: Some(name_chars), ..Self::default() }
     }
 
     /// Its widget.
@@ -54,7 +54,7 @@ impl Table {
                 self.labels.push(Vec::new());
             }
             for column in self.labels[line].len()..row.len() {
-                let label = make_label(self.wraps && column > 0);
+                let label = make_label(self.wraps, column);
                 self.grid.attach(&label, place(column), place(line), 1, 1);
                 self.labels[line].push(label);
             }
@@ -73,12 +73,16 @@ impl Table {
     }
 }
 
-fn make_label(wraps: bool) -> gtk::Label {
+fn make_label(wraps: Option<i32>, column: usize) -> gtk::Label {
     let label = gtk::Label::builder().xalign(0.0).valign(gtk::Align::Start).build();
-    if wraps {
+    if let Some(name_chars) = wraps {
         label.set_wrap(true);
         label.set_wrap_mode(gtk::pango::WrapMode::WordChar);
-        label.set_hexpand(true);
+        if column == 0 {
+            label.set_max_width_chars(name_chars);
+        } else {
+            label.set_hexpand(true);
+        }
     }
     label
 }

@@ -161,7 +161,10 @@ fn look_at_no_contact(holdfast: &Holdfast, display: &Display) -> Duration {
     let now = display.atspi_ok(holdfast, &["show", "No contact"]);
     let shown = since.elapsed();
     // Window by window: the second may notice a moment later.
-    let both = |window: &str| window.contains("No contact") && window.contains("● REC");
+    let both = |window: &str| {
+        let current = ["● REC", "Alerts: nothing new", "Nothing to report"];
+        window.contains("No contact") && current.iter().any(|good| window.contains(good))
+    };
     // With the next engine contact comes back: a tree that was read meanwhile may show some of both.
     if epoch() == of_old {
         assert!(!now.split("frame\tHoldfast").any(both), "both are shown at once:\n{now}");

@@ -1,7 +1,7 @@
 //! The window by accessible names and by keys alone: one input large, a marker, another language (R-UI-2, R-UI-3, R-UI-4).
 
 use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
-use crate::support::display::Display;
+use crate::support::display::{Display, Region};
 use crate::support::evidence::manifest;
 use crate::support::proc::{Holdfast, find_input, test_inputs};
 use std::time::Duration;
@@ -95,4 +95,94 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     });
     let markers = manifest(&holdfast.session())["markers"].as_array().map_or(0, Vec::len);
     assert_eq!(markers, 2);
+}
+
+fn wait_recording(holdfast: &Holdfast) {
+    holdfast.wait_until("it records", RECORDS_WITHIN, |snapshot| {
+        find_input(snapshot, "cam1")["recording"]["state"] == "recording" && !snapshot["session"].is_null()
+    });
+}
+
+fn wait_saved(holdfast: &Holdfast) {
+    holdfast.wait_until("the session is closed", CLOSED_WITHIN, |snapshot| snapshot["session"].is_null());
+}
+
+/// Nobody has stopped it, though everything that was on its way has arrived.
+fn assert_records(holdfast: &Holdfast, display: &Display) {
+    display.atspi_ok(holdfast, &["wait", "Stop"]);
+    let media = find_input(&holdfast.status(), "cam1")["recording"]["media_ms"].as_u64().unwrap_or(0);
+    wait_media(holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(1));
+    assert_eq!(holdfast.status()["session"]["state"], "recording");
+}
+
+#[test]
+fn a_finger_on_stop_stops_when_it_is_held_and_only_then() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "auto"));
+    holdfast.spawn_engine();
+    let display = Display::start(&holdfast, 1024, 600);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    let record = |display: &Display| {
+        display.atspi_ok(&holdfast, &["press", "Record"]);
+        wait_recording(&holdfast);
+        display.place(&holdfast, "Stop")
+    };
+    let stop = record(&display);
+    display.hold(&holdfast, stop, None, "0.1");
+    display.hold(&holdfast, stop, Some((stop.0, stop.1 + 200)), "2");
+    assert_records(&holdfast, &display);
+    assert!(!display.atspi_ok(&holdfast, &["tree"]).contains("Stop recording"), "a tap opens nothing");
+    // Every hold stops, also the one behind a tap and the one behind a hold.
+    for _ in 0..2 {
+        display.hold(&holdfast, stop, None, "2");
+        wait_saved(&holdfast);
+        assert_eq!(record(&display), stop, "Stop lies where it lay");
+    }
+    display.hold(&holdfast, stop, None, "2");
+    wait_saved(&holdfast);
+}
+
+#[test]
+fn a_whole_run_needs_no_pointer_and_the_focus_is_seen() {
+    let mut holdfast = Holdfast::new(&test_inputs(1, "silence"));
+    holdfast.spawn_engine();
+    let mut display = Display::start(&holdfast, 1024, 600);
+    let _window = display.window(&holdfast, &[]);
+    holdfast.wait_live(LIVE_WITHIN);
+    let see = |display: &Display, what: &str| display.atspi_ok(&holdfast, &["wait", what]);
+    let keys = |display: &Display, keys: &[&str]| display.key(&holdfast, keys);
+    // Keys begin at Record (DESK), without a look for it.
+    see(&display, "Record");
+    assert!(display.atspi_ok(&holdfast, &["tree"]).contains("\tpush button\tRecord\tfocused"));
+    keys(&display, &["space"]);
+    wait_recording(&holdfast);
+    // What has the focus looks otherwise than before.
+    let whole = Region { x: 0, y: 0, width: 1024, height: 66 };
+    let focused = |tree: &str| tree.lines().find(|line| line.contains("focused")).map(str::to_owned);
+    for _ in 0..3 {
+        let (before, was) = (display.shot(&holdfast), focused(&display.atspi_ok(&holdfast, &["tree"])));
+        keys(&display, &["Tab"]);
+        let (after, is) = (display.shot(&holdfast), focused(&display.atspi_ok(&holdfast, &["tree"])));
+        assert!(was != is && after.changed(&before, whole) > 0.0, "{was:?} {is:?}");
+    }
+    keys(&display, &["m"]);
+    holdfast.wait_until("a marker", RECORDS_WITHIN, |snapshot| snapshot["session"]["markers"]["count"] == 1);
+    keys(&display, &["ctrl+l"]);
+    see(&display, "Close alerts");
+    keys(&display, &["Escape"]);
+    display.atspi_ok(&holdfast, &["gone", "Close alerts"]);
+    keys(&display, &["ctrl+h"]);
+    see(&display, "Health");
+    keys(&display, &["Escape"]);
+    // From there the tile has the focus.
+    see(&display, "Show Camera 1 large");
+    keys(&display, &["Return"]);
+    see(&display, "Back to all inputs");
+    keys(&display, &["Escape"]);
+    see(&display, "Show Camera 1 large");
+    keys(&display, &["F1"]);
+    see(&display, "Keyboard shortcuts");
+    keys(&display, &["Escape", "F9", "F9"]);
+    wait_saved(&holdfast);
+    assert_eq!(holdfast.status()["last_session"]["state"], "completed");
 }

@@ -2,6 +2,7 @@
 
 use super::face::{Unseen, icon};
 use crate::model::incident::Severity;
+use crate::ui::l10n::gettext;
 use gtk::prelude::*;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,8 +12,9 @@ use std::rc::Rc;
 pub struct Badge {
     button: gtk::ToggleButton,
     quiet: gtk::Image,
+    nobody: gtk::Image,
     counts: [(Severity, gtk::Box, gtk::Label); 3],
-    shown: Rc<Cell<Unseen>>,
+    shown: Rc<Cell<Option<Unseen>>>,
 }
 
 impl Badge {
@@ -21,6 +23,9 @@ impl Badge {
         let row = gtk::Box::builder().spacing(10).halign(gtk::Align::Center).build();
         let quiet = gtk::Image::from_icon_name("emblem-ok-symbolic");
         row.append(&quiet);
+        let nobody = gtk::Image::builder().icon_name("dialog-question-symbolic").css_classes(["word-amber"]).build();
+        row.append(&nobody);
+        quiet.set_visible(false);
         let classes =
             [(Severity::Critical, "word-tally"), (Severity::Warning, "word-amber"), (Severity::Info, "word-info")];
         let counts = classes.map(|(severity, class)| {
@@ -32,8 +37,8 @@ impl Badge {
             (severity, pair, number)
         });
         let button = gtk::ToggleButton::builder().child(&row).css_classes(["alerts-button", "flat"]).build();
-        name(&button, Unseen::default());
-        Self { button, quiet, counts, shown: Rc::default() }
+        name(&button, None);
+        Self { button, quiet, nobody, counts, shown: Rc::default() }
     }
 
     /// The widget.
@@ -41,27 +46,29 @@ impl Badge {
         &self.button
     }
 
-    /// Counts so many.
-    pub fn show(&self, unseen: Unseen) {
-        if self.shown.replace(unseen) == unseen {
+    /// Counts so many; of a list that is not `current` nobody knows whether there are more.
+    pub fn show(&self, unseen: Unseen, current: bool) {
+        let known = current.then_some(unseen);
+        if self.shown.replace(known) == known && current {
             return;
         }
         for ((_, number), (_, pair, label)) in unseen.ranked().iter().zip(&self.counts) {
             label.set_label(&number.to_string());
             pair.set_visible(*number > 0);
         }
-        self.quiet.set_visible(unseen == Unseen::default());
+        self.quiet.set_visible(known == Some(Unseen::default()));
+        self.nobody.set_visible(!current);
         if unseen.critical > 0 {
             self.button.add_css_class("has-critical");
         } else {
             self.button.remove_css_class("has-critical");
         }
-        name(&self.button, unseen);
+        name(&self.button, known);
     }
 }
 
-fn name(button: &gtk::ToggleButton, unseen: Unseen) {
-    let words = unseen.spoken();
+fn name(button: &gtk::ToggleButton, known: Option<Unseen>) {
+    let words = known.map_or_else(|| gettext("Alerts: no contact with the recorder"), |unseen| unseen.spoken());
     button.update_property(&[gtk::accessible::Property::Label(&words)]);
     button.set_tooltip_text(Some(&words));
 }

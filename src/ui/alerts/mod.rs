@@ -17,7 +17,7 @@ mod view;
 use crate::model::InputId;
 use crate::model::snapshot::Alert;
 use crate::ui::format;
-use crate::ui::l10n::ngettext;
+use crate::ui::l10n::{gettext, ngettext};
 use crate::ui::own_state::OwnState;
 use aloud::Aloud;
 pub use badge::Badge;
@@ -58,6 +58,8 @@ pub struct AlertsInit {
 pub struct AlertsView {
     /// In the order in which they are shown.
     pub alerts: Vec<Alert>,
+    /// The engine is heard and has told all of them: only then is an empty list good news.
+    pub current: bool,
     /// Ids and names.
     pub inputs: Vec<(InputId, String)>,
     /// Number of the last whole state that was heard, once the engine's own list was heard as well.
@@ -116,7 +118,7 @@ impl Alerts {
     fn show(&mut self, view: AlertsView, sender: &ComponentSender<Self>) {
         self.view = view;
         self.first = self.first.or(self.view.listed);
-        self.badge.show(Unseen::of(&self.view.alerts));
+        self.badge.show(Unseen::of(&self.view.alerts), self.view.current);
         let told = self.news.hear(&self.view.alerts, self.first);
         let faces = self.faces();
         let fresh: Vec<_> = told.tell.iter().filter_map(|id| faces.iter().find(|face| face.id == *id)).collect();
@@ -209,6 +211,14 @@ impl Alerts {
     fn sidebar_width(&self) -> i32 {
         let (least, most) = SIDEBAR_WIDTHS;
         (self.width * SIDEBAR_PERCENT / 100).clamp(least, most).min((self.width - EDGE).max(0))
+    }
+
+    /// What stands in an empty list, or above one that is old.
+    fn contact_words(&self) -> String {
+        if self.view.alerts.is_empty() {
+            return gettext("Nobody knows whether there is anything to report: no contact with the recorder");
+        }
+        gettext("No contact with the recorder. These are the alerts it told last.")
     }
 
     fn sound_icon(&self) -> &'static str {

@@ -2,7 +2,6 @@
 
 use super::aloud::SHOW_ACTION;
 use super::*;
-use crate::ui::l10n::gettext;
 use gtk::gio;
 use relm4::{ComponentParts, SimpleComponent};
 use std::rc::Rc;
@@ -114,15 +113,27 @@ impl SimpleComponent for Alerts {
                         set_vexpand: true,
                         set_valign: gtk::Align::Center,
                         #[watch]
-                        set_visible: model.view.alerts.is_empty(),
+                        set_visible: model.view.alerts.is_empty() && model.view.current,
 
                         gtk::Image { set_icon_name: Some("emblem-ok-symbolic") },
                         gtk::Label { set_wrap: true, set_label: &gettext("Nothing to report") },
                     },
 
+                    gtk::Label {
+                        add_css_class: "alerts-old",
+                        set_wrap: true,
+                        set_xalign: 0.0,
+                        #[watch]
+                        set_visible: !model.view.current,
+                        #[watch]
+                        set_label: &model.contact_words(),
+                    },
+
                     gtk::ScrolledWindow {
                         set_vexpand: true,
                         set_hscrollbar_policy: gtk::PolicyType::Never,
+                        #[watch]
+                        set_css_classes: if model.view.current { &[] } else { &["stale"] },
                         #[watch]
                         set_visible: !model.view.alerts.is_empty(),
                         connect_edge_reached[sender] => move |_, edge| {

@@ -9,6 +9,7 @@ use crate::protocol::event::Event;
 use crate::ui::alerts::{AlertsMsg, AlertsView, Ask};
 use crate::ui::desk::{ALERTS_ASKED, Contact};
 use crate::ui::glib_once::Debounce;
+use crate::ui::health::HealthMsg;
 use crate::ui::inputs::InputsMsg;
 use relm4::{ComponentController, ComponentSender};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,19 @@ impl App {
         let inputs = self.desk.snapshot.iter().flat_map(|snapshot| &snapshot.inputs);
         let inputs = inputs.map(|input| (input.id.clone(), input.name.clone())).collect();
         let listed = self.desk.listed.then_some(self.desk.synced);
-        self.alerts.emit(AlertsMsg::Show(Box::new(AlertsView { alerts, inputs, listed })));
+        let current = self.desk.knows_alerts();
+        self.alerts.emit(AlertsMsg::Show(Box::new(AlertsView { alerts, current, inputs, listed })));
+    }
+
+    /// Contact came or went: what was told before is current no more, or again.
+    pub(super) fn follow_contact(&mut self) {
+        if std::mem::replace(&mut self.knew_alerts, self.desk.knows_alerts()) != self.desk.knows_alerts() {
+            self.show_alerts();
+        }
+        if !self.desk.is_current() {
+            self.inputs.emit(InputsMsg::History(None));
+            self.health.emit(HealthMsg::Show(None));
+        }
     }
 
     /// Events tell of changes only; what was there before is asked for.
@@ -75,7 +88,7 @@ impl App {
         let client = self.client.clone();
         match ask {
             Ask::Retry(input) => self.retry(input, sender),
-            Ask::ShowInput(input) => self.show_input(input),
+            Ask::ShowInput(input) => self.show_input(input, sender),
             Ask::OpenFolder(session) => self.open_recordings(session, sender),
             Ask::CleanUp(operation) => {
                 sender.oneshot_command(async move { AppCmd::Attended(client.clean_up(operation).await.map(drop)) });
@@ -86,9 +99,10 @@ impl App {
         }
     }
 
-    fn show_input(&self, input: InputId) {
+    fn show_input(&mut self, input: InputId, sender: &ComponentSender<Self>) {
         self.alerts.emit(AlertsMsg::Close);
-        self.inputs.emit(InputsMsg::Reveal(input));
+        self.set_health(false, sender);
+        self.inputs.emit(InputsMsg::Enlarge(Some(input)));
     }
 
     /// The folder of one session, or that of all.

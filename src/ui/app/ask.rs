@@ -5,6 +5,7 @@ use crate::model::InputId;
 use crate::protocol::health::HealthReply;
 use crate::protocol::latency::{Latency, LatencyReport};
 use crate::ui::health::HealthMsg;
+use crate::ui::inputs::InputsMsg;
 use gtk::prelude::*;
 use relm4::{ComponentController, ComponentSender};
 use std::time::Duration;
@@ -59,8 +60,11 @@ impl App {
         health.set_visible(shown);
         inputs.set_visible(!shown);
         // Whoever uses keys goes on where they look.
-        let seen = if shown { health } else { inputs };
-        seen.child_focus(gtk::DirectionType::TabForward);
+        if shown {
+            health.child_focus(gtk::DirectionType::TabForward);
+        } else {
+            self.inputs.emit(InputsMsg::Focus);
+        }
         self.fetch_health(sender);
     }
 
@@ -73,6 +77,7 @@ impl App {
 
     pub(super) fn show_health(&mut self, health: Option<Box<HealthReply>>) {
         self.asking_health.answered();
+        let health = health.filter(|_| self.desk.is_current());
         let account = health.zip(self.desk.snapshot.clone()).map(|(health, snapshot)| Box::new((*health, snapshot)));
         self.health.emit(HealthMsg::Show(account));
     }

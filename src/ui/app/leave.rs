@@ -86,6 +86,9 @@ impl App {
                 format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
             let toast = adw::Toast::new(&words);
             toast.set_timeout(MARKER_SECONDS);
+            if let Some(before) = self.marked.replace(toast.clone()) {
+                before.dismiss();
+            }
             self.say(toast);
         }
         self.answered(result);

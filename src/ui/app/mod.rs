@@ -154,10 +154,10 @@ pub struct App {
     step_back: Rc<RefCell<StepBack>>,
     client: Client,
     starts: Starts,
-    /// A start is on its way; another press is the same wish.
-    starting: bool,
     /// How often the alerts were asked for; only the last answer counts.
     alerts_asked: u64,
+    /// The alerts that are shown were all there were.
+    knew_alerts: bool,
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
     asking_history: Asking,
@@ -175,6 +175,8 @@ pub struct App {
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
     saved: Option<adw::Toast>,
+    /// The same about a marker.
+    marked: Option<adw::Toast>,
     announcer: Announcer,
     /// What was announced last.
     announced: Option<Moment>,
@@ -231,12 +233,15 @@ impl App {
         let view = |input: &InputView| TileView { input: input.clone(), session, contact, proof };
         let views = inputs.into_iter().map(view).collect();
         self.inputs.emit(InputsMsg::Show(views));
+        self.follow_contact();
     }
 
     fn record(&mut self, name: Option<String>, sender: &ComponentSender<Self>) {
-        if std::mem::replace(&mut self.starting, true) {
+        // Another press is the same wish.
+        if std::mem::replace(&mut self.desk.starting, true) {
             return;
         }
+        self.show_all();
         let mut starts = self.starts.clone();
         starts.client = starts.client.clicked(mono_now());
         sender.oneshot_command(async move { AppCmd::Started(starts.start(name).await) });
@@ -297,14 +302,16 @@ impl App {
             AppCmd::Heard(heard) => self.hear(heard, sender),
             AppCmd::Alerts(number, reply) => self.take_alerts(number, reply),
             AppCmd::Started(result) => {
-                self.starting = false;
+                self.desk.starting = false;
                 self.answered(result);
+                self.show_all();
             }
             AppCmd::Stopped(result) => self.answered(result),
             AppCmd::Retried(result) | AppCmd::Ordered(result) => self.answered(result),
             AppCmd::History(history) => {
                 self.asking_history.answered();
-                self.inputs.emit(InputsMsg::History(history));
+                // What was known when contact was lost is old.
+                self.inputs.emit(InputsMsg::History(history.filter(|_| self.desk.is_current())));
             }
             AppCmd::Health(health) => self.show_health(health),
             AppCmd::Told => {}

@@ -8,6 +8,7 @@ use crate::ui::theme::Dress;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
+use std::cell::Cell;
 
 /// Size of a window nobody has sized yet.
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
@@ -167,8 +168,8 @@ impl Component for App {
             desk,
             starts: Starts { client: client.clone(), folder: init.folder },
             client,
-            starting: false,
             alerts_asked: 0,
+            knew_alerts: false,
             alerts_missing: false,
             asking_history: Asking::default(),
             asking_health: Asking::default(),
@@ -182,6 +183,7 @@ impl Component for App {
             window: root.clone(),
             toasts: adw::ToastOverlay::new(),
             saved: None,
+            marked: None,
             announcer,
             announced: None,
             leaving: false,
@@ -282,9 +284,20 @@ fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
 fn make_plain_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
     let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Bubble).build();
     let input = sender.input_sender().clone();
+    // A key that is held is one wish.
+    let down = Rc::new(Cell::new(false));
+    let up = Rc::clone(&down);
+    keys.connect_key_released(move |_, key, _, _| {
+        if matches!(key, gtk::gdk::Key::m | gtk::gdk::Key::M) {
+            up.set(false);
+        }
+    });
     keys.connect_key_pressed(move |_, key, _, state| {
         let message = match key {
             gtk::gdk::Key::m | gtk::gdk::Key::M if !state.contains(gtk::gdk::ModifierType::CONTROL_MASK) => {
+                if down.replace(true) {
+                    return glib::Propagation::Stop;
+                }
                 AppMsg::Mark
             }
             gtk::gdk::Key::Escape => AppMsg::AllInputs,

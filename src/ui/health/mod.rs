@@ -17,6 +17,9 @@ use relm4::{ComponentParts, ComponentSender, SimpleComponent};
 /// The columns of each table a front panel has room for: what it is about, and what was found.
 const ESSENTIAL: [&[usize]; 4] = [&[0, 1, 4], &[0, 1, 2], &[0, 1, 3], &[0, 1]];
 
+/// Longer names take more lines.
+const NAME_CHARS: i32 = 40;
+
 /// To the view.
 #[derive(Debug)]
 pub enum HealthMsg {
@@ -87,7 +90,7 @@ impl SimpleComponent for Health {
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let tables = std::array::from_fn(|_| Table::wrapping());
+        let tables = std::array::from_fn(|_| Table::wrapping(NAME_CHARS));
         let model = Self { tables, rows: Default::default(), known: false, room: Room::Wide };
         let widgets = view_output!();
         for table in &model.tables {

@@ -87,6 +87,8 @@ pub struct TileFace {
     pub media: Option<String>,
     /// Media time safe on disk.
     pub safe: Option<String>,
+    /// Its sound was too loud, and nobody has said that they know.
+    pub clipped: bool,
     /// The picture.
     pub picture: Picture,
     /// Whether it offers "Retry now".
@@ -115,7 +117,12 @@ impl TileFace {
             rec,
             media: runs.map(|r| current(r.media_ms)),
             safe: runs.map(|r| current(r.safe_ms)),
-            picture: picture(input.state, sight),
+            clipped: contact && input.audio.iter().any(|meter| meter.clip),
+            picture: match (picture(input.state, sight), recording.map(|r| r.state)) {
+                // It is live, but what is live is not in the file.
+                (Picture::Live, Some(RecordingState::Stalled)) => Picture::Dimmed,
+                (picture, _) => picture,
+            },
             retry: contact
                 && (matches!(input.state, InputState::Reconnecting | InputState::Quarantined | InputState::Failed)
                     || (given_up && matches!(session, Some(SessionState::Starting | SessionState::Recording)))),
@@ -132,7 +139,8 @@ impl TileFace {
     pub fn spoken(&self) -> String {
         let rec = self.rec.then(|| gettext("recording"));
         let check = self.check.as_ref().map(|check| check.words.clone());
-        let parts = [Some(self.name.clone()), rec, self.words.clone(), check, self.format.clone()];
+        let clipped = self.clipped.then(|| gettext("The sound was too loud and has clipped."));
+        let parts = [Some(self.name.clone()), rec, clipped, self.words.clone(), check, self.format.clone()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
@@ -213,7 +221,10 @@ fn retry_words(retry: &RetryView) -> String {
     }
 }
 
+/// A picture that is missing is worse news than one that was made smaller; anything else that is said is worse still, or
+/// explains it.
 fn preview_words(input: &InputView, said: Option<String>) -> String {
+    let said = said.filter(|said| *said != gettext("preview reduced"));
     let recording = input.recording.as_ref().is_some_and(|r| r.state == RecordingState::Recording);
     let lost = if recording { gettext("preview lost, recording goes on") } else { gettext("preview lost") };
     said.unwrap_or(lost)
@@ -279,6 +290,19 @@ mod tests {
         }
         let frozen = face(&input("cam1", InputState::Live), true, Sight::Frozen);
         assert_eq!((frozen.picture, frozen.words.as_deref()), (Picture::Dimmed, Some("preview lost")));
+    }
+
+    #[test]
+    fn a_lost_preview_is_not_called_reduced_and_a_picture_that_is_not_written_is_dimmed() {
+        let mut view = input("cam1", InputState::Live);
+        view.recording = Some(recording(RecordingState::Recording));
+        view.preview.state = PreviewState::Reduced;
+        assert_eq!(face(&view, true, Sight::Moving).words.as_deref(), Some("preview reduced"));
+        assert_eq!(face(&view, true, Sight::Frozen).words.as_deref(), Some("preview lost, recording goes on"));
+        view.preview.state = PreviewState::Shed;
+        assert_eq!(face(&view, true, Sight::Frozen).words.as_deref(), Some("preview off to protect the recording"));
+        view.recording = Some(recording(RecordingState::Stalled));
+        assert_eq!(face(&view, true, Sight::Moving).picture, Picture::Dimmed);
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub enum InputsMsg {
     ClearClip(InputId),
     /// Time to ask for them.
     Ask,
-    /// The operator wants to see this input.
-    Reveal(InputId),
+    /// Whoever uses keys goes on here.
+    Focus,
     /// The operator wants this input elsewhere.
     Move(InputId, Step),
 }
@@ -163,7 +163,7 @@ impl SimpleComponent for Inputs {
                 let left = std::mem::replace(&mut self.large, input).filter(|_| self.large.is_none());
                 self.place();
                 // The button that was pressed may be gone; whoever uses keys goes on at the tile.
-                left.iter().for_each(|input| self.reveal(input));
+                left.iter().chain(&self.large).for_each(|input| self.reveal(input));
                 self.ask(&sender);
             }
             InputsMsg::History(history) => self.details.emit(DetailsMsg::History(history)),
@@ -172,17 +172,16 @@ impl SimpleComponent for Inputs {
             InputsMsg::ClearClip(input) => drop(sender.output(InputsOutput::ClearClip(input))),
             InputsMsg::Painted(took) => drop(sender.output(InputsOutput::Painted(took))),
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
-            InputsMsg::Reveal(input) => {
-                self.large = self.large.take().map(|_| input.clone());
-                self.place();
-                self.reveal(&input);
-            }
             InputsMsg::Move(input, step) => {
                 // It moves when the engine says so.
                 if let Some(order) = order::moved(&self.ids(), &input, &step) {
                     // The window lives as long as its grid.
                     let _ = sender.output(InputsOutput::Order(order));
                 }
+            }
+            InputsMsg::Focus => {
+                let first = self.shown.first().map(|view| &view.input.id);
+                self.large.iter().chain(first).take(1).for_each(|input| self.reveal(input));
             }
             InputsMsg::Look => (0..self.tiles.len()).for_each(|index| self.tiles.send(index, TileMsg::Look)),
         }

@@ -1,6 +1,6 @@
 //! What the header says, worked out from what the window knows. Pure; DESK "Record button".
 
-use super::level::Level;
+use super::level::{self, Level};
 use crate::model::snapshot::{RecordingState, SessionState, Snapshot};
 use crate::ui::desk::{Contact, Desk};
 use crate::ui::format;
@@ -17,6 +17,8 @@ pub enum Button {
         /// Why not.
         refused: Option<String>,
     },
+    /// Record was pressed and the engine has not answered yet.
+    Asked,
     /// Files are being opened; can be stopped.
     Starting(String),
     /// Hold to stop.
@@ -36,9 +38,14 @@ impl Button {
         matches!(self, Button::Starting(_) | Button::Stop)
     }
 
+    /// Files are being opened.
+    pub fn is_starting(&self) -> bool {
+        matches!(self, Button::Starting(_))
+    }
+
     /// It only says what is being done.
-    pub fn is_stopping(&self) -> bool {
-        matches!(self, Button::Stopping(_))
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Button::Asked | Button::Stopping(_))
     }
 }
 
@@ -129,11 +136,12 @@ fn button(desk: &Desk) -> Button {
             let (done, all) = count(snapshot, RecordingState::Done);
             Button::Stopping(progress(&gettext("Finalising {n} of {all}"), done, all))
         }
+        Some(SessionState::Failed) | None if desk.starting => Button::Asked,
         Some(SessionState::Failed) | None => {
             let refused = match desk.armed_and_live() {
                 (0, _) => Some(gettext("no input is armed")),
                 (_, 0) => Some(gettext("no input has a signal")),
-                _ => None,
+                _ => level::refusal(&snapshot.level),
             };
             Button::Record { refused }
         }

@@ -30,6 +30,17 @@ impl Level {
     }
 }
 
+/// Why nothing new may be recorded, as far as the machine is the reason.
+pub fn refusal(view: &LevelView) -> Option<String> {
+    let forbidden = view.actions.iter().any(|code| code == "no_new_recordings");
+    let fatal = view.causes.iter().find(|code| FATAL.contains(&code.as_str()));
+    fatal.or(view.causes.first().filter(|_| forbidden)).map(|code| cause(code))
+}
+
+/// A disk in one of these states takes no recording.
+const FATAL: [&str; 6] =
+    ["storage_frozen", "storage_vanished", "disk_read_only", "disk_error", "disk_full", "quota_exceeded"];
+
 /// A cause of a newer engine is named by its code.
 fn cause(code: &str) -> String {
     match code {
@@ -71,6 +82,21 @@ fn action(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_that_takes_nothing_refuses_before_the_engine_does() {
+        let level = |causes: &[&str], actions: &[&str]| LevelView {
+            name: LevelName::Degrade,
+            causes: causes.iter().map(|code| (*code).to_owned()).collect(),
+            actions: actions.iter().map(|code| (*code).to_owned()).collect(),
+        };
+        assert_eq!(refusal(&level(&["cpu_high"], &["previews_15fps"])), None);
+        assert_eq!(
+            refusal(&level(&["disk_low"], &["no_new_recordings"])).as_deref(),
+            Some("Little is left on the disk.")
+        );
+        assert_eq!(refusal(&level(&["cpu_high", "storage_frozen"], &[])).as_deref(), Some("The disk does not answer."));
+    }
 
     #[test]
     fn causes_come_before_what_is_done_about_them() {

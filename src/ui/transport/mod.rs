@@ -4,12 +4,14 @@
 //! event returns. Stop needs a deliberate act ([`stop_guard`]); it never opens a dialog.
 
 mod face;
+mod hands;
 mod level;
 mod name;
 mod ring;
 mod stop_guard;
 mod view;
 
+use crate::model::MonoNs;
 use crate::model::naming::{NameFault, Template};
 use crate::sys::clock::mono_now;
 use crate::ui::l10n::gettext;
@@ -91,6 +93,9 @@ pub struct Transport {
     ticking: bool,
     fill: Rc<Cell<f64>>,
     name: gtk::EntryBuffer,
+    /// Since when files are being closed.
+    closing_since: Option<MonoNs>,
+    focus: Focus,
     /// Why the name that was typed cannot be one.
     name_refused: Option<String>,
     /// What placeholders in it become.
@@ -98,12 +103,46 @@ pub struct Transport {
     confirm: gtk::Popover,
 }
 
+/// Whoever uses keys begins at the one big button, and stays there when it becomes the other one (DESK "Tab order").
+struct Focus {
+    buttons: Vec<gtk::Button>,
+    wanted: Cell<bool>,
+}
+
+impl Default for Focus {
+    fn default() -> Self {
+        Self { buttons: Vec::new(), wanted: Cell::new(true) }
+    }
+}
+
+impl Focus {
+    /// The button is about to become another one.
+    fn note(&self) {
+        if self.buttons.iter().any(gtk::prelude::WidgetExt::has_focus) {
+            self.wanted.set(true);
+        }
+    }
+}
+
 impl Transport {
+    fn keep_focus(&self, record: &gtk::Button, stop: &gtk::Button) {
+        let shown = [record, stop].into_iter().find(|button| button.is_mapped() && button.is_sensitive());
+        let (Some(shown), true) = (shown, self.focus.wanted.get()) else { return };
+        // A name that is being typed comes first.
+        let typing = shown.root().and_then(|root| root.focus()).is_some_and(|focus| focus.is::<gtk::Text>());
+        self.focus.wanted.set(false);
+        if !typing {
+            shown.grab_focus();
+        }
+    }
+
     fn show(&mut self, face: TransportFace) {
         if std::mem::discriminant(&face.button) != std::mem::discriminant(&self.face.button) {
             // What was begun on the button that was there before does not count for the next one.
             self.guard.disarm();
             self.confirm.popdown();
+            self.focus.note();
+            self.closing_since = matches!(face.button, Button::Stopping(_)).then(mono_now);
         }
         self.face = face;
     }
@@ -179,13 +218,25 @@ impl Transport {
     /// Calm is said where there is room; anything else always.
     fn shows_level(&self) -> bool {
         let calm = self.face.level.as_ref().map(|level| level.calm);
-        calm.is_some_and(|calm| self.room == Room::Wide || !calm && self.room != Room::Narrow)
+        calm.is_some_and(|calm| self.room == Room::Wide || !calm)
+    }
+
+    fn level_word(&self) -> &str {
+        self.face.level.as_ref().map_or("", |level| level.word.as_str())
+    }
+
+    fn level_class(&self) -> &'static str {
+        self.face.level.as_ref().map_or("word-quiet", |level| level.class)
+    }
+
+    fn level_why(&self) -> &str {
+        self.face.level.as_ref().map_or("", |level| level.why.as_str())
     }
 
     fn refusal(&self) -> Option<&str> {
         match &self.face.button {
             Button::Record { refused } => self.name_refused.as_deref().or(refused.as_deref()),
-            Button::Starting(_) | Button::Stop | Button::Stopping(_) => None,
+            Button::Asked | Button::Starting(_) | Button::Stop | Button::Stopping(_) => None,
         }
     }
 
@@ -206,10 +257,15 @@ impl Transport {
         }
     }
 
-    fn stopping_words(&self) -> &str {
+    fn busy_words(&self) -> String {
         match &self.face.button {
-            Button::Stopping(progress) => progress,
-            _ => "",
+            Button::Stopping(progress) => {
+                let seconds = self.closing_since.map_or(0, |since| mono_now().since(since).as_secs());
+                let values = [("progress", &**progress), ("s", &*seconds.to_string())];
+                crate::ui::format::fill(&gettext("{progress} · {s} s"), &values)
+            }
+            Button::Asked => gettext("Starting"),
+            Button::Record { .. } | Button::Starting(_) | Button::Stop => String::new(),
         }
     }
 

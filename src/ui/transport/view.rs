@@ -1,5 +1,6 @@
-//! The header's widgets and how touches, keys and assistive technology reach it.
+//! The header's widgets.
 
+use super::hands::{make_confirm, make_hold, make_keys};
 use super::*;
 use gtk::prelude::*;
 use relm4::ComponentParts;
@@ -55,10 +56,17 @@ impl SimpleComponent for Transport {
                             gtk::Label {
                                 add_css_class: "session-title",
                                 set_ellipsize: gtk::pango::EllipsizeMode::End,
+                                set_xalign: 0.0,
+                                set_wrap: true,
+                                set_wrap_mode: gtk::pango::WrapMode::WordChar,
+                                #[watch]
+                                set_lines: if model.room == Room::Wide { 1 } else { 2 },
                                 #[watch]
                                 set_max_width_chars: model.name_chars(),
                                 #[watch]
                                 set_visible: model.face.session.is_some(),
+                                #[watch]
+                                set_tooltip_text: model.face.session.as_deref(),
                                 #[watch]
                                 set_label: model.face.session.as_deref().unwrap_or(""),
                             },
@@ -111,6 +119,7 @@ impl SimpleComponent for Transport {
                             gtk::Box {
                                 set_valign: gtk::Align::Center,
 
+                                #[name(record)]
                                 gtk::Button {
                                     #[watch]
                                     set_visible: model.face.button.is_record(),
@@ -131,50 +140,62 @@ impl SimpleComponent for Transport {
                                     },
                                 },
 
-                                #[name(stop)]
-                                gtk::Button {
+                                #[name(held)]
+                                gtk::Box {
                                     #[watch]
                                     set_visible: model.face.button.is_stop(),
-                                    add_css_class: "big-button",
-                                    add_css_class: "stop",
-                                    set_tooltip_text: Some(&gettext("Hold to stop, or press F9 twice")),
-                                    connect_clicked => TransportMsg::StopActivated,
-                                    update_property: &[gtk::accessible::Property::Label(&gettext("Stop"))],
 
-                                    gtk::Box {
-                                        set_spacing: 10,
-                                        set_halign: gtk::Align::Center,
-                                        #[name(ring)]
-                                        gtk::DrawingArea {
-                                            set_content_width: 30,
-                                            set_content_height: 30,
-                                            set_valign: gtk::Align::Center,
-                                        },
-                                        gtk::Label {
-                                            set_xalign: 0.0,
-                                            #[watch]
-                                            set_wrap: model.room == Room::Narrow,
-                                            #[watch]
-                                            set_label: &model.stop_words(),
+                                    #[name(stop)]
+                                    gtk::Button {
+                                        set_hexpand: true,
+                                        add_css_class: "big-button",
+                                        add_css_class: "stop",
+                                        set_tooltip_text: Some(&gettext("Hold to stop, or press F9 twice")),
+                                        connect_clicked => TransportMsg::StopActivated,
+                                        update_property: &[gtk::accessible::Property::Label(&gettext("Stop"))],
+
+                                        gtk::Box {
+                                            set_spacing: 10,
+                                            set_halign: gtk::Align::Center,
+                                            gtk::Spinner {
+                                                #[watch]
+                                                set_visible: model.face.button.is_starting(),
+                                                #[watch]
+                                                set_spinning: model.face.button.is_starting(),
+                                            },
+                                            #[name(ring)]
+                                            gtk::DrawingArea {
+                                                set_content_width: 30,
+                                                set_content_height: 30,
+                                                set_valign: gtk::Align::Center,
+                                            },
+                                            gtk::Label {
+                                                set_xalign: 0.0,
+                                                #[watch]
+                                                set_wrap: model.room == Room::Narrow,
+                                                #[watch]
+                                                set_label: &model.stop_words(),
+                                            },
                                         },
                                     },
                                 },
 
                                 gtk::Box {
                                     #[watch]
-                                    set_visible: model.face.button.is_stopping(),
+                                    set_visible: model.face.button.is_busy(),
                                     add_css_class: "big-button",
                                     set_spacing: 10,
                                     set_halign: gtk::Align::Center,
                                     gtk::Spinner {
                                         #[watch]
-                                        set_spinning: matches!(model.face.button, Button::Stopping(_)),
+                                        set_spinning: model.face.button.is_busy(),
                                     },
                                     gtk::Label {
+                                        add_css_class: "numeric",
                                         #[watch]
                                         set_wrap: model.room == Room::Narrow,
                                         #[watch]
-                                        set_label: model.stopping_words(),
+                                        set_label: &model.busy_words(),
                                     },
                                 },
                             },
@@ -182,7 +203,8 @@ impl SimpleComponent for Transport {
 
                         #[wrap(Some)]
                         set_end_widget = &gtk::Box {
-                            set_spacing: 16,
+                            #[watch]
+                            set_spacing: if model.room == Room::Wide { 16 } else { 8 },
                             set_valign: gtk::Align::Center,
 
                             gtk::Button {
@@ -198,6 +220,8 @@ impl SimpleComponent for Transport {
                                     gtk::Image { set_icon_name: Some("bookmark-new-symbolic") },
                                     gtk::Label {
                                         add_css_class: "numeric",
+                                        #[watch]
+                                        set_visible: model.room != Room::Small,
                                         #[watch]
                                         set_label: &model.face.markers.unwrap_or(0).to_string(),
                                     },
@@ -226,27 +250,53 @@ impl SimpleComponent for Transport {
                                     set_label: &model.face.headroom,
                                 },
                             },
-                            gtk::Box {
+                            gtk::MenuButton {
                                 add_css_class: "level",
-                                set_spacing: 6,
+                                add_css_class: "flat",
+                                set_valign: gtk::Align::Center,
                                 #[watch]
-                                update_property: &[gtk::accessible::Property::Label(model.face.level.as_ref().map_or("", |level| level.word.as_str()))],
+                                update_property: &[gtk::accessible::Property::Label(model.level_word())],
                                 #[watch]
                                 set_visible: model.shows_level(),
                                 #[watch]
-                                set_tooltip_text: model.face.level.as_ref().map(|level| level.why.as_str()).filter(|why| !why.is_empty()),
-                                gtk::Image {
-                                    set_icon_name: Some("power-profile-performance-symbolic"),
-                                    #[watch]
-                                    set_css_classes: &[model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
+                                set_tooltip_text: Some(model.level_why()),
+                                #[wrap(Some)]
+                                set_child = &gtk::Box {
+                                    set_spacing: 6,
+                                    gtk::Image {
+                                        set_icon_name: Some("power-profile-performance-symbolic"),
+                                        #[watch]
+                                        set_css_classes: &[model.level_class()],
+                                    },
+                                    gtk::Label {
+                                        #[watch]
+                                        set_visible: matches!(model.room, Room::Wide | Room::Medium),
+                                        #[watch]
+                                        set_css_classes: &["meter", model.level_class()],
+                                        #[watch]
+                                        set_label: model.level_word(),
+                                    },
                                 },
-                                gtk::Label {
-                                    #[watch]
-                                    set_visible: model.room != Room::Small,
-                                    #[watch]
-                                    set_css_classes: &["meter", model.face.level.as_ref().map_or("word-quiet", |level| level.class)],
-                                    #[watch]
-                                    set_label: model.face.level.as_ref().map_or("", |level| level.word.as_str()),
+                                #[wrap(Some)]
+                                set_popover = &gtk::Popover {
+                                    gtk::Box {
+                                        set_orientation: gtk::Orientation::Vertical,
+                                        set_spacing: 8,
+                                        add_css_class: "level-why",
+                                        gtk::Label {
+                                            add_css_class: "heading",
+                                            set_xalign: 0.0,
+                                            #[watch]
+                                            set_label: model.level_word(),
+                                        },
+                                        gtk::Label {
+                                            set_xalign: 0.0,
+                                            set_wrap: true,
+                                            set_max_width_chars: 40,
+                                            #[watch]
+                                            set_label: model.level_why(),
+                                        },
+                                    },
                                 },
                             },
                             append: &alerts,
@@ -265,13 +315,23 @@ impl SimpleComponent for Transport {
                         set_visible: model.room == Room::Narrow,
                     },
 
+                    // Beside the button there is no room for it on a small screen.
+                    gtk::Label {
+                        add_css_class: "refusal",
+                        set_wrap: true,
+                        set_margin_top: 6,
+                        #[watch]
+                        set_visible: model.refusal().is_some() && matches!(model.room, Room::Small | Room::Narrow),
+                        #[watch]
+                        set_label: model.refusal().unwrap_or(""),
+                    },
                 },
             },
         }
     }
 
     fn init((face, menu, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self {
+        let mut model = Self {
             face,
             room: Room::Wide,
             guard: StopGuard::default(),
@@ -280,12 +340,15 @@ impl SimpleComponent for Transport {
             name: gtk::EntryBuffer::new(None::<&str>),
             name_refused: None,
             becomes: None,
+            closing_since: None,
+            focus: Focus::default(),
             confirm: make_confirm(&sender),
         };
         let widgets = view_output!();
         ring::connect(&widgets.ring, &model.fill);
+        model.focus.buttons = vec![widgets.record.clone(), widgets.stop.clone()];
         model.confirm.set_parent(&widgets.stop);
-        widgets.stop.add_controller(make_hold(&sender));
+        widgets.held.add_controller(make_hold(&sender));
         widgets.stop.add_controller(make_keys(&sender));
         ComponentParts { model, widgets }
     }
@@ -313,6 +376,7 @@ impl SimpleComponent for Transport {
     }
 
     fn post_view(&self, widgets: &mut Self::Widgets) {
+        self.keep_focus(&widgets.record, &widgets.stop);
         place(self, widgets);
         widgets.ring.queue_draw();
     }
@@ -331,55 +395,4 @@ fn place(model: &Transport, widgets: &TransportWidgets) {
         widgets.second_row.remove(&widgets.middle);
         widgets.first_row.set_center_widget(Some(&widgets.middle));
     }
-}
-
-/// What assistive technology gets in place of holding.
-fn make_confirm(sender: &ComponentSender<Transport>) -> gtk::Popover {
-    let button = gtk::Button::with_label(&gettext("Stop recording"));
-    button.add_css_class("destructive-action");
-    button.add_css_class("big-button");
-    let input = sender.input_sender().clone();
-    button.connect_clicked(move |_| {
-        let _ = input.send(TransportMsg::StopConfirmed);
-    });
-    gtk::Popover::builder().child(&button).build()
-}
-
-/// The pointer on Stop. It claims the sequence, so that the button itself never sees a click: what the button reports
-/// as clicked then comes from assistive technology alone.
-fn make_hold(sender: &ComponentSender<Transport>) -> gtk::GestureClick {
-    let hold = gtk::GestureClick::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up, gone) =
-        (sender.input_sender().clone(), sender.input_sender().clone(), sender.input_sender().clone());
-    hold.connect_pressed(move |gesture, _, _, _| {
-        gesture.set_state(gtk::EventSequenceState::Claimed);
-        let _ = down.send(TransportMsg::PointerDown);
-    });
-    hold.connect_released(move |_, _, _, _| {
-        let _ = up.send(TransportMsg::PointerUp);
-    });
-    hold.connect_cancel(move |_, _| {
-        let _ = gone.send(TransportMsg::PointerUp);
-    });
-    hold
-}
-
-/// Space and Enter on Stop.
-fn make_keys(sender: &ComponentSender<Transport>) -> gtk::EventControllerKey {
-    let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
-    let (down, up) = (sender.input_sender().clone(), sender.input_sender().clone());
-    let presses = |key| matches!(key, gtk::gdk::Key::space | gtk::gdk::Key::Return | gtk::gdk::Key::KP_Enter);
-    keys.connect_key_pressed(move |_, key, _, _| {
-        if !presses(key) {
-            return glib::Propagation::Proceed;
-        }
-        let _ = down.send(TransportMsg::KeyDown);
-        glib::Propagation::Stop
-    });
-    keys.connect_key_released(move |_, key, _, _| {
-        if presses(key) {
-            let _ = up.send(TransportMsg::KeyUp);
-        }
-    });
-    keys
 }

@@ -5,6 +5,7 @@ Usage: atspi.py [--within SECONDS] [--app NAME] tree
        atspi.py ... press NAME         (a button, by its accessible name)
        atspi.py ... wait NAME          (until something visible has that name)
        atspi.py ... show NAME          (the same, then the tree as it is read behind that)
+       atspi.py ... where NAME         (where it lies in its window: x, y, width, height in pixels)
        atspi.py ... gone NAME          (until nothing visible has it)
        atspi.py ... ping NAME          (asks the first thing of that name again and again for the whole time, and prints how
                                         many answers came, how long the slowest took in ms and within how long 95 % came,
@@ -98,6 +99,13 @@ def text(node):
     return iface.get_text(0, iface.get_character_count()) if iface is not None else node.get_name()
 
 
+def where(node):
+    """`None` while it has no size."""
+    iface = node.get_component_iface()
+    at = iface and iface.get_extents(Atspi.CoordType.WINDOW)
+    return f"{at.x} {at.y} {at.width} {at.height}" if at and at.width > 0 else None
+
+
 def tree(seen):
     return "\n".join(f"{depth}\t{role}\t{name}\t{words(states)}" for depth, _, role, name, states in seen)
 
@@ -142,6 +150,8 @@ def attempt(options):
             return text(node)
         if options.verb == "show" and name == options.name:
             return tree(desktop(options.app))
+        if options.verb == "where" and name == options.name:
+            return where(node)
         if name == options.name and (options.verb == "wait" or (options.verb == "press" and press(node, states))):
             return ""
     return None
@@ -151,7 +161,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--within", type=float, default=10.0)
     parser.add_argument("--app")
-    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "gone", "text", "ping", "children"])
+    parser.add_argument("verb", choices=["tree", "press", "wait", "show", "where", "gone", "text", "ping", "children"])
     parser.add_argument("--mark")
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()

@@ -120,6 +120,27 @@ impl Display {
         assert_eq!(output.code, Some(0), "{output:?}");
     }
 
+    /// Where something lies by its accessible name: the middle of it.
+    pub fn place(&self, holdfast: &Holdfast, name: &str) -> (u32, u32) {
+        let said = self.atspi_ok(holdfast, &["where", name]);
+        let numbers: Vec<u32> = said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        let [x, y, width, height] = numbers[..] else { panic!("{name} lies at {said:?}") };
+        (x + width / 2, y + height / 2)
+    }
+
+    /// Puts a finger on a place, moves it on to another one when that is said, and lifts it after so many seconds.
+    pub fn hold(&self, holdfast: &Holdfast, (x, y): (u32, u32), on: Option<(u32, u32)>, seconds: &str) {
+        let mut xdotool = holdfast.command("xdotool");
+        let there = |(x, y): (u32, u32)| ["mousemove".to_owned(), x.to_string(), y.to_string()];
+        self.attach(&mut xdotool).args(there((x - 3, y))).args(there((x, y))).args(["mousedown", "1"]);
+        if let Some(on) = on {
+            xdotool.args(["sleep", "0.1"]).args(there(on));
+        }
+        xdotool.args(["sleep", seconds, "mouseup", "1"]);
+        let output = process::run("xdotool", &mut xdotool, holdfast.root(), DONE_WITHIN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// Takes what is at one place to another one, as a finger would.
     pub fn drag(&self, holdfast: &Holdfast, from: (u32, u32), to: (u32, u32)) {
         let mut xdotool = holdfast.command("xdotool");

@@ -40,6 +40,9 @@ pub enum DetailsOutput {
     ClearClip(InputId),
 }
 
+/// Longer names of values take more lines, so that the values have room.
+const NAME_CHARS: i32 = 16;
+
 /// The panel.
 pub struct Details {
     view: Option<TileView>,
@@ -110,16 +113,18 @@ impl SimpleComponent for Details {
                     set_orientation: gtk::Orientation::Vertical,
                     set_spacing: 16,
 
-                    #[local_ref]
-                    grid -> gtk::Grid {
-                        set_column_spacing: 16,
-                        set_row_spacing: 6,
+                    // The last minutes first: how it goes is seen, not read.
+                    #[name(lines)]
+                    gtk::Grid {
+                        set_column_homogeneous: true,
+                        set_column_spacing: 12,
+                        set_row_spacing: 8,
                     },
 
-                    #[name(lines)]
-                    gtk::Box {
-                        set_orientation: gtk::Orientation::Vertical,
-                        set_spacing: 12,
+                    #[local_ref]
+                    grid -> gtk::Grid {
+                        set_column_spacing: 12,
+                        set_row_spacing: 6,
                     },
                 },
             },
@@ -127,10 +132,12 @@ impl SimpleComponent for Details {
     }
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
-        let model = Self { view: None, table: Table::wrapping(), plots: Quantity::ALL.map(Plot::new) };
+        let model = Self { view: None, table: Table::wrapping(NAME_CHARS), plots: Quantity::ALL.map(Plot::new) };
         let grid = model.table.widget();
         let widgets = view_output!();
-        model.plots.iter().for_each(|plot| widgets.lines.append(plot.widget()));
+        for (plot, (column, row)) in model.plots.iter().zip([(0, 0), (1, 0), (0, 1), (1, 1)]) {
+            widgets.lines.attach(plot.widget(), column, row, 1, 1);
+        }
         ComponentParts { model, widgets }
     }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Room for a line in pixels.
-const HEIGHT: i32 = 64;
+const HEIGHT: i32 = 48;
 /// Width of the line in pixels: seen from an arm's length.
 const STROKE: f64 = 2.0;
 /// What a line spans from left to right.
@@ -78,6 +78,8 @@ impl Plot {
     /// An empty one.
     pub fn new(quantity: Quantity) -> Self {
         let name = gtk::Label::builder().label(quantity.name()).xalign(0.0).hexpand(true).build();
+        name.set_ellipsize(gtk::pango::EllipsizeMode::End);
+        name.set_tooltip_text(Some(&quantity.name()));
         name.add_css_class("details-row-name");
         let value = gtk::Label::builder().css_classes(["numeric"]).label(UNKNOWN).build();
         let head = gtk::Box::builder().spacing(8).build();

@@ -9,13 +9,18 @@ use crate::ui::l10n::gettext;
 const LARGE_FROM: i32 = 560;
 const MEDIUM_FROM: i32 = 300;
 
-/// Width and height of the level bars in pixels, in the grid and alone.
+/// Width and height of the level bars in pixels: in a small tile, in a large one, alone.
+const SMALL_METER_SIZE: (i32, i32) = (80, 12);
 const METER_SIZE: (i32, i32) = (150, 14);
 const LARGE_METER_SIZE: (i32, i32) = (320, 30);
 
 impl Tile {
     pub(super) fn meter_size(&self) -> (i32, i32) {
-        if self.place == Place::Large { LARGE_METER_SIZE } else { METER_SIZE }
+        match self.place {
+            _ if self.size.0 < LARGE_FROM => SMALL_METER_SIZE,
+            Place::Large => LARGE_METER_SIZE,
+            Place::Grid | Place::Line | Place::Away => METER_SIZE,
+        }
     }
 
     pub(super) fn large_icon(&self) -> &'static str {
@@ -90,9 +95,12 @@ impl Tile {
         self.face.words.is_none() && if verdict { self.size.0 >= LARGE_FROM } else { self.has_room() }
     }
 
-    /// Levels come with the frames, and are shown where there is sound and room.
+    /// Levels come with the frames, and are shown where there is sound and room: in a small tile trouble needs it more.
     pub(super) fn has_meter(&self) -> bool {
-        !self.is_line() && self.size.0 >= LARGE_FROM && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
+        let room = self.size.0 >= LARGE_FROM
+            || self.place == Place::Large
+            || self.size.0 >= MEDIUM_FROM && self.face.said().is_none();
+        !self.is_line() && room && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
     }
 
     pub(super) fn format_words(&self) -> &str {

@@ -4,7 +4,7 @@ mod looks;
 mod touch;
 
 use super::check::Check;
-use super::face::{Sight, TileFace};
+use super::face::{Outline, Sight, TileFace};
 pub use super::message::{Place, Step, TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
 use super::preview::Preview;
@@ -119,6 +119,12 @@ impl FactoryComponent for Tile {
                         set_visible: self.face.rec,
                         set_label: &gettext("● REC"),
                     },
+                    gtk::Spinner {
+                        #[watch]
+                        set_visible: self.face.outline == Outline::Fading,
+                        #[watch]
+                        set_spinning: self.face.outline == Outline::Fading,
+                    },
                     gtk::Label {
                         add_css_class: "tile-time",
                         add_css_class: "numeric",
@@ -193,6 +199,13 @@ impl FactoryComponent for Tile {
                                 set_visible: self.has_room_for_words(),
                             },
                         },
+                    },
+                    gtk::Image {
+                        add_css_class: "word-tally",
+                        set_icon_name: Some("audio-volume-overamplified-symbolic"),
+                        set_tooltip_text: Some(&gettext("The sound was too loud and has clipped.")),
+                        #[watch]
+                        set_visible: self.face.clipped && !self.is_line(),
                     },
                     #[name(meter)]
                     gtk::DrawingArea {
