@@ -44,7 +44,25 @@ pub fn choose(wanted: Option<&str>) {
 }
 
 fn spoken() -> Option<Arc<Speech>> {
+    #[cfg(test)]
+    if let Some(spoken) = SPEAKING.with_borrow(Clone::clone) {
+        return Some(spoken);
+    }
     SPEECH.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+#[cfg(test)]
+thread_local! {
+    static SPEAKING: std::cell::RefCell<Option<Arc<Speech>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// What `say` gives back in another language; other tests go on in theirs.
+#[cfg(test)]
+pub fn speaking<T>(language: &str, say: impl FnOnce() -> T) -> T {
+    SPEAKING.set(Some(Arc::new(Speech::of(language))));
+    let said = say();
+    SPEAKING.set(None);
+    said
 }
 
 /// The code of the language that is spoken, one of [`OFFERED`] unless the environment names another one.

@@ -5,6 +5,7 @@
 //! previews); GStreamer stays in `inputs::preview`, words go through gettext here and nowhere else.
 
 mod alerts;
+mod announcer;
 mod app;
 mod desk;
 mod engine;
@@ -15,17 +16,19 @@ mod inputs;
 mod l10n;
 mod link;
 mod own_state;
+mod refusals;
 mod start;
 mod status_line;
 mod step_back;
 mod table;
 mod theme;
 mod transport;
+mod values;
 mod words;
 
 use crate::sys::paths::Runtime;
 use anyhow::Context;
-use app::{App, AppInit};
+use app::AppInit;
 use gtk::gio;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -68,7 +71,8 @@ fn show(options: Options) -> anyhow::Result<()> {
     let starter = engine::EngineStarter::new(args, runtime.engine_socket(), ours_alone);
     let starter = starter.context("the window cannot start a thread")?;
     let folder = own_state::folder(options.demo);
-    l10n::choose(folder.as_deref().and_then(|folder| own_state::OwnState::load(folder).language).as_deref());
+    let own = folder.as_deref().map(own_state::OwnState::load).unwrap_or_default();
+    l10n::choose(own.language.as_deref());
     // Asked first: Relm4 would panic without a display.
     gtk::init().context(
         "no window can be shown: there is no display. Recording needs none: run `holdfast engine`, \
@@ -80,9 +84,9 @@ fn show(options: Options) -> anyhow::Result<()> {
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
     let step_back = Rc::new(RefCell::new(StepBack::begin(starter.thread())));
-    let init = AppInit { runtime, starter, step_back, folder };
+    let init = AppInit { runtime, starter, step_back, folder, own, windows: app::Windows::default() };
     theme::prepare(&application);
-    relm4::RelmApp::from_app(application).with_args(Vec::new()).run::<App>(init);
+    app::run(&application, init);
     Ok(())
 }
 

@@ -3,9 +3,10 @@
 //! Contract: the English here and in [`crate::model::incident`] (command line, logs) is the same, sentence by
 //! sentence; a test holds them together, so that a translation can never be of something else.
 
-use crate::model::incident::{IncidentCode, fill};
+use super::values;
+use crate::model::incident::IncidentCode;
 use crate::model::snapshot::Alert;
-use crate::ui::l10n::gettext;
+use crate::ui::l10n::{gettext, ngettext};
 use std::collections::BTreeMap;
 
 /// What happened, what was done, what the operator can do, each a template with `{name}` for parameters.
@@ -17,7 +18,22 @@ struct Sentences {
 
 /// The first sentence about a code that came over the wire, `None` when this version does not know the code.
 pub fn happened(code: Option<&str>, params: &BTreeMap<String, String>) -> Option<String> {
-    Some(fill(&sentences(known(code?)?).happened, params))
+    Some(fill(&sentences(known(code?)?, params).happened, params))
+}
+
+/// What can be done about a code that came over the wire, where that needs no parameter.
+pub fn remedy(code: &str) -> Option<String> {
+    Some(sentences(known(code)?, &BTreeMap::new()).remedy).filter(|remedy| !remedy.contains('{'))
+}
+
+/// Puts parameters into a template, as the language says them.
+fn fill(template: &str, params: &BTreeMap<String, String>) -> String {
+    let mut said = values::said(params);
+    let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    for (name, _) in names {
+        said.entry(name.to_owned()).or_insert_with(|| gettext("unknown"));
+    }
+    crate::model::incident::fill(template, &said)
 }
 
 /// What is said of an alert, line by line; empty lines are not shown.
@@ -35,24 +51,26 @@ pub struct Said {
 
 /// What is said of an alert.
 pub fn alert(alert: &Alert) -> Said {
-    let Some(Sentences { happened, done, remedy }) = known(&alert.code).map(sentences) else {
+    let Some(Sentences { happened, done, remedy }) = known(&alert.code).map(|code| sentences(code, &alert.params))
+    else {
         return Said { happened: alert.message.clone(), ..Said::default() };
     };
     let fill = |template: &str| fill(template, &alert.params);
     let others = BTreeMap::from([("more".to_owned(), alert.more.to_string())]);
-    let more = if alert.more > 0 { self::fill(&more_like_this(), &others) } else { String::new() };
+    let more = if alert.more > 0 { self::fill(&more_like_this(alert.more), &others) } else { String::new() };
     Said { happened: fill(&happened), done: fill(&done), remedy: fill(&remedy), more }
 }
 
-fn more_like_this() -> String {
-    gettext("And {more} more like this.")
+fn more_like_this(more: u32) -> String {
+    ngettext("And one more like this.", "And {more} more like this.", more)
 }
 
 fn known(code: &str) -> Option<IncidentCode> {
     IncidentCode::ALL.into_iter().find(|known| known.as_str() == code)
 }
 
-fn sentences(code: IncidentCode) -> Sentences {
+fn sentences(code: IncidentCode, params: &BTreeMap<String, String>) -> Sentences {
+    let count = |name| values::count(params, name);
     let (happened, done, remedy) = match code {
         IncidentCode::WorkerDied => (
             gettext("The recording process of this input ended unexpectedly ({reason})."),
@@ -85,7 +103,11 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Check the audio source."),
         ),
         IncidentCode::QueueOverflow => (
-            gettext("{frames} frames were lost because the disk or the machine could not keep up."),
+            ngettext(
+                "{frames} frame was lost because the disk or the machine could not keep up.",
+                "{frames} frames were lost because the disk or the machine could not keep up.",
+                count("frames"),
+            ),
             gettext("Recording goes on."),
             gettext("Close other programs; check the disk."),
         ),
@@ -132,7 +154,11 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Check the disk; copy this recording elsewhere soon."),
         ),
         IncidentCode::PartialStart => (
-            gettext("Only {started} of {armed} inputs record."),
+            ngettext(
+                "Only {started} of {armed} input records.",
+                "Only {started} of {armed} inputs record.",
+                count("armed"),
+            ),
             gettext("The others are tried on by themselves."),
             gettext("Look at the inputs that do not show REC."),
         ),
@@ -244,7 +270,7 @@ fn sentences(code: IncidentCode) -> Sentences {
             gettext("Switch automatic sleep off for important recordings."),
         ),
         IncidentCode::ErrorRate => (
-            gettext("{errors} errors within {seconds} s."),
+            ngettext("{errors} error within {seconds} s.", "{errors} errors within {seconds} s.", count("errors")),
             gettext("Each of them was dealt with by itself."),
             gettext("Look at the messages of this source, and at its cables."),
         ),
@@ -319,15 +345,25 @@ mod tests {
     #[test]
     fn every_sentence_is_offered_for_translation_as_it_stands_in_the_model() {
         for code in IncidentCode::ALL {
-            let (english, here) = (code.words(), sentences(code));
+            let (english, here) = (code.words(), sentences(code, &BTreeMap::new()));
             assert_eq!((here.happened.as_str(), here.done.as_str()), (english.happened, english.done), "{code:?}");
             assert_eq!(here.remedy, english.remedy, "{code:?}");
         }
-        assert_eq!(more_like_this(), crate::model::incident::MORE);
+        assert_eq!(more_like_this(2), crate::model::incident::MORE);
     }
 
     #[test]
     fn a_code_of_a_newer_engine_keeps_its_english() {
         assert_eq!(happened(Some("from_the_future"), &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let lost = |frames: &str| {
+            happened(Some("queue_overflow"), &BTreeMap::from([("frames".to_owned(), frames.to_owned())]))
+        };
+        assert!(lost("1").is_some_and(|said| said.starts_with("1 frame was lost")), "{:?}", lost("1"));
+        assert!(lost("2").is_some_and(|said| said.starts_with("2 frames were lost")), "{:?}", lost("2"));
+        assert_eq!(happened(Some("file_damaged"), &BTreeMap::new()).as_deref(), Some("unknown cannot be read."));
     }
 }

@@ -26,6 +26,7 @@ mod desk_alerts;
 mod desk_endurance;
 mod desk_hands;
 mod desk_pictures;
+mod desk_words;
 mod disk;
 mod endurance;
 mod fault_table;

@@ -3,6 +3,7 @@
 
 use super::face::CardFace;
 use super::sound::Sound;
+use crate::ui::announcer::{self, live_region};
 use crate::ui::format;
 use crate::ui::l10n::{gettext, ngettext};
 use gtk::gio;
@@ -25,11 +26,7 @@ pub struct Aloud {
 impl Aloud {
     /// Tells nothing yet.
     pub fn new() -> Self {
-        // A live region: GTK 4.8 has no other way to say something aloud (`gtk_accessible_announce` came with 4.14).
-        let announcer = gtk::Label::builder().accessible_role(gtk::AccessibleRole::Alert).css_classes(["announcer"]);
-        let announcer = announcer.ellipsize(gtk::pango::EllipsizeMode::End).can_target(false).visible(false);
-        let announcer = announcer.halign(gtk::Align::Start).valign(gtk::Align::Start).build();
-        Self { sound: Sound::default(), announcer }
+        Self { sound: Sound::default(), announcer: live_region() }
     }
 
     /// Where it is read from aloud; must be in sight of assistive technology, whatever is folded.
@@ -44,10 +41,7 @@ impl Aloud {
         if audible {
             self.sound.play();
         }
-        // Shown anew, so that the same words twice are told twice.
-        self.announcer.set_visible(false);
-        self.announcer.set_label(&newest.spoken());
-        self.announcer.set_visible(true);
+        announcer::tell(&self.announcer, &newest.spoken());
         if faces.len() <= EACH_UP_TO {
             for face in faces {
                 let body = [face.said.happened.as_str(), &face.said.done].join("\n");

@@ -117,6 +117,7 @@ fn source_name(source: &str) -> String {
     match source {
         "storage" => gettext("Storage"),
         "engine" => gettext("Recorder"),
+        "machine" => gettext("Machine"),
         "api" => gettext("Remote control"),
         // An input that is not configured any more.
         other => other.to_owned(),
@@ -221,6 +222,10 @@ impl Unseen {
 pub fn local_now() -> Zoned {
     crate::sys::clock::wall_now().to_zoned(TimeZone::system())
 }
+
+#[cfg(test)]
+#[path = "raw_tests.rs"]
+mod raw;
 
 #[cfg(test)]
 mod tests {

@@ -128,6 +128,11 @@ impl Alerts {
         self.draw(faces, sender);
     }
 
+    /// What the window remembers, with what was decided here.
+    pub fn own(&self) -> &OwnState {
+        &self.own
+    }
+
     fn faces(&self) -> Vec<CardFace> {
         let now = local_now();
         self.view.alerts.iter().map(|alert| CardFace::new(alert, &self.view.inputs, &now)).collect()

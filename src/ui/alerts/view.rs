@@ -163,7 +163,8 @@ impl SimpleComponent for Alerts {
             },
 
             add_controller = gtk::EventControllerKey {
-                connect_key_pressed[sender, flap] => move |_, key, _, _| {
+                connect_key_pressed[sender, flap = flap.downgrade()] => move |_, key, _, _| {
+                    let Some(flap) = flap.upgrade() else { return glib::Propagation::Proceed };
                     if key != gtk::gdk::Key::Escape || !flap.is_folded() || !flap.reveals_flap() {
                         return glib::Propagation::Proceed;
                     }

@@ -89,7 +89,7 @@ impl App {
         match ask {
             Ask::Retry(input) => self.retry(input, sender),
             Ask::ShowInput(input) => self.show_input(input, sender),
-            Ask::OpenFolder(session) => self.open_recordings(session),
+            Ask::OpenFolder(session) => self.open_recordings(session, sender),
             Ask::CleanUp(operation) => {
                 sender.oneshot_command(async move { AppCmd::Attended(client.clean_up(operation).await.map(drop)) });
             }
@@ -106,12 +106,12 @@ impl App {
     }
 
     /// The folder of one session, or that of all.
-    fn open_recordings(&self, session: Option<String>) {
+    fn open_recordings(&self, session: Option<String>, sender: &ComponentSender<Self>) {
         let Some(snapshot) = &self.desk.snapshot else { return };
         let library = PathBuf::from(&snapshot.storage.path);
         // A name, not a path: it came over the wire.
         let name = session.as_deref().map(Path::new).and_then(Path::file_name);
-        open_folder(&name.map_or_else(|| library.clone(), |name| library.join(name)));
+        open_folder(&name.map_or_else(|| library.clone(), |name| library.join(name)), sender.input_sender());
     }
 }
 

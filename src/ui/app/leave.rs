@@ -1,7 +1,7 @@
 //! How the window leaves: a recording goes on and that is said; an idle engine it started goes with it.
 
 use super::notice::Notice;
-use super::{App, AppMsg};
+use super::{App, AppCmd, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
 use crate::protocol::client::ClientError;
@@ -11,7 +11,7 @@ use crate::ui::l10n::{gettext, ngettext};
 use gtk::gio;
 use gtk::glib;
 use gtk::prelude::*;
-use relm4::ComponentSender;
+use relm4::{ComponentSender, Sender};
 use std::path::Path;
 
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
@@ -25,17 +25,20 @@ const MARKER_SECONDS: u32 = 3;
 
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, sender: &ComponentSender<Self>) {
         if self.desk.is_recording() && self.notice != Some(Notice::Closing) {
             self.notice = Some(Notice::Closing);
         } else {
-            self.leave();
+            self.leave(sender);
         }
     }
 
     /// Leaves. Workers and engine are processes of their own; an engine this window started ends by itself once nothing
-    /// is recorded and nobody is connected.
-    pub(super) fn leave(&mut self) {
+    /// is recorded and nobody is connected. A disk that does not take the size in time keeps nobody here.
+    pub(super) fn leave(&mut self, sender: &ComponentSender<Self>) {
+        if std::mem::replace(&mut self.leaving, true) {
+            return;
+        }
         if self.desk.is_recording() {
             let words = Notice::Closing.words();
             eprintln!("holdfast: {words}");
@@ -43,22 +46,25 @@ impl App {
             notification.set_body(Some(&words));
             relm4::main_application().send_notification(None, &notification);
         }
-        self.remember_size();
-        relm4::main_application().quit();
+        let (size, starts) = (self.size(), self.starts.clone());
+        self.window.set_visible(false);
+        sender.oneshot_command(async move {
+            starts.keep(move |own| own.size = size.or(own.size)).await;
+            AppCmd::SizeKept
+        });
     }
 
-    pub(super) fn remember_size(&mut self) {
+    /// What the window is to open with next time, unless it is as large as the screen.
+    pub(super) fn size(&self) -> Option<(i32, i32)> {
         let (width, height) = (self.window.width(), self.window.height());
-        let size = (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height));
-        let folder = self.starts.folder.as_deref().filter(|_| size.is_some() && size != self.own.size);
-        let saved = folder.map(|folder| super::OwnState::change(folder, |state| state.size = size));
-        if let Some(Err(error)) = saved {
-            tracing::debug!("the window cannot remember its size: {error}");
-        }
+        (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height))
     }
 
     /// Shows a toast. Its close button has an icon and no name in libadwaita 1.2, so it gets one.
     fn say(&self, toast: adw::Toast) {
+        if let Some(words) = toast.title() {
+            self.announcer.say(&words);
+        }
         self.toasts.add_toast(toast);
         let mut below = vec![self.toasts.clone().upcast::<gtk::Widget>()];
         while let Some(widget) = below.pop() {
@@ -89,7 +95,7 @@ impl App {
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.
-    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>) {
+    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>, sender: &ComponentSender<Self>) {
         let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
         let Some(last) = last else { return };
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
@@ -99,8 +105,8 @@ impl App {
         // Bad news waits until it was read.
         toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
         toast.set_button_label(Some(&gettext("Open")));
-        let folder = last.dir.clone();
-        toast.connect_button_clicked(move |_| open_folder(Path::new(&folder)));
+        let (folder, tell) = (last.dir.clone(), sender.input_sender().clone());
+        toast.connect_button_clicked(move |_| open_folder(Path::new(&folder), &tell));
         if let Some(before) = self.saved.replace(toast.clone()) {
             before.dismiss();
         }
@@ -108,12 +114,15 @@ impl App {
     }
 }
 
-/// Shows a folder. Without a file browser nothing opens; the path stands in the status line.
-pub(super) fn open_folder(folder: &Path) {
-    let (folder, nobody) = (gio::File::for_path(folder), gio::Cancellable::NONE);
-    gio::AppInfo::launch_default_for_uri_async(&folder.uri(), gio::AppLaunchContext::NONE, nobody, |result| {
+/// Shows a folder; where nothing can, its path is said instead.
+pub(super) fn open_folder(folder: &Path, tell: &Sender<AppMsg>) {
+    let (uri, nobody) = (gio::File::for_path(folder).uri(), gio::Cancellable::NONE);
+    let (path, tell) = (folder.display().to_string(), tell.clone());
+    gio::AppInfo::launch_default_for_uri_async(&uri, gio::AppLaunchContext::NONE, nobody, move |result| {
         if let Err(error) = result {
             tracing::info!("the folder cannot be shown: {error}");
+            // The window is gone, and who has pressed with it.
+            let _ = tell.send(AppMsg::NotOpened(path));
         }
     });
 }
@@ -128,14 +137,26 @@ fn saved_words(last: &LastSession) -> String {
     format::fill(&template, &[("name", last.name.as_str()), ("n", &last.parts.to_string())])
 }
 
-/// The signals that end a program end this one properly.
-pub(super) fn leave_on_signals(sender: &ComponentSender<App>) {
-    for signal in SIGNALS {
-        let input = sender.input_sender().clone();
-        glib::unix_signal_add_local(signal, move || {
-            // Gone already: then there is nothing to leave.
-            let _ = input.send(AppMsg::CloseAnyway);
-            glib::ControlFlow::Break
-        });
+/// The signals that end a program end this one properly, for as long as this lives. Main thread only.
+#[derive(Debug)]
+pub(super) struct Signals(Vec<glib::SourceId>);
+
+impl Signals {
+    pub(super) fn new(sender: &ComponentSender<App>) -> Self {
+        let source = |signal| {
+            let input = sender.input_sender().clone();
+            glib::unix_signal_add_local(signal, move || {
+                // Gone already: then there is nothing to leave.
+                let _ = input.send(AppMsg::CloseAnyway);
+                glib::ControlFlow::Continue
+            })
+        };
+        Self(SIGNALS.map(source).into())
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(glib::SourceId::remove);
     }
 }

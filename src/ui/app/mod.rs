@@ -4,14 +4,17 @@
 //! line are worked out and handed down. Requests go to the engine and come back as events.
 
 mod alerting;
+mod announce;
 mod ask;
 mod language;
 mod leave;
 mod menu;
 mod notice;
 mod view;
+mod windows;
 
 use super::alerts::{Alerts, AlertsInit, AlertsMsg, Ask, Badge};
+use super::announcer::Announcer;
 use super::desk::{Contact, Desk};
 use super::engine::EngineStarter;
 use super::glib_once::Debounce;
@@ -19,6 +22,7 @@ use super::health::{Health, HealthMsg};
 use super::inputs::{Inputs, InputsMsg, InputsOutput, TileView};
 use super::link::{self, Heard};
 use super::own_state::OwnState;
+use super::refusals;
 use super::start::Starts;
 use super::status_line::StatusLine;
 use super::step_back::StepBack;
@@ -33,7 +37,10 @@ use crate::protocol::history::HistoryReply;
 use crate::protocol::marker::{MarkerReply, MarkerRequest};
 use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
+use announce::Moment;
 use ask::Asking;
+use gtk::gio::prelude::ApplicationExt;
+use leave::Signals;
 use notice::Notice;
 use relm4::{Component, ComponentController, ComponentSender, Controller};
 use std::cell::RefCell;
@@ -41,6 +48,7 @@ use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+pub use windows::{Windows, run};
 
 /// What the window needs to begin.
 #[derive(Debug)]
@@ -53,6 +61,10 @@ pub struct AppInit {
     pub step_back: Rc<RefCell<StepBack>>,
     /// Where the window remembers, if anywhere.
     pub folder: Option<PathBuf>,
+    /// What it remembers.
+    pub own: OwnState,
+    /// Where it is kept.
+    pub windows: Windows,
 }
 
 /// To the window.
@@ -98,6 +110,8 @@ pub enum AppMsg {
     AskHealth,
     /// The operator wants another language.
     Language(String),
+    /// Nothing on this machine shows this folder.
+    NotOpened(String),
 }
 
 /// What comes back from background work.
@@ -125,6 +139,8 @@ pub enum AppCmd {
     Marked(Result<MarkerReply, ClientError>),
     /// The language of this code is remembered, or cannot be.
     LanguageKept(String),
+    /// The size is remembered, or cannot be.
+    SizeKept,
     /// Answer to what a button of an alert has asked for.
     Attended(Result<(), ClientError>),
 }
@@ -161,7 +177,13 @@ pub struct App {
     saved: Option<adw::Toast>,
     /// The same about a marker.
     marked: Option<adw::Toast>,
-    own: OwnState,
+    announcer: Announcer,
+    /// What was announced last.
+    announced: Option<Moment>,
+    /// It is about to end.
+    leaving: bool,
+    windows: Windows,
+    _signals: Signals,
 }
 
 impl App {
@@ -177,17 +199,18 @@ impl App {
                 if again || matches!(event, Event::Sync { .. }) {
                     self.fetch_alerts(sender);
                 }
-                if matches!(self.notice, Some(Notice::NoEngine(_))) {
+                if self.notice == Some(Notice::NoEngine) {
                     self.notice = None;
                 }
                 if !first {
-                    self.toast_if_saved(before.as_ref());
+                    self.toast_if_saved(before.as_ref(), sender);
                 }
             }
             Heard::Silence => self.desk.contact = Contact::Lost,
             Heard::NoEngine(why) => {
                 self.desk.contact = Contact::Lost;
-                self.notice = Some(Notice::NoEngine(why));
+                tracing::warn!("no engine can be started: {why}");
+                self.notice = Some(Notice::NoEngine);
             }
         }
         self.show_all();
@@ -198,6 +221,7 @@ impl App {
         if let Some(snapshot) = self.desk.snapshot.as_ref().filter(|_| self.desk.is_current()) {
             self.step_back.borrow_mut().follow(snapshot);
         }
+        self.announce();
         self.status = StatusLine::new(&self.desk);
         self.transport.emit(TransportMsg::Show(Box::new(TransportFace::new(&self.desk))));
         let session = self.desk.session_state();
@@ -252,12 +276,14 @@ impl App {
         sender.oneshot_command(async move { AppCmd::Marked(client.mark(&key, &request).await) });
     }
 
-    /// A refusal is said; success is seen in the events.
+    /// A refusal is said, in the log in the engine's own words; success is seen in the events.
     fn answered<T>(&mut self, result: Result<T, ClientError>) {
-        self.notice = match result {
-            Ok(_) => None,
-            Err(error) => Some(Notice::Refused(error.to_string())),
-        };
+        self.notice = result.err().map(|error| {
+            tracing::warn!("what was asked for is not done: {error}");
+            let words = refusals::words(&error);
+            self.announcer.say(&words);
+            Notice::Refused(words)
+        });
     }
 
     fn set_width(&mut self, width: i32) {
@@ -290,7 +316,8 @@ impl App {
             AppCmd::Health(health) => self.show_health(health),
             AppCmd::Told => {}
             AppCmd::Marked(result) => self.marked(result),
-            AppCmd::LanguageKept(code) => self.speak(&code),
+            AppCmd::LanguageKept(code) => self.speak(code),
+            AppCmd::SizeKept => relm4::main_application().quit(),
             AppCmd::Attended(result) => self.answered(result),
         }
     }

@@ -1,6 +1,5 @@
 //! The window's widgets and how messages reach the root component.
 
-use super::leave::leave_on_signals;
 use super::notice::Notice;
 use super::*;
 use crate::ui::health::Back;
@@ -129,7 +128,8 @@ impl Component for App {
     fn init(init: AppInit, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
         let client = Client::new(init.runtime.engine_socket()).as_window();
         let desk = Desk::default();
-        let own = init.folder.as_deref().map(OwnState::load).unwrap_or_default();
+        let own = init.own;
+        let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         let badge = Badge::new();
         let face = TransportFace::new(&desk);
         let transport = Transport::builder().launch((face, menu::entries(), badge.button().clone())).forward(
@@ -151,13 +151,14 @@ impl Component for App {
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
         // The sidebar stands beside whichever of the two is shown.
-        let content = gtk::Box::default();
-        content.append(inputs.widget());
-        content.append(health.widget());
+        let both = gtk::Box::default();
+        both.append(inputs.widget());
+        both.append(health.widget());
+        let (content, announcer) = (gtk::Overlay::builder().child(&both).build(), Announcer::new());
+        content.add_overlay(announcer.widget());
         let content = content.upcast();
-        let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own: own.clone() };
+        let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own };
         let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
-        let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         root.set_default_size(width, height);
         let model = App {
             status: StatusLine::new(&desk),
@@ -183,13 +184,16 @@ impl Component for App {
             toasts: adw::ToastOverlay::new(),
             saved: None,
             marked: None,
-            own,
+            announcer,
+            announced: None,
+            leaving: false,
+            windows: init.windows,
+            _signals: Signals::new(&sender),
         };
         let toasts = &model.toasts;
         let widgets = view_output!();
         root.add_controller(make_keys(&sender));
         root.add_controller(make_plain_keys(&sender));
-        leave_on_signals(&sender);
         let asker = sender.input_sender().clone();
         glib::timeout_add_local(ASK_HEALTH, move || match asker.send(AppMsg::AskHealth) {
             Ok(()) => glib::ControlFlow::Continue,
@@ -211,8 +215,8 @@ impl Component for App {
             AppMsg::KeyDown => self.transport.emit(TransportMsg::KeyDown),
             AppMsg::KeyUp => self.transport.emit(TransportMsg::KeyUp),
             AppMsg::Width(width) => self.set_width(width),
-            AppMsg::Close => self.close(),
-            AppMsg::CloseAnyway => self.leave(),
+            AppMsg::Close => self.close(&sender),
+            AppMsg::CloseAnyway => self.leave(&sender),
             AppMsg::Dismiss => self.notice = None,
             AppMsg::Mark => self.mark(&sender),
             AppMsg::AllInputs => {
@@ -226,6 +230,7 @@ impl Component for App {
             AppMsg::Painted(took) => self.report_preview(took, &sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),
+            AppMsg::NotOpened(folder) => self.notice = Some(Notice::NotOpened(folder)),
         }
     }
 

@@ -134,13 +134,13 @@ impl TileFace {
         self.words.as_deref().or(self.check.as_ref().map(|check| check.words.as_str()))
     }
 
-    /// The face as one sentence, for those who do not see it.
+    /// The face as one sentence, for those who do not see it. Without the running time: who has the focus here would hear it
+    /// every second.
     pub fn spoken(&self) -> String {
         let rec = self.rec.then(|| gettext("recording"));
         let check = self.check.as_ref().map(|check| check.words.clone());
         let clipped = self.clipped.then(|| gettext("The sound was too loud and has clipped."));
-        let parts =
-            [Some(self.name.clone()), rec, clipped, self.words.clone(), check, self.format.clone(), self.media.clone()];
+        let parts = [Some(self.name.clone()), rec, clipped, self.words.clone(), check, self.format.clone()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }

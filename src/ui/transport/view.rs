@@ -371,6 +371,10 @@ impl SimpleComponent for Transport {
         }
     }
 
+    fn shutdown(&mut self, _widgets: &mut Self::Widgets, _output: relm4::Sender<TransportOutput>) {
+        self.confirm.unparent();
+    }
+
     fn post_view(&self, widgets: &mut Self::Widgets) {
         self.keep_focus(&widgets.record, &widgets.stop);
         place(self, widgets);

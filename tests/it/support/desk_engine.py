@@ -11,6 +11,7 @@ listens. The test tells and asks on the same socket:
     POST /test/flood     the same, as often as `count`, with ids that follow each other, evenly within `seconds`
     POST /test/event     an event: told as it is
     GET  /test/asked     every POST a window has sent so far, oldest first
+    GET  /test/clients   how many follow the events
 """
 
 import base64
@@ -122,6 +123,8 @@ class Handler(socketserver.StreamRequestHandler):
             return 200, {}
         if path == "/test/asked":
             return 200, desk.asked
+        if path == "/test/clients":
+            return 200, len(desk.clients)
         if method == "POST":
             desk.asked.append(path)
             if path.endswith("/ack"):
@@ -144,8 +147,13 @@ class Handler(socketserver.StreamRequestHandler):
             self.request.sendall(frame(json.dumps(sync).encode()))
             desk.clients.append(self.request)
         # What a window says here is nothing but pings and a goodbye.
-        while self.request.recv(4096):
-            pass
+        try:
+            while self.request.recv(4096):
+                pass
+        finally:
+            with desk.lock:
+                if self.request in desk.clients:
+                    desk.clients.remove(self.request)
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

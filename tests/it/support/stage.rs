@@ -81,6 +81,17 @@ impl Stage {
         self.post("/test/flood", &json!({"alert": alert, "count": count, "seconds": 1.0}));
     }
 
+    /// Tells every window this, without changing what it is shown at first.
+    pub fn event(&self, kind: &str, data: &Value) {
+        self.post("/test/event", &json!({"kind": kind, "data": data}));
+    }
+
+    /// How many follow the events.
+    pub fn clients(&self) -> u64 {
+        let reply = api::request(&self.socket, "GET", "/test/clients", &[], None).expect("an answer");
+        reply.body.as_u64().expect("a number")
+    }
+
     /// What windows have asked for so far: the paths of their POSTs, oldest first.
     pub fn asked(&self) -> Vec<String> {
         let reply = api::request(&self.socket, "GET", "/test/asked", &[], None).expect("an answer");
