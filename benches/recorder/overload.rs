@@ -1,4 +1,4 @@
-//! What is lost on a machine that is too busy (R-FM-5): four watched inputs of ours, and the same four on bare
+//! What is lost on a machine that is too busy (R-FM-5): four inputs of ours that a real window shows, and the same four on bare
 //! `gst-launch-1.0` at normal priority, each beside `stress-ng --cpu 8`, one after the other.
 //!
 //! Contract: the same pictures per second for the same time, four pipelines of `videotestsrc is-live=true ! x264enc
@@ -7,10 +7,10 @@
 
 use super::{NEVER, Report, SETTLED};
 use crate::support::demux;
+use crate::support::display::Display;
 use crate::support::load;
 use crate::support::proc::{Holdfast, wait_for_change};
 use crate::support::process::{self, Running};
-use crate::support::viewer::Viewer;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 const SIZES: [(&str, u32, u32); 2] = [("960×540", 960, 540), ("1280×720", 1280, 720)];
 const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
 const FPS: f64 = 30.0;
-const TILE: (u32, u32) = (640, 360);
+/// Of the window: four tiles of 630 × 310.
+const WINDOW: (u32, u32) = (1280, 720);
 /// R-FM-5.
 const LOAD: Duration = Duration::from_secs(60);
 /// Recorded before the load, so that every encoder runs.
@@ -54,7 +55,12 @@ fn ours(report: &mut Report, name: &str, width: u32, height: u32) -> f64 {
     let mut holdfast = Holdfast::new(&(INPUTS.map(input).concat() + "[degradation]\n"));
     holdfast.spawn_engine();
     holdfast.wait_live(NEVER);
-    let viewers = INPUTS.map(|input| Viewer::watch_at(&holdfast, input, TILE));
+    let display = Display::start(&holdfast, WINDOW.0, WINDOW.1);
+    let window = display.window(&holdfast, &[]);
+    holdfast.wait_until("the window shows all four", NEVER, |snapshot| {
+        let inputs = snapshot["inputs"].as_array().into_iter().flatten();
+        inputs.filter(|input| input["preview"]["state"] == "live").count() == INPUTS.len()
+    });
     holdfast.cli_ok(&["record", "start"]);
     let media = |ms: u64| move |snapshot: &Value| snapshot["session"]["safe_ms"].as_u64() >= Some(ms);
     holdfast.wait_until("it records", NEVER, media(5000));
@@ -77,7 +83,7 @@ fn ours(report: &mut Report, name: &str, width: u32, height: u32) -> f64 {
         back = none(&holdfast.status()).then(|| gone.elapsed().as_secs_f64());
         wait_for_change(holdfast.root(), ASK);
     }
-    drop(viewers);
+    assert!(window.runs(), "the window ended: {}", process::tail(&holdfast.root().join("window.log"), 20));
     holdfast.cli_ok(&["record", "stop"]);
     for (what, seconds) in shed {
         report.line(&format!("{name} ×4, {what}"), seconds, "s", Some(SHED_WITHIN));

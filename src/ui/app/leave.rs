@@ -13,6 +13,7 @@ use gtk::glib;
 use gtk::prelude::*;
 use relm4::{ComponentSender, Sender};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
 const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
@@ -60,36 +61,14 @@ impl App {
         (width > 0 && height > 0 && !self.window.is_maximized()).then_some((width, height))
     }
 
-    /// Shows a toast. Its close button has an icon and no name in libadwaita 1.2, so it gets one.
-    fn say(&self, toast: adw::Toast) {
-        if let Some(words) = toast.title() {
-            self.announcer.say(&words);
-        }
-        self.toasts.add_toast(toast);
-        let mut below = vec![self.toasts.clone().upcast::<gtk::Widget>()];
-        while let Some(widget) = below.pop() {
-            if let Some(button) = widget.downcast_ref::<gtk::Button>().filter(|button| button.label().is_none()) {
-                button.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
-            }
-            // The content of the window is no toast.
-            let children = std::iter::successors(widget.first_child(), gtk::Widget::next_sibling);
-            let toasts = |child: &gtk::Widget| Some(child) != self.toasts.child().as_ref();
-            below.extend(children.filter(toasts));
-        }
-    }
-
     /// Says where a marker stands.
     pub(super) fn marked(&mut self, result: Result<MarkerReply, ClientError>) {
         if let Ok(reply) = &result {
             let time = format::media_time_or_unknown(reply.marker.media_ms);
             let words =
                 format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
-            let toast = adw::Toast::new(&words);
-            toast.set_timeout(MARKER_SECONDS);
-            if let Some(before) = self.marked.replace(toast.clone()) {
-                before.dismiss();
-            }
-            self.say(toast);
+            self.announcer.say(&words);
+            self.marked.say(&self.toasts, &words, MARKER_SECONDS, |_| {});
         }
         self.answered(result);
     }
@@ -101,16 +80,16 @@ impl App {
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
             return;
         }
-        let toast = adw::Toast::new(&saved_words(last));
+        let (words, folder) = (saved_words(last), last.dir.clone());
         // Bad news waits until it was read.
-        toast.set_timeout(if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS });
-        toast.set_button_label(Some(&gettext("Open")));
-        let (folder, tell) = (last.dir.clone(), sender.input_sender().clone());
-        toast.connect_button_clicked(move |_| open_folder(Path::new(&folder), &tell));
-        if let Some(before) = self.saved.replace(toast.clone()) {
-            before.dismiss();
-        }
-        self.say(toast);
+        let seconds = if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS };
+        self.announcer.say(&words);
+        self.opens.replace(folder);
+        let (opens, tell) = (Rc::clone(&self.opens), sender.input_sender().clone());
+        self.saved.say(&self.toasts, &words, seconds, |toast| {
+            toast.set_button_label(Some(&gettext("Open")));
+            toast.connect_button_clicked(move |_| open_folder(Path::new(&*opens.borrow()), &tell));
+        });
     }
 }
 

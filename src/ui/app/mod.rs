@@ -10,6 +10,7 @@ mod language;
 mod leave;
 mod menu;
 mod notice;
+mod toast;
 mod view;
 mod windows;
 
@@ -48,6 +49,7 @@ use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use toast::Toast;
 pub use windows::{Windows, run};
 
 /// What the window needs to begin.
@@ -174,9 +176,11 @@ pub struct App {
     window: adw::ApplicationWindow,
     toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
-    saved: Option<adw::Toast>,
+    saved: Toast,
+    /// The folder its button opens.
+    opens: Rc<RefCell<String>>,
     /// The same about a marker.
-    marked: Option<adw::Toast>,
+    marked: Toast,
     announcer: Announcer,
     /// What was announced last.
     announced: Option<Moment>,

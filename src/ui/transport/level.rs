@@ -56,6 +56,8 @@ fn cause(code: &str) -> String {
         "cpu_high" => gettext("The processors are busy."),
         "cpu_pressure" => gettext("Programs wait for the processors."),
         "memory_high" => gettext("Memory is getting short."),
+        "cpu_budget" => gettext("An input uses more of the processors than it may."),
+        "disk_budget" => gettext("An input writes more than it may."),
         "low_memory_mode" => gettext("There is very little memory."),
         newer => newer.replace('_', " "),
     }
@@ -71,6 +73,7 @@ fn action(code: &str) -> String {
         "two_previews_off" => gettext("The two least important previews are off."),
         "one_preview_off" => gettext("The least important preview is off."),
         "one_preview" => gettext("Only one preview is shown."),
+        "late_preview_off" => gettext("The preview of an input that hardly keeps up is off."),
         "previews_off" => gettext("All previews are off."),
         "jobs_paused" => gettext("Files are checked later."),
         "caches_dropped" => gettext("Memory that can be spared was given back."),
