@@ -43,8 +43,10 @@ const SIZE: (u32, u32) = (1280, 800);
 const FPS: f64 = 30.0;
 /// Issue 5.
 const MOST: f64 = 1.3;
-/// A side that showed fewer of the pictures it should have did less work.
-const PACE: f64 = 0.95;
+/// Of the pictures each side should have shown, what must have been seen: ours, the bare window's. A side that shows fewer does
+/// less work; where it is the bare one that is against us. Its ball is slow, and some of its pictures do not differ: 72 % were
+/// seen on a quiet machine, again and again.
+const PACE: [f64; 2] = [0.95, 0.65];
 /// Pairs that are tried.
 const MOST_PAIRS: usize = 3 * PAIRS;
 /// Windows that are started.
@@ -119,7 +121,12 @@ fn pair(records: bool) -> Option<Pair> {
         shown[0] * 1e2,
         shown[1] * 1e2
     );
-    shown.iter().all(|shown| *shown >= PACE).then_some(Pair { ours, bare, making: percent(0.0, made), size })
+    shown.iter().zip(PACE).all(|(shown, pace)| *shown >= pace).then_some(Pair {
+        ours,
+        bare,
+        making: percent(0.0, made),
+        size,
+    })
 }
 
 fn inputs(snapshot: &Value) -> impl Iterator<Item = &Value> {

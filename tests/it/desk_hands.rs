@@ -4,6 +4,7 @@ use crate::record::{LIVE_WITHIN, RECORDS_WITHIN, wait_media};
 use crate::support::display::{Display, Region};
 use crate::support::evidence::manifest;
 use crate::support::proc::{Holdfast, find_input, test_inputs};
+use crate::support::process::Deadline;
 use std::time::Duration;
 
 /// What a person can do something with, as assistive tools call it.
@@ -152,8 +153,10 @@ fn a_whole_run_needs_no_pointer_and_the_focus_is_seen() {
     let see = |display: &Display, what: &str| display.atspi_ok(&holdfast, &["wait", what]);
     let keys = |display: &Display, keys: &[&str]| display.key(&holdfast, keys);
     // Keys begin at Record (DESK), without a look for it.
-    see(&display, "Record");
-    assert!(display.atspi_ok(&holdfast, &["tree"]).contains("\tpush button\tRecord\tfocused"));
+    let soon = Deadline::after(RECORDS_WITHIN);
+    while !display.atspi_ok(&holdfast, &["tree"]).contains("\tpush button\tRecord\tfocused") {
+        assert!(soon.left().is_some(), "the focus is elsewhere: {}", display.atspi_ok(&holdfast, &["tree"]));
+    }
     keys(&display, &["space"]);
     wait_recording(&holdfast);
     // What has the focus looks otherwise than before.

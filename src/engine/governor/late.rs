@@ -36,11 +36,13 @@ pub struct Late {
     cause: Cause,
     track: Track,
     helpless: bool,
+    /// What is done was found done; whether it was ever late nobody knows yet.
+    found: bool,
 }
 
 impl Default for Late {
     fn default() -> Self {
-        Self { cause: Cause::default(), track: Track::new(&LATE), helpless: false }
+        Self { cause: Cause::default(), track: Track::new(&LATE), helpless: false, found: false }
     }
 }
 
@@ -53,12 +55,14 @@ impl Late {
             (lowered, Action::BitrateLower),
             (does.bitrate_percent <= 50, Action::BitrateHalf),
         ];
+        self.found = true;
         self.track.resume(now, actions.into_iter().filter(|(does, _)| *does).map(|(_, action)| action));
     }
 
     /// Does what is due.
     pub fn step(&mut self, now: MonoNs, calm: Duration, seen: Seen) -> Vec<Change> {
         self.cause.look(now, calm, Some(seen.late));
+        self.found &= !self.cause.on;
         let late_for = self.cause.bad_for(now);
         let lower = |wait| if seen.adjustable && late_for >= wait { Worth::Something } else { Worth::Wait };
         let worth = |action| match action {
@@ -102,6 +106,7 @@ impl Late {
 
     /// The level of what is still done.
     pub fn level(&self) -> LevelName {
-        self.track.level()
+        // Something else may have been the reason (memory, a budget): it tells its own level.
+        if self.found { self.track.level().min(LevelName::Warn) } else { self.track.level() }
     }
 }

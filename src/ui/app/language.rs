@@ -19,6 +19,9 @@ impl App {
     /// Builds the window anew. The new one stands before the old one goes: a program without a window ends. The disk is
     /// not asked what the window itself knows.
     pub(super) fn speak(&mut self, code: String) {
+        if self.leaving {
+            return;
+        }
         l10n::choose(Some(&code));
         theme::direct();
         let mut own = self.alerts.model().own().clone();

@@ -13,16 +13,16 @@ use gtk::glib;
 use gtk::prelude::*;
 use relm4::{ComponentSender, Sender};
 use std::path::Path;
-use std::rc::Rc;
+use std::time::Duration;
 
 /// Leave, recordings go on (R-SUP-12); SIGHUP: the terminal the window was started from is closed.
 const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// Long enough to be read from two metres, short enough not to stand before the lower pictures: each tile keeps its own
 /// verdict.
-const TOAST_SECONDS: u32 = 8;
+pub(super) const SAVED_LASTS: Duration = Duration::from_secs(8);
 /// The same for less.
-const MARKER_SECONDS: u32 = 3;
+pub(super) const MARKED_LASTS: Duration = Duration::from_secs(3);
 
 impl App {
     /// The operator closes the window: at once when idle; while something is recorded it is said first, in the window.
@@ -68,28 +68,23 @@ impl App {
             let words =
                 format::fill(&gettext("Marker {n} at {time}"), &[("n", &reply.marker.n.to_string()), ("time", &time)]);
             self.announcer.say(&words);
-            self.marked.say(&self.toasts, &words, MARKER_SECONDS, |_| {});
+            self.marked.say(&words, false);
         }
         self.answered(result);
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.
-    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>, sender: &ComponentSender<Self>) {
+    pub(super) fn toast_if_saved(&mut self, before: Option<&LastSession>) {
         let last = self.desk.snapshot.as_ref().and_then(|s| s.last_session.as_ref());
         let Some(last) = last else { return };
         if before.is_some_and(|before| before.id == last.id && before.verdict == last.verdict) {
             return;
         }
         let (words, folder) = (saved_words(last), last.dir.clone());
-        // Bad news waits until it was read.
-        let seconds = if last.verdict == Verdict::Failed { 0 } else { TOAST_SECONDS };
         self.announcer.say(&words);
         self.opens.replace(folder);
-        let (opens, tell) = (Rc::clone(&self.opens), sender.input_sender().clone());
-        self.saved.say(&self.toasts, &words, seconds, |toast| {
-            toast.set_button_label(Some(&gettext("Open")));
-            toast.connect_button_clicked(move |_| open_folder(Path::new(&*opens.borrow()), &tell));
-        });
+        // Bad news waits until it was read.
+        self.saved.say(&words, last.verdict == Verdict::Failed);
     }
 }
 

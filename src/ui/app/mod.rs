@@ -174,7 +174,6 @@ pub struct App {
     /// Alerts that come close together are shown in one go.
     alerts_soon: Debounce,
     window: adw::ApplicationWindow,
-    toasts: adw::ToastOverlay,
     /// What was said last about a saved session; the next word takes its place.
     saved: Toast,
     /// The folder its button opens.
@@ -207,7 +206,7 @@ impl App {
                     self.notice = None;
                 }
                 if !first {
-                    self.toast_if_saved(before.as_ref(), sender);
+                    self.toast_if_saved(before.as_ref());
                 }
             }
             Heard::Silence => self.desk.contact = Contact::Lost,

@@ -1,61 +1,67 @@
-//! One toast for each thing that is told again and again: while it shows, its words are changed; no second one waits behind it.
+//! A line over the lower edge of the pictures that says what was done, and goes by itself.
 //!
-//! Contract: nothing here dismisses a toast. Of one that is dismissed by the program shortly before another one shows,
-//! libadwaita 1.2 frees what belongs to it a second time when its animation ends (seen as a crash of the window on Debian 12, in
-//! one of some fifteen recordings).
+//! Contract: one line for each thing that is told again and again; new words take the place of older ones and stay as long,
+//! but none takes the place of bad news that nobody has closed. Never in the way of anything (R-ALR-6).
+//!
+//! `adw::Toast` is not used: of one that goes within half a second of its appearance behind another one, libadwaita 1.2 frees
+//! what belongs to it while it is still moving (seen as a crash of the window on Debian 12).
 
+use crate::ui::glib_once::Debounce;
 use crate::ui::l10n::gettext;
-use gtk::glib;
 use gtk::prelude::*;
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::Cell;
+use std::time::Duration;
 
 /// See the module. Main thread only.
-#[derive(Debug, Default)]
 pub(super) struct Toast {
-    shown: Rc<RefCell<Option<adw::Toast>>>,
+    root: gtk::Box,
+    words: gtk::Label,
+    going: Debounce,
+    stays: Cell<bool>,
 }
 
 impl Toast {
-    /// Says `words` for so many seconds (0 = until somebody closes it); `prepare` is called for a new one.
-    pub(super) fn say(
-        &self,
-        overlay: &adw::ToastOverlay,
-        words: &str,
-        seconds: u32,
-        prepare: impl FnOnce(&adw::Toast),
-    ) {
-        // It is read as markup, and a name may hold anything.
-        let title = glib::markup_escape_text(words);
-        let lasts = |toast: &&adw::Toast| seconds > 0 || toast.timeout() == 0;
-        if let Some(toast) = self.shown.borrow().as_ref().filter(lasts) {
-            return toast.set_title(&title);
-        }
-        let toast = adw::Toast::builder().title(title).timeout(seconds).build();
-        let shown = Rc::clone(&self.shown);
-        toast.connect_dismissed(move |gone| {
-            let mut shown = shown.borrow_mut();
-            if shown.as_ref() == Some(gone) {
-                *shown = None;
-            }
-        });
-        prepare(&toast);
-        self.shown.replace(Some(toast.clone()));
-        overlay.add_toast(toast);
-        name_close_buttons(overlay);
+    /// One that shows nothing yet, and what it shows for so long.
+    pub(super) fn new(lasts: Duration) -> Self {
+        let words = gtk::Label::builder().wrap(true).xalign(0.0).build();
+        let close = gtk::Button::builder().icon_name("window-close-symbolic").css_classes(["flat"]).build();
+        close.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
+        let root = gtk::Box::builder().spacing(12).visible(false).css_classes(["toast-line"]).build();
+        root.append(&words);
+        root.append(&close);
+        let (closed, gone) = (root.downgrade(), root.downgrade());
+        close.connect_clicked(move |_| closed.upgrade().iter().for_each(|root| root.set_visible(false)));
+        let going = Debounce::new(lasts, move || gone.upgrade().iter().for_each(|root| root.set_visible(false)));
+        Self { root, words, going, stays: Cell::new(false) }
     }
-}
 
-/// The close button of a toast has an icon and no name in libadwaita 1.2, so it gets one.
-fn name_close_buttons(overlay: &adw::ToastOverlay) {
-    let mut below = vec![overlay.clone().upcast::<gtk::Widget>()];
-    while let Some(widget) = below.pop() {
-        if let Some(button) = widget.downcast_ref::<gtk::Button>().filter(|button| button.label().is_none()) {
-            button.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
+    /// The same with a button that does `act`.
+    pub(super) fn with(self, label: &str, act: impl Fn() + 'static) -> Self {
+        let button = gtk::Button::with_label(label);
+        button.connect_clicked(move |_| act());
+        self.root.insert_child_after(&button, Some(&self.words));
+        self
+    }
+
+    /// Its widget.
+    pub(super) fn widget(&self) -> &gtk::Box {
+        &self.root
+    }
+
+    /// Says `words`; what `stays` is there until somebody closes it.
+    pub(super) fn say(&self, words: &str, stays: bool) {
+        let unread = self.stays.get() && self.root.is_visible();
+        if unread {
+            self.words.set_label(&format!("{}\n{words}", self.words.label()));
+        } else {
+            self.words.set_label(words);
         }
-        // The content of the window is no toast.
-        let children = std::iter::successors(widget.first_child(), gtk::Widget::next_sibling);
-        let toasts = |child: &gtk::Widget| Some(child) != overlay.child().as_ref();
-        below.extend(children.filter(toasts));
+        self.root.set_visible(true);
+        self.stays.set(stays || unread);
+        if self.stays.get() {
+            self.going.stop();
+        } else {
+            self.going.start();
+        }
     }
 }

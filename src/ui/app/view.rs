@@ -1,5 +1,6 @@
 //! The window's widgets and how messages reach the root component.
 
+use super::leave::{MARKED_LASTS, SAVED_LASTS, open_folder};
 use super::notice::Notice;
 use super::*;
 use crate::ui::health::Back;
@@ -9,6 +10,7 @@ use gtk::glib;
 use gtk::prelude::*;
 use relm4::ComponentParts;
 use std::cell::Cell;
+use std::path::Path;
 
 /// Size of a window nobody has sized yet.
 const DEFAULT_SIZE: (i32, i32) = (1280, 800);
@@ -52,9 +54,19 @@ impl Component for App {
                 glib::Propagation::Stop
             },
 
-            #[local_ref]
-            toasts -> adw::ToastOverlay {
-                gtk::Box {
+            gtk::Overlay {
+                add_overlay = &gtk::Box {
+                    set_orientation: gtk::Orientation::Vertical,
+                    set_halign: gtk::Align::Center,
+                    set_valign: gtk::Align::End,
+                    set_spacing: 8,
+                    set_margin_bottom: 56,
+                    append: model.marked.widget(),
+                    append: model.saved.widget(),
+                },
+
+                #[wrap(Some)]
+                set_child = &                gtk::Box {
                     set_orientation: gtk::Orientation::Vertical,
 
                     // Tells the width of the window, draws nothing.
@@ -160,6 +172,10 @@ impl Component for App {
         let alerts = AlertsInit { content, badge, folder: init.folder.clone(), own };
         let alerts = Alerts::builder().launch(alerts).forward(sender.input_sender(), AppMsg::Alert);
         root.set_default_size(width, height);
+        let opens = Rc::<RefCell<String>>::default();
+        let (folder, tell) = (Rc::clone(&opens), sender.input_sender().clone());
+        let saved = Toast::new(SAVED_LASTS)
+            .with(&gettext("Open"), move || open_folder(Path::new(folder.borrow().as_str()), &tell));
         let model = App {
             status: StatusLine::new(&desk),
             runtime: init.runtime,
@@ -181,20 +197,25 @@ impl Component for App {
             alerts,
             alerts_soon: alerting::make_alerts_soon(&sender),
             window: root.clone(),
-            toasts: adw::ToastOverlay::new(),
-            saved: Toast::default(),
-            opens: Rc::default(),
-            marked: Toast::default(),
+            saved,
+            opens,
+            marked: Toast::new(MARKED_LASTS),
             announcer,
             announced: None,
             leaving: false,
             windows: init.windows,
             _signals: Signals::new(&sender),
         };
-        let toasts = &model.toasts;
         let widgets = view_output!();
         root.add_controller(make_keys(&sender));
-        root.add_controller(make_plain_keys(&sender));
+        let marking = Rc::<Cell<bool>>::default();
+        root.add_controller(make_plain_keys(&sender, &marking));
+        // Of a key that is let go while another window has the keyboard nobody hears here.
+        let up = sender.input_sender().clone();
+        root.connect_is_active_notify(move |_| {
+            marking.set(false);
+            let _ = up.send(AppMsg::KeyUp);
+        });
         let asker = sender.input_sender().clone();
         glib::timeout_add_local(ASK_HEALTH, move || match asker.send(AppMsg::AskHealth) {
             Ok(()) => glib::ControlFlow::Continue,
@@ -282,12 +303,11 @@ fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
 }
 
 /// Keys that mean something wherever nobody else wants them: a name that is typed comes first.
-fn make_plain_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
+fn make_plain_keys(sender: &ComponentSender<App>, down: &Rc<Cell<bool>>) -> gtk::EventControllerKey {
     let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Bubble).build();
     let input = sender.input_sender().clone();
     // A key that is held is one wish.
-    let down = Rc::new(Cell::new(false));
-    let up = Rc::clone(&down);
+    let (down, up) = (Rc::clone(down), Rc::clone(down));
     keys.connect_key_released(move |_, key, _, _| {
         if matches!(key, gtk::gdk::Key::m | gtk::gdk::Key::M) {
             up.set(false);

@@ -34,7 +34,8 @@ impl Level {
 pub fn refusal(view: &LevelView) -> Option<String> {
     let forbidden = view.actions.iter().any(|code| code == "no_new_recordings");
     let fatal = view.causes.iter().find(|code| FATAL.contains(&code.as_str()));
-    fatal.or(view.causes.first().filter(|_| forbidden)).map(|code| cause(code))
+    let of_disk = || view.causes.iter().find(|code| code.starts_with("disk_"));
+    fatal.or_else(|| of_disk().filter(|_| forbidden)).map(|code| cause(code))
 }
 
 /// A disk in one of these states takes no recording.
@@ -98,6 +99,8 @@ mod tests {
             refusal(&level(&["disk_low"], &["no_new_recordings"])).as_deref(),
             Some("Little is left on the disk.")
         );
+        let both = level(&["cpu_high", "disk_low"], &["no_new_recordings", "previews_off"]);
+        assert_eq!(refusal(&both).as_deref(), Some("Little is left on the disk."));
         assert_eq!(refusal(&level(&["cpu_high", "storage_frozen"], &[])).as_deref(), Some("The disk does not answer."));
     }
 

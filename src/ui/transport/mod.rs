@@ -20,7 +20,7 @@ pub use face::TransportFace;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::{ComponentSender, SimpleComponent};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 use stop_guard::{StopGuard, Touch};
@@ -107,11 +107,12 @@ pub struct Transport {
 struct Focus {
     buttons: Vec<gtk::Button>,
     wanted: Cell<bool>,
+    given: OnceCell<Option<gtk::Widget>>,
 }
 
 impl Default for Focus {
     fn default() -> Self {
-        Self { buttons: Vec::new(), wanted: Cell::new(true) }
+        Self { buttons: Vec::new(), wanted: Cell::new(true), given: OnceCell::new() }
     }
 }
 
@@ -126,12 +127,16 @@ impl Focus {
 
 impl Transport {
     fn keep_focus(&self, record: &gtk::Button, stop: &gtk::Button) {
+        let focus = record.root().and_then(|root| root.focus());
+        // What a new window gave the focus to by itself; nobody has gone there.
+        let given = self.focus.given.get_or_init(|| focus.clone());
         let shown = [record, stop].into_iter().find(|button| button.is_mapped() && button.is_sensitive());
         let (Some(shown), true) = (shown, self.focus.wanted.get()) else { return };
-        // A name that is being typed comes first.
-        let typing = shown.root().and_then(|root| root.focus()).is_some_and(|focus| focus.is::<gtk::Text>());
         self.focus.wanted.set(false);
-        if !typing {
+        // Whoever has gone elsewhere meanwhile stays there.
+        let ours =
+            |focus: &gtk::Widget| self.focus.buttons.iter().any(|button| button.upcast_ref::<gtk::Widget>() == focus);
+        if focus.as_ref().is_none_or(ours) || focus == *given {
             shown.grab_focus();
         }
     }
