@@ -38,6 +38,14 @@ pub enum NameFault {
     Brace,
 }
 
+impl NameFault {
+    /// The same with the name it is about, as it was asked for.
+    pub fn about(&self, asked: Option<&str>) -> String {
+        let shortened = |name: &str| name.chars().take(SESSION_NAME_MAX_CHARS).collect::<String>();
+        asked.map_or_else(|| self.to_string(), |name| format!("{:?}: {self}", shortened(name)))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),

@@ -233,7 +233,7 @@ fn an_engine_killed_at_any_moment_leaves_one_session_without_a_gap() {
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let moments = [Moment::Recording, Moment::Start, Moment::Stop, Moment::Split, Moment::Start];
-    for round in 1..=rounds(5, 30) {
+    for round in 1..=rounds(3, 30) {
         kill_at(&mut holdfast, &mut dice, moments[round as usize % moments.len()], round);
     }
 }

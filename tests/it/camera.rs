@@ -124,7 +124,10 @@ fn copied_h264_that_is_held_up_and_split_loses_and_doubles_no_picture() {
 
 #[test]
 fn copied_h265_that_is_held_up_and_split_loses_and_doubles_no_picture() {
-    hold_up_and_split(Codec::H265, H265);
+    // The other codec takes the same way with every change.
+    for _ in 0..rounds(0, 1) {
+        hold_up_and_split(Codec::H265, H265);
+    }
 }
 
 #[test]

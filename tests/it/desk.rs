@@ -113,14 +113,14 @@ fn a_frozen_or_killed_window_costs_no_frame_and_finds_its_pictures_again() {
 
     window.signal(Signal::STOP);
     let media = find_input(&holdfast.status(), "cam1")["recording"]["media_ms"].as_u64().unwrap_or(0);
-    wait_media(&holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(rounds(10, 60).into()));
+    wait_media(&holdfast, "cam1", Duration::from_millis(media) + Duration::from_secs(rounds(5, 60).into()));
     window.signal(Signal::CONT);
     wait_moving(&holdfast, &mut display, "after SIGCONT");
     // It was the window that stood still, not the engine.
     let log = std::fs::read_to_string(holdfast.root().join("window.log")).unwrap_or_default();
     assert!(!log.contains("an engine is started"), "the window took its own sleep for the engine's: {log}");
 
-    for round in 1..=rounds(5, 50) {
+    for round in 1..=rounds(3, 50) {
         // A random moment: of its life, of a fragment, of a frame.
         let media = find_input(&holdfast.status(), "cam3")["recording"]["media_ms"].as_u64().unwrap_or(0);
         wait_media(&holdfast, "cam3", Duration::from_millis(media + dice.below(1500) as u64));

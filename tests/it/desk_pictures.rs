@@ -132,7 +132,7 @@ fn alerts() -> Value {
             "critical",
             "storage",
             "disk_critical",
-            json!({"free": "1.9 GB", "used": 97, "floor": "1.5 GB"}),
+            json!({"free": "1.9 GB", "used": "97", "floor": "1.5 GB"}),
             &["open_folder", "acknowledge"]
         )
     ])
@@ -176,6 +176,9 @@ fn take(holdfast: &Holdfast, place: &Path, look: &Look) {
     let _window = display.window_with(holdfast, &env);
     display.atspi_ok(holdfast, &["wait", look.says]);
     let tree = display.atspi_ok(holdfast, &["tree"]);
+    if look.name == DARK.name {
+        display.atspi_ok(holdfast, &["wait", "The disk is almost full: 1.9\u{a0}GB are left, 97 % are used."]);
+    }
     if look.says == DARK.says {
         for (said, _) in states() {
             assert!(tree.contains(said), "{}: nobody says {said:?}: {tree}", look.name);

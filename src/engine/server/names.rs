@@ -42,7 +42,7 @@ pub(super) async fn name(State(api): State<Api>, asked: Result<Query<Asked>, Que
     let Ok(Query(Asked { name })) = asked else { return refusal(422, "bad_query", "use name=…", false) };
     match look(&api, name.as_deref(), true).await {
         Ok(reply) => Json(reply).into_response(),
-        Err(fault) => refusal(422, "bad_name", fault.to_string(), false),
+        Err(fault) => refusal(422, "bad_name", fault.about(name.as_deref()), false),
     }
 }
 

@@ -94,7 +94,8 @@ impl State {
     }
 
     fn check_request(&self, command: &StartCommand) -> Result<(SessionName, Vec<InputSpec>), Refused> {
-        let name = command.name.clone().map_err(|fault| refused(422, "bad_name", fault.to_string(), false))?;
+        let asked = command.request.name.as_deref();
+        let name = command.name.clone().map_err(|fault| refused(422, "bad_name", fault.about(asked), false))?;
         Ok((name, self.wanted_inputs(command.request.inputs.as_deref())?))
     }
 

@@ -57,10 +57,6 @@ impl SimpleComponent for Transport {
                                 add_css_class: "session-title",
                                 set_ellipsize: gtk::pango::EllipsizeMode::End,
                                 set_xalign: 0.0,
-                                set_wrap: true,
-                                set_wrap_mode: gtk::pango::WrapMode::WordChar,
-                                #[watch]
-                                set_lines: if model.room == Room::Wide { 1 } else { 2 },
                                 #[watch]
                                 set_max_width_chars: model.name_chars(),
                                 #[watch]
