@@ -12,6 +12,9 @@ use gtk::prelude::*;
 use std::cell::Cell;
 use std::time::Duration;
 
+/// Longer words take more lines.
+const WORDS_CHARS: i32 = 60;
+
 /// See the module. Main thread only.
 pub(super) struct Toast {
     root: gtk::Box,
@@ -23,7 +26,7 @@ pub(super) struct Toast {
 impl Toast {
     /// One that shows nothing yet, and what it shows for so long.
     pub(super) fn new(lasts: Duration) -> Self {
-        let words = gtk::Label::builder().wrap(true).xalign(0.0).build();
+        let words = gtk::Label::builder().wrap(true).xalign(0.0).max_width_chars(WORDS_CHARS).build();
         let close = gtk::Button::builder().icon_name("window-close-symbolic").css_classes(["flat"]).build();
         close.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
         let root = gtk::Box::builder().spacing(12).visible(false).css_classes(["toast-line"]).build();

@@ -202,7 +202,7 @@ impl Transport {
     fn name_chars(&self) -> i32 {
         match self.room {
             Room::Wide => 40,
-            Room::Medium => 24,
+            Room::Medium => 16,
             Room::Small => 13,
             Room::Narrow => 16,
         }
