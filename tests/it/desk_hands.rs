@@ -176,8 +176,7 @@ fn a_whole_run_needs_no_pointer_and_the_focus_is_seen() {
     display.atspi_ok(&holdfast, &["gone", "Close alerts"]);
     keys(&display, &["ctrl+h"]);
     see(&display, "Health");
-    // The first one closes the toast of the marker, if that is still there.
-    keys(&display, &["Escape", "Escape"]);
+    keys(&display, &["Escape"]);
     // From there the tile has the focus.
     see(&display, "Show Camera 1 large");
     keys(&display, &["Return"]);

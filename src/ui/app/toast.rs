@@ -9,7 +9,7 @@
 use crate::ui::glib_once::Debounce;
 use crate::ui::l10n::gettext;
 use gtk::prelude::*;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Longer words take more lines.
@@ -20,7 +20,8 @@ pub(super) struct Toast {
     root: gtk::Box,
     words: gtk::Label,
     going: Debounce,
-    stays: Cell<bool>,
+    /// Bad news that nobody has closed.
+    stays: RefCell<Option<String>>,
 }
 
 impl Toast {
@@ -35,7 +36,7 @@ impl Toast {
         let (closed, gone) = (root.downgrade(), root.downgrade());
         close.connect_clicked(move |_| closed.upgrade().iter().for_each(|root| root.set_visible(false)));
         let going = Debounce::new(lasts, move || gone.upgrade().iter().for_each(|root| root.set_visible(false)));
-        Self { root, words, going, stays: Cell::new(false) }
+        Self { root, words, going, stays: RefCell::default() }
     }
 
     /// The same with a button that does `act`.
@@ -51,20 +52,20 @@ impl Toast {
         &self.root
     }
 
-    /// Says `words`; what `stays` is there until somebody closes it.
+    /// Says `words`; what `stays` is there until somebody closes it, or worse comes: the alerts keep all of it.
     pub(super) fn say(&self, words: &str, stays: bool) {
-        let unread = self.stays.get() && self.root.is_visible();
-        if unread {
-            self.words.set_label(&format!("{}\n{words}", self.words.label()));
-        } else {
-            self.words.set_label(words);
+        let unread = self.stays.take().filter(|_| self.root.is_visible() && !stays);
+        match &unread {
+            Some(unread) => self.words.set_label(&format!("{unread}\n{words}")),
+            None => self.words.set_label(words),
         }
         self.root.set_visible(true);
-        self.stays.set(stays || unread);
-        if self.stays.get() {
+        let stays = unread.or_else(|| stays.then(|| words.to_owned()));
+        if stays.is_some() {
             self.going.stop();
         } else {
             self.going.start();
         }
+        self.stays.replace(stays);
     }
 }
