@@ -29,6 +29,8 @@ use stop_guard::{StopGuard, Touch};
 const RING_STEP: Duration = Duration::from_millis(16);
 /// Longest session name offered (DESIGN §4).
 const NAME_MAX_CHARS: i32 = crate::model::id::SESSION_NAME_MAX_CHARS as i32;
+/// The big button is busy for no longer before it is the other one.
+const ANOTHER_ONE: Duration = Duration::from_secs(3);
 /// What a state word may have beside the time and the button on 480 pixels, in the letters of the style sheet.
 const LETTERS_IN_A_ROW: usize = 11;
 
@@ -108,11 +110,13 @@ struct Focus {
     buttons: Vec<gtk::Button>,
     wanted: Cell<bool>,
     given: OnceCell<Option<gtk::Widget>>,
+    /// When it became another one while it had the focus.
+    noted: Cell<Option<MonoNs>>,
 }
 
 impl Default for Focus {
     fn default() -> Self {
-        Self { buttons: Vec::new(), wanted: Cell::new(true), given: OnceCell::new() }
+        Self { buttons: Vec::new(), wanted: Cell::new(true), given: OnceCell::new(), noted: Cell::new(None) }
     }
 }
 
@@ -121,6 +125,7 @@ impl Focus {
     fn note(&self) {
         if self.buttons.iter().any(gtk::prelude::WidgetExt::has_focus) {
             self.wanted.set(true);
+            self.noted.set(Some(mono_now()));
         }
     }
 }
@@ -133,10 +138,12 @@ impl Transport {
         let shown = [record, stop].into_iter().find(|button| button.is_mapped() && button.is_sensitive());
         let (Some(shown), true) = (shown, self.focus.wanted.get()) else { return };
         self.focus.wanted.set(false);
-        // Whoever has gone elsewhere meanwhile stays there.
+        // Whoever has gone elsewhere meanwhile stays there; but while the button is another one for a moment, GTK itself
+        // gives the focus to whatever comes next.
+        let moved = self.focus.noted.get().is_some_and(|at| mono_now().since(at) < ANOTHER_ONE);
         let ours =
             |focus: &gtk::Widget| self.focus.buttons.iter().any(|button| button.upcast_ref::<gtk::Widget>() == focus);
-        if focus.as_ref().is_none_or(ours) || focus == *given {
+        if focus.as_ref().is_none_or(ours) || focus == *given || moved {
             shown.grab_focus();
         }
     }
