@@ -151,6 +151,9 @@ pub struct ProcessResources {
     pub memory_budget_bytes: Option<u64>,
     /// CPU in percent of the whole machine.
     pub cpu_percent: Option<f64>,
+    /// What it may use of them before an alert says so: a worker only.
+    #[serde(default)]
+    pub cpu_budget_percent: Option<u32>,
     /// Open files.
     pub open_files: Option<u64>,
     /// How many it may open.
@@ -160,6 +163,9 @@ pub struct ProcessResources {
     /// Bytes per second that it sends to disks.
     #[serde(default)]
     pub disk_bytes_per_s: Option<u64>,
+    /// What its file may grow by per second before an alert says so: a worker only.
+    #[serde(default)]
+    pub disk_budget_bytes_per_s: Option<u64>,
     /// Bytes per second that come over a network: of inputs that do.
     #[serde(default)]
     pub network_bytes_per_s: Option<u64>,

@@ -5,9 +5,13 @@ use crate::model::snapshot::alert::shorten;
 use crate::model::snapshot::{Alert, InputState, SessionState, Snapshot};
 use crate::protocol::event::{Event, fold_alert};
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 /// More alerts than an engine keeps: every one is wanted.
 pub(super) const ALERTS_ASKED: usize = 10_000;
+
+/// Load of the processors is remembered for so many heartbeats: half a minute.
+pub(super) const CPU_BEATS: usize = 30;
 
 /// Whether the engine is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +40,8 @@ pub struct Desk {
     pub starting: bool,
     /// Number of the last whole state that was heard: alerts above it were heard one by one.
     pub synced: u64,
+    /// Busy processors of the machine in percent at the last [`CPU_BEATS`] heartbeats, oldest first; `None` = not known.
+    pub cpu: VecDeque<Option<u8>>,
 }
 
 impl Desk {
@@ -54,7 +60,21 @@ impl Desk {
                 // As the engine does.
                 shorten(&mut self.alerts);
             }
-            _ => {}
+            Event::Heartbeat { .. } => {
+                if self.cpu.len() >= CPU_BEATS {
+                    self.cpu.pop_front();
+                }
+                self.cpu.push_back(self.snapshot.as_ref().and_then(|snapshot| snapshot.level.cpu_percent));
+            }
+            Event::Input { .. }
+            | Event::Session { .. }
+            | Event::LastSession { .. }
+            | Event::Storage { .. }
+            | Event::Level { .. }
+            | Event::Service { .. }
+            | Event::Priority { .. }
+            | Event::Alerts { .. }
+            | Event::Sample { .. } => {}
         }
     }
 
@@ -183,7 +203,12 @@ pub(super) mod tests {
             last_session: None,
             inputs,
             storage: StorageView { path: "/".to_owned(), free_bytes: None, total_bytes: None, seconds_left: None },
-            level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
+            level: LevelView {
+                name: LevelName::Normal,
+                causes: Vec::new(),
+                actions: Vec::new(),
+                cpu_percent: Some(20),
+            },
             alerts: AlertCounts::default(),
             services: Vec::new(),
             priority: PriorityView::unknown(),
@@ -223,6 +248,19 @@ pub(super) mod tests {
         let repaired = Box::new(input("cam2", InputState::Live));
         desk.hear(&Event::Input { seq: 2, at: Timestamp::UNIX_EPOCH, data: repaired });
         assert_eq!(desk.armed_and_live(), (2, 2));
+    }
+
+    #[test]
+    fn the_load_of_the_last_half_minute_is_remembered_and_what_was_not_known_is_a_hole() {
+        let mut desk = Desk::default();
+        let beat = Event::Heartbeat { at: Timestamp::UNIX_EPOCH };
+        desk.hear(&beat);
+        let data = Box::new(snapshot(Vec::new()));
+        desk.hear(&Event::Sync { seq: 1, at: Timestamp::UNIX_EPOCH, data });
+        desk.hear(&beat);
+        assert_eq!(desk.cpu, [None, Some(20)]);
+        (0..100).for_each(|_| desk.hear(&beat));
+        assert_eq!((desk.cpu.len(), desk.cpu[0]), (CPU_BEATS, Some(20)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! but the words around them.
 
 use crate::model::snapshot::Signal;
-use crate::ui::l10n::{gettext, number};
+use crate::ui::l10n::{gettext, isolated, number};
 
 /// What stands where a number is not known (R-TRU-3).
 pub const UNKNOWN: &str = "–";
@@ -40,12 +40,13 @@ pub fn time_left(seconds: u64) -> String {
 pub fn signal(signal: &Signal) -> String {
     let rate = signal.fps.map(|fps| number(fps, 2));
     let usual = signal.width * 9 == signal.height * 16 && [720, 1080, 2160].contains(&signal.height);
-    match (usual, rate) {
+    let named = match (usual, rate) {
         (true, Some(rate)) => format!("{}p{rate}", signal.height),
         (true, None) => format!("{}p", signal.height),
         (false, Some(rate)) => format!("{}×{} · {rate} fps", signal.width, signal.height),
         (false, None) => format!("{}×{}", signal.width, signal.height),
-    }
+    };
+    isolated(&named)
 }
 
 /// `1.2 GB`: decimal, as disks are sold.
@@ -62,7 +63,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// Puts values into a translated sentence; `{name}` stands for a value.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let params = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let params = values.iter().map(|&(name, value)| (name.to_owned(), isolated(value))).collect();
     crate::model::incident::fill(template, &params)
 }
 
@@ -92,6 +93,13 @@ mod tests {
         assert_eq!(named(1280, 720, Some(30.0)), "720p30");
         assert_eq!(named(640, 360, Some(30.0)), "640×360 · 30 fps");
         assert_eq!(named(720, 576, None), "720×576");
+    }
+
+    #[test]
+    fn a_value_keeps_its_sign_and_unit_on_its_own_side_where_words_run_from_the_right() {
+        assert_eq!(fill("nice {n}", &[("n", "−10")]), "nice −10");
+        let mirrored = crate::ui::l10n::speaking("ar-XB", || fill("nice {n}", &[("n", "−10")]));
+        assert_eq!(mirrored, "nice \u{2068}−10\u{2069}");
     }
 
     #[test]

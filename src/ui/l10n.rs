@@ -75,6 +75,12 @@ pub fn is_right_to_left() -> bool {
     RIGHT_TO_LEFT.contains(&primary(&code()))
 }
 
+/// A value that stays together, and as it is, within a sentence that is read from right to left: numbers and their units
+/// would change places there (Unicode Bidirectional Algorithm, UAX #9: first strong isolate).
+pub fn isolated(value: &str) -> String {
+    if is_right_to_left() { format!("\u{2068}{value}\u{2069}") } else { value.to_owned() }
+}
+
 /// The translation of a sentence.
 pub fn gettext(sentence: &str) -> String {
     match spoken() {

@@ -84,7 +84,8 @@ fn show(options: Options) -> anyhow::Result<()> {
     // Not unique: a second window is a second viewer, and nothing depends on a session bus.
     let application = adw::Application::new(Some(APPLICATION_ID), gio::ApplicationFlags::NON_UNIQUE);
     let step_back = Rc::new(RefCell::new(StepBack::begin(starter.thread())));
-    let init = AppInit { runtime, starter, step_back, folder, own, windows: app::Windows::default() };
+    let (shown, windows) = (app::Shown::default(), app::Windows::default());
+    let init = AppInit { runtime, starter, step_back, folder, own, shown, windows };
     theme::prepare(&application);
     app::run(&application, init);
     Ok(())

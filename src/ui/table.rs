@@ -1,5 +1,6 @@
 //! Rows of words, renewed in place: whoever reads one with a screen reader keeps it.
 
+use crate::ui::l10n::isolated;
 use gtk::prelude::*;
 
 /// What stands in one place of a [`Table`].
@@ -14,7 +15,7 @@ pub struct Cell {
 impl Cell {
     /// Words of the usual style.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), class: "table-value" }
+        Self { text: isolated(&text.into()), class: "table-value" }
     }
 
     /// What a row or a column is about.

@@ -83,11 +83,14 @@ fn one_input_is_shown_large_a_marker_is_set_and_the_language_changed_without_a_p
     do_it(&["press", "All inputs"]);
     do_it(&["wait", "Show Camera 1 large"]);
 
-    // The recording does not notice that the window speaks otherwise.
+    // The recording does not notice that the window speaks otherwise, and what was large stays large.
+    do_it(&["press", "Show Camera 2 large"]);
+    do_it(&["wait", "Back to all inputs"]);
     do_it(&["press", "Menu"]);
     do_it(&["press", "Language"]);
     do_it(&["press", "Deutsch"]);
     do_it(&["wait", "Nimmt auf"]);
+    do_it(&["wait", "Zurück zu allen Eingängen"]);
     assert_eq!(holdfast.status()["session"]["state"], "recording");
     // Two presses of the key are one deliberate act.
     display.key(&holdfast, &["F9", "F9"]);

@@ -11,6 +11,7 @@ use crate::support::display::Display;
 use crate::support::proc::{Holdfast, find_input, rounds, test_inputs};
 use crate::support::process::{self, MARK};
 use crate::support::stage::{Stage, idle};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -195,6 +196,20 @@ fn take(holdfast: &Holdfast, place: &Path, look: &Look) {
     keep(&mut display, holdfast, &format!("{}-1", look.name));
     display.key(holdfast, &["ctrl+l"]);
     keep(&mut display, holdfast, &format!("{}-2", look.name));
+    if width > NARROW && look.says == DARK.says {
+        lose_preview(&mut display, holdfast, look);
+    }
+}
+
+/// The engine says that the first input records, and its picture stands still.
+fn lose_preview(display: &mut Display, holdfast: &Holdfast, look: &Look) {
+    let Ok(snapshot) = holdfast.try_status() else { return };
+    let pid = find_input(&snapshot, "cam1")["worker"]["pid"].as_u64().expect("it has a process");
+    let pid = u32::try_from(pid).expect("a process");
+    holdfast.signal(pid, Signal::STOP);
+    display.atspi_ok(holdfast, &["wait", "preview lost, recording goes on"]);
+    keep(display, holdfast, &format!("{}-3", look.name));
+    holdfast.signal(pid, Signal::CONT);
 }
 
 /// What a recorder that records shows: its inputs, one of them large, and how the machine is.
@@ -206,6 +221,12 @@ fn take_recording(look: &Look) {
     holdfast.spawn_engine();
     holdfast.wait_live(LIVE_WITHIN);
     let _window = display.window_with(&holdfast, look.env);
+    if width > NARROW {
+        holdfast.wait_until("somebody looks at them", WATCHED_WITHIN, |snapshot| {
+            find_input(snapshot, "cam4")["preview"]["width"].as_u64() > Some(0)
+        });
+    }
+    keep(&mut display, &holdfast, &format!("{}-idle", look.name));
     holdfast.cli_ok(&["record", "start", "--name", "keynote"]);
     display.atspi_ok(&holdfast, &["wait", look.says]);
     wait_media(&holdfast, "cam1", RECORDED);

@@ -76,8 +76,16 @@ fn another_language_leaves_nothing_of_the_window_before() {
         display.atspi_ok(&holdfast, &["wait", ready]);
     };
     display.atspi_ok(&holdfast, &["wait", "Ready"]);
+    // What was typed and opened goes on in the other language.
+    display.click(&holdfast, display.place(&holdfast, "Session name"));
+    display.key(&holdfast, &["slash"]);
+    display.atspi_ok(&holdfast, &["wait", "A name has no / in it."]);
+    ["Menu", "Health"].iter().for_each(|name| drop(display.atspi_ok(&holdfast, &["press", name])));
     // What only comes with the first menu is there then.
     change(TO_GERMAN);
+    ["Ein Name enthält kein /.", "Alle Eingänge"]
+        .iter()
+        .for_each(|name| drop(display.atspi_ok(&holdfast, &["wait", name])));
     wait("one window follows", || (stage.clients() == 1).then_some(()).ok_or_else(|| stage.clients().to_string()));
     let before = held(window.pid());
     for turn in 0..CHANGES {

@@ -183,7 +183,12 @@ fn storage() -> StorageView {
 }
 
 fn level() -> LevelView {
-    LevelView { name: LevelName::Degrade, causes: vec!["cpu".into()], actions: vec!["previews_720p".into()] }
+    LevelView {
+        name: LevelName::Degrade,
+        causes: vec!["cpu".into()],
+        actions: vec!["previews_720p".into()],
+        cpu_percent: Some(91),
+    }
 }
 
 fn service() -> ServiceView {
@@ -301,7 +306,8 @@ fn manifest() -> Manifest {
 fn the_snapshot_and_every_event_have_the_shape_that_was_promised() {
     check("snapshot", &snapshot());
     let (seq, at) = (42, at());
-    let sample = Sample { session: Some(session()), inputs: vec![input()], storage: Some(storage()) };
+    let sample =
+        Sample { session: Some(session()), inputs: vec![input()], storage: Some(storage()), level: Some(level()) };
     let events = [
         ("sync", Event::Sync { seq, at, data: Box::new(snapshot()) }),
         ("input", Event::Input { seq, at, data: Box::new(input()) }),

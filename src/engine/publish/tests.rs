@@ -18,7 +18,7 @@ pub(in crate::engine) fn empty() -> Snapshot {
         last_session: None,
         inputs: Vec::new(),
         storage: StorageView { path: "/x".into(), free_bytes: None, total_bytes: Some(9), seconds_left: None },
-        level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new() },
+        level: LevelView { name: LevelName::Normal, causes: Vec::new(), actions: Vec::new(), cpu_percent: Some(20) },
         alerts: AlertCounts::default(),
         services: Vec::new(),
         priority: PriorityView::unknown(),
@@ -97,6 +97,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         (snapshot.storage.free_bytes, snapshot.storage.seconds_left) = (free, free);
         snapshot.alerts.critical = critical;
         snapshot.level.name = level;
+        snapshot.level.cpu_percent = free.map(|percent| percent as u8);
         snapshot.services = vec![ServiceView { name: "mediamtx".into(), state, version: None, detail: String::new() }];
         snapshot.priority.cpus = cpus;
         snapshot

@@ -42,10 +42,15 @@ impl State {
         self.govern(now, out);
     }
 
+    /// What one input may write per second: what is configured, or twice what it was told to (R-DEG-4).
+    pub(super) fn disk_budget(&self) -> u64 {
+        let expected = u64::from(self.setup.encoding.bitrate_kbps) * 125 + AUDIO_BYTES_PER_S;
+        self.setup.degradation.budget_disk.max(2 * expected)
+    }
+
     /// What the inputs use was looked at.
     pub(super) fn watch_budgets(&mut self, now: Now) {
-        let expected = u64::from(self.setup.encoding.bitrate_kbps) * 125 + AUDIO_BYTES_PER_S;
-        let disk_budget = self.setup.degradation.budget_disk.max(2 * expected);
+        let disk_budget = self.disk_budget();
         let inputs = self.inputs.iter().filter(|input| input.worker.pid().is_some());
         let usage = |input: &Input| {
             let status = fresh(now, input);
@@ -234,7 +239,10 @@ impl State {
         if self.holds_jobs() && self.proofs.has_work() {
             add(Action::JobsPaused);
         }
-        LevelView { name, causes: causes.into_iter().map(|(_, code)| code).collect(), actions }
+        let causes = causes.into_iter().map(|(_, code)| code).collect();
+        // Saturates where it is no percent.
+        let cpu_percent = self.governor.load().cpu_percent.map(|percent| percent.round() as u8);
+        LevelView { name, causes, actions, cpu_percent }
     }
 
     /// The machine's numbers, as they were seen last.

@@ -117,10 +117,12 @@ impl State {
             memory_bytes: usage.and_then(|usage| usage.rss_bytes),
             memory_budget_bytes: None,
             cpu_percent: None,
+            cpu_budget_percent: None,
             open_files: usage.and_then(|usage| usage.files),
             open_files_limit: usage.and_then(|usage| usage.files_limit),
             threads: usage.and_then(|usage| usage.threads),
             disk_bytes_per_s: None,
+            disk_budget_bytes_per_s: None,
             network_bytes_per_s: None,
             load: None,
         };
@@ -138,7 +140,9 @@ impl State {
                 memory_bytes: input.usage.rss_bytes.or(usage.and_then(|usage| usage.rss_bytes)),
                 memory_budget_bytes: budget,
                 cpu_percent: input.usage.cpu_percent,
+                cpu_budget_percent: Some(self.setup.degradation.budget_cpu_percent),
                 disk_bytes_per_s: input.usage.disk_bytes_per_s,
+                disk_budget_bytes_per_s: Some(self.disk_budget()),
                 network_bytes_per_s: input.trace.points().last().and_then(|point| point.received_bytes_per_s),
                 load: input.load(now),
                 ..row(id.as_str(), pid, usage)

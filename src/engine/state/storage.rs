@@ -192,7 +192,7 @@ impl State {
         let refuses = trouble.is_some() || level.is_short(&self.limits());
         let actions = [(refuses, NO_NEW_RECORDINGS), (self.storage.stopped, RECORDING_STOPPED)];
         let actions = actions.into_iter().filter(|(is, _)| *is).map(|(_, action)| action.to_owned()).collect();
-        LevelView { name, causes, actions }
+        LevelView { name, causes, actions, cpu_percent: None }
     }
 
     /// Whether a recording may begin; which rule forbids it, and what it needs (R-FM-4). The largest rule applies.

@@ -152,6 +152,10 @@ pub struct LevelView {
     /// memory also `caches_dropped`, `one_preview_off`, `one_preview` (only one is shown). Of single inputs
     /// `late_preview_off` (its recording runs late), `bitrate_75` and `bitrate_50` (percent of what was asked for).
     pub actions: Vec<String>,
+    /// Busy processors of the machine in percent, as the level is judged by; `None` = not known. A counter: it travels
+    /// with samples.
+    #[serde(default)]
+    pub cpu_percent: Option<u8>,
 }
 
 /// Load levels in rising order.

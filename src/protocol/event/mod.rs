@@ -133,6 +133,9 @@ pub struct Sample {
     /// The storage, when its numbers moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageView>,
+    /// The load level, when its numbers moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<LevelView>,
 }
 
 impl Event {
@@ -162,7 +165,8 @@ impl Event {
     /// is told whole. After it the client holds `snapshot`.
     pub fn catch_up(at: Timestamp, snapshot: &Snapshot) -> Self {
         let (session, inputs) = (snapshot.session.clone(), snapshot.inputs.clone());
-        let data = Sample { session, inputs, storage: Some(snapshot.storage.clone()) };
+        let (storage, level) = (Some(snapshot.storage.clone()), Some(snapshot.level.clone()));
+        let data = Sample { session, inputs, storage, level };
         Event::Sample { at, data: Box::new(data) }
     }
 
@@ -212,6 +216,9 @@ fn apply_sample(snapshot: &mut Snapshot, sample: &Sample) {
     }
     if let Some(storage) = &sample.storage {
         snapshot.storage = storage.clone();
+    }
+    if let Some(level) = &sample.level {
+        snapshot.level = level.clone();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::{App, AppCmd};
 use crate::model::InputId;
+use crate::protocol::api::OrderRequest;
+use crate::protocol::client::ClientError;
 use crate::protocol::health::HealthReply;
 use crate::protocol::latency::{Latency, LatencyReport};
 use crate::ui::health::HealthMsg;
@@ -44,6 +46,33 @@ impl App {
             }
             AppCmd::Told
         });
+    }
+
+    /// The operator says which inputs matter most: those are previewed longest, and stand first.
+    pub(super) fn order(&mut self, order: Vec<InputId>, sender: &ComponentSender<Self>) {
+        self.next_order = Some(order);
+        self.send_order(sender);
+    }
+
+    fn send_order(&mut self, sender: &ComponentSender<Self>) {
+        if self.next_order.is_none() || !self.asking_order.may() {
+            return;
+        }
+        let client = self.client.clone();
+        let order = self.next_order.take().unwrap_or_default();
+        let request = OrderRequest { inputs: order.iter().map(ToString::to_string).collect() };
+        sender.oneshot_command(async move { AppCmd::Ordered(client.order(&request).await.map(drop)) });
+    }
+
+    /// A refused order takes with it what was built upon it.
+    pub(super) fn ordered(&mut self, result: Result<(), ClientError>, sender: &ComponentSender<Self>) {
+        self.asking_order.answered();
+        if result.is_err() {
+            self.next_order = None;
+            self.inputs.emit(InputsMsg::NotMoved);
+        }
+        self.answered(result);
+        self.send_order(sender);
     }
 
     pub(super) fn clear_clip(&self, input: InputId, sender: &ComponentSender<Self>) {

@@ -1,6 +1,6 @@
 //! Another language: what was said is said anew, in a new window of the same process; recordings do not notice.
 
-use super::{App, AppCmd, AppInit};
+use super::{App, AppCmd, AppInit, Shown};
 use crate::ui::{l10n, theme};
 use gtk::prelude::*;
 use relm4::{ComponentController, ComponentSender};
@@ -32,6 +32,11 @@ impl App {
             step_back: self.step_back.clone(),
             folder: self.starts.folder.clone(),
             own,
+            shown: Shown {
+                name: self.transport.model().typed(),
+                large: self.inputs.model().large().cloned(),
+                health: self.health.widget().is_visible(),
+            },
             windows: self.windows.clone(),
         };
         let window = self.windows.open(init);

@@ -30,7 +30,7 @@ use super::step_back::StepBack;
 use super::transport::{Room, Transport, TransportFace, TransportMsg, TransportOutput};
 use crate::model::InputId;
 use crate::model::snapshot::InputView;
-use crate::protocol::api::{AlertsReply, OrderRequest, StartReply, StopReply, StopRequest};
+use crate::protocol::api::{AlertsReply, StartReply, StopReply, StopRequest};
 use crate::protocol::client::{Client, ClientError};
 use crate::protocol::event::Event;
 use crate::protocol::health::HealthReply;
@@ -65,8 +65,21 @@ pub struct AppInit {
     pub folder: Option<PathBuf>,
     /// What it remembers.
     pub own: OwnState,
+    /// What the one before it showed.
+    pub shown: Shown,
     /// Where it is kept.
     pub windows: Windows,
+}
+
+/// What the operator has opened and typed, for a window that takes the place of another one.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The name of the next session, as typed.
+    pub name: String,
+    /// The input that is shown large.
+    pub large: Option<InputId>,
+    /// The health view.
+    pub health: bool,
 }
 
 /// To the window.
@@ -163,6 +176,10 @@ pub struct App {
     /// The last question was not answered; it is asked again.
     alerts_missing: bool,
     asking_history: Asking,
+    /// One order of the inputs after the other, or an older one could come to the engine last.
+    asking_order: Asking,
+    /// The order that is wanted and was not asked for yet.
+    next_order: Option<Vec<InputId>>,
     notice: Option<Notice>,
     room: Room,
     transport: Controller<Transport>,
@@ -261,13 +278,6 @@ impl App {
         sender.oneshot_command(async move { AppCmd::Retried(client.retry(&input).await.map(drop)) });
     }
 
-    /// The operator says which inputs matter most: those are previewed longest, and stand first.
-    fn order(&self, order: &[InputId], sender: &ComponentSender<Self>) {
-        let client = self.client.clone();
-        let request = OrderRequest { inputs: order.iter().map(ToString::to_string).collect() };
-        sender.oneshot_command(async move { AppCmd::Ordered(client.order(&request).await.map(drop)) });
-    }
-
     /// One key per press: a repeated request is the same marker.
     fn mark(&self, sender: &ComponentSender<Self>) {
         if !self.desk.is_recording() {
@@ -310,7 +320,8 @@ impl App {
                 self.show_all();
             }
             AppCmd::Stopped(result) => self.answered(result),
-            AppCmd::Retried(result) | AppCmd::Ordered(result) => self.answered(result),
+            AppCmd::Retried(result) => self.answered(result),
+            AppCmd::Ordered(result) => self.ordered(result, sender),
             AppCmd::History(history) => {
                 self.asking_history.answered();
                 // What was known when contact was lost is old.

@@ -144,21 +144,22 @@ impl Component for App {
         let (width, height) = own.size.unwrap_or(DEFAULT_SIZE);
         let badge = Badge::new();
         let face = TransportFace::new(&desk);
-        let transport = Transport::builder().launch((face, menu::entries(), badge.button().clone())).forward(
-            sender.input_sender(),
-            |output| match output {
-                TransportOutput::Record(name) => AppMsg::Record(name),
-                TransportOutput::Stop => AppMsg::Stop,
-                TransportOutput::Mark => AppMsg::Mark,
-            },
-        );
+        let shown = init.shown;
+        let transport = (face, shown.name, menu::entries(), badge.button().clone());
+        let transport = Transport::builder().launch(transport).forward(sender.input_sender(), |output| match output {
+            TransportOutput::Record(name) => AppMsg::Record(name),
+            TransportOutput::Stop => AppMsg::Stop,
+            TransportOutput::Mark => AppMsg::Mark,
+        });
         let inputs =
-            Inputs::builder().launch(init.runtime.clone()).forward(sender.input_sender(), |output| match output {
-                InputsOutput::Retry(input) => AppMsg::Retry(input),
-                InputsOutput::History(input) => AppMsg::History(input),
-                InputsOutput::ClearClip(input) => AppMsg::ClearClip(input),
-                InputsOutput::Painted(took) => AppMsg::Painted(took),
-                InputsOutput::Order(order) => AppMsg::Order(order),
+            Inputs::builder().launch((init.runtime.clone(), shown.large)).forward(sender.input_sender(), |output| {
+                match output {
+                    InputsOutput::Retry(input) => AppMsg::Retry(input),
+                    InputsOutput::History(input) => AppMsg::History(input),
+                    InputsOutput::ClearClip(input) => AppMsg::ClearClip(input),
+                    InputsOutput::Painted(took) => AppMsg::Painted(took),
+                    InputsOutput::Order(order) => AppMsg::Order(order),
+                }
             });
         let health = Health::builder().launch(()).forward(sender.input_sender(), |Back| AppMsg::Health(false));
         health.widget().set_visible(false);
@@ -188,6 +189,8 @@ impl Component for App {
             knew_alerts: false,
             alerts_missing: false,
             asking_history: Asking::default(),
+            asking_order: Asking::default(),
+            next_order: None,
             asking_health: Asking::default(),
             health,
             notice: None,
@@ -207,6 +210,9 @@ impl Component for App {
             _signals: Signals::new(&sender),
         };
         let widgets = view_output!();
+        if shown.health {
+            let _ = sender.input_sender().send(AppMsg::Health(true));
+        }
         root.add_controller(make_keys(&sender));
         let marking = Rc::<Cell<bool>>::default();
         root.add_controller(make_plain_keys(&sender, &marking));
@@ -248,7 +254,7 @@ impl Component for App {
             AppMsg::Health(shown) => self.set_health(shown, &sender),
             AppMsg::AskHealth => self.fetch_health(&sender),
             AppMsg::ClearClip(input) => self.clear_clip(input, &sender),
-            AppMsg::Order(order) => self.order(&order, &sender),
+            AppMsg::Order(order) => self.order(order, &sender),
             AppMsg::Painted(took) => self.report_preview(took, &sender),
             AppMsg::History(input) => self.fetch_history(input, &sender),
             AppMsg::Language(code) => self.keep_language(code, &sender),

@@ -81,18 +81,23 @@ pub fn processes(health: &HealthReply, inputs: &[InputView]) -> Rows {
     ];
     let mut rows = head(names);
     let row = |process: &ProcessResources| {
-        let budget = |used: u64| match process.memory_budget_bytes {
-            Some(most) => fill(&gettext("{used} of {most}"), &[("used", &bytes(used)), ("most", &bytes(most))]),
-            None => bytes(used),
+        let of = |used: String, budget: Option<String>| match budget {
+            Some(most) => fill(&gettext("{used} of {most}"), &[("used", &used), ("most", &most)]),
+            None => used,
         };
-        let per_second = |rate: Option<u64>| known(rate, |rate| format!("{}/s", bytes(rate)));
+        let per_second = |rate: u64| format!("{}/s", bytes(rate));
+        let percent = |value: f64| format!("{} %", number(value, 1));
+        let (cpu_most, disk_most) = (process.cpu_budget_percent.map(f64::from), process.disk_budget_bytes_per_s);
+        let memory = |used: u64| of(bytes(used), process.memory_budget_bytes.map(bytes));
+        let disk = |used: u64| of(per_second(used), disk_most.map(per_second));
+        let cpu = |used: f64| of(percent(used), cpu_most.map(percent));
         let files = known(process.open_files, |open| open.to_string());
         vec![
             Cell::new(named(&process.name, inputs)),
-            Cell::new(known(process.cpu_percent, |percent| format!("{} %", number(percent, 1)))),
-            Cell::new(known(process.memory_bytes, budget)),
-            Cell::new(per_second(process.disk_bytes_per_s)),
-            Cell::new(per_second(process.network_bytes_per_s)),
+            Cell::new(known(process.cpu_percent, cpu)),
+            Cell::new(known(process.memory_bytes, memory)),
+            Cell::new(known(process.disk_bytes_per_s, disk)),
+            Cell::new(known(process.network_bytes_per_s, per_second)),
             Cell::new(files),
         ]
     };
@@ -186,11 +191,13 @@ mod tests {
             pid: 1,
             memory_bytes: Some(80_000_000),
             memory_budget_bytes: Some(200_000_000),
-            cpu_percent: None,
+            cpu_percent: Some(12.34),
+            cpu_budget_percent: Some(15),
             open_files: None,
             open_files_limit: None,
             threads: None,
-            disk_bytes_per_s: None,
+            disk_bytes_per_s: Some(700_000),
+            disk_budget_bytes_per_s: Some(5_000_000),
             network_bytes_per_s: None,
             load: None,
         };
@@ -198,7 +205,7 @@ mod tests {
             serde_json::from_str(include_str!("../../../tests/golden/reply_health.json")).expect("golden");
         let rows = processes(&HealthReply { resources: vec![process], ..health }, &[input("cam1", InputState::Live)]);
         let said: Vec<_> = rows[1].iter().map(|cell| cell.text.as_str()).collect();
-        assert_eq!(said, ["HDMI 1", UNKNOWN, "80 MB of 200 MB", UNKNOWN, UNKNOWN, UNKNOWN]);
+        assert_eq!(said, ["HDMI 1", "12.3 % of 15 %", "80 MB of 200 MB", "700 kB/s of 5 MB/s", UNKNOWN, UNKNOWN]);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum InputsMsg {
     Focus,
     /// The operator wants this input elsewhere.
     Move(InputId, Step),
+    /// The engine refused an order.
+    NotMoved,
 }
 
 /// From the grid.
@@ -81,6 +83,7 @@ pub struct Inputs {
     shown: Vec<TileView>,
     layout: GridLayout,
     room: Room,
+    wanted: order::Wanted,
     /// The one that is shown large.
     large: Option<InputId>,
     details: Controller<Details>,
@@ -88,7 +91,8 @@ pub struct Inputs {
 
 #[relm4::component(pub)]
 impl SimpleComponent for Inputs {
-    type Init = Runtime;
+    /// Sockets, and the input to begin with.
+    type Init = (Runtime, Option<InputId>);
     type Input = InputsMsg;
     type Output = InputsOutput;
 
@@ -112,7 +116,7 @@ impl SimpleComponent for Inputs {
         }
     }
 
-    fn init(runtime: Runtime, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+    fn init((runtime, large): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
         let tiles = FactoryVecDeque::builder().launch_default().forward(sender.input_sender(), |output| match output {
             TileOutput::Retry(input) => InputsMsg::Retry(input),
             TileOutput::Enlarge(input) => InputsMsg::Enlarge(Some(input)),
@@ -131,7 +135,8 @@ impl SimpleComponent for Inputs {
             shown: Vec::new(),
             layout: GridLayout::default(),
             room: Room::Wide,
-            large: None,
+            wanted: order::Wanted::default(),
+            large,
             details,
         };
         model.details.widget().set_visible(false);
@@ -174,11 +179,12 @@ impl SimpleComponent for Inputs {
             InputsMsg::Retry(input) => drop(sender.output(InputsOutput::Retry(input))),
             InputsMsg::Move(input, step) => {
                 // It moves when the engine says so.
-                if let Some(order) = order::moved(&self.ids(), &input, &step) {
+                if let Some(order) = self.wanted.step(&self.ids(), &input, &step) {
                     // The window lives as long as its grid.
                     let _ = sender.output(InputsOutput::Order(order));
                 }
             }
+            InputsMsg::NotMoved => self.wanted.forget(),
             InputsMsg::Focus => {
                 let first = self.shown.first().map(|view| &view.input.id);
                 self.large.iter().chain(first).take(1).for_each(|input| self.reveal(input));
@@ -189,12 +195,24 @@ impl SimpleComponent for Inputs {
 }
 
 impl Inputs {
+    /// The input that is shown large.
+    pub fn large(&self) -> Option<&InputId> {
+        self.large.as_ref()
+    }
+
     fn ids(&self) -> Vec<InputId> {
         self.shown.iter().map(|view| view.input.id.clone()).collect()
     }
 
     fn show(&mut self, views: Vec<TileView>) {
         let ids: Vec<InputId> = views.iter().map(|view| view.input.id.clone()).collect();
+        // Without contact nobody hears the answer.
+        let contact = views.iter().all(|view| view.contact);
+        if contact {
+            self.wanted.told(&ids)
+        } else {
+            self.wanted.forget()
+        }
         self.arrange(&ids);
         if ids == self.ids() {
             for (index, (new, old)) in views.iter().zip(&self.shown).enumerate() {

@@ -3,8 +3,32 @@
 use super::tile::Step;
 use crate::model::InputId;
 
+/// The order the engine was asked for and has not told yet: the next step goes on from there.
+#[derive(Debug, Default)]
+pub struct Wanted(Option<Vec<InputId>>);
+
+impl Wanted {
+    /// The order to ask for when `input` moves, while they are shown as `shown`; `None` = nothing changes.
+    pub fn step(&mut self, shown: &[InputId], input: &InputId, step: &Step) -> Option<Vec<InputId>> {
+        let order = moved(self.0.as_deref().unwrap_or(shown), input, step)?;
+        self.0 = Some(order.clone());
+        Some(order)
+    }
+
+    /// The engine has told an order. One of other inputs than there are now is wanted no more.
+    pub fn told(&mut self, order: &[InputId]) {
+        let same = |wanted: &Vec<InputId>| wanted.len() == order.len() && wanted.iter().all(|id| order.contains(id));
+        self.0 = self.0.take().filter(|wanted| wanted != order && same(wanted));
+    }
+
+    /// The engine has refused it, or cannot be asked any more.
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// The order after `input` was moved; `None` = nothing changes.
-pub fn moved(order: &[InputId], input: &InputId, step: &Step) -> Option<Vec<InputId>> {
+fn moved(order: &[InputId], input: &InputId, step: &Step) -> Option<Vec<InputId>> {
     let place = |of: &InputId| order.iter().position(|id| id == of);
     let from = place(input)?;
     let to = match step {
@@ -38,6 +62,23 @@ mod tests {
         {
             assert_eq!(moved(&order, &input, &step), None, "{input} {step:?}");
         }
+    }
+
+    #[test]
+    fn a_step_goes_on_from_the_one_before_until_the_engine_has_told_it() {
+        let shown = [id(1), id(2), id(3)];
+        let mut wanted = Wanted::default();
+        assert_eq!(wanted.step(&shown, &id(3), &Step::Earlier), Some(vec![id(1), id(3), id(2)]));
+        assert_eq!(wanted.step(&shown, &id(3), &Step::Earlier), Some(vec![id(3), id(1), id(2)]));
+        // The answer to the first is none to the second.
+        wanted.told(&[id(1), id(3), id(2)]);
+        assert_eq!(wanted.step(&shown, &id(3), &Step::Earlier), None, "it is first already");
+        wanted.told(&[id(3), id(1), id(2)]);
+        assert_eq!(wanted.step(&shown, &id(3), &Step::Earlier), Some(vec![id(1), id(3), id(2)]));
+        wanted.told(&[id(1), id(2)]);
+        assert_eq!(wanted.step(&[id(1), id(2)], &id(2), &Step::Earlier), Some(vec![id(2), id(1)]));
+        wanted.forget();
+        assert_eq!(wanted.step(&shown, &id(1), &Step::Earlier), None);
     }
 
     proptest! {

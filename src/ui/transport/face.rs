@@ -72,6 +72,8 @@ pub struct TransportFace {
     pub markers: Option<u32>,
     /// How loaded the machine is, `None` without contact.
     pub level: Option<Level>,
+    /// Busy processors in percent, oldest first; `None` = not known.
+    pub cpu: Vec<Option<u8>>,
 }
 
 impl TransportFace {
@@ -93,6 +95,7 @@ impl TransportFace {
             session: session.map(|s| s.name.to_string()),
             markers: session.filter(|_| desk.is_current() && desk.is_recording()).map(|s| s.markers.count),
             level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level)),
+            cpu: desk.cpu.iter().copied().collect(),
         }
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             name: LevelName::Degrade,
             causes: causes.iter().map(|code| (*code).to_owned()).collect(),
             actions: actions.iter().map(|code| (*code).to_owned()).collect(),
+            cpu_percent: None,
         };
         assert_eq!(refusal(&level(&["cpu_high"], &["previews_15fps"])), None);
         assert_eq!(
@@ -110,6 +111,7 @@ mod tests {
             name: LevelName::Degrade,
             causes: vec!["disk_low".to_owned(), "moon_phase".to_owned()],
             actions: vec!["no_new_recordings".to_owned()],
+            cpu_percent: None,
         };
         let level = Level::of(&view);
         assert_eq!(level.why, "Little is left on the disk.\nmoon phase\nNo new recording is begun.");

@@ -7,6 +7,7 @@ mod face;
 mod hands;
 mod level;
 mod name;
+mod pill;
 mod ring;
 mod stop_guard;
 mod view;
@@ -19,6 +20,7 @@ use face::Button;
 pub use face::TransportFace;
 use gtk::glib;
 use gtk::prelude::*;
+use pill::Pill;
 use relm4::{ComponentSender, SimpleComponent};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -94,6 +96,7 @@ pub struct Transport {
     guard: StopGuard,
     ticking: bool,
     fill: Rc<Cell<f64>>,
+    pill: Pill,
     name: gtk::EntryBuffer,
     /// Since when files are being closed.
     closing_since: Option<MonoNs>,
@@ -206,6 +209,11 @@ impl Transport {
         }
     }
 
+    /// The name of the next session, as typed.
+    pub fn typed(&self) -> String {
+        self.name.text().into()
+    }
+
     fn name_chars(&self) -> i32 {
         match self.room {
             Room::Wide => 40,
@@ -225,24 +233,6 @@ impl Transport {
         let fault = Template::read(&name).err().filter(|fault| *fault != NameFault::Empty);
         self.name_refused = fault.as_ref().map(name::fault_words);
         self.becomes = name::becomes(&name);
-    }
-
-    /// Calm is said where there is room; anything else always.
-    fn shows_level(&self) -> bool {
-        let calm = self.face.level.as_ref().map(|level| level.calm);
-        calm.is_some_and(|calm| self.room == Room::Wide || !calm)
-    }
-
-    fn level_word(&self) -> &str {
-        self.face.level.as_ref().map_or("", |level| level.word.as_str())
-    }
-
-    fn level_class(&self) -> &'static str {
-        self.face.level.as_ref().map_or("word-quiet", |level| level.class)
-    }
-
-    fn level_why(&self) -> &str {
-        self.face.level.as_ref().map_or("", |level| level.why.as_str())
     }
 
     fn refusal(&self) -> Option<&str> {

@@ -7,8 +7,8 @@ use relm4::ComponentParts;
 
 #[relm4::component(pub)]
 impl SimpleComponent for Transport {
-    /// What it says first, the menu, and the badge of the alerts.
-    type Init = (TransportFace, gtk::gio::Menu, gtk::ToggleButton);
+    /// What it says first, the session name as typed, the menu, and the badge of the alerts.
+    type Init = (TransportFace, String, gtk::gio::Menu, gtk::ToggleButton);
     type Input = TransportMsg;
     type Output = TransportOutput;
 
@@ -246,55 +246,7 @@ impl SimpleComponent for Transport {
                                     set_label: &model.face.headroom,
                                 },
                             },
-                            gtk::MenuButton {
-                                add_css_class: "level",
-                                add_css_class: "flat",
-                                set_valign: gtk::Align::Center,
-                                #[watch]
-                                update_property: &[gtk::accessible::Property::Label(model.level_word())],
-                                #[watch]
-                                set_visible: model.shows_level(),
-                                #[watch]
-                                set_tooltip_text: Some(model.level_why()),
-                                #[wrap(Some)]
-                                set_child = &gtk::Box {
-                                    set_spacing: 6,
-                                    gtk::Image {
-                                        set_icon_name: Some("power-profile-performance-symbolic"),
-                                        #[watch]
-                                        set_css_classes: &[model.level_class()],
-                                    },
-                                    gtk::Label {
-                                        #[watch]
-                                        set_visible: matches!(model.room, Room::Wide | Room::Medium),
-                                        #[watch]
-                                        set_css_classes: &["meter", model.level_class()],
-                                        #[watch]
-                                        set_label: model.level_word(),
-                                    },
-                                },
-                                #[wrap(Some)]
-                                set_popover = &gtk::Popover {
-                                    gtk::Box {
-                                        set_orientation: gtk::Orientation::Vertical,
-                                        set_spacing: 8,
-                                        add_css_class: "level-why",
-                                        gtk::Label {
-                                            add_css_class: "heading",
-                                            set_xalign: 0.0,
-                                            #[watch]
-                                            set_label: model.level_word(),
-                                        },
-                                        gtk::Label {
-                                            set_xalign: 0.0,
-                                            set_wrap: true,
-                                            set_max_width_chars: 40,
-                                            #[watch]
-                                            set_label: model.level_why(),
-                                        },
-                                    },
-                                },
-                            },
+                            append: model.pill.widget(),
                             append: &alerts,
                             gtk::WindowControls {
                                 set_side: gtk::PackType::End,
@@ -326,20 +278,26 @@ impl SimpleComponent for Transport {
         }
     }
 
-    fn init((face, menu, alerts): Self::Init, root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
+    fn init(
+        (face, typed, menu, alerts): Self::Init,
+        root: Self::Root,
+        sender: ComponentSender<Self>,
+    ) -> ComponentParts<Self> {
         let mut model = Self {
             face,
             room: Room::Wide,
             guard: StopGuard::default(),
             ticking: false,
             fill: Rc::default(),
-            name: gtk::EntryBuffer::new(None::<&str>),
+            pill: Pill::default(),
+            name: gtk::EntryBuffer::new(Some(typed)),
             name_refused: None,
             becomes: None,
             closing_since: None,
             focus: Focus::default(),
             confirm: make_confirm(&sender),
         };
+        model.read_name();
         let widgets = view_output!();
         ring::connect(&widgets.ring, &model.fill);
         model.focus.buttons = vec![widgets.record.clone(), widgets.stop.clone()];
@@ -375,6 +333,7 @@ impl SimpleComponent for Transport {
         self.keep_focus(&widgets.record, &widgets.stop);
         place(self, widgets);
         widgets.ring.queue_draw();
+        self.pill.show(self.face.level.as_ref(), &self.face.cpu, self.room);
     }
 }
 
