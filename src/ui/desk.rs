@@ -47,7 +47,10 @@ pub struct Desk {
 impl Desk {
     /// Folds one message in; hearing anything is contact.
     pub fn hear(&mut self, event: &Event) {
-        self.contact = Contact::Here;
+        if std::mem::replace(&mut self.contact, Contact::Here) != Contact::Here {
+            // What lies before a silence does not stand beside what is now.
+            self.cpu.clear();
+        }
         event.fold(&mut self.snapshot);
         match event {
             Event::Sync { seq, .. } => {
@@ -261,6 +264,9 @@ pub(super) mod tests {
         assert_eq!(desk.cpu, [None, Some(20)]);
         (0..100).for_each(|_| desk.hear(&beat));
         assert_eq!((desk.cpu.len(), desk.cpu[0]), (CPU_BEATS, Some(20)));
+        desk.contact = Contact::Lost;
+        desk.hear(&beat);
+        assert_eq!(desk.cpu, [Some(20)], "nobody knows what was meanwhile");
     }
 
     #[test]

@@ -54,7 +54,9 @@ fn dropped(snapshot: &Snapshot) -> Option<String> {
 
 fn previews(inputs: &[InputView]) -> String {
     let any = |state| inputs.iter().any(|input| input.preview.state == state);
-    if any(PreviewState::Shed) {
+    if any(PreviewState::Lost) {
+        gettext("some previews lost")
+    } else if any(PreviewState::Shed) {
         gettext("some previews off")
     } else if any(PreviewState::Reduced) {
         gettext("previews reduced")

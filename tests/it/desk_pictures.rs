@@ -206,10 +206,15 @@ fn lose_preview(display: &mut Display, holdfast: &Holdfast, look: &Look) {
     let Ok(snapshot) = holdfast.try_status() else { return };
     let pid = find_input(&snapshot, "cam1")["worker"]["pid"].as_u64().expect("it has a process");
     let pid = u32::try_from(pid).expect("a process");
+    let health = holdfast.api("GET", "/api/v1/health", &[], None).expect("an answer");
+    let engine = u32::try_from(health.body["pid"].as_u64().expect("a process")).expect("a process");
+    // Whoever would replace it stands still as well.
+    holdfast.signal(engine, Signal::STOP);
     holdfast.signal(pid, Signal::STOP);
     display.atspi_ok(holdfast, &["wait", "preview lost, recording goes on"]);
     keep(display, holdfast, &format!("{}-3", look.name));
     holdfast.signal(pid, Signal::CONT);
+    holdfast.signal(engine, Signal::CONT);
 }
 
 /// What a recorder that records shows: its inputs, one of them large, and how the machine is.

@@ -16,10 +16,11 @@ const INPUTS: [&str; 4] = ["cam1", "cam2", "cam3", "cam4"];
 const TILE: (u32, u32) = (640, 360);
 /// How often the API is asked.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// The requirement: previews within 5 s, everything back within a minute (torture and bench measure it on a machine that
-/// does nothing else). Here other tests run beside it.
+/// The requirement: previews within 5 s (torture and bench measure it on a machine that does nothing else). Here other tests
+/// run beside it.
 const SHED_WITHIN: Duration = Duration::from_secs(15);
-const BACK_WITHIN: Duration = Duration::from_secs(60);
+/// Everything is back within a minute; with the 5 s of calm that are asked for outside of torture within half of it.
+const BACK_WITHIN: [u32; 2] = [30, 60];
 /// Other tests may keep the machine busy for longer than the load of this one; what comes back then is for `policy_tests`.
 const GIVES_UP: [u32; 2] = [40, 600];
 /// What is done, in this order. The first changes nothing where tiles are small, and the pause nothing without a proof.
@@ -112,7 +113,8 @@ fn overload(size: (u32, u32), load: Duration, rules: &str, fits: bool) {
     if fits {
         let (gone, mut busy) = (Instant::now(), Instant::now());
         let back = |snapshot: &Value| words(&snapshot["level"]["actions"]).is_empty() && reduced(snapshot) == [""; 4];
-        let gives_up = Duration::from_secs(rounds(GIVES_UP[0], GIVES_UP[1]).into());
+        let seconds = |of: [u32; 2]| Duration::from_secs(rounds(of[0], of[1]).into());
+        let (gives_up, back_within) = (seconds(GIVES_UP), seconds(BACK_WITHIN));
         let mut is_back = false;
         while !is_back && gone.elapsed() < gives_up {
             is_back = told.watch(&holdfast, begin, Duration::from_secs(1), back);
@@ -125,8 +127,8 @@ fn overload(size: (u32, u32), load: Duration, rules: &str, fits: bool) {
         let (behind_load, behind_all) = (gone.elapsed(), busy.elapsed());
         println!("back: {is_back}, {behind_load:.1?} behind the load, {behind_all:.1?} behind all load");
         let again = told.0.windows(2).filter(|pair| pair[0].1.is_empty() && !pair[1].1.is_empty()).count() > 1;
-        assert!(is_back || behind_all < BACK_WITHIN, "nothing loads the machine: {told:?}");
-        assert!(again || behind_all <= BACK_WITHIN + Duration::from_secs(2), "{told:?}");
+        assert!(is_back || behind_all < back_within, "nothing loads the machine: {told:?}");
+        assert!(again || behind_all <= back_within + Duration::from_secs(2), "{told:?}");
         if is_back {
             assert_eq!(alert_state(&holdfast, "previews_off").as_deref(), Some("resolved"));
             assert_eq!(

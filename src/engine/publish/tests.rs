@@ -90,14 +90,15 @@ fn any_session() -> impl Strategy<Value = Option<SessionView>> {
 fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let level = prop_oneof![Just(LevelName::Normal), Just(LevelName::Warn)];
     let service = prop_oneof![Just(ServiceState::Ok), Just(ServiceState::Down)];
+    let level = (level, prop::option::of(0u8..3));
     let rest = (prop::option::of(0u64..3), 0u32..3, level, service, prop::option::of(Just(vec![1])));
     (any_session(), any_input("cam1"), any_input("cam2"), rest).prop_map(|(session, one, two, rest)| {
-        let (free, critical, level, state, cpus) = rest;
+        let (free, critical, (level, percent), state, cpus) = rest;
         let mut snapshot = Snapshot { session, inputs: vec![one, two], ..empty() };
         (snapshot.storage.free_bytes, snapshot.storage.seconds_left) = (free, free);
         snapshot.alerts.critical = critical;
         snapshot.level.name = level;
-        snapshot.level.cpu_percent = free.map(|percent| percent as u8);
+        snapshot.level.cpu_percent = percent;
         snapshot.services = vec![ServiceView { name: "mediamtx".into(), state, version: None, detail: String::new() }];
         snapshot.priority.cpus = cpus;
         snapshot
@@ -233,6 +234,7 @@ fn counters_alone_do_not_travel_more_than_twice_a_second() {
     let events = (1..=20u64).map(|n| {
         let mut next = empty();
         (next.storage.free_bytes, next.storage.seconds_left) = (Some(n), Some(n));
+        next.level.cpu_percent = Some(n as u8);
         let events = publisher.update(now(1000 + n * 100), &next, |_| Vec::new());
         events.iter().filter(|event| matches!(***event, Event::Sample { .. })).count()
     });

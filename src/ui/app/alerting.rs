@@ -56,7 +56,7 @@ impl App {
         }
         if !self.desk.is_current() {
             self.inputs.emit(InputsMsg::History(None));
-            self.health.emit(HealthMsg::Show(None));
+            self.health.emit(HealthMsg::NoContact);
         }
     }
 

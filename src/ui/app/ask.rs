@@ -1,5 +1,6 @@
 //! What is asked for again and again while it is shown: the last minutes of one input, and how the recorder is.
 
+use super::notice::Asked;
 use super::{App, AppCmd};
 use crate::model::InputId;
 use crate::protocol::api::OrderRequest;
@@ -71,7 +72,7 @@ impl App {
             self.next_order = None;
             self.inputs.emit(InputsMsg::NotMoved);
         }
-        self.answered(result);
+        self.answered(Asked::Order, result);
         self.send_order(sender);
     }
 
@@ -98,7 +99,8 @@ impl App {
     }
 
     pub(super) fn fetch_health(&mut self, sender: &ComponentSender<Self>) {
-        if self.health.widget().is_visible() && self.asking_health.may() {
+        if self.health.widget().is_visible() && self.desk.is_current() && self.asking_health.may() {
+            self.health.emit(HealthMsg::Asked);
             let client = self.client.clone();
             sender.oneshot_command(async move { AppCmd::Health(client.health().await.ok().map(Box::new)) });
         }
@@ -106,8 +108,13 @@ impl App {
 
     pub(super) fn show_health(&mut self, health: Option<Box<HealthReply>>) {
         self.asking_health.answered();
-        let health = health.filter(|_| self.desk.is_current());
-        let account = health.zip(self.desk.snapshot.clone()).map(|(health, snapshot)| Box::new((*health, snapshot)));
-        self.health.emit(HealthMsg::Show(account));
+        // What was asked before contact was lost is old.
+        if !self.desk.is_current() {
+            return;
+        }
+        self.health.emit(match health.zip(self.desk.snapshot.clone()) {
+            Some((health, snapshot)) => HealthMsg::Show(Box::new((*health, snapshot))),
+            None => HealthMsg::Unanswered,
+        });
     }
 }

@@ -36,6 +36,9 @@ impl App {
                 name: self.transport.model().typed(),
                 large: self.inputs.model().large().cloned(),
                 health: self.health.widget().is_visible(),
+                notice: self.notice.take(),
+                unread: self.saved.is_unread(),
+                maximised: self.window.is_maximized(),
             },
             windows: self.windows.clone(),
         };

@@ -1,6 +1,6 @@
 //! How the window leaves: a recording goes on and that is said; an idle engine it started goes with it.
 
-use super::notice::Notice;
+use super::notice::{Asked, Notice};
 use super::{App, AppCmd, AppMsg};
 use crate::model::session::Verdict;
 use crate::model::snapshot::LastSession;
@@ -70,7 +70,7 @@ impl App {
             self.announcer.say(&words);
             self.marked.say(&words, false);
         }
-        self.answered(result);
+        self.answered(Asked::Mark, result);
     }
 
     /// Says once that a session was saved, and once more what was found when its files were read again.

@@ -3,6 +3,7 @@
 //! Contract: every entry is an action of the window, so keys, menu and assistive technology reach the same; a plain letter
 //! is none, because it would be taken from whoever types a name. What it opens is never modal (R-ALR-6).
 
+use super::view::make_keys;
 use super::{App, AppMsg};
 use crate::ui::APPLICATION_ID;
 use crate::ui::l10n::{self, gettext, pgettext};
@@ -52,8 +53,17 @@ pub(super) fn install(window: &adw::ApplicationWindow, sender: &ComponentSender<
     tell("close", || AppMsg::Close);
     tell("health", || AppMsg::Health(true));
     show(window, "fullscreen", |window| window.set_fullscreened(!window.is_fullscreen()));
-    show(window, "shortcuts", |window| shortcuts(window).iter().for_each(GtkWindowExt::present));
-    show(window, "about", |window| about(window).present());
+    // The big button is at hand there too: who reads how to stop presses it there.
+    let beside = |window: &gtk::Window, sender: &ComponentSender<App>| {
+        window.add_controller(make_keys(sender));
+        window.present();
+    };
+    let of = sender.clone();
+    show(window, "shortcuts", move |window| {
+        shortcuts(window).iter().for_each(|shortcuts| beside(shortcuts.upcast_ref(), &of));
+    });
+    let of = sender.clone();
+    show(window, "about", move |window| beside(about(window).upcast_ref(), &of));
     let language =
         gio::SimpleAction::new_stateful("language", Some(glib::VariantTy::STRING), &l10n::code().to_variant());
     let input = sender.input_sender().clone();

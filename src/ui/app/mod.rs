@@ -42,7 +42,7 @@ use announce::Moment;
 use ask::Asking;
 use gtk::gio::prelude::ApplicationExt;
 use leave::Signals;
-use notice::Notice;
+use notice::{Asked, Notice};
 use relm4::{Component, ComponentController, ComponentSender, Controller};
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -80,6 +80,12 @@ pub struct Shown {
     pub large: Option<InputId>,
     /// The health view.
     pub health: bool,
+    /// A notice that nobody has dismissed.
+    notice: Option<Notice>,
+    /// What was found of the last session is bad, and nobody has closed those words.
+    unread: bool,
+    /// As large as the screen.
+    maximised: bool,
 }
 
 /// To the window.
@@ -181,6 +187,10 @@ pub struct App {
     /// The order that is wanted and was not asked for yet.
     next_order: Option<Vec<InputId>>,
     notice: Option<Notice>,
+    /// The window before had bad news of the last session that nobody has closed.
+    unread: bool,
+    /// The language to be spoken once a start was answered.
+    speaks: Option<String>,
     room: Room,
     transport: Controller<Transport>,
     inputs: Controller<Inputs>,
@@ -219,10 +229,9 @@ impl App {
                 if again || matches!(event, Event::Sync { .. }) {
                     self.fetch_alerts(sender);
                 }
-                if self.notice == Some(Notice::NoEngine) {
-                    self.notice = None;
-                }
-                if !first {
+                self.notice = self.notice.take().filter(|notice| !notice.ends_with_contact());
+                let unread = self.desk.snapshot.is_some() && std::mem::take(&mut self.unread);
+                if !first || unread {
                     self.toast_if_saved(before.as_ref());
                 }
             }
@@ -290,13 +299,17 @@ impl App {
     }
 
     /// A refusal is said, in the log in the engine's own words; success is seen in the events.
-    fn answered<T>(&mut self, result: Result<T, ClientError>) {
-        self.notice = result.err().map(|error| {
-            tracing::warn!("what was asked for is not done: {error}");
-            let words = refusals::words(&error);
-            self.announcer.say(&words);
-            Notice::Refused(words)
-        });
+    fn answered<T>(&mut self, asked: Asked, result: Result<T, ClientError>) {
+        match result {
+            Ok(_) => self.notice = self.notice.take().filter(|notice| !notice.ends_with(asked)),
+            Err(error) => {
+                tracing::warn!("what was asked for is not done: {error}");
+                let words = refusals::words(&error);
+                self.announcer.say(&words);
+                let until_contact = matches!(error, ClientError::NoEngine { .. });
+                self.notice = Some(Notice::Refused { asked, words, until_contact });
+            }
+        }
     }
 
     fn set_width(&mut self, width: i32) {
@@ -316,11 +329,14 @@ impl App {
             AppCmd::Alerts(number, reply) => self.take_alerts(number, reply),
             AppCmd::Started(result) => {
                 self.desk.starting = false;
-                self.answered(result);
+                self.answered(Asked::Record, result);
                 self.show_all();
+                if let Some(code) = self.speaks.take() {
+                    self.speak(code);
+                }
             }
-            AppCmd::Stopped(result) => self.answered(result),
-            AppCmd::Retried(result) => self.answered(result),
+            AppCmd::Stopped(result) => self.answered(Asked::Stop, result),
+            AppCmd::Retried(result) => self.answered(Asked::Retry, result),
             AppCmd::Ordered(result) => self.ordered(result, sender),
             AppCmd::History(history) => {
                 self.asking_history.answered();
@@ -330,9 +346,11 @@ impl App {
             AppCmd::Health(health) => self.show_health(health),
             AppCmd::Told => {}
             AppCmd::Marked(result) => self.marked(result),
+            // Whoever waits for a start hears how it ends.
+            AppCmd::LanguageKept(code) if self.desk.starting => self.speaks = Some(code),
             AppCmd::LanguageKept(code) => self.speak(code),
             AppCmd::SizeKept => relm4::main_application().quit(),
-            AppCmd::Attended(result) => self.answered(result),
+            AppCmd::Attended(result) => self.answered(Asked::Attend, result),
         }
     }
 

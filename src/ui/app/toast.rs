@@ -52,6 +52,11 @@ impl Toast {
         &self.root
     }
 
+    /// Whether bad news stands there that nobody has closed.
+    pub(super) fn is_unread(&self) -> bool {
+        self.root.is_visible() && self.stays.borrow().is_some()
+    }
+
     /// Says `words`; what `stays` is there until somebody closes it, or worse comes: the alerts keep all of it.
     pub(super) fn say(&self, words: &str, stays: bool) {
         let unread = self.stays.take().filter(|_| self.root.is_visible() && !stays);

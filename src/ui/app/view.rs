@@ -193,7 +193,9 @@ impl Component for App {
             next_order: None,
             asking_health: Asking::default(),
             health,
-            notice: None,
+            notice: shown.notice,
+            unread: shown.unread,
+            speaks: None,
             room: Room::Wide,
             transport,
             inputs,
@@ -210,6 +212,9 @@ impl Component for App {
             _signals: Signals::new(&sender),
         };
         let widgets = view_output!();
+        if shown.maximised {
+            root.maximize();
+        }
         if shown.health {
             let _ = sender.input_sender().send(AppMsg::Health(true));
         }
@@ -287,13 +292,17 @@ impl App {
     }
 }
 
+/// Also with Caps Lock.
+fn is_r(key: gtk::gdk::Key) -> bool {
+    matches!(key, gtk::gdk::Key::r | gtk::gdk::Key::R)
+}
+
 /// F9 and Ctrl+R are the big button, wherever the focus is.
-fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
+pub(super) fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
     let keys = gtk::EventControllerKey::builder().propagation_phase(gtk::PropagationPhase::Capture).build();
     let (down, up) = (sender.input_sender().clone(), sender.input_sender().clone());
     keys.connect_key_pressed(move |_, key, _, state| {
-        let record = key == gtk::gdk::Key::F9
-            || (key == gtk::gdk::Key::r && state.contains(gtk::gdk::ModifierType::CONTROL_MASK));
+        let record = key == gtk::gdk::Key::F9 || (is_r(key) && state.contains(gtk::gdk::ModifierType::CONTROL_MASK));
         if !record {
             return glib::Propagation::Proceed;
         }
@@ -301,7 +310,7 @@ fn make_keys(sender: &ComponentSender<App>) -> gtk::EventControllerKey {
         glib::Propagation::Stop
     });
     keys.connect_key_released(move |_, key, _, _| {
-        if matches!(key, gtk::gdk::Key::F9 | gtk::gdk::Key::r) {
+        if key == gtk::gdk::Key::F9 || is_r(key) {
             let _ = up.send(AppMsg::KeyUp);
         }
     });

@@ -23,8 +23,14 @@ const NAME_CHARS: i32 = 40;
 /// To the view.
 #[derive(Debug)]
 pub enum HealthMsg {
-    /// The engine's account and its state; `None` = it does not answer.
-    Show(Option<Box<(HealthReply, Snapshot)>>),
+    /// The engine's account and its state.
+    Show(Box<(HealthReply, Snapshot)>),
+    /// It is asked: there is contact.
+    Asked,
+    /// It was asked and has not answered; what it said last stands.
+    Unanswered,
+    /// There is no contact: what it said last is old.
+    NoContact,
     /// How much room there is.
     Room(Room),
     /// "All inputs".
@@ -40,8 +46,15 @@ pub struct Back;
 pub struct Health {
     tables: [Table; 4],
     rows: [Rows; 4],
-    known: bool,
+    /// Why what is shown is not all there is to say.
+    missing: Option<Missing>,
     room: Room,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Answer,
+    Contact,
 }
 
 #[relm4::component(pub)]
@@ -71,9 +84,10 @@ impl SimpleComponent for Health {
                 gtk::Label { add_css_class: "details-name", set_label: &gettext("Health") },
                 gtk::Label {
                     add_css_class: "word-amber",
-                    set_label: &gettext("no contact with the recorder"),
                     #[watch]
-                    set_visible: !model.known,
+                    set_label: &model.missing_words(),
+                    #[watch]
+                    set_visible: model.missing.is_some(),
                 },
             },
 
@@ -91,7 +105,7 @@ impl SimpleComponent for Health {
 
     fn init((): (), root: Self::Root, sender: ComponentSender<Self>) -> ComponentParts<Self> {
         let tables = std::array::from_fn(|_| Table::wrapping(NAME_CHARS));
-        let model = Self { tables, rows: Default::default(), known: false, room: Room::Wide };
+        let model = Self { tables, rows: Default::default(), missing: Some(Missing::Answer), room: Room::Wide };
         let widgets = view_output!();
         for table in &model.tables {
             table.widget().set_column_spacing(16);
@@ -104,16 +118,22 @@ impl SimpleComponent for Health {
     fn update(&mut self, msg: HealthMsg, sender: ComponentSender<Self>) {
         match msg {
             HealthMsg::Show(account) => {
-                self.known = account.is_some();
-                self.rows = account.map_or_else(Default::default, |account| {
-                    let (health, snapshot) = *account;
-                    [
-                        face::latencies(&health),
-                        face::processes(&health, &snapshot.inputs),
-                        face::recovery(&health, &snapshot.inputs),
-                        face::priority(&snapshot.priority),
-                    ]
-                });
+                self.missing = None;
+                let (health, snapshot) = *account;
+                self.rows = [
+                    face::latencies(&health),
+                    face::processes(&health, &snapshot.inputs),
+                    face::recovery(&health, &snapshot.inputs),
+                    face::priority(&snapshot.priority),
+                ];
+                self.fill();
+            }
+            HealthMsg::Asked if self.missing == Some(Missing::Contact) => self.missing = Some(Missing::Answer),
+            HealthMsg::Asked => {}
+            HealthMsg::Unanswered => self.missing = Some(Missing::Answer),
+            HealthMsg::NoContact => {
+                self.missing = Some(Missing::Contact);
+                self.rows = Default::default();
                 self.fill();
             }
             HealthMsg::Room(room) => {
@@ -127,6 +147,14 @@ impl SimpleComponent for Health {
 }
 
 impl Health {
+    fn missing_words(&self) -> String {
+        match self.missing {
+            None => String::new(),
+            Some(Missing::Answer) => gettext("the recorder has not answered yet"),
+            Some(Missing::Contact) => gettext("no contact with the recorder"),
+        }
+    }
+
     fn fill(&mut self) {
         for ((table, rows), essential) in self.tables.iter_mut().zip(&self.rows).zip(ESSENTIAL) {
             let kept = |row: &Vec<Cell>| match self.room {

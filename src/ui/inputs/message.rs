@@ -1,9 +1,11 @@
 //! What is said to a tile and by it.
 
-use super::preview::ViewerEvent;
+use super::preview::{Pace, ViewerEvent};
 use crate::model::InputId;
 use crate::model::snapshot::{InputView, SessionState};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What the engine says about an input, as far as its tile shows it.
@@ -41,6 +43,8 @@ pub struct TileInit {
     pub socket: PathBuf,
     /// How it stands.
     pub place: Place,
+    /// How often pictures are painted, that of all tiles.
+    pub pace: Rc<RefCell<Pace>>,
 }
 
 /// To a tile.

@@ -94,7 +94,7 @@ impl TransportFace {
             headroom_low: seconds_left.is_some_and(|s| s < LITTLE_TIME_LEFT_S),
             session: session.map(|s| s.name.to_string()),
             markers: session.filter(|_| desk.is_current() && desk.is_recording()).map(|s| s.markers.count),
-            level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level)),
+            level: known.filter(|_| desk.is_current()).map(|s| Level::of(&s.level, desk.is_recording())),
             cpu: desk.cpu.iter().copied().collect(),
         }
     }

@@ -17,13 +17,16 @@ pub struct Level {
 }
 
 impl Level {
-    /// What the engine says.
-    pub fn of(view: &LevelView) -> Self {
+    /// What the engine says; `recording` = something is being recorded.
+    pub fn of(view: &LevelView, recording: bool) -> Self {
+        let of_disk = view.causes.iter().any(|code| code.starts_with("disk_") || FATAL.contains(&code.as_str()));
         let (word, class) = match view.name {
             LevelName::Normal => (gettext("Normal"), "word-quiet"),
             LevelName::Warn => (gettext("Take care"), "word-amber"),
             LevelName::Degrade => (gettext("Under load"), "word-amber"),
-            LevelName::Critical => (gettext("Recording only"), "word-tally"),
+            LevelName::Critical if recording && !of_disk => (gettext("Recording only"), "word-tally"),
+            // Nothing is recorded, or it is what is recorded that suffers.
+            LevelName::Critical => (gettext("Critical"), "word-tally"),
         };
         let said = view.causes.iter().map(|code| cause(code)).chain(view.actions.iter().map(|code| action(code)));
         Self { word, class, why: said.collect::<Vec<_>>().join("\n"), calm: view.name == LevelName::Normal }
@@ -106,6 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn recording_only_is_said_only_where_something_is_recorded_and_can_be() {
+        let critical = |cause: &str, recording| {
+            let view = LevelView {
+                name: LevelName::Critical,
+                causes: vec![cause.to_owned()],
+                actions: Vec::new(),
+                cpu_percent: None,
+            };
+            Level::of(&view, recording).word
+        };
+        assert_eq!(critical("cpu_high", true), "Recording only");
+        for (cause, recording) in [("cpu_high", false), ("disk_critical", true), ("storage_frozen", true)] {
+            assert_eq!(critical(cause, recording), "Critical", "{cause}");
+        }
+    }
+
+    #[test]
     fn causes_come_before_what_is_done_about_them() {
         let view = LevelView {
             name: LevelName::Degrade,
@@ -113,7 +133,7 @@ mod tests {
             actions: vec!["no_new_recordings".to_owned()],
             cpu_percent: None,
         };
-        let level = Level::of(&view);
+        let level = Level::of(&view, true);
         assert_eq!(level.why, "Little is left on the disk.\nmoon phase\nNo new recording is begun.");
         assert!(!level.calm);
     }

@@ -25,7 +25,7 @@ use relm4::{ComponentSender, SimpleComponent};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
-use stop_guard::{StopGuard, Touch};
+use stop_guard::{SECOND_PRESS, StopGuard, Touch};
 
 /// How often the ring of the Stop button is drawn while it fills.
 const RING_STEP: Duration = Duration::from_millis(16);
@@ -100,6 +100,8 @@ pub struct Transport {
     name: gtk::EntryBuffer,
     /// Since when files are being closed.
     closing_since: Option<MonoNs>,
+    /// When the button became Record behind a recording.
+    stopped_at: Option<MonoNs>,
     focus: Focus,
     /// Why the name that was typed cannot be one.
     name_refused: Option<String>,
@@ -158,6 +160,9 @@ impl Transport {
             self.confirm.popdown();
             self.focus.note();
             self.closing_since = matches!(face.button, Button::Stopping(_)).then(mono_now);
+            let ran = self.face.button.is_stop() || matches!(self.face.button, Button::Stopping(_));
+            let ended = face.button.is_record() && ran;
+            self.stopped_at = ended.then(mono_now);
         }
         self.face = face;
     }
@@ -166,10 +171,12 @@ impl Transport {
         if self.face.button.is_stop() {
             self.touch(Touch::KeyDown, sender);
         } else {
-            let fresh = !self.guard.is_key_down();
-            self.guard.handle(mono_now(), Touch::KeyDown);
+            let (fresh, now) = (!self.guard.is_key_down(), mono_now());
+            self.guard.handle(now, Touch::KeyDown);
             self.guard.disarm();
-            if fresh {
+            // A press too many of those that stop is none that records.
+            let of_stop = self.stopped_at.is_some_and(|at| now.since(at) < SECOND_PRESS);
+            if fresh && !of_stop {
                 self.record(sender);
             }
         }

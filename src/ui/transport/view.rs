@@ -294,6 +294,7 @@ impl SimpleComponent for Transport {
             name_refused: None,
             becomes: None,
             closing_since: None,
+            stopped_at: None,
             focus: Focus::default(),
             confirm: make_confirm(&sender),
         };

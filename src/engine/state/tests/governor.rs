@@ -124,6 +124,23 @@ fn the_least_important_previews_go_first_and_everything_comes_back_and_is_resolv
 }
 
 #[test]
+fn a_worker_of_another_build_is_given_back_what_it_does_without() {
+    let mut bench = Bench::cold(&INPUTS);
+    let old = adoption::running(&INPUTS);
+    let session = Some(old.plan.id);
+    for (pid, input) in (1..).zip(INPUTS) {
+        let link = bench.last_link(input);
+        bench.worker(input, WorkerEvent::Linked { link, pid: Some(pid), started: MonoNs(0), session, older: true });
+    }
+    adoption::searched(&mut bench, old);
+    bench.seconds(5, 50.0);
+    let half = Shed { bitrate_percent: 50, ..Shed::default() };
+    let told = sheds(&bench.says("a", Some(half), WorkerLoad::default()));
+    let all = [told, bench.seconds(2, 50.0)].concat();
+    assert!(all.contains(&("a".to_owned(), Shed::default())), "{all:?}");
+}
+
+#[test]
 fn what_a_worker_does_without_is_put_right_from_its_own_words() {
     let mut bench = ready();
     bench.seconds(5, 50.0);

@@ -3,9 +3,11 @@
 //! Contract: costs nothing while unwatched (size 0×0); a worker that is gone, frozen or refuses is tried again with
 //! backoff for as long as the tile lives (R-FM-12). Runs on the main loop, never blocks.
 
+mod pace;
 mod screen;
 mod viewer;
 
+pub use pace::Pace;
 pub use viewer::ViewerEvent;
 
 use super::face::Sight;
@@ -46,6 +48,31 @@ pub struct Pump {
     first_frame: Option<MonoNs>,
     /// Number of the levels handed out last.
     levels_seen: u32,
+    /// The frame clock has asked for a picture since somebody looked last.
+    ticked: bool,
+}
+
+/// Whether pictures stay away. While the frame clock rests (nobody sees the window) nobody asks for any, and that says
+/// nothing about where they come from. Pure.
+#[derive(Debug, Default)]
+struct Patience {
+    rests: bool,
+    /// When the clock went on.
+    from: MonoNs,
+}
+
+impl Patience {
+    /// `None` = nothing is known of it; `last` = the last picture, or since when some are expected.
+    fn silent(&mut self, now: MonoNs, ticked: bool, last: MonoNs) -> Option<bool> {
+        if !ticked {
+            self.rests = true;
+            return None;
+        }
+        if std::mem::take(&mut self.rests) {
+            self.from = now;
+        }
+        Some(now.since(last.max(self.from)) >= FROZEN_AFTER)
+    }
 }
 
 impl Pump {
@@ -55,20 +82,30 @@ impl Pump {
         (std::mem::replace(&mut self.levels_seen, number) != number).then_some(levels)
     }
 
-    /// Called from the frame clock. One atomic load when there is nothing new. Whether it was the first frame since frames
-    /// are expected.
-    pub fn pull(&mut self) -> bool {
-        let waited = self.first_frame.is_none();
+    /// Called from the frame clock, in its frame number `frame`. One atomic load when there is nothing new. Whether it was
+    /// the first picture since pictures are expected.
+    pub fn pull(&mut self, pace: &mut Pace, frame: i64) -> bool {
+        let (waited, now) = (self.first_frame.is_none(), mono_now());
+        self.ticked = true;
         if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
+            && pace.paints(now, frame)
             && let Some(frame) = ring.latest()
         {
-            let now = mono_now();
-            self.first_frame.get_or_insert(now);
-            self.last_frame = Some(now);
-            screen.show(frame);
+            pace.handed_over(now);
+            // What takes no picture shows none.
+            if screen.show(frame) {
+                self.first_frame.get_or_insert(now);
+                self.last_frame = Some(now);
+            }
         }
         waited && self.first_frame.is_some()
     }
+}
+
+fn make_screen(input: &InputId) -> Option<Screen> {
+    Screen::new(input)
+        .inspect_err(|error| tracing::error!(%input, "no preview: {error:#}; recording is not affected"))
+        .ok()
 }
 
 /// One preview.
@@ -85,15 +122,16 @@ pub struct Preview {
     expected_since: MonoNs,
     /// When the tile appeared whose first picture is waited for.
     appeared: Option<MonoNs>,
+    patience: Patience,
+    /// What was seen last.
+    sight: Sight,
     on_event: Rc<dyn Fn(ViewerEvent)>,
 }
 
 impl Preview {
     /// A preview of `input`, whose worker listens on `socket`. What `on_event` gets belongs to [`Preview::on_event`].
     pub fn new(input: InputId, socket: PathBuf, on_event: impl Fn(ViewerEvent) + 'static) -> Self {
-        let screen = Screen::new(&input)
-            .inspect_err(|error| tracing::error!(%input, "no preview: {error:#}; recording is not affected"))
-            .ok();
+        let screen = make_screen(&input);
         let pump = Rc::new(RefCell::new(Pump { screen, ..Pump::default() }));
         let (now, on_event) = (mono_now(), Rc::new(on_event));
         Self {
@@ -106,6 +144,8 @@ impl Preview {
             next_try: now,
             expected_since: now,
             appeared: None,
+            patience: Patience::default(),
+            sight: Sight::Nothing,
             on_event,
         }
     }
@@ -173,17 +213,37 @@ impl Preview {
             return Sight::Nothing;
         }
         let now = mono_now();
-        let last_frame = self.pump.borrow().last_frame;
-        let silent = now.since(last_frame.unwrap_or(self.expected_since)) >= FROZEN_AFTER;
+        self.mend_screen(now);
+        let (last_frame, ticked) = {
+            let mut pump = self.pump.borrow_mut();
+            (pump.last_frame, std::mem::take(&mut pump.ticked))
+        };
+        let Some(silent) = self.patience.silent(now, ticked, last_frame.unwrap_or(self.expected_since)) else {
+            return self.sight;
+        };
         if last_frame.is_some() && !silent {
             self.pause = RETRY_FIRST;
         } else if !shed && now >= self.next_try {
             self.connect();
         }
-        match (silent, last_frame) {
+        self.sight = match (silent, last_frame) {
             (true, _) => Sight::Frozen,
             (false, Some(_)) => Sight::Moving,
             (false, None) => Sight::Nothing,
+        };
+        self.sight
+    }
+
+    /// A screen that has failed takes no picture any more: another one takes its place.
+    fn mend_screen(&mut self, now: MonoNs) {
+        let failed = self.pump.borrow().screen.as_ref().and_then(Screen::failed);
+        if let Some(why) = &failed {
+            tracing::warn!(input = %self.input, "the preview cannot be shown and is made anew: {why}");
+            self.pump.borrow_mut().screen = None;
+        }
+        if self.pump.borrow().screen.is_none() && now >= self.next_try {
+            self.pump.borrow_mut().screen = make_screen(&self.input);
+            self.wait(self.pause);
         }
     }
 
@@ -212,5 +272,23 @@ impl Preview {
     fn wait(&mut self, pause: Duration) {
         self.next_try = mono_now().plus(pause);
         self.pause = (self.pause * 2).min(RETRY_LONGEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_nobody_asks_for_do_not_stay_away() {
+        let ms = |ms: u64| MonoNs(ms * 1_000_000);
+        let mut patience = Patience::default();
+        assert_eq!(patience.silent(ms(1000), true, ms(900)), Some(false));
+        assert_eq!(patience.silent(ms(2500), true, ms(900)), Some(true), "asked for, and not there");
+        // The window is covered for an hour, and seen again.
+        assert_eq!(patience.silent(ms(3000), false, ms(2900)), None);
+        assert_eq!(patience.silent(ms(3_600_000), false, ms(2900)), None);
+        assert_eq!(patience.silent(ms(3_600_500), true, ms(2900)), Some(false), "there was no time to come yet");
+        assert_eq!(patience.silent(ms(3_602_000), true, ms(2900)), Some(true));
     }
 }

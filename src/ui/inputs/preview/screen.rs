@@ -53,15 +53,23 @@ impl Screen {
         &self.paintable
     }
 
-    /// Shows a frame; its slot is given back once the next one is on the screen.
-    pub fn show(&mut self, frame: Frame) {
+    /// Shows a frame; its slot is given back once the next one is on the screen. Whether it was taken.
+    pub fn show(&mut self, frame: Frame) -> bool {
         let size = (frame.width(), frame.height());
         if self.size != size {
             self.size = size;
             self.source.set_caps(Some(&caps(size)));
         }
-        // A refusal means that the pipeline is being torn down; then nobody looks.
-        let _ = self.source.push_buffer(gst::Buffer::from_slice(frame));
+        self.source.push_buffer(gst::Buffer::from_slice(frame)).is_ok()
+    }
+
+    /// Why nothing can be shown any more, `None` = it can. To be called again and again: it empties the bus, too.
+    pub fn failed(&self) -> Option<String> {
+        let bus = self.pipeline.bus()?;
+        std::iter::from_fn(|| bus.pop()).fold(None, |failed, message| match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().to_string()),
+            _ => failed,
+        })
     }
 }
 
