@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 /// More alerts than an engine keeps: every one is wanted.
 pub(super) const ALERTS_ASKED: usize = 10_000;
 
-/// Load of the processors is remembered for so many heartbeats: half a minute.
-pub(super) const CPU_BEATS: usize = 30;
+/// Load of the processors is remembered for so many heartbeats, one a second.
+pub(super) const CPU_BEATS: usize = 20;
 
 /// Whether the engine is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -254,7 +254,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_load_of_the_last_half_minute_is_remembered_and_what_was_not_known_is_a_hole() {
+    fn the_load_of_the_last_seconds_is_remembered_and_what_was_not_known_is_a_hole() {
         let mut desk = Desk::default();
         let beat = Event::Heartbeat { at: Timestamp::UNIX_EPOCH };
         desk.hear(&beat);

@@ -1,11 +1,9 @@
 //! What is said to a tile and by it.
 
-use super::preview::{Pace, ViewerEvent};
+use super::preview::ViewerEvent;
 use crate::model::InputId;
 use crate::model::snapshot::{InputView, SessionState};
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the engine says about an input, as far as its tile shows it.
@@ -43,8 +41,6 @@ pub struct TileInit {
     pub socket: PathBuf,
     /// How it stands.
     pub place: Place,
-    /// How often pictures are painted, that of all tiles.
-    pub pace: Rc<RefCell<Pace>>,
 }
 
 /// To a tile.

@@ -13,19 +13,15 @@ mod tile;
 
 use crate::model::InputId;
 use crate::protocol::history::HistoryReply;
-use crate::sys::clock::mono_now;
 use crate::sys::paths::Runtime;
 use crate::ui::transport::Room;
 use details::{Details, DetailsMsg, DetailsOutput};
 use grid_layout::GridLayout;
 use gtk::glib;
 use gtk::prelude::*;
-use preview::Pace;
 pub use preview::prepare as prepare_previews;
 use relm4::factory::FactoryVecDeque;
 use relm4::{Component, ComponentController, ComponentParts, ComponentSender, Controller, SimpleComponent};
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 pub use tile::TileView;
 use tile::{Place, Step, Tile, TileInit, TileMsg, TileOutput};
@@ -88,7 +84,6 @@ pub struct Inputs {
     layout: GridLayout,
     room: Room,
     wanted: order::Wanted,
-    pace: Rc<RefCell<Pace>>,
     /// The one that is shown large.
     large: Option<InputId>,
     details: Controller<Details>,
@@ -141,19 +136,11 @@ impl SimpleComponent for Inputs {
             layout: GridLayout::default(),
             room: Room::Wide,
             wanted: order::Wanted::default(),
-            pace: Rc::default(),
             large,
             details,
         };
         model.details.widget().set_visible(false);
         let grid = model.tiles.widget();
-        let pace = Rc::clone(&model.pace);
-        grid.connect_realize(move |grid| {
-            let pace = Rc::clone(&pace);
-            if let Some(clock) = grid.frame_clock() {
-                clock.connect_after_paint(move |_| pace.borrow_mut().painted(mono_now()));
-            }
-        });
         let widgets = view_output!();
         let looker = sender.input_sender().clone();
         glib::timeout_add_local(LOOK, move || match looker.send(InputsMsg::Look) {
@@ -262,7 +249,7 @@ impl Inputs {
 
     fn init_of(&self, view: &TileView) -> TileInit {
         let socket = self.runtime.worker_socket(&view.input.id);
-        TileInit { view: view.clone(), socket, place: self.place_of(&view.input.id), pace: Rc::clone(&self.pace) }
+        TileInit { view: view.clone(), socket, place: self.place_of(&view.input.id) }
     }
 
     fn place_of(&self, input: &InputId) -> Place {

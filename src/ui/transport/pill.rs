@@ -1,5 +1,5 @@
-//! How loaded the machine is, at one look: its processors over the last half minute as bars, the level as a word. A touch
-//! opens why, and what is done about it.
+//! How loaded the machine is, at one look: its processors over the last 20 s as bars, the level as a word. A touch opens
+//! why, and what is done about it.
 
 use super::Room;
 use super::level::Level;
@@ -23,7 +23,6 @@ const SIZE: (i32, i32) = (CPU_BEATS as i32 * BAR, 22);
 pub struct Pill {
     root: gtk::MenuButton,
     icon: gtk::Image,
-    cpu: gtk::Box,
     curve: gtk::DrawingArea,
     word: gtk::Label,
     heading: gtk::Label,
@@ -45,14 +44,11 @@ impl Default for Pill {
             // A surface that cannot be drawn on is that of a window that is going.
             let _ = draw(cairo, &drawn.borrow(), f64::from(width), f64::from(height));
         });
-        let cpu = gtk::Box::builder().spacing(6).build();
-        cpu.append(&gtk::Label::builder().label(gettext("CPU")).css_classes(["word-quiet"]).build());
-        cpu.append(&curve);
         let icon = gtk::Image::from_icon_name("power-profile-performance-symbolic");
         let word = gtk::Label::new(None);
         let face = gtk::Box::builder().spacing(6).build();
         face.append(&icon);
-        face.append(&cpu);
+        face.append(&curve);
         face.append(&word);
 
         let heading = gtk::Label::builder().css_classes(["heading"]).xalign(0.0).build();
@@ -66,7 +62,7 @@ impl Default for Pill {
         let popover = gtk::Popover::builder().child(&said).build();
         let root = gtk::MenuButton::builder().css_classes(["level", "flat"]).popover(&popover).child(&face).build();
         root.set_valign(gtk::Align::Center);
-        Self { root, icon, cpu, curve, word, heading, load, why, loads }
+        Self { root, icon, curve, word, heading, load, why, loads }
     }
 }
 
@@ -81,17 +77,18 @@ impl Pill {
         self.root.set_visible(level.is_some_and(|level| room == Room::Wide || !level.calm));
         let Some(level) = level else { return };
         self.icon.set_visible(room != Room::Wide);
-        self.cpu.set_visible(room == Room::Wide);
+        self.curve.set_visible(room == Room::Wide);
         self.word.set_visible(matches!(room, Room::Wide | Room::Medium));
         self.icon.set_css_classes(&[level.class]);
         self.curve.set_css_classes(&[level.class]);
         self.word.set_css_classes(&["meter", level.class]);
         self.why.set_visible(!level.why.is_empty());
+        if self.word.text() != level.word.as_str() {
+            self.root.update_property(&[gtk::accessible::Property::Label(&level.word)]);
+        }
         for (label, words) in [(&self.word, &level.word), (&self.heading, &level.word), (&self.why, &level.why)] {
             if label.text() != words.as_str() {
                 label.set_label(words);
-                self.root.set_tooltip_text(Some(&level.why).filter(|why| !why.is_empty()).map(String::as_str));
-                self.root.update_property(&[gtk::accessible::Property::Label(&level.word)]);
             }
         }
         if *self.loads.borrow() != loads {
@@ -99,7 +96,9 @@ impl Pill {
             self.curve.queue_draw();
             let now = loads.last().copied().flatten();
             self.load.set_visible(now.is_some());
-            self.load.set_label(&fill(&gettext("CPU {n} %"), &[("n", &now.unwrap_or_default().to_string())]));
+            let words = fill(&gettext("CPU {n} %"), &[("n", &now.unwrap_or_default().to_string())]);
+            self.load.set_label(&words);
+            self.root.set_tooltip_text(now.map(|_| words.as_str()));
         }
     }
 }

@@ -3,11 +3,9 @@
 //! Contract: costs nothing while unwatched (size 0×0); a worker that is gone, frozen or refuses is tried again with
 //! backoff for as long as the tile lives (R-FM-12). Runs on the main loop, never blocks.
 
-mod pace;
 mod screen;
 mod viewer;
 
-pub use pace::Pace;
 pub use viewer::ViewerEvent;
 
 use super::face::Sight;
@@ -82,16 +80,15 @@ impl Pump {
         (std::mem::replace(&mut self.levels_seen, number) != number).then_some(levels)
     }
 
-    /// Called from the frame clock, in its frame number `frame`. One atomic load when there is nothing new. Whether it was
-    /// the first picture since pictures are expected.
-    pub fn pull(&mut self, pace: &mut Pace, frame: i64) -> bool {
-        let (waited, now) = (self.first_frame.is_none(), mono_now());
+    /// Called from the frame clock. One atomic load when there is nothing new. Whether it was the first picture since
+    /// pictures are expected.
+    pub fn pull(&mut self) -> bool {
+        let waited = self.first_frame.is_none();
         self.ticked = true;
         if let (Some(ring), Some(screen)) = (&mut self.ring, &mut self.screen)
-            && pace.paints(now, frame)
             && let Some(frame) = ring.latest()
         {
-            pace.handed_over(now);
+            let now = mono_now();
             // What takes no picture shows none.
             if screen.show(frame) {
                 self.first_frame.get_or_insert(now);

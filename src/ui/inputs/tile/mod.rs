@@ -7,15 +7,13 @@ use super::check::Check;
 use super::face::{Outline, Sight, TileFace};
 pub use super::message::{Place, Step, TileInit, TileMsg, TileOutput, TileView};
 use super::meter;
-use super::preview::{Pace, Preview};
+use super::preview::Preview;
 use crate::model::snapshot::{InputState, PreviewState};
 use crate::ui::glib_once::Debounce;
 use crate::ui::l10n::gettext;
 use gtk::glib;
 use gtk::prelude::*;
 use relm4::factory::{DynamicIndex, FactoryComponent, FactorySender};
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// A tile that is being resized is asked for a new picture size only when it has come to rest (DESIGN §2).
@@ -28,7 +26,6 @@ pub struct Tile {
     sight: Sight,
     preview: Preview,
     place: Place,
-    pace: Rc<RefCell<Pace>>,
     size: (i32, i32),
     resting: Debounce,
 }
@@ -248,7 +245,7 @@ impl FactoryComponent for Tile {
         });
         let sight = Sight::default();
         let face = face(&init.view, sight);
-        Self { view: init.view, face, sight, preview, place: init.place, pace: init.pace, size: (0, 0), resting }
+        Self { view: init.view, face, sight, preview, place: init.place, size: (0, 0), resting }
     }
 
     fn init_widgets(
@@ -270,10 +267,9 @@ impl FactoryComponent for Tile {
         let looks = sender.input_sender().clone();
         // All tiles share the frame clock of the window, so their pictures are painted in one go; it rests while the
         // window is hidden.
-        let pace = Rc::clone(&self.pace);
-        widgets.picture.add_tick_callback(move |_, clock| {
+        widgets.picture.add_tick_callback(move |_, _| {
             let mut pump = pump.borrow_mut();
-            if pump.pull(&mut pace.borrow_mut(), clock.frame_counter()) {
+            if pump.pull() {
                 // It is seen at once, not at the next look. The tile may be going; then nobody looks.
                 let _ = looks.send(TileMsg::Look);
             }
