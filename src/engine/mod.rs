@@ -336,7 +336,7 @@ impl Loop {
             changed
         });
         let before = self.snapshot.send_replace(Arc::new(next.clone()));
-        if before.level != next.level {
+        if before.level.words() != next.level.words() {
             tracing::info!(before = ?before.level, now = ?next.level, "the level has changed");
         }
         for event in events {

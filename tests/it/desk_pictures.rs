@@ -230,8 +230,8 @@ fn take_recording(look: &Look) {
         holdfast.wait_until("somebody looks at them", WATCHED_WITHIN, |snapshot| {
             find_input(snapshot, "cam4")["preview"]["width"].as_u64() > Some(0)
         });
+        keep(&mut display, &holdfast, &format!("{}-idle", look.name));
     }
-    keep(&mut display, &holdfast, &format!("{}-idle", look.name));
     holdfast.cli_ok(&["record", "start", "--name", "keynote"]);
     display.atspi_ok(&holdfast, &["wait", look.says]);
     wait_media(&holdfast, "cam1", RECORDED);

@@ -7,7 +7,7 @@ mod kept;
 
 use super::event::Now;
 use crate::model::MonoNs;
-use crate::model::snapshot::{Alert, InputView, LevelView, SessionView, Snapshot, StorageView};
+use crate::model::snapshot::{Alert, InputView, SessionView, Snapshot, StorageView};
 use crate::protocol::event::{Event, Sample};
 use jiff::Timestamp;
 use kept::Kept;
@@ -104,7 +104,7 @@ impl Publisher {
         if storage_words(&told.storage) != storage_words(&next.storage) {
             events.push(Event::Storage { seq: number(), at, data: next.storage.clone() });
         }
-        if level_words(&told.level) != level_words(&next.level) {
+        if told.level.words() != next.level.words() {
             events.push(Event::Level { seq: number(), at, data: next.level.clone() });
         }
         for service in &next.services {
@@ -158,10 +158,6 @@ fn input_words(input: &InputView) -> InputView {
 
 fn session_words(session: &SessionView) -> SessionView {
     SessionView { media_ms: None, safe_ms: None, ..session.clone() }
-}
-
-fn level_words(level: &LevelView) -> LevelView {
-    LevelView { cpu_percent: None, ..level.clone() }
 }
 
 fn storage_words(storage: &StorageView) -> (&str, bool) {

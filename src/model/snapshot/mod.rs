@@ -158,6 +158,13 @@ pub struct LevelView {
     pub cpu_percent: Option<u8>,
 }
 
+impl LevelView {
+    /// The level, its causes and actions, without what only counts.
+    pub fn words(&self) -> (LevelName, &[String], &[String]) {
+        (self.name, &self.causes, &self.actions)
+    }
+}
+
 /// Load levels in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
