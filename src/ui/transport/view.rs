@@ -250,8 +250,7 @@ impl SimpleComponent for Transport {
                             append: &alerts,
                             gtk::WindowControls {
                                 set_side: gtk::PackType::End,
-                                #[watch]
-                                set_decoration_layout: if model.room == Room::Wide { None } else { Some(":close") },
+                                set_decoration_layout: Some(":close"),
                             },
                         },
                     },

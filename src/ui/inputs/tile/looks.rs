@@ -100,7 +100,8 @@ impl Tile {
         let room = self.size.0 >= LARGE_FROM
             || self.place == Place::Large
             || self.size.0 >= MEDIUM_FROM && self.face.said().is_none();
-        !self.is_line() && room && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
+        // What can be done needs the room more than both.
+        !self.is_line() && room && !self.face.retry && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
     }
 
     pub(super) fn format_words(&self) -> &str {
