@@ -27,7 +27,9 @@ pub(super) struct Toast {
 impl Toast {
     /// One that shows nothing yet, and what it shows for so long.
     pub(super) fn new(lasts: Duration) -> Self {
-        let words = gtk::Label::builder().wrap(true).xalign(0.0).max_width_chars(WORDS_CHARS).build();
+        let words = gtk::Label::builder().wrap(true).xalign(0.0).max_width_chars(WORDS_CHARS).hexpand(true).build();
+        // As wide as its words, not as their longest one.
+        words.set_natural_wrap_mode(gtk::NaturalWrapMode::None);
         let close = gtk::Button::builder().icon_name("window-close-symbolic").css_classes(["flat"]).build();
         close.update_property(&[gtk::accessible::Property::Label(&gettext("Dismiss"))]);
         let root = gtk::Box::builder().spacing(12).visible(false).css_classes(["toast-line"]).build();

@@ -129,9 +129,10 @@ impl TileFace {
         }
     }
 
-    /// The words it has room for: trouble before verdicts.
-    pub fn said(&self) -> Option<&str> {
-        self.words.as_deref().or(self.check.as_ref().map(|check| check.words.as_str()))
+    /// The words at its bottom: trouble, then what is known of its last files.
+    pub fn said(&self) -> Option<String> {
+        let check = self.check.as_ref().map(|check| check.words.clone()).unwrap_or_default();
+        Some(join(self.words.clone(), check)).filter(|said| !said.is_empty())
     }
 
     /// The face as one sentence, for those who do not see it. Without the running time: who has the focus here would hear it
@@ -175,7 +176,8 @@ fn outline_and_words(input: &InputView, session: Option<SessionState>, contact: 
             (Outline::Amber, Some(join(Some(gettext("not recording")), trouble.unwrap_or_default())))
         }
         Some(RecordingState::Done) | None => match input.state {
-            InputState::Live => (Outline::None, None),
+            // What is done to its preview is said of an idle one, too.
+            InputState::Live => (Outline::None, trouble),
             InputState::Starting => (Outline::None, trouble),
             InputState::NoSignal | InputState::Stalled | InputState::Reconnecting => (Outline::Amber, trouble),
             InputState::Quarantined | InputState::Failed => (Outline::Grey, trouble),
@@ -303,6 +305,9 @@ mod tests {
         assert_eq!(face(&view, true, Sight::Frozen).words.as_deref(), Some("preview off to protect the recording"));
         view.recording = Some(recording(RecordingState::Stalled));
         assert_eq!(face(&view, true, Sight::Moving).picture, Picture::Dimmed);
+        view.recording = None;
+        let idle = TileFace::new(&view, None, true, Sight::Frozen);
+        assert_eq!(idle.words.as_deref(), Some("preview off to protect the recording"), "it is not lost");
     }
 
     #[test]

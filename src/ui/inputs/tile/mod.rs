@@ -181,9 +181,9 @@ impl FactoryComponent for Tile {
                         set_lines: if self.is_line() { 1 } else { 2 },
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
-                        set_label: self.face.said().unwrap_or(""),
+                        set_label: &self.face.said().unwrap_or_default(),
                         #[watch]
-                        set_tooltip_text: self.face.said(),
+                        set_tooltip_text: self.face.said().as_deref(),
                     },
                     gtk::Button {
                         add_css_class: "tile-retry",
