@@ -129,10 +129,9 @@ impl TileFace {
         }
     }
 
-    /// The words at its bottom: trouble, then what is known of its last files.
-    pub fn said(&self) -> Option<String> {
-        let check = self.check.as_ref().map(|check| check.words.clone()).unwrap_or_default();
-        Some(join(self.words.clone(), check)).filter(|said| !said.is_empty())
+    /// Whether there are words at its bottom: about its last files, or about trouble.
+    pub fn has_words(&self) -> bool {
+        self.words.is_some() || self.check.is_some()
     }
 
     /// The face as one sentence, for those who do not see it. Without the running time: who has the focus here would hear it

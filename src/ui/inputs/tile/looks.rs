@@ -49,8 +49,11 @@ impl Tile {
 
     /// Words of trouble are amber; those about the last files have their own tint.
     pub(super) fn check_classes(&self, class: &'static str) -> Vec<&'static str> {
-        let check = self.face.check.as_ref().filter(|_| self.face.words.is_none() || class == "tile-check");
-        [Some(class), check.map(|check| check.class)].into_iter().flatten().collect()
+        [Some(class), self.face.check.as_ref().map(|check| check.class)].into_iter().flatten().collect()
+    }
+
+    pub(super) fn check_words(&self) -> &str {
+        self.face.check.as_ref().map_or("", |check| check.words.as_str())
     }
 
     pub(super) fn picture_opacity(&self) -> f64 {
@@ -70,8 +73,8 @@ impl Tile {
     }
 
     pub(super) fn has_second_row(&self) -> bool {
-        let shows = self.face.said().is_some() || self.face.retry || self.face.safe.is_some();
-        !self.is_line() && (shows || !self.format_words().is_empty()) || self.is_line() && self.face.said().is_some()
+        let shows = self.face.has_words() || self.face.retry || self.face.safe.is_some();
+        !self.is_line() && (shows || !self.format_words().is_empty()) || self.is_line() && self.face.has_words()
     }
 
     /// A small tile has room for the most important words only.
@@ -99,7 +102,7 @@ impl Tile {
     pub(super) fn has_meter(&self) -> bool {
         let room = self.size.0 >= LARGE_FROM
             || self.place == Place::Large
-            || self.size.0 >= MEDIUM_FROM && self.face.said().is_none();
+            || self.size.0 >= MEDIUM_FROM && !self.face.has_words();
         // What can be done needs the room more than both.
         !self.is_line() && room && !self.face.retry && !self.view.input.audio.is_empty() && self.sight == Sight::Moving
     }

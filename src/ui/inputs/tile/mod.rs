@@ -174,6 +174,17 @@ impl FactoryComponent for Tile {
                     gtk::Label {
                         #[watch]
                         set_css_classes: &self.check_classes("tile-words"),
+                        set_xalign: 0.0,
+                        set_ellipsize: gtk::pango::EllipsizeMode::End,
+                        #[watch]
+                        set_visible: self.face.check.is_some(),
+                        #[watch]
+                        set_label: self.check_words(),
+                        #[watch]
+                        set_tooltip_text: Some(self.check_words()),
+                    },
+                    gtk::Label {
+                        add_css_class: "tile-words",
                         set_hexpand: true,
                         set_xalign: 0.0,
                         set_wrap: true,
@@ -181,9 +192,9 @@ impl FactoryComponent for Tile {
                         set_lines: if self.is_line() { 1 } else { 2 },
                         set_ellipsize: gtk::pango::EllipsizeMode::End,
                         #[watch]
-                        set_label: &self.face.said().unwrap_or_default(),
+                        set_label: self.face.words.as_deref().unwrap_or(""),
                         #[watch]
-                        set_tooltip_text: self.face.said().as_deref(),
+                        set_tooltip_text: self.face.words.as_deref(),
                     },
                     gtk::Button {
                         add_css_class: "tile-retry",
