@@ -176,6 +176,7 @@ impl Preview {
     /// Frames are expected from now on: the tile appeared, or its input went live. What was shown before is old.
     pub fn expect(&mut self) {
         self.expected_since = mono_now();
+        self.sight = Sight::Nothing;
         let mut pump = self.pump.borrow_mut();
         (pump.first_frame, pump.last_frame) = (None, None);
     }
@@ -207,7 +208,8 @@ impl Preview {
     /// none should, to spare the machine.
     pub fn look(&mut self, shed: bool) -> Sight {
         if self.size == (0, 0) {
-            return Sight::Nothing;
+            self.sight = Sight::Nothing;
+            return self.sight;
         }
         let now = mono_now();
         self.mend_screen(now);
